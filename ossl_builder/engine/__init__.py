@@ -1,0 +1,1 @@
+"""Runs stages over items; knows nothing of film."""

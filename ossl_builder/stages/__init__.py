@@ -1,0 +1,1 @@
+"""What is done: one file per stage, each a frozen value around one plain function."""

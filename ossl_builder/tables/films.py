@@ -1,0 +1,117 @@
+"""Films: pictures with sound and evidence of their rights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ossl_builder.errors import OsslError
+from ossl_builder.tables.schema import Table, column
+
+FILM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+
+
+def checked_film_id(text: str) -> str:
+    """`text` if it can be a film id.
+
+    Raises:
+        OsslError: `film_id_invalid`.
+    """
+    if not FILM_ID.fullmatch(text):
+        raise OsslError(
+            "film_id_invalid",
+            f"{text!r} cannot be a film id.",
+            "Use 1 to 64 letters, digits and hyphens, beginning with a letter or digit.",
+        )
+    return text
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a film is to be had, and why it may be used: what `ossl films add` recorded."""
+
+    film_id: str = column("the film's id in this corpus")
+    title: str = column("title")
+    year: int | None = column("year of first publication", "year")
+    basis: str = column("why the film may be used, e.g. `licensed`, `expired_95y`")
+    evidence: str = column("what shows it: a licence text, an address, a register entry")
+    source: str = column("file or address the film is fetched from")
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film that is here: its file, as measured by reading every packet of it."""
+
+    film_id: str = column("the film's id in this corpus")
+    title: str = column("title")
+    year: int | None = column("year of first publication", "year")
+    basis: str = column("why the film may be used")
+    evidence: str = column("what shows it")
+    source: str = column("file or address the film was fetched from")
+    path: str = column("the film's file, relative to the corpus")
+    sha256: str = column("SHA-256 of that file")
+    size_bytes: int = column("size of that file", "bytes")
+    duration_s: float = column("from the first picture's time to the last one's end", "s")
+    n_packets: int = column("coded pictures in the file")
+    fps: float = column("mean picture rate", "1/s")
+    fps_num: int = column("numerator of the nominal picture rate")
+    fps_den: int = column("denominator of the nominal picture rate")
+    is_variable_rate: bool = column("whether the pictures are unevenly spaced in time")
+    width: int = column("stored width", "pixels")
+    height: int = column("stored height", "pixels")
+    sar_num: int = column("numerator of a pixel's aspect ratio")
+    sar_den: int = column("denominator of a pixel's aspect ratio")
+    is_interlaced: bool = column("whether the pictures are interlaced")
+    video_codec: str = column("codec of the picture, e.g. `h264`")
+    audio_codec: str | None = column("codec of the sound; empty: the film has none")
+    audio_sample_rate: int | None = column("sample rate of the sound", "Hz")
+    audio_channels: int | None = column("channels of the sound")
+    audio_offset_s: float | None = column("start of the sound after the first picture", "s")
+    audio_duration_s: float | None = column("length of the sound by its packets", "s")
+
+
+def _check_sources(rows: Sequence[Source]) -> Iterable[str]:
+    for row in rows:
+        if not FILM_ID.fullmatch(row.film_id):
+            yield f"{row.film_id!r} is no film id"
+        if not row.basis.strip() or not row.evidence.strip():
+            yield f"film {row.film_id} has no basis or no evidence of its rights"
+
+
+def _check_films(rows: Sequence[Film]) -> Iterable[str]:
+    for row in rows:
+        if not FILM_ID.fullmatch(row.film_id):
+            yield f"{row.film_id!r} is no film id"
+        if not row.basis.strip() or not row.evidence.strip():
+            yield f"film {row.film_id} has no basis or no evidence of its rights"
+        if row.duration_s <= 0 or row.n_packets <= 0 or row.size_bytes <= 0:
+            yield f"film {row.film_id} is empty"
+        if row.width <= 0 or row.height <= 0 or row.sar_num <= 0 or row.sar_den <= 0:
+            yield f"film {row.film_id} has no picture size"
+        if row.fps <= 0 or row.fps_num <= 0 or row.fps_den <= 0:
+            yield f"film {row.film_id} has no picture rate"
+        sound = (row.audio_codec, row.audio_sample_rate, row.audio_channels, row.audio_offset_s)
+        if len({value is None for value in sound}) != 1:
+            yield f"film {row.film_id} has half of a sound"
+
+
+SOURCES = Table(
+    name="sources",
+    doc="Films as recorded by `ossl films add`; not written as a Parquet table.",
+    row=Source,
+    version=1,
+    key=("film_id",),
+    parent=None,
+    check=_check_sources,
+)
+
+FILMS = Table(
+    name="films",
+    doc="One row per film that is here: its file, its form, the evidence of its rights.",
+    row=Film,
+    version=1,
+    key=("film_id",),
+    parent=None,
+    check=_check_films,
+)

@@ -1,0 +1,57 @@
+"""Scenes: what stands between two cuts or transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ossl_builder.tables.schema import Span, Table, column
+
+TRANSITIONS = ("start", "cut", "fade", "dissolve")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scene. Scenes of a film follow each other without gap or overlap."""
+
+    film_id: str = column("the film")
+    scene_id: str = column("`<film_id>_s<number>`, numbered from 0 in film order")
+    start_s: float = column("time of its first picture after the film's first picture", "s")
+    end_s: float = column("time of the next scene's first picture, or the film's end", "s")
+    start_frame: int = column("number of its first picture, the film's first being 0", "pictures")
+    end_frame: int = column("number of the picture after its last", "pictures")
+    transition_in: str = column("how it begins: `start`, `cut`, `fade` or `dissolve`")
+    is_black_and_white: bool = column("whether its pictures are without colour")
+    thumbnail_path: str = column("JPEG of a picture near its middle, relative to the corpus")
+    black_spans: tuple[Span, ...] = column("stretches of black picture within it", "s")
+    damaged_spans: tuple[Span, ...] = column(
+        "stretches within it where pictures could not be decoded", "s"
+    )
+
+
+def _check(rows: Sequence[Scene]) -> Iterable[str]:
+    ordered = sorted(rows, key=lambda row: row.start_frame)
+    for row in ordered:
+        if row.transition_in not in TRANSITIONS:
+            yield f"scene {row.scene_id} begins by {row.transition_in!r}"
+        if (row.transition_in == "start") != (row.start_frame == 0):
+            yield f"scene {row.scene_id}: the film's first scene, and no other, begins by `start`"
+        if row.end_s <= row.start_s or row.end_frame <= row.start_frame:
+            yield f"scene {row.scene_id} is empty"
+    for before, after in pairwise(ordered):
+        if before.end_frame != after.start_frame or before.end_s != after.start_s:
+            yield f"scene {after.scene_id} does not begin where {before.scene_id} ends"
+    if ordered and (ordered[0].start_frame != 0 or ordered[0].start_s != 0):
+        yield f"the first scene {ordered[0].scene_id} does not begin with the film"
+
+
+SCENES = Table(
+    name="scenes",
+    doc="One row per scene, in film order, covering the whole film.",
+    row=Scene,
+    version=1,
+    key=("film_id", "scene_id"),
+    parent="films",
+    check=_check,
+)

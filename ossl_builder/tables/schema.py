@@ -1,0 +1,135 @@
+"""A table: one row type, from which its Arrow schema, checks and documentation follow."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ossl_builder.errors import OsslError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Span:
+    """A half-open interval [start_s, end_s) of film time, in seconds."""
+
+    start_s: float
+    end_s: float
+
+
+def column(doc: str, unit: str = "") -> Any:
+    """A column of a row type: what it holds and in which unit (empty: none)."""
+    return dataclasses.field(metadata={"doc": doc, "unit": unit})
+
+
+@dataclass(frozen=True)
+class Table:
+    """What flows between stages.
+
+    Attributes:
+        name: file stem of the Parquet table and key of `Item.rows`.
+        doc: one sentence.
+        row: frozen dataclass whose fields are made by `column`; allowed types are str, int,
+            float, bool, each of them ``| None``, and ``tuple[Span, ...]``.
+        version: raised whenever a column changes its meaning, name or type.
+        key: columns that are unique together; rows are sorted by them.
+        parent: the table whose rows these belong to, by the column `film_id`; None for films.
+        check: yields one sentence per broken invariant over all rows of one film.
+    """
+
+    name: str
+    doc: str
+    row: type[Any]
+    version: int
+    key: tuple[str, ...]
+    parent: str | None
+    check: Callable[[Sequence[Any]], Iterable[str]]
+
+    @property
+    def columns(self) -> tuple[dataclasses.Field[Any], ...]:
+        return dataclasses.fields(self.row)
+
+    def types(self) -> dict[str, tuple[Any, bool]]:
+        """Column name to (plain type, nullable)."""
+        return _types(self.row)
+
+    def arrow_schema(self) -> pa.Schema:
+        """The Arrow schema, with the table's name and version in its metadata."""
+        import pyarrow as pa
+
+        plain = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+        spans = pa.list_(pa.struct([("start_s", pa.float64()), ("end_s", pa.float64())]))
+        fields = [
+            pa.field(name, plain.get(kind, spans), nullable=nullable)
+            for name, (kind, nullable) in self.types().items()
+        ]
+        return pa.schema(
+            fields, metadata={"ossl.table": self.name, "ossl.schema_version": str(self.version)}
+        )
+
+    def validate(self, rows: Sequence[Any]) -> None:
+        """Check types, keys and invariants of one film's rows.
+
+        Raises:
+            OsslError: `invariant_broken`, naming the table and the first problem.
+        """
+        for problem in self._problems(rows):
+            raise OsslError(
+                "invariant_broken",
+                f"Table {self.name}: {problem}.",
+                "This is a fault of the program, and nothing was written; please report it.",
+            )
+
+    def _problems(self, rows: Sequence[Any]) -> Iterable[str]:
+        kinds = self.types()
+        seen: set[tuple[Any, ...]] = set()
+        for row in rows:
+            for name, (kind, nullable) in kinds.items():
+                yield from _value_problems(name, getattr(row, name), kind, nullable)
+            key = tuple(getattr(row, name) for name in self.key)
+            if key in seen:
+                yield f"the key {key} stands twice"
+            seen.add(key)
+        yield from self.check(rows)
+
+    def to_json(self, row: Any) -> dict[str, Any]:
+        """One row as plain values."""
+        return dataclasses.asdict(row)
+
+    def from_json(self, value: dict[str, Any]) -> Any:
+        """The inverse of `to_json`."""
+        spans = {name for name, (kind, _) in self.types().items() if kind is tuple}
+        return self.row(
+            **{
+                name: tuple(Span(**span) for span in item) if name in spans else item
+                for name, item in value.items()
+            }
+        )
+
+
+def _value_problems(name: str, value: Any, kind: Any, nullable: bool) -> Iterable[str]:
+    if value is None:
+        if not nullable:
+            yield f"column {name} is empty"
+    elif type(value) is not kind:
+        yield f"column {name} holds {value!r}, which is no {kind.__name__}"
+    elif kind is float and not math.isfinite(value):
+        yield f"column {name} holds {value!r}, which is not finite"
+
+
+def _types(row: type[Any]) -> dict[str, tuple[Any, bool]]:
+    found: dict[str, tuple[Any, bool]] = {}
+    for name, hint in typing.get_type_hints(row).items():
+        nullable = False
+        if typing.get_origin(hint) in (typing.Union, types.UnionType):
+            nullable = True
+            (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+        found[name] = (typing.get_origin(hint) or hint, nullable)
+    return found
