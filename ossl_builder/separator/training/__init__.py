@@ -1,0 +1,1 @@
+"""How the bundled separator was trained: composed music, free speech, a mixer, a loop, a score."""
