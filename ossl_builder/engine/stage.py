@@ -45,6 +45,7 @@ class Item:
         folder: where to write files. It becomes `corpus/home` when the stage has returned.
         home: final place of `folder`, relative to the corpus, with forward slashes.
         rows: for each table named in the stage's `reads`, this item's rows.
+        previous: the rows it had when it was last done, if it was and its files are still there.
         config: the stage's own configuration.
         progress: call with the part done, 0 to 1; cheap enough to call often.
     """
@@ -56,6 +57,7 @@ class Item:
     rows: Mapping[str, tuple[Any, ...]]
     config: Any
     progress: Callable[[float], None]
+    previous: tuple[Any, ...] = ()
 
     def path(self, name: str) -> str:
         """The path, relative to the corpus, that the file `folder / name` will have."""

@@ -44,11 +44,11 @@ class Film:
     """A film that is here: its file, as measured by reading every packet of it."""
 
     film_id: str = column("the film's id in this corpus")
-    title: str = column("title")
-    year: int | None = column("year of first publication", "year")
-    basis: str = column("why the film may be used")
-    evidence: str = column("what shows it")
-    source: str = column("file or address the film was fetched from")
+    title: str = column("title", descriptive=True)
+    year: int | None = column("year of first publication", "year", descriptive=True)
+    basis: str = column("why the film may be used", descriptive=True)
+    evidence: str = column("what shows it", descriptive=True)
+    source: str = column("file or address the film was fetched from", descriptive=True)
     path: str = column("the film's file, relative to the corpus")
     sha256: str = column("SHA-256 of that file")
     size_bytes: int = column("size of that file", "bytes")

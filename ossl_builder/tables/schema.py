@@ -24,9 +24,16 @@ class Span:
     end_s: float
 
 
-def column(doc: str, unit: str = "") -> Any:
-    """A column of a row type: what it holds and in which unit (empty: none)."""
-    return dataclasses.field(metadata={"doc": doc, "unit": unit})
+def column(doc: str, unit: str = "", *, descriptive: bool = False) -> Any:
+    """A column of a row type.
+
+    Args:
+        doc: what it holds.
+        unit: in which unit; empty: none.
+        descriptive: no later stage's result depends on it, so that a corrected title does not
+            make a film's scenes stale.
+    """
+    return dataclasses.field(metadata={"doc": doc, "unit": unit, "descriptive": descriptive})
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,12 @@ class Table:
     def to_json(self, row: Any) -> dict[str, Any]:
         """One row as plain values."""
         return dataclasses.asdict(row)
+
+    def content(self, row: Any) -> dict[str, Any]:
+        """One row as plain values, without its descriptive columns."""
+        described = {field.name for field in self.columns if field.metadata["descriptive"]}
+        values = self.to_json(row)
+        return {name: value for name, value in values.items() if name not in described}
 
     def from_json(self, value: dict[str, Any]) -> Any:
         """The inverse of `to_json`."""

@@ -1,0 +1,102 @@
+"""Fresh or not, decided by content: by what went in, never by a path, a time or a host.
+
+The inputs of an item are kept in its record by name, not only as one hash, so that the program
+can say *why* an item is stale.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ossl_builder.engine.files import sha256_json
+from ossl_builder.engine.records import Record
+from ossl_builder.engine.stage import Stage
+from ossl_builder.tables.schema import Table
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether an item would run in a stage, and why.
+
+    `action` is `run`, `fresh` (ended before, nothing has changed), or `blocked` (an earlier
+    stage has given it nothing to work on).
+    """
+
+    stage: str
+    item_id: str
+    action: Literal["run", "fresh", "blocked"]
+    why: str
+
+
+def inputs_of(stage: Stage, config: Any, upstream: Mapping[str, str]) -> dict[str, str]:
+    """Everything that shapes the result of an item.
+
+    Args:
+        stage: the stage; its version, its tools' versions and its models' hashes count.
+        config: its configuration, each setting by itself.
+        upstream: for each table it reads, the hash of the item's rows.
+    """
+    inputs = {f"{stage.name} version": str(stage.version)}
+    inputs |= {f"{stage.name}.{key}": value for key, value in _settings(config).items()}
+    inputs |= {f"rows of {table}": upstream[table] for table in stage.reads}
+    inputs |= {f"tool {name}": version for name, version in stage.tools(config).items()}
+    return inputs
+
+
+def _settings(config: Any) -> dict[str, str]:
+    return {key: repr(value) for key, value in config.model_dump(mode="json").items()}
+
+
+def hash_rows(table: Table, rows: tuple[Any, ...]) -> str:
+    """Hash of rows that no stage made (what a person recorded)."""
+    return sha256_json([table.to_json(row) for row in rows])
+
+
+def why_stale(corpus: Path, record: Record | None, inputs: Mapping[str, str]) -> str:
+    """Why an item must run; empty if it need not."""
+    if record is None:
+        return "not done yet"
+    if record.state == "failed":
+        return f"failed before ({record.code})"
+    changed = [
+        _changed(name, record.inputs.get(name), inputs.get(name))
+        for name in sorted({*record.inputs, *inputs})
+        if record.inputs.get(name) != inputs.get(name)
+    ]
+    if changed:
+        return "; ".join(changed)
+    return missing_file(corpus, record)
+
+
+def _changed(name: str, before: str | None, now: str | None) -> str:
+    if name.startswith("rows of "):
+        return f"{name} changed"
+    shown = [
+        "unset" if value is None else value if len(value) < 40 else value[:12] + "…"
+        for value in (before, now)
+    ]
+    return f"{name} was {shown[0]}, is {shown[1]}"
+
+
+def missing_file(corpus: Path, record: Record) -> str:
+    """Say which file of a record is gone or has another size; empty if all is well.
+
+    The content is looked at by `ossl verify` only.
+    """
+    sizes: dict[str, int] = {}
+    for folder in {os.path.dirname(entry.path) for entry in record.files}:  # noqa: PTH120
+        try:
+            with os.scandir(corpus / folder) as found:
+                sizes |= {f"{folder}/{entry.name}": entry.stat().st_size for entry in found}
+        except FileNotFoundError:
+            return f"the folder {folder} is gone"
+    for entry in record.files:
+        if entry.path not in sizes:
+            return f"the file {entry.path} is gone"
+        if sizes[entry.path] != entry.size_bytes:
+            return f"the file {entry.path} has another size"
+    return ""

@@ -1,0 +1,154 @@
+"""Records: what was done to an item, one per stage and item, written last.
+
+A record is two files: `records/<stage>/<item>.rows.json` with rows and rejects, and the small
+`records/<stage>/<item>.json` that says how it ended. The small one alone decides what is fresh,
+so that a corpus of a thousand films is looked through in a second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ossl_builder.engine import files
+from ossl_builder.engine.stage import Reject, Stage
+from ossl_builder.errors import OsslError
+
+FORMAT = 1
+
+State = Literal["done", "rejected", "failed"]
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file that a stage made; the path is relative to the corpus."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """How one item ended in one stage.
+
+    Attributes:
+        stage, item_id: of what.
+        state: done, rejected (understood and not wanted), or failed.
+        inputs: everything that shapes the result, by name: see `engine.freshness`.
+        output: hash of rows, rejects and files; empty unless done.
+        content: hash of what later stages depend on: rows without descriptive columns, and files.
+        n_rows: number of rows.
+        rejects: reason to number of rejected candidates.
+        files: the files made.
+        code, message, hint: why it was rejected or failed.
+        detail: for a failure nobody foresaw, its traceback.
+        started, finished: dates, ISO 8601, UTC.
+        seconds: time it took.
+        builder: version of ossl-builder.
+    """
+
+    stage: str
+    item_id: str
+    state: State
+    inputs: dict[str, str]
+    output: str = ""
+    content: str = ""
+    n_rows: int = 0
+    rejects: dict[str, int] = dataclasses.field(default_factory=dict)
+    files: tuple[FileEntry, ...] = ()
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    detail: str = ""
+    started: str = ""
+    finished: str = ""
+    seconds: float = 0.0
+    builder: str = ""
+    format: int = FORMAT
+
+
+def head_path(corpus: Path, stage: str, item_id: str) -> Path:
+    """Where the small part of a record lies."""
+    return corpus / "records" / stage / f"{item_id}.json"
+
+
+def body_path(corpus: Path, stage: str, item_id: str) -> Path:
+    """Where rows and rejects of a record lie."""
+    return corpus / "records" / stage / f"{item_id}.rows.json"
+
+
+def body_bytes(stage: Stage, rows: tuple[Any, ...], rejects: tuple[Reject, ...]) -> bytes:
+    """Rows and rejects as JSON: one per line, so that a difference can be read."""
+    lines = [files.json_bytes(stage.writes.to_json(row)) for row in rows]
+    refused = [files.json_bytes(dataclasses.asdict(reject)) for reject in rejects]
+    return b'{"rows":[\n%s\n],"rejects":[\n%s\n]}\n' % (b",\n".join(lines), b",\n".join(refused))
+
+
+def output_hash(body: bytes, entries: tuple[FileEntry, ...]) -> str:
+    """Hash of everything a stage made of an item."""
+    named = [[entry.path, entry.sha256] for entry in entries]
+    return files.sha256_json([hashlib.sha256(body).hexdigest(), named])
+
+
+def write(corpus: Path, record: Record) -> None:
+    """Write the small part of a record: from here on the item is finished."""
+    data = dataclasses.asdict(record)
+    data["files"] = [[entry.path, entry.size_bytes, entry.sha256] for entry in record.files]
+    files.write_bytes(head_path(corpus, record.stage, record.item_id), files.json_bytes(data))
+
+
+def read(corpus: Path, stage: str, item_id: str) -> Record | None:
+    """The record of an item, or None if it has none.
+
+    Raises:
+        OsslError: `record_damaged`, `corpus_version`.
+    """
+    path = head_path(corpus, stage, item_id)
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise _damaged(path) from error
+    if data.get("format") != FORMAT:
+        raise OsslError(
+            "corpus_version",
+            f"{path} has the record format {data.get('format')!r}; this program knows {FORMAT}.",
+            "Use the version of ossl-builder that wrote it, or delete the record to redo it.",
+        )
+    try:
+        data["files"] = tuple(FileEntry(*entry) for entry in data["files"])
+        return Record(**data)
+    except (KeyError, TypeError) as error:
+        raise _damaged(path) from error
+
+
+def read_rows(corpus: Path, stage: Stage, item_id: str) -> tuple[Any, ...]:
+    """The rows of an item that is done."""
+    return tuple(stage.writes.from_json(row) for row in _body(corpus, stage, item_id)["rows"])
+
+
+def read_rejects(corpus: Path, stage: Stage, item_id: str) -> tuple[Reject, ...]:
+    """The rejected candidates of an item that is done."""
+    return tuple(Reject(**reject) for reject in _body(corpus, stage, item_id)["rejects"])
+
+
+def _body(corpus: Path, stage: Stage, item_id: str) -> Any:
+    path = body_path(corpus, stage.name, item_id)
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> OsslError:
+    return OsslError(
+        "record_damaged",
+        f"{path} cannot be read.",
+        "Delete it, and the item is done again at the next build.",
+    )

@@ -1,0 +1,136 @@
+"""Run one stage on one item, so that it ends as done, rejected or failed, and is recorded."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ossl_builder import __version__
+from ossl_builder.engine import files, freshness, records
+from ossl_builder.engine.records import FileEntry, Record
+from ossl_builder.engine.stage import Item, Outcome, Stage
+from ossl_builder.errors import OsslError, Rejected
+
+# After these the next item would fail the same way: the whole run stops.
+FATAL = frozenset({"disk_full"})
+
+
+def run_item(
+    stage: Stage,
+    item_id: str,
+    corpus: Path,
+    item_home: str,
+    config: Any,
+    rows: Mapping[str, tuple[Any, ...]],
+    inputs: dict[str, str],
+    progress: Callable[[float], None],
+) -> Record:
+    """Run a stage on an item and write its record.
+
+    Args:
+        item_home: the item's folder, relative to the corpus; the stage's folder stands in it.
+        inputs: from `freshness.inputs_of`; goes into the record.
+
+    Raises:
+        OsslError: only what stops the whole run (`disk_full`).
+    """
+    started = datetime.now(UTC)
+    clock = time.monotonic()
+    final = corpus / item_home / stage.folder
+    partial = corpus / item_home / f".{stage.folder}{files.TEMPORARY}"
+    item = Item(
+        item_id=item_id,
+        corpus=corpus,
+        folder=partial,
+        home=f"{item_home}/{stage.folder}",
+        rows=rows,
+        config=config,
+        progress=progress,
+        previous=_previous(stage, corpus, item_id),
+    )
+    ended: dict[str, Any]
+    try:
+        if not stage.resumes:
+            shutil.rmtree(partial, ignore_errors=True)
+        if stage.folder:
+            partial.mkdir(parents=True, exist_ok=True)
+        ended = _keep(stage, item, final, stage.run(item))
+    except Rejected as rejected:
+        ended = {"state": "rejected", "code": rejected.reason, "message": rejected.message}
+    except OsslError as error:
+        if error.code in FATAL:
+            raise
+        ended = {
+            "state": "failed", "code": error.code, "message": error.message, "hint": error.hint,
+        }  # fmt: skip
+    except Exception as error:  # noqa: BLE001 - the one place: a week's run outlives one film
+        full = files.disk_full(error, corpus) if isinstance(error, OSError) else None
+        if full:
+            raise full from error
+        ended = {
+            "state": "failed",
+            "code": "unexpected",
+            "message": f"{type(error).__name__}: {error}",
+            "hint": f"The traceback stands in records/{stage.name}/{item_id}.json.",
+            "detail": traceback.format_exc(),
+        }
+    if not (stage.resumes and ended["state"] == "failed"):
+        shutil.rmtree(partial, ignore_errors=True)
+    record = Record(
+        stage=stage.name,
+        item_id=item_id,
+        inputs=inputs,
+        started=started.isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 3),
+        builder=__version__,
+        **ended,
+    )
+    records.write(corpus, record)
+    return record
+
+
+def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, Any]:
+    """Check rows, put the files into their final place, write rows and rejects."""
+    table = stage.writes
+    rows = tuple(
+        sorted(outcome.rows, key=lambda row: tuple(getattr(row, name) for name in table.key))
+    )
+    table.validate(rows)
+    entries = tuple(_entries(item)) if stage.folder else ()
+    # From here on nobody may take the files of an earlier run for those of this one.
+    records.head_path(item.corpus, stage.name, item.item_id).unlink(missing_ok=True)
+    if stage.folder:
+        files.swap_folder(item.folder, final)
+    body = records.body_bytes(stage, rows, outcome.rejects)
+    files.write_bytes(records.body_path(item.corpus, stage.name, item.item_id), body)
+    return {
+        "state": "done",
+        "output": records.output_hash(body, entries),
+        "content": files.sha256_json(
+            [[table.content(row) for row in rows], [[entry.path, entry.sha256] for entry in entries]]
+        ),
+        "n_rows": len(rows),
+        "rejects": dict(sorted(Counter(reject.reason for reject in outcome.rejects).items())),
+        "files": entries,
+    }
+
+
+def _entries(item: Item) -> Iterator[FileEntry]:
+    for path in sorted(item.folder.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(item.folder).as_posix()
+            yield FileEntry(item.path(name), path.stat().st_size, files.sha256_file(path))
+
+
+def _previous(stage: Stage, corpus: Path, item_id: str) -> tuple[Any, ...]:
+    record = records.read(corpus, stage.name, item_id)
+    if record is None or record.state != "done" or freshness.missing_file(corpus, record):
+        return ()
+    return records.read_rows(corpus, stage, item_id)
