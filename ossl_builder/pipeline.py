@@ -260,3 +260,35 @@ def _agrees(stage: Stage, record: Record, content: Mapping[str, str]) -> bool:
 def refresh_tables(corpus: Corpus) -> tuple[str, ...]:
     """Write the tables that have changed; their names."""
     return manifests.write_tables(corpus.root, STAGES, current_records(corpus))
+
+
+@dataclass(frozen=True)
+class End:
+    """How a film stands after the stages asked for.
+
+    `state` is done, rejected, failed, or waiting (nothing has been given to the last stage);
+    `stage` is where it stands, `n_rows` what the last stage made.
+    """
+
+    film_id: str
+    state: str
+    stage: str
+    n_rows: int = 0
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+
+
+def end_of(corpus: Corpus, film_id: str, stages: Sequence[Stage]) -> End:
+    """How a film stands: where it failed or was rejected first, or what the last stage made."""
+    last = None
+    for stage in stages:
+        record = records.read(corpus.root, stage.name, film_id)
+        if record is not None and record.state != "done":
+            return End(
+                film_id, record.state, stage.name, 0, record.code, record.message, record.hint
+            )
+        last = record
+    if last is None:
+        return End(film_id, "waiting", stages[-1].name)
+    return End(film_id, "done", stages[-1].name, last.n_rows)

@@ -1,0 +1,130 @@
+"""`ossl build`, and one command per stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ossl_builder import pipeline
+from ossl_builder.cli import show
+from ossl_builder.config import load_recipe
+from ossl_builder.engine.stage import Stage
+from ossl_builder.workspace import Corpus, open_corpus
+
+Films = Annotated[
+    list[str] | None, typer.Argument(help="Film ids; none: all of the corpus.", metavar="[FILM]...")
+]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Films worked on at a time.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say for each film and stage whether it would run, why.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Another value for this run: section.key=value; repeatable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
+Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `build` and a command for each stage."""
+    app.command("build", epilog="Example: ossl -C corpus build --until scenes --workers 2")(build)
+    for stage in pipeline.STAGES:
+        app.command(
+            stage.name,
+            help=f"{stage.doc} One stage only: `ossl build` runs all.",
+            epilog=f"Example: ossl -C corpus {stage.name} dev --dry-run",
+        )(_one_stage(stage))
+
+
+def build(
+    context: typer.Context,
+    film: Films = None,
+    until: Until = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+    overrides: Set = None,
+    json: AsJson = False,
+) -> None:
+    """Bring films up to date, from fetch to clips; what is fresh is left alone.
+
+    Ends with 0 if all went well (a rejected film is no fault), 1 if all films failed, 3 if some
+    did.
+    """
+    names = [stage.name for stage in pipeline.STAGES]
+    if until is not None and until not in names:
+        raise typer.BadParameter(f"{until!r} is none of {', '.join(names)}", param_hint="--until")
+    _run(context.obj, film, pipeline.stages_until(until), workers, dry_run, overrides, json)
+
+
+def _one_stage(stage: Stage):  # type: ignore[no-untyped-def]  # noqa: ANN202 - typer reads it
+    def command(
+        context: typer.Context,
+        film: Films = None,
+        workers: Workers = 1,
+        dry_run: DryRun = False,
+        overrides: Set = None,
+        json: AsJson = False,
+    ) -> None:
+        _run(context.obj, film, (stage,), workers, dry_run, overrides, json)
+
+    return command
+
+
+def _run(
+    folder: Path,
+    films: Sequence[str] | None,
+    stages: Sequence[Stage],
+    workers: int,
+    dry_run: bool,
+    overrides: Sequence[str] | None,
+    json: bool,
+) -> None:
+    corpus = open_corpus(folder)
+    recipe = load_recipe(corpus.recipe_path, overrides or ())
+    film_ids = corpus.chosen(films or ())
+    if not film_ids:
+        show.say("The corpus has no films yet: `ossl films add` adds one.")
+    if dry_run:
+        _show_plan(list(pipeline.plan(corpus, recipe, film_ids, stages)), json)
+        return
+    watcher = show.Watcher()
+    with corpus.locked(), watcher.watching():
+        for film_id, event in pipeline.build(corpus, recipe, film_ids, stages, workers):
+            watcher.show(film_id, event)
+    _conclude(corpus, film_ids, stages, json)
+
+
+def _show_plan(decisions: list[pipeline.Decision], json: bool) -> None:
+    if json:
+        show.as_json([vars(decision) for decision in decisions])
+        return
+    show.table(
+        ("film", "stage", "action", "why"),
+        [(d.item_id, d.stage, d.action, d.why) for d in decisions],
+    )
+
+
+def _conclude(
+    corpus: Corpus, film_ids: Sequence[str], stages: Sequence[Stage], json: bool
+) -> None:
+    """Print how the films stand now; end with the exit code that says so."""
+    ends = [pipeline.end_of(corpus, film_id, stages) for film_id in film_ids]
+    if json:
+        show.as_json([vars(end) for end in ends])
+    else:
+        states = [end.state for end in ends]
+        parts = [
+            f"{states.count(state)} {state}"
+            for state in ("done", "rejected", "failed", "waiting")
+            if state in states
+        ]
+        rows = sum(end.n_rows for end in ends)
+        show.say(f"{len(ends)} films: {', '.join(parts) or 'none'}. {rows} {stages[-1].writes.name}.")
+        show.say(f"Tables: {corpus.root / 'manifests'}. More: ossl -C {corpus.root} status")
+    failed = sum(end.state == "failed" for end in ends)
+    if failed:
+        raise typer.Exit(1 if failed == len(ends) else 3)

@@ -1,0 +1,100 @@
+"""`ossl init`, `status`, `verify`, `clean`, `settings`: the corpus as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ossl_builder import upkeep
+from ossl_builder.cli import show
+from ossl_builder.config import all_settings, load_recipe
+from ossl_builder.workspace import create, open_corpus
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands about the corpus as a whole."""
+    app.command(epilog="Example: ossl init corpus")(init)
+    app.command(epilog="Example: ossl -C corpus status")(status)
+    app.command(epilog="Example: ossl -C corpus verify")(verify)
+    app.command(epilog="Example: ossl -C corpus clean --dry-run")(clean)
+    app.command(epilog="Example: ossl settings")(settings)
+
+
+def init(folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.")]) -> None:
+    """Make a corpus: a folder with a recipe (ossl.yaml) and no films."""
+    create(folder)
+    show.say(f"Made {folder}. Next: ossl -C {folder} films add FILE --id … --title … --basis …")
+
+
+def status(context: typer.Context, json: AsJson = False) -> None:
+    """Show what is done, rejected, failed, stale, and why."""
+    corpus = open_corpus(context.obj)
+    found = upkeep.status(corpus, load_recipe(corpus.recipe_path))
+    if json:
+        show.as_json(found)
+        return
+    show.table(
+        ("stage", "done", "rejected", "failed", "stale", "waiting", "rows"),
+        [
+            tuple(stage[key] for key in
+                  ("stage", "done", "rejected", "failed", "stale", "waiting", "rows"))
+            for stage in found["stages"]
+        ],
+    )  # fmt: skip
+    _list("Rejected candidates", found["candidates"], ("stage", "reason", "count"))
+    _list("Films rejected", found["rejected"], ("film_id", "stage", "code", "message"))
+    _list("Films failed", found["failed"], ("film_id", "stage", "code", "message", "hint"))
+    _list("Stale", found["stale"], ("film_id", "stage", "why"))
+
+
+def _list(title: str, entries: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
+    if entries:
+        typer.echo(f"\n{title}")
+        show.table(keys, [tuple(entry[key] for key in keys) for entry in entries])
+
+
+def verify(context: typer.Context, json: AsJson = False) -> None:
+    """Hash every file again and compare; ends with 1 if one differs."""
+    corpus = open_corpus(context.obj)
+    problems, n_files = upkeep.verify(corpus)
+    if json:
+        show.as_json(problems)
+    elif problems:
+        show.table(("path", "problem"), [(entry["path"], entry["problem"]) for entry in problems])
+    show.say(f"{n_files} files hashed, {len(problems)} problems.")
+    if problems:
+        show.say("Delete the files named: `ossl build` makes them again (and fetches films again).")
+        raise typer.Exit(1)
+
+
+def clean(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List, delete nothing.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Delete files that no row points to: of films removed, and what killed runs left."""
+    corpus = open_corpus(context.obj)
+    with corpus.locked():
+        paths, size = upkeep.clean(corpus, dry_run)
+    if json:
+        show.as_json(paths)
+    else:
+        for path in paths:
+            typer.echo(path)
+    show.say(f"{len(paths)} files, {size / 1e6:.1f} MB{', not deleted' if dry_run else ''}.")
+
+
+def settings(json: AsJson = False) -> None:
+    """List every key of a recipe with its default and meaning."""
+    entries = all_settings()
+    if json:
+        show.as_json(entries)
+    else:
+        show.table(
+            ("key", "default", "meaning"),
+            [(entry["key"], entry["default"], entry["description"]) for entry in entries],
+        )

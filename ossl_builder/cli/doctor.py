@@ -1,0 +1,38 @@
+"""`ossl doctor`: what works here, and what to install."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ossl_builder.cli import show
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `doctor`."""
+    app.command(epilog="Example: ossl doctor")(doctor)
+
+
+def doctor(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Print for scripts.")] = False,
+) -> None:
+    """Look at ffmpeg, encoders, torch, GPU, models and disk: what works, what to install.
+
+    Ends with 1 if something that the pipeline needs is missing.
+    """
+    from ossl_builder.checks import all_checks
+
+    checks = list(all_checks(context.obj))
+    if json:
+        show.as_json([vars(check) for check in checks])
+    else:
+        show.table(
+            ("what", "verdict", "found"), [(c.name, c.verdict, c.found) for c in checks]
+        )
+        for check in checks:
+            if check.advice:
+                typer.echo(f"\n{check.name}: {check.advice}")
+    if any(check.verdict == "missing" for check in checks):
+        raise typer.Exit(1)

@@ -1,0 +1,65 @@
+"""`ossl`: puts the groups together, and turns errors into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ossl_builder import __version__
+from ossl_builder.cli import build, corpus, demo, doctor, films
+from ossl_builder.errors import OsslError
+
+app = typer.Typer(
+    name="ossl",
+    help="Films in, clips with music out: rebuild the Open Screen Soundtrack Library.",
+    epilog="Begin with: ossl demo --out demo-corpus",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ossl-builder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    corpus_folder: Annotated[
+        Path, typer.Option("--corpus", "-C", help="The corpus' folder.", show_default="here")
+    ] = Path(),
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and end.")
+    ] = False,
+) -> None:
+    """Hold what all commands share."""
+    context.obj = corpus_folder
+
+
+corpus.add_commands(app)
+films.add_commands(app)
+build.add_commands(app)
+doctor.add_commands(app)
+demo.add_commands(app)
+
+
+def main() -> None:
+    """Run the command line; errors that a person can act upon end with exit code 1."""
+    try:
+        app()
+    except OsslError as error:
+        sys.stderr.write(f"ossl: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"      {error.hint}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

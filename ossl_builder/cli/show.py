@@ -1,0 +1,112 @@
+"""How things are shown: talk to standard error, data to standard output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ossl_builder.engine.records import Record
+from ossl_builder.pipeline import Event, Finished, Progressed, Started
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+def say(text: str = "") -> None:
+    """Talk: a line on standard error."""
+    typer.echo(text, err=True)
+
+
+def as_json(value: Any) -> None:
+    """Data for scripts: one list or object on standard output."""
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Data for people: columns on standard output, numbers to the right, nothing cut off."""
+    shown = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
+    numeric = [
+        bool(shown) and all(_is_number(row[index]) for row in shown) for index in range(len(header))
+    ]
+    for row in [list(header), *shown]:
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        typer.echo("  ".join(cells).rstrip())
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("-", "", 1).isdigit() or not text
+
+
+def sentence(record: Record) -> str:
+    """How an item ended, in one line."""
+    if record.state == "done":
+        left_out = sum(record.rejects.values())
+        text = f"{record.n_rows} row{'' if record.n_rows == 1 else 's'}"
+        return text + (f", {left_out} candidates rejected" if left_out else "")
+    return f"{record.code}: {record.message} {record.hint}".strip()
+
+
+class Watcher:
+    """Shows a build as it goes on: bars on a terminal, lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Draw while inside."""
+        import sys
+
+        if not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bars = Progress(
+            TextColumn("{task.fields[film]:<24.24}"),
+            TextColumn("{task.description:<8}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        with self._bars:
+            yield
+
+    def show(self, film_id: str, event: Event) -> None:
+        """Take in one event."""
+        if isinstance(event, Finished):
+            record = event.record
+            line = f"{film_id}  {record.stage:<7} {record.state:<8} {sentence(record)}"
+            self._line(f"{line}  ({record.seconds:.1f} s)")
+            self._remove(film_id)
+        elif self._bars is not None:
+            self._draw(film_id, event)
+
+    def _line(self, text: str) -> None:
+        if self._bars is None:
+            say(text)
+        else:
+            self._bars.console.print(text, markup=False, highlight=False)
+
+    def _draw(self, film_id: str, event: Started | Progressed) -> None:
+        assert self._bars is not None
+        if film_id not in self._tasks:
+            self._tasks[film_id] = self._bars.add_task(event.stage, total=1.0, film=film_id)
+        part = event.part if isinstance(event, Progressed) else 0.0
+        self._bars.update(self._tasks[film_id], completed=part, description=event.stage)
+
+    def _remove(self, film_id: str) -> None:
+        if self._bars is not None and film_id in self._tasks:
+            self._bars.remove_task(self._tasks.pop(film_id))

@@ -1,0 +1,143 @@
+"""How a corpus stands: what is done and stale, whether its files are whole, what can go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ossl_builder.config import Recipe
+from ossl_builder.engine import files, manifests, records
+from ossl_builder.engine.records import Record
+from ossl_builder.pipeline import STAGES, plan, refresh_tables
+from ossl_builder.workspace import Corpus
+
+
+def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
+    """Counts per stage, rejected candidates by reason, and the films that want attention.
+
+    A film counts once per stage: as done, rejected or failed if nothing has changed since, as
+    stale if something has, as waiting if the stage has not had it yet.
+    """
+    films = corpus.film_ids()
+    counts = {stage.name: Counter[str]() for stage in STAGES}
+    reasons: Counter[tuple[str, str]] = Counter()
+    lists: dict[str, list[dict[str, Any]]] = {"rejected": [], "failed": [], "stale": []}
+    for decision in plan(corpus, recipe, films, STAGES):
+        record = records.read(corpus.root, decision.stage, decision.item_id)
+        state = _state(decision.action, record)
+        counts[decision.stage][state] += 1
+        entry = {"film_id": decision.item_id, "stage": decision.stage}
+        if record is not None and state == record.state:
+            counts[decision.stage]["rows"] += record.n_rows
+            for reason, count in record.rejects.items():
+                reasons[decision.stage, reason] += count
+        if state in ("rejected", "failed") and record is not None:
+            said = {"code": record.code, "message": record.message, "hint": record.hint}
+            lists[state].append(entry | said)
+        elif state == "stale":
+            lists["stale"].append(entry | {"why": decision.why})
+    stages = [
+        {"stage": stage.name}
+        | {
+            key: counts[stage.name][key]
+            for key in ("done", "rejected", "failed", "stale", "waiting", "rows")
+        }
+        for stage in STAGES
+    ]
+    candidates = [
+        {"stage": stage, "reason": reason, "count": count}
+        for (stage, reason), count in sorted(reasons.items())
+    ]
+    return {"stages": stages, "candidates": candidates, **lists}
+
+
+def _state(action: str, record: Record | None) -> str:
+    if record is None or action == "blocked":
+        return "waiting"
+    if record.state == "failed" or action == "fresh":
+        return record.state
+    return "stale"
+
+
+def verify(corpus: Corpus) -> tuple[list[dict[str, str]], int]:
+    """Hash every file that a record names, every record, and every table.
+
+    Returns:
+        Problems, each with `path` and `problem`; and the number of files hashed.
+    """
+    problems = []
+    n_files = 0
+    for path, size_bytes, sha256 in _expected(corpus):
+        n_files += 1
+        problem = _problem(corpus, path, size_bytes, sha256)
+        if problem:
+            problems.append({"path": path, "problem": problem})
+    for stage in STAGES:
+        for film_id in corpus.film_ids():
+            record = records.read(corpus.root, stage.name, film_id)
+            if record is not None and record.state == "done":
+                n_files += 1
+                body = records.body_path(corpus.root, stage.name, film_id)
+                if not body.exists() or record.output != records.output_hash(
+                    body.read_bytes(), record.files
+                ):
+                    name = body.relative_to(corpus.root).as_posix()
+                    problems.append({"path": name, "problem": "its rows have changed"})
+    for name in manifests.damaged_tables(corpus.root):
+        problems.append({"path": name, "problem": "its bytes have changed"})
+    return problems, n_files + len(STAGES)
+
+
+def _expected(corpus: Corpus) -> Iterator[tuple[str, int, str]]:
+    for stage in STAGES:
+        for film_id in corpus.film_ids():
+            record = records.read(corpus.root, stage.name, film_id)
+            if record is not None:
+                for entry in record.files:
+                    yield entry.path, entry.size_bytes, entry.sha256
+
+
+def _problem(corpus: Corpus, name: str, size_bytes: int, sha256: str) -> str:
+    path = corpus.root / name
+    if not path.exists():
+        return "is gone"
+    if path.stat().st_size != size_bytes:
+        return f"has {path.stat().st_size} bytes, not {size_bytes}"
+    return "" if files.sha256_file(path) == sha256 else "its bytes have changed"
+
+
+def clean(corpus: Corpus, dry_run: bool) -> tuple[list[str], int]:
+    """Delete what no current row points to; the caller holds the corpus' lock.
+
+    Returns:
+        The paths, relative to the corpus, and their bytes together.
+    """
+    films = set(corpus.film_ids())
+    wanted = {f"{corpus.film_home(film_id)}/source.json" for film_id in films}
+    for stage in STAGES:
+        for film_id in films:
+            record = records.read(corpus.root, stage.name, film_id)
+            if record is not None:
+                wanted |= {entry.path for entry in record.files}
+    found = [path for path in sorted((corpus.root / "films").rglob("*")) if path.is_file()]
+    for stage in STAGES:
+        for path in sorted((corpus.root / "records" / stage.name).glob("*.json")):
+            if path.name.split(".")[0] not in films:
+                found.append(path)
+    names = {path.relative_to(corpus.root).as_posix(): path for path in found}
+    unwanted = {name: path for name, path in names.items() if name not in wanted}
+    size = sum(path.stat().st_size for path in unwanted.values())
+    if not dry_run:
+        for path in unwanted.values():
+            path.unlink()
+        _remove_empty_folders(corpus)
+        refresh_tables(corpus)
+    return list(unwanted), size
+
+
+def _remove_empty_folders(corpus: Corpus) -> None:
+    for folder in sorted((corpus.root / "films").rglob("*"), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
