@@ -44,7 +44,7 @@ def write_tables(
         if before and before["digest"] == digest and _is(path, before["size_bytes"]):
             continue
         with files.replacing(path) as temporary:
-            _write_parquet(
+            write_parquet(
                 temporary,
                 stage.writes,
                 (records.read_rows(corpus, stage, item_id) for item_id in sorted(ended)),
@@ -93,7 +93,7 @@ def _is(path: Path, size_bytes: int) -> bool:
         return False
 
 
-def _write_parquet(path: Path, table: Table, items: Iterable[tuple[Any, ...]]) -> None:
+def write_parquet(path: Path, table: Table, items: Iterable[tuple[Any, ...]]) -> None:
     """Write rows, item after item; a row group's worth of them is in memory at a time."""
     import pyarrow.parquet as pq
 

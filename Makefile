@@ -1,0 +1,45 @@
+# Everything runs in .venv, which the first command makes: Python 3.11, make and a network will do.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+# Real films with exact truth, where they are; tests that need them are skipped elsewhere.
+ifneq ($(wildcard ../shared/media),)
+export OSSL_TEST_MEDIA ?= $(abspath ../shared/media)
+endif
+
+.PHONY: help setup demo test test-all lint bench clean
+
+help:
+	@echo "make demo      make three films and build a corpus of them in demo-corpus/"
+	@echo "make test      check the code and run the tests"
+	@echo "make test-all  the same with the slow ones (half an hour)"
+	@echo "make bench     measure speed and memory against other tools, as ratios"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[all]"
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/ossl demo --out demo-corpus
+
+lint: $(READY)
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy --no-error-summary
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: lint
+	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks --work .bench
+
+clean:
+	rm -rf .bench demo-corpus build dist

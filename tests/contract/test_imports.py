@@ -1,0 +1,87 @@
+"""Imports go one way, and what is heavy is imported late."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ossl_builder
+
+ROOT = Path(ossl_builder.__file__).parent
+
+# Each layer may import those below it; modules of one layer may import each other.
+LAYERS = (
+    ("cli",),
+    ("checks", "upkeep", "demo"),
+    ("pipeline",),
+    ("config", "workspace"),
+    ("stages",),
+    ("tools", "engine"),
+    ("separator",),
+    ("tables",),
+    ("errors",),
+)
+RANK = {name: rank for rank, layer in enumerate(reversed(LAYERS)) for name in layer}
+# Outside programs, and the only modules that may touch each.
+OUTSIDE = {
+    "av": ("tools/", "checks.py"),
+    "scenedetect": ("tools/scenedetect.py",),
+    "demucs": ("tools/demucs.py", "separator/"),
+    "ffmpeg": ("tools/ffmpeg.py", "demo/"),
+    "yt_dlp": ("tools/download.py",),
+}
+
+
+def modules() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def imported(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [f"{node.module}.{name.name}" for name in node.names]
+    return found
+
+
+def layer_of(parts: tuple[str, ...]) -> str:
+    return parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    here = layer_of(path.relative_to(ROOT).parts)
+    if here == "__init__":
+        return
+    assert here in RANK, f"{here} stands in no layer"
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "ossl_builder" and len(parts) > 1 and parts[1] != "__version__":
+            assert RANK[parts[1]] <= RANK[here], f"{here} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_outside_programs_stay_behind_tools(path: Path) -> None:
+    name = path.relative_to(ROOT).as_posix()
+    for module in imported(path):
+        for allowed in OUTSIDE.get(module.split(".")[0], ("",)):
+            if name.startswith(allowed):
+                break
+        else:
+            raise AssertionError(f"{name} imports {module}")
+
+
+def test_the_command_line_starts_without_heavy_packages() -> None:
+    heavy = "torch pandas pyarrow numpy scipy av cv2 scenedetect demucs yt_dlp soundfile rich"
+    code = (
+        "import sys, ossl_builder.cli.main; "
+        f"print([name for name in {heavy.split()} if name in sys.modules])"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert said.strip() == "[]"

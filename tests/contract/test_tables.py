@@ -1,0 +1,139 @@
+"""Every table: its rows, schema, invariants and documentation."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from ossl_builder.engine.manifests import write_parquet
+from ossl_builder.errors import OsslError
+from ossl_builder.tables import SOURCES, TABLES, Clip, Cue, Film, Scene, Source, Span, Stem, Table
+
+README = Path(__file__).parents[2] / "manifests" / "README.md"
+
+SOURCE = Source("f", "F", 1930, "expired_95y", "Published 1930", "f.mp4")
+FILM = Film(
+    film_id="f", title="F", year=None, basis="licensed", evidence="CC0", source="f.mp4",
+    path="films/f/source/f.mp4", sha256="0" * 64, size_bytes=1, duration_s=2.0, n_packets=48,
+    fps=24.0, fps_num=24, fps_den=1, is_variable_rate=False, width=4, height=4, sar_num=1,
+    sar_den=1, is_interlaced=False, video_codec="h264", audio_codec="aac",
+    audio_sample_rate=44_100, audio_channels=2, audio_offset_s=0.0, audio_duration_s=2.0,
+)  # fmt: skip
+SCENES = (
+    Scene("f", "f_s0000", 0.0, 1.0, 0, 24, "start", True, "a.jpg", (Span(0.0, 0.5),), ()),
+    Scene("f", "f_s0001", 1.0, 2.0, 24, 48, "cut", False, "b.jpg", (), ()),
+)
+STEMS = tuple(
+    Stem("f", role, f"{role}.flac", "0" * 64, 10, 2, 20, 2.0, -20.0, None, "bundled", ())
+    for role in ("dialogue", "mix", "music")
+)
+CUES = (
+    Cue("f", "f_c000", 0.0, 1.0, -20.0, -3.0, 0.9, 0.1),
+    Cue("f", "f_c001", 1.0, 2.0, -20.0, -3.0, 0.9, 0.1),
+)
+CLIP = Clip(
+    clip_id="f_0-2000", film_id="f", start_s=0.0, end_s=2.0, duration_s=2.0, fps=24.0, fps_num=24,
+    fps_den=1, n_frames=48, width=4, height=4, video_path="v", video_sha256="0", mix_path=None,
+    mix_sha256=None, music_path="m", music_sha256="0", dialogue_path=None, dialogue_sha256=None,
+    sample_rate=10, n_samples=20, cue_id=None, music_lufs=None, dialogue_share=None,
+    first_scene_id=None, last_scene_id=None,
+)  # fmt: skip
+
+GOOD: dict[str, tuple[Any, ...]] = {
+    "sources": (SOURCE,), "films": (FILM,), "scenes": SCENES, "stems": STEMS, "cues": CUES,
+    "clips": (CLIP,),
+}  # fmt: skip
+
+BAD: list[tuple[str, dict[str, Any], int]] = [
+    ("sources", {"film_id": "../f"}, 0),
+    ("sources", {"evidence": " "}, 0),
+    ("films", {"evidence": ""}, 0),
+    ("films", {"duration_s": 0.0}, 0),
+    ("films", {"duration_s": float("nan")}, 0),
+    ("films", {"width": 4.0}, 0),
+    ("films", {"title": None}, 0),
+    ("films", {"audio_codec": None}, 0),
+    ("films", {"sar_den": 0}, 0),
+    ("films", {"fps": -1.0}, 0),
+    ("scenes", {"transition_in": "wipe"}, 1),
+    ("scenes", {"transition_in": "start"}, 1),
+    ("scenes", {"start_s": 1.1}, 1),
+    ("scenes", {"start_frame": 25}, 1),
+    ("scenes", {"end_s": 0.0}, 0),
+    ("scenes", {"scene_id": "f_s0000"}, 1),
+    ("stems", {"n_samples": 21}, 0),
+    ("stems", {"role": "noise"}, 0),
+    ("stems", {"sample_rate": 20, "duration_s": 1.0}, 0),
+    ("cues", {"start_s": 0.5}, 1),
+    ("cues", {"end_s": 1.0}, 1),
+    ("cues", {"dialogue_share": 1.5}, 0),
+    ("clips", {"n_samples": 22}, 0),
+    ("clips", {"clip_id": "f_0-1"}, 0),
+    ("clips", {"end_s": None}, 0),
+    ("clips", {"duration_s": 1.0}, 0),
+    ("clips", {"n_frames": 0}, 0),
+]
+
+
+def table_named(name: str) -> Table:
+    return next(table for table in (SOURCES, *TABLES) if table.name == name)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good_rows_pass_and_survive_json(name: str) -> None:
+    table = table_named(name)
+    table.validate(GOOD[name])
+    assert tuple(table.from_json(table.to_json(row)) for row in GOOD[name]) == GOOD[name]
+
+
+@pytest.mark.parametrize(("name", "change", "index"), BAD)
+def test_bad_rows_are_refused(name: str, change: dict[str, Any], index: int) -> None:
+    rows = list(GOOD[name])
+    rows[index] = dataclasses.replace(rows[index], **change)
+    with pytest.raises(OsslError) as caught:
+        table_named(name).validate(rows)
+    assert caught.value.code == "invariant_broken"
+
+
+def test_stems_need_mix_and_music() -> None:
+    with pytest.raises(OsslError):
+        table_named("stems").validate(STEMS[:2])
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_parquet_holds_the_rows_and_says_its_version(table: Table, tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    write_parquet(path, table, [GOOD[table.name]])
+    read = pq.read_table(path)
+    assert tuple(map(table.from_json, read.to_pylist())) == GOOD[table.name]
+    assert read.schema.metadata[b"ossl.schema_version"] == str(table.version).encode()
+    assert read.schema.metadata[b"ossl.table"] == table.name.encode()
+    again = tmp_path / "again.parquet"
+    write_parquet(again, table, [GOOD[table.name]])
+    assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_key_is_among_the_columns_and_a_parent_exists(table: Table) -> None:
+    assert set(table.key) <= set(table.types())
+    if table.parent is not None:
+        assert table.parent in {other.name for other in TABLES}
+        assert "film_id" in table.types()
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_column_is_documented_with_its_unit(table: Table) -> None:
+    text = README.read_text()
+    assert f"## {table.name}" in text
+    section = text.split(f"## {table.name}\n")[1].split("\n## ")[0]
+    for column in table.columns:
+        kind, nullable = table.types()[column.name]
+        unit = column.metadata["unit"]
+        shown = "list of spans" if kind is tuple else kind.__name__ + (", or empty" * nullable)
+        assert f"| `{column.name}` | {shown} | {unit} | {column.metadata['doc']} |" in section
+        if column.name.endswith("_s"):
+            assert unit == "s"
+        if column.name.endswith("_lufs"):
+            assert unit == "LUFS"
