@@ -1,0 +1,1 @@
+"""Speed and memory against what a user would otherwise run, as ratios of one run."""
