@@ -122,7 +122,9 @@ def _hub_model(name: str) -> Check:
 
 
 def _disk(folder: Path) -> Check:
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    existing = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+    )
     free = shutil.disk_usage(existing).free / 1e9
     if free < LOW_DISK_GB:
         advice = "A 90-minute film takes 2 to 4 GB with its stems and clips."

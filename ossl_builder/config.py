@@ -121,7 +121,6 @@ def _problem(error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
         return f"{key}: {error['msg'][:1].lower()}{error['msg'][1:]}, not {error['input']!r}"
-    section, _, name = key.rpartition(".")
     known = [entry["key"] for entry in all_settings()] + list(Recipe.model_fields)
     near = difflib.get_close_matches(key, known, 1)
     return f"{key}: unknown key" + (f" (did you mean {near[0]}?)" if near else "")

@@ -140,4 +140,3 @@ def _remove_empty_folders(corpus: Corpus) -> None:
     for folder in sorted((corpus.root / "films").rglob("*"), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-

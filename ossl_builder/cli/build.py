@@ -108,9 +108,7 @@ def _show_plan(decisions: list[pipeline.Decision], json: bool) -> None:
     )
 
 
-def _conclude(
-    corpus: Corpus, film_ids: Sequence[str], stages: Sequence[Stage], json: bool
-) -> None:
+def _conclude(corpus: Corpus, film_ids: Sequence[str], stages: Sequence[Stage], json: bool) -> None:
     """Print how the films stand now; end with the exit code that says so."""
     ends = [pipeline.end_of(corpus, film_id, stages) for film_id in film_ids]
     if json:
@@ -123,7 +121,9 @@ def _conclude(
             if state in states
         ]
         rows = sum(end.n_rows for end in ends)
-        show.say(f"{len(ends)} films: {', '.join(parts) or 'none'}. {rows} {stages[-1].writes.name}.")
+        show.say(
+            f"{len(ends)} films: {', '.join(parts) or 'none'}. {rows} {stages[-1].writes.name}."
+        )
         show.say(f"Tables: {corpus.root / 'manifests'}. More: ossl -C {corpus.root} status")
     failed = sum(end.state == "failed" for end in ends)
     if failed:

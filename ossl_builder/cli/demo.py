@@ -28,9 +28,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the corpus.")] = Path(
-        "demo-corpus"
-    ),
+    out: Annotated[Path, typer.Option("--out", help="Folder of the corpus.")] = Path("demo-corpus"),
     workers: Annotated[int, typer.Option("--workers", min=1, help="Films at a time.")] = 2,
 ) -> None:
     """Make three small films, build a corpus of them, and say where to look."""
@@ -101,7 +99,7 @@ def _conclude(out: Path, corpus: Corpus, film_ids: list[str]) -> None:
     )
     typer.echo(f"\nThe films' truth:  {out}/demo-films/*.truth.json")
     typer.echo(f"What was done:     ossl -C {out} status")
-    failed = [end for film_id in film_ids
-              if (end := pipeline.end_of(corpus, film_id, pipeline.STAGES)).state == "failed"]  # fmt: skip
+    ends = [pipeline.end_of(corpus, film_id, pipeline.STAGES) for film_id in film_ids]
+    failed = sum(end.state == "failed" for end in ends)
     if failed:
-        raise typer.Exit(1 if len(failed) == len(film_ids) else 3)
+        raise typer.Exit(1 if failed == len(film_ids) else 3)

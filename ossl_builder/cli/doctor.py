@@ -28,9 +28,7 @@ def doctor(
     if json:
         show.as_json([vars(check) for check in checks])
     else:
-        show.table(
-            ("what", "verdict", "found"), [(c.name, c.verdict, c.found) for c in checks]
-        )
+        show.table(("what", "verdict", "found"), [(c.name, c.verdict, c.found) for c in checks])
         for check in checks:
             if check.advice:
                 typer.echo(f"\n{check.name}: {check.advice}")

@@ -10,6 +10,7 @@ import typer
 
 from ossl_builder import __version__
 from ossl_builder.cli import build, corpus, demo, doctor, films
+from ossl_builder.engine.files import disk_full
 from ossl_builder.errors import OsslError
 
 app = typer.Typer(
@@ -54,11 +55,20 @@ def main() -> None:
     """Run the command line; errors that a person can act upon end with exit code 1."""
     try:
         app()
+    except OSError as error:
+        full = disk_full(error, Path.cwd())
+        if full is None:
+            raise
+        _end(full)
     except OsslError as error:
-        sys.stderr.write(f"ossl: {error.message}\n")
-        if error.hint:
-            sys.stderr.write(f"      {error.hint}\n")
-        sys.exit(1)
+        _end(error)
+
+
+def _end(error: OsslError) -> None:
+    sys.stderr.write(f"ossl: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"      {error.hint}\n")
+    sys.exit(1)
 
 
 if __name__ == "__main__":

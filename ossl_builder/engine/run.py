@@ -69,7 +69,7 @@ def run_item(
         ended = {
             "state": "failed", "code": error.code, "message": error.message, "hint": error.hint,
         }  # fmt: skip
-    except Exception as error:  # noqa: BLE001 - the one place: a week's run outlives one film
+    except Exception as error:  # the one place: a week's run outlives one film
         full = files.disk_full(error, corpus) if isinstance(error, OSError) else None
         if full:
             raise full from error
@@ -114,7 +114,10 @@ def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, 
         "state": "done",
         "output": records.output_hash(body, entries),
         "content": files.sha256_json(
-            [[table.content(row) for row in rows], [[entry.path, entry.sha256] for entry in entries]]
+            [
+                [table.content(row) for row in rows],
+                [[entry.path, entry.sha256] for entry in entries],
+            ]
         ),
         "n_rows": len(rows),
         "rejects": dict(sorted(Counter(reject.reason for reject in outcome.rejects).items())),

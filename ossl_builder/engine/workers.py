@@ -57,10 +57,10 @@ def run_all(
             while waiting and len(running) < workers:
                 item_id = waiting.pop()
                 ours, theirs = context.Pipe(duplex=False)
-                process = context.Process(target=_run, args=(job, item_id, theirs), daemon=True)
-                process.start()
+                started = context.Process(target=_run, args=(job, item_id, theirs), daemon=True)
+                started.start()
                 theirs.close()
-                running[ours] = (item_id, process)
+                running[ours] = (item_id, started)
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
                 item_id, process = running[ready]

@@ -65,7 +65,7 @@ def _kept(item: Item, source: Source) -> Path | None:
     for film in item.previous:
         here = item.corpus / film.path
         if film.source == source.source and sha256_file(here) == film.sha256:
-            path = item.folder / here.name
+            path: Path = item.folder / here.name
             path.unlink(missing_ok=True)
             os.link(here, path)
             return path
@@ -90,9 +90,7 @@ def _copied(source: Path, target: Path, item: Item) -> Path:
     return target
 
 
-def _measured(
-    source: Source, path: Path, final: str, progress: Callable[[float], None]
-) -> Film:
+def _measured(source: Source, path: Path, final: str, progress: Callable[[float], None]) -> Film:
     from ossl_builder.tools.probe import probe
 
     found = probe(path, lambda part: progress(0.5 + 0.5 * part))
@@ -151,4 +149,3 @@ FETCH_STAGE = Stage(
     tools=_tools,
     resumes=True,
 )
-

@@ -61,6 +61,7 @@ class Table:
 
     @property
     def columns(self) -> tuple[dataclasses.Field[Any], ...]:
+        """Its columns in order; `metadata` holds `doc`, `unit` and `descriptive`."""
         return dataclasses.fields(self.row)
 
     def types(self) -> dict[str, tuple[Any, bool]]:

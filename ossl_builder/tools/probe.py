@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def _picture(video: Any, times: _Times, is_interlaced: bool, path: Path) -> Pict
             "no_picture", f"{path.name} has a picture stream without pictures.", "Fetch it again."
         )
     starts = sorted(times.starts)
-    steps = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(starts)]
     base = float(video.time_base)
     usual = sorted(steps)[len(steps) // 2] if steps else 0
     # The last picture lasts as long as its packet says, or as the usual one.

@@ -68,7 +68,11 @@ def test_a_done_item_is_fresh_and_keeps_rows_rejects_and_files(tmp_path: Path) -
 def test_equal_work_gives_equal_rows_and_hashes(tmp_path: Path) -> None:
     first = run(tmp_path / "a", stage())
     second = run(tmp_path / "b", stage())
-    assert (first.output, first.content, first.files) == (second.output, second.content, second.files)
+    assert (first.output, first.content, first.files) == (
+        second.output,
+        second.content,
+        second.files,
+    )
     body = records.body_path(tmp_path / "a", "toy", "f").read_bytes()
     assert body == records.body_path(tmp_path / "b", "toy", "f").read_bytes()
 

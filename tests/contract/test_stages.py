@@ -1,0 +1,48 @@
+"""Every stage: named, described, fed by what stands before it, and cheap to ask."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ossl_builder.engine.stage import Stage
+from ossl_builder.pipeline import STAGES
+from ossl_builder.stages.settings import Settings
+from ossl_builder.tables import SOURCES, TABLES
+
+
+def test_stages_write_the_tables_in_order_each_once() -> None:
+    assert [stage.writes for stage in STAGES] == list(TABLES)
+    assert len({stage.name for stage in STAGES}) == len(STAGES)
+
+
+def test_stages_read_only_what_stands_before_them() -> None:
+    made = {SOURCES.name}
+    for stage in STAGES:
+        assert stage.reads
+        assert set(stage.reads) <= made
+        made.add(stage.writes.name)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_a_stage_has_settings_with_defaults_and_meanings(stage: Stage) -> None:
+    assert issubclass(stage.config, Settings)
+    assert stage.config() == stage.config(**stage.config().model_dump())
+    assert all(field.description for field in stage.config.model_fields.values())
+    assert stage.doc.endswith(".")
+    assert stage.version >= 1
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_a_stage_names_the_versions_of_its_tools_without_loading_them(stage: Stage) -> None:
+    code = (
+        "import sys\n"
+        "from ossl_builder.pipeline import stage_named\n"
+        f"stage = stage_named({stage.name!r})\n"
+        "tools = stage.tools(stage.config())\n"
+        "assert all(isinstance(value, str) and value for value in tools.values()), tools\n"
+        "print([n for n in 'torch av cv2 demucs scenedetect scipy pandas'.split()\n"
+        "       if n in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"

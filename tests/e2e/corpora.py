@@ -1,0 +1,33 @@
+"""Small steps that end-to-end tests share."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Ossl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def add_film(ossl: Ossl, corpus: Path, film: Path, film_id: str) -> None:
+    """Record a film made or licensed for tests."""
+    ossl(
+        "-C", corpus, "films", "add", film, "--id", film_id, "--title", film_id, "--year", 2020,
+        "--basis", "licensed", "--evidence", "for tests",
+    )  # fmt: skip
+
+
+def rows(corpus: Path, table: str) -> list[dict[str, Any]]:
+    """The rows of a corpus' table."""
+    import pyarrow.parquet as pq
+
+    found: list[dict[str, Any]] = pq.read_table(corpus / f"manifests/{table}.parquet").to_pylist()
+    return found
+
+
+def status(ossl: Ossl, corpus: Path) -> dict[str, Any]:
+    """`ossl status --json`."""
+    found: dict[str, Any] = json.loads(ossl("-C", corpus, "status", "--json").stdout)
+    return found

@@ -1,0 +1,56 @@
+"""A disk that fills up: one sentence, what is finished is kept, and a second run ends it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.corpora import Ossl, rows
+from tests.films import make_flash_and_click
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own in memory; making one needs root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    options = "size=3m"
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "ossl-test", str(folder)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        pytest.skip("this machine does not let a test mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_nothing_finished_is_lost(
+    ossl: Ossl, small_disk: Path, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mp4"
+    make_flash_and_click(film)
+    corpus = small_disk / "corpus"
+    ossl("init", corpus)
+    ossl(
+        "-C", corpus, "films", "add", film, "--id", "film", "--title", "T",
+        "--basis", "licensed", "--evidence", "for tests",
+    )  # fmt: skip
+    done = ossl("-C", corpus, "build", "--set", "stems.model=bundled", code=1)
+    assert "is full" in done.stderr
+    assert "make room and run the same command again" in done.stderr
+    assert len(rows(corpus, "films")) == 1
+    assert not (corpus / "films/film/stems").exists()
+    subprocess.run(
+        ["mount", "-o", "remount,size=200m", str(small_disk)], check=True, capture_output=True
+    )
+    again = ossl("-C", corpus, "build", "--set", "stems.model=bundled")
+    assert "film  fetch" not in again.stderr
+    assert len(rows(corpus, "stems")) == 3
+    ossl("-C", corpus, "verify")

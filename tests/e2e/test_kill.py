@@ -1,0 +1,87 @@
+"""Killed at 20 random moments over all stages, then run to the end: the same bytes.
+
+The stage that each kill fell into is printed (`pytest -s` shows it as it goes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ossl_builder.engine import records
+from ossl_builder.pipeline import STAGES
+from tests.e2e.corpora import Ossl
+
+KILLS = 20
+AFRESH_EVERY = 3
+
+
+def contents(corpus: Path) -> dict[str, str]:
+    """SHA-256 of every table, media file and body of rows: all but dates."""
+    return {
+        path.relative_to(corpus).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in ("manifests", "films", "records")
+        for path in (corpus / folder).rglob("*")
+        if path.is_file() and (folder != "records" or path.name.endswith(".rows.json"))
+    }
+
+
+def stage_at_work(corpus: Path, films: list[str]) -> str:
+    """Where a build with one worker is: the first stage of the first film without its record."""
+    for film in films:
+        for stage in STAGES:
+            if not records.head_path(corpus, stage.name, film).exists():
+                return stage.name
+    return "tables"
+
+
+def kill_in(corpus: Path, films: list[str], stage: str, after_s: float) -> str:
+    """Start a build; once it is in `stage`, wait and kill it; where it was killed."""
+    command = [sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus), "build"]
+    build = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while build.poll() is None and time.monotonic() < until:
+        if stage_at_work(corpus, films) == stage:
+            break
+        time.sleep(0.01)
+    time.sleep(after_s)
+    fell_in = stage_at_work(corpus, films) if build.poll() is None else "the end"
+    build.kill()
+    build.wait()
+    return fell_in
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_a_corpus_ends_the_same(
+    ossl: Ossl, demo_corpus: Path, tmp_path: Path
+) -> None:
+    films = sorted(path.name for path in (demo_corpus / "films").iterdir())
+    expected = contents(demo_corpus)
+    chance = random.Random(20)
+    fell: list[str] = []
+    corpus = tmp_path / "corpus"
+    for turn in range(KILLS):
+        if turn % AFRESH_EVERY == 0:
+            shutil.rmtree(corpus, ignore_errors=True)
+            corpus.mkdir()
+            shutil.copy(demo_corpus / "ossl.yaml", corpus)
+            for film in films:
+                (corpus / "films" / film).mkdir(parents=True)
+                shutil.copy(demo_corpus / f"films/{film}/source.json", corpus / "films" / film)
+        stage = STAGES[turn % len(STAGES)].name
+        record = records.read(demo_corpus, stage, films[0])
+        assert record is not None
+        # Twice the stage's time: some kills fall into what follows it, or between stages.
+        fell.append(kill_in(corpus, films, stage, chance.uniform(0, 2.0 * record.seconds + 0.1)))
+        sys.stdout.write(f"kill {turn + 1}: aimed at {stage}, fell into {fell[-1]}\n")
+    ossl("-C", corpus, "build")
+    assert {stage.name for stage in STAGES} <= set(fell)
+    assert contents(corpus) == expected
+    ossl("-C", corpus, "verify")

@@ -1,0 +1,36 @@
+"""The wheel, in an environment that has nothing of this checkout."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_wheel_works_where_nothing_else_is(tmp_path: Path) -> None:
+    def run(*command: object) -> str:
+        done = subprocess.run(
+            [str(part) for part in command], capture_output=True, text=True, check=False,
+            cwd=tmp_path, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", ".", ROOT)
+    (wheel,) = tmp_path.glob("*.whl")
+    run(sys.executable, "-m", "venv", "clean")
+    python = tmp_path / "clean/bin/python"
+    run(python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel)
+    ossl = tmp_path / "clean/bin/ossl"
+    assert "Films in, clips with music out" in run(ossl, "--help")
+    for command in ("build", "films", "scenes", "verify", "doctor"):
+        assert "Usage" in run(ossl, command, "--help")
+    run(ossl, "init", "corpus")
+    run(
+        ossl, "-C", "corpus", "films", "add", "dev.mp4", "--id", "dev", "--title", "Dev film",
+        "--basis", "licensed", "--evidence", "CC-BY 3.0",
+    )  # fmt: skip
+    assert "Dev film" in run(ossl, "-C", "corpus", "films", "list")
+    files = run(python, "-m", "zipfile", "-l", wheel)
+    assert "ossl_builder/separator/bundled.safetensors" in files
+    assert "tests/" not in files

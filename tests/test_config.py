@@ -1,0 +1,65 @@
+"""The recipe: defaults in one place, unknown keys refused, all errors at once."""
+
+from pathlib import Path
+
+import pytest
+
+from ossl_builder.config import Recipe, all_settings, load_recipe
+from ossl_builder.errors import OsslError
+
+
+def recipe(folder: Path, text: str, *overrides: str) -> Recipe:
+    path = folder / "ossl.yaml"
+    path.write_text(text)
+    return load_recipe(path, overrides)
+
+
+def test_an_empty_recipe_has_the_defaults(tmp_path: Path) -> None:
+    assert recipe(tmp_path, "") == Recipe()
+
+
+def test_settings_come_from_the_file_and_then_from_set(tmp_path: Path) -> None:
+    found = recipe(tmp_path, "clips: {min_s: 12}\nstems:\n  model: bundled\n", "clips.min_s=15")
+    assert (found.clips.min_s, found.stems.model) == (15.0, "bundled")
+
+
+def test_all_errors_come_at_once_with_their_keys(tmp_path: Path) -> None:
+    text = "scenes: {treshold: 3}\nclips: {min_s: long}\nsteams: {}\n"
+    with pytest.raises(OsslError) as caught:
+        recipe(tmp_path, text)
+    assert caught.value.code == "recipe_invalid"
+    message = caught.value.message
+    assert "ossl.yaml has 3 errors" in message
+    assert "scenes.treshold: unknown key (did you mean scenes.threshold?)" in message
+    assert "clips.min_s: input should be a valid number, not 'long'" in message
+    assert "steams: unknown key (did you mean stems?)" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("a: [", "recipe_invalid"),
+        ("- 1\n", "recipe_invalid"),
+        ("version: 7\n", "corpus_version"),
+        ("version: one\n", "recipe_invalid"),
+    ],
+)
+def test_what_is_no_recipe_of_this_version_is_refused(tmp_path: Path, text: str, code: str) -> None:
+    with pytest.raises(OsslError) as caught:
+        recipe(tmp_path, text)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("override", ["clips", "clips.min_s", "=3", ".x=3", "clips.=3", "a.b=["])
+def test_a_set_that_cannot_be_understood_is_refused(tmp_path: Path, override: str) -> None:
+    with pytest.raises(OsslError) as caught:
+        recipe(tmp_path, "", override)
+    assert caught.value.code == "set_invalid"
+
+
+def test_every_setting_is_described() -> None:
+    entries = all_settings()
+    assert {entry["key"].split(".")[0] for entry in entries} == {
+        "fetch", "scenes", "stems", "cues", "clips"
+    }  # fmt: skip
+    assert [entry["key"] for entry in entries if not entry["description"]] == []
