@@ -1,0 +1,180 @@
+"""A corpus of awkward films, one of each kind, and what came out: `python -m tests.e2e.awkward`.
+
+Each film has its pictures' numbers written in them, and clicks that sound with its flashes, so that
+pictures, their count and the sound's offset can be read off the clips themselves.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import soundfile
+
+from tests import films
+from tests.e2e.corpora import Ossl, add_film, rows
+
+KINDS: tuple[tuple[str, str, Callable[[Path], films.Truth]], ...] = (
+    ("ntsc-rate", "mp4", films.make_ntsc_film_rate),
+    ("variable-rate", "mp4", films.make_variable_rate),
+    ("variable-rate-mkv", "mkv", films.make_variable_rate),
+    ("wide-pixels", "mp4", films.make_wide_pixels),
+    ("tall-pixels", "mkv", films.make_tall_pixels),
+    ("interlaced", "mpg", films.make_interlaced),
+    ("interlaced-h264", "mp4", films.make_interlaced),
+    ("mono", "mp4", films.make_mono),
+    ("surround", "mkv", films.make_surround),
+    ("late-sound", "mp4", films.make_late_sound),
+    ("no-sound", "mp4", films.make_silent),
+    ("av1-opus", "webm", films.make_av1_opus),
+    ("hevc", "mp4", films.make_hevc),
+    ("open-groups", "mkv", films.make_open_groups),
+    ("longer-sound", "mp4", films.make_longer_sound),
+    ("shorter-sound", "mp4", films.make_shorter_sound),
+    ("damaged-picture", "mp4", films.make_damaged),
+    ("damaged-sound", "mp4", lambda path: films.make_damaged(path, "audio")),
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came out of one film.
+
+    Attributes:
+        outcome: how it ended, or the reasons for which it gave no clip.
+        cuts: how many of its cuts stand in the scenes, exact to the picture, and how many it has.
+        size: of the clip, as shown.
+        n_frames: of the clip: as its row says, and as the film's truth says for its times.
+        ends_right: whether its first and last pictures carry the numbers they should.
+        offset_ms: largest distance of a click from its flash, in the MP4 and in the mix FLAC.
+        n_clips: how many clips there are; the columns above are of the first.
+    """
+
+    film: str
+    outcome: str
+    cuts: tuple[int, int]
+    size: str = ""
+    n_frames: tuple[int, int] = (0, 0)
+    ends_right: bool = False
+    offset_ms: tuple[float, float] = (0.0, 0.0)
+    n_clips: int = 0
+
+
+def build(ossl: Ossl, folder: Path) -> list[Seen]:
+    """Make the films, build a corpus of them with the bundled separator, look at what came out."""
+    corpus = folder / "corpus"
+    ossl("init", corpus)
+    truths = {}
+    for name, suffix, make in KINDS:
+        path = folder / f"{name}.{suffix}"
+        truths[name] = make(path)
+        add_film(ossl, corpus, path, name)
+    ossl("-C", corpus, "build", "--workers", 2, "--set", "stems.model=bundled")
+    return [look(ossl, corpus, name, truths[name]) for name, _, _ in KINDS]
+
+
+def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
+    """What came out of one film."""
+    from ossl_builder.pipeline import STAGES, end_of
+    from ossl_builder.workspace import open_corpus
+
+    starts = {row["start_frame"] for row in rows(corpus, "scenes") if row["film_id"] == name}
+    cuts = (len(starts & set(truth.cuts)), len(truth.cuts))
+    end = end_of(open_corpus(corpus), name, STAGES)
+    clips = [row for row in rows(corpus, "clips") if row["film_id"] == name]
+    if not clips:
+        return Seen(name, end.code or ", ".join(reasons(corpus, name)) or end.state, cuts)
+    clip = clips[0]
+    wanted = [
+        number
+        for number, time in enumerate(truth.times_s)
+        if clip["start_s"] - 0.002 <= time < clip["end_s"] - 0.002
+    ]
+    pictures, times, sound, rate = decoded(corpus / clip["video_path"])
+    flashes = [time for time, picture in zip(times, pictures, strict=True)
+               if films.flash_of(picture) > 128]  # fmt: skip
+    mix, mix_rate = soundfile.read(corpus / clip["mix_path"])
+    return Seen(
+        film=name,
+        outcome=end.state,
+        cuts=cuts,
+        size=f"{clip['width']}x{clip['height']}",
+        n_frames=(clip["n_frames"], len(wanted)),
+        ends_right=[films.number_of(pictures[0]), films.number_of(pictures[-1])]
+        == [wanted[0], wanted[-1]]
+        and len(pictures) == clip["n_frames"],
+        offset_ms=(
+            offset_ms(flashes, films.click_times(sound, rate), truth, clip),
+            offset_ms(flashes, films.click_times(mix, mix_rate), truth, clip),
+        ),
+        n_clips=len(clips),
+    )
+
+
+def reasons(corpus: Path, name: str) -> list[str]:
+    """Why a film's candidates were left out."""
+    from ossl_builder.engine import records
+    from ossl_builder.pipeline import stage_named
+
+    found = records.read_rejects(corpus, stage_named("clips"), name)
+    return sorted({reject.reason for reject in found})
+
+
+def offset_ms(
+    flashes: list[float], clicks: list[float], truth: films.Truth, clip: dict[str, Any]
+) -> float:
+    """Largest distance of a click from its flash; infinite if one is missing."""
+    expected = [time for time in truth.clicks_s if clip["start_s"] <= time < clip["end_s"] - 0.01]
+    if len(clicks) != len(expected) or not expected:
+        return float("inf")
+    return max(1000 * min(abs(click - flash) for flash in flashes) for click in clicks)
+
+
+def decoded(path: Path) -> tuple[list[np.ndarray], list[float], np.ndarray, int]:
+    """Pictures (luma), their times, sound (samples, channels) and its rate, decoded by itself."""
+    with av.open(str(path)) as clip:
+        frames = list(clip.decode(video=0))
+    luma = [frame.to_ndarray(format="gray") for frame in frames]
+    with av.open(str(path)) as clip:
+        stream = clip.streams.audio[0]
+        blocks = [frame.to_ndarray().T for frame in clip.decode(stream)]
+        rate = stream.codec_context.sample_rate
+    return luma, [float(frame.time) for frame in frames], np.concatenate(blocks), rate
+
+
+def show(seen: list[Seen]) -> str:
+    """The table."""
+    lines = [f"{'film':<18}{'outcome':<24}{'cuts':<7}{'clips':<7}{'size':<10}{'pictures':<11}"
+             f"{'ends':<7}sound offset in MP4, FLAC"]  # fmt: skip
+    for one in seen:
+        line = f"{one.film:<18}{one.outcome:<24}{one.cuts[0]}/{one.cuts[1]:<5}{one.n_clips:<7}"
+        if one.n_clips:
+            line += f"{one.size:<10}{one.n_frames[0]}/{one.n_frames[1]:<7}"
+            line += f"{'right' if one.ends_right else 'WRONG':<7}"
+            line += f"{one.offset_ms[0]:.2f} ms, {one.offset_ms[1]:.2f} ms"
+        lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Build in a temporary folder and print the table."""
+
+    def ossl(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ossl_builder.cli.main", *map(str, arguments)],
+            capture_output=True, text=True, check=code == 0,
+        )  # fmt: skip
+
+    with tempfile.TemporaryDirectory() as folder:
+        sys.stdout.write(show(build(ossl, Path(folder))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

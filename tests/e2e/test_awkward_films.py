@@ -1,0 +1,42 @@
+"""Awkward films are normal here: one of each kind, from the file to the clip."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import awkward
+from tests.e2e.awkward import Seen
+from tests.e2e.corpora import Ossl
+
+NO_CLIP = {
+    "no-sound": "no_sound",
+    "damaged-picture": "damaged_picture",
+    "damaged-sound": "damaged_sound",
+}
+SIZES = {
+    "wide-pixels": "192x144", "tall-pixels": "180x134", "interlaced": "192x144",
+    "interlaced-h264": "192x144",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def seen(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+    found = awkward.build(ossl, tmp_path_factory.mktemp("awkward"))
+    return {one.film: one for one in found}
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in awkward.KINDS])
+def test_an_awkward_film_gives_exact_clips_or_a_reason(
+    seen: dict[str, Seen], name: str, tmp_path: Path
+) -> None:
+    one = seen[name]
+    if name in NO_CLIP and not one.n_clips:
+        assert NO_CLIP[name] in one.outcome
+        return
+    assert name != "no-sound"
+    assert one.outcome == "done"
+    assert one.cuts[0] == one.cuts[1]
+    assert one.size == SIZES.get(name, "192x108")
+    assert one.n_frames[0] == one.n_frames[1] > 0
+    assert one.ends_right
+    assert max(one.offset_ms) <= 1.0
