@@ -99,21 +99,19 @@ def _torch() -> Check:
 
 
 def _bundled() -> Check:
-    try:
-        from ossl_builder.tools import demucs
+    from ossl_builder.tools import models
 
-        model = demucs.load_model("bundled", "cpu")
-    except ImportError:
-        return Check("model bundled", "missing", "demucs or torch is not installed", "See above.")
+    try:
+        model = models.load(models.BUNDLED, "cpu")
     except OsslError as error:
         return Check("model bundled", "missing", error.message, error.hint)
     return Check("model bundled", "ok", f"loads; gives {', '.join(model.sources)}")
 
 
 def _hub_model(name: str) -> Check:
-    from ossl_builder.tools import demucs
+    from ossl_builder.tools import models
 
-    if demucs.fingerprint(name).get("model", "").startswith("sha256:"):
+    if models.fingerprint(name):
         return Check(f"model {name}", "ok", "downloaded")
     return Check(
         f"model {name}", "note", "not downloaded yet",

@@ -11,6 +11,7 @@ import typer
 from ossl_builder import pipeline
 from ossl_builder.cli import show
 from ossl_builder.config import load_recipe
+from ossl_builder.engine.freshness import Decision
 from ossl_builder.engine.stage import Stage
 from ossl_builder.workspace import Corpus, open_corpus
 
@@ -91,14 +92,14 @@ def _run(
     if dry_run:
         _show_plan(list(pipeline.plan(corpus, recipe, film_ids, stages)), json)
         return
-    watcher = show.Watcher()
+    watcher = show.Watcher(film_ids)
     with corpus.locked(), watcher.watching():
         for film_id, event in pipeline.build(corpus, recipe, film_ids, stages, workers):
             watcher.show(film_id, event)
     _conclude(corpus, film_ids, stages, json)
 
 
-def _show_plan(decisions: list[pipeline.Decision], json: bool) -> None:
+def _show_plan(decisions: list[Decision], json: bool) -> None:
     if json:
         show.as_json([vars(decision) for decision in decisions])
         return

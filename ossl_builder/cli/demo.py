@@ -37,7 +37,7 @@ def demo(
         _make_films(corpus)
         recipe = load_recipe(corpus.recipe_path)
         film_ids = corpus.film_ids()
-        watcher = show.Watcher()
+        watcher = show.Watcher(film_ids)
         show.say(f"Building {len(film_ids)} films: fetch, scenes, stems, cues, clips.")
         with watcher.watching():
             for film_id, event in pipeline.build(

@@ -57,7 +57,8 @@ def sentence(record: Record) -> str:
 class Watcher:
     """Shows a build as it goes on: bars on a terminal, lines elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, film_ids: Sequence[str]) -> None:
+        self._width = max(map(len, film_ids), default=0)
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
@@ -88,8 +89,8 @@ class Watcher:
         """Take in one event."""
         if isinstance(event, Finished):
             record = event.record
-            line = f"{film_id}  {record.stage:<7} {record.state:<8} {sentence(record)}"
-            self._line(f"{line}  ({record.seconds:.1f} s)")
+            line = f"{film_id:<{self._width}}  {record.stage:<6}  {record.state:<8}"
+            self._line(f"{line}  {record.seconds:>7.1f} s  {sentence(record)}")
             self._remove(film_id)
         elif self._bars is not None:
             self._draw(film_id, event)

@@ -12,10 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic.config import JsonDict
+
 from ossl_builder.engine.files import sha256_json
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.stage import Stage
 from ossl_builder.tables.schema import Table
+
+# `Field(..., json_schema_extra=UNSHAPING)`: the setting says how the work is done, not what comes
+# out; changing it makes nothing stale.
+UNSHAPING: JsonDict = {"shapes_result": False}
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,17 @@ def inputs_of(stage: Stage, config: Any, upstream: Mapping[str, str]) -> dict[st
 
 
 def _settings(config: Any) -> dict[str, str]:
-    return {key: repr(value) for key, value in config.model_dump(mode="json").items()}
+    """Settings that shape the result; one marked `UNSHAPING` (a batch size) is left out."""
+    unshaping = {
+        name
+        for name, field in type(config).model_fields.items()
+        if field.json_schema_extra == UNSHAPING
+    }
+    return {
+        key: repr(value)
+        for key, value in config.model_dump(mode="json").items()
+        if key not in unshaping
+    }
 
 
 def hash_rows(table: Table, rows: tuple[Any, ...]) -> str:

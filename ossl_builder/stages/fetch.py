@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 
 from ossl_builder.engine.files import sha256_file
+from ossl_builder.engine.freshness import UNSHAPING
 from ossl_builder.engine.stage import Item, Outcome, Stage
 from ossl_builder.errors import OsslError
 from ossl_builder.stages.settings import Settings
@@ -24,7 +25,12 @@ BLOCK = 8 << 20
 class FetchSettings(Settings):
     """How films come into the corpus."""
 
-    max_gb: float = Field(50.0, gt=0, description="a larger file is not downloaded (GB)")
+    max_gb: float = Field(
+        50.0,
+        gt=0,
+        description="a larger file is not downloaded (GB)",
+        json_schema_extra=UNSHAPING,
+    )
 
 
 def fetch_film(item: Item) -> Outcome:

@@ -1,0 +1,1 @@
+"""Tests; `tests.films` is imported by several of them."""

@@ -1,0 +1,229 @@
+"""Cutting a film's clips in one pass, against a loop of separate ffmpeg calls.
+
+The loop does for each clip what is usually done: one call with accurate seeking for the MP4, and
+one for each FLAC; same encoders and settings. Both are then held against the film: is the first
+picture, the last one and their count right, and how far is the sound from the picture.
+
+The film is the shared one if `OSSL_TEST_MEDIA` names its folder, else one made here; it is cut into
+clips of about 26 s, the mean of OSSL v2. Our way also decodes and compares every clip it wrote; the
+loop verifies nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+
+from ossl_builder.stages.clip_selection import ClipsSettings
+from ossl_builder.tables.schema import Span
+from ossl_builder.tools.clip_checking import sketch
+from ossl_builder.tools.clip_writing import Encoding, cut_sound
+from ossl_builder.tools.cutting import cut, picture_times
+from ossl_builder.tools.ffmpeg import binary
+from ossl_builder.tools.picture_shaping import Form
+from tests.films import make_film
+
+ROLES = ("mix", "music", "dialogue")
+CLIP_S = 26.0
+SETTINGS = ClipsSettings()
+SHARED = "mixfilm/dev.mp4"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A film, its stems (FLAC), and the clips to cut from it."""
+
+    film: Path
+    rate: Fraction
+    end_s: float
+    stems: dict[str, Path]
+    spans: list[Span]
+
+
+@dataclass(frozen=True)
+class Cost:
+    wall_s: float
+    cpu_s: float
+
+
+def prepare(work: Path) -> Case:
+    """Make the film's stems and choose spans: adjacent ones, and some with a gap before them."""
+    film = Path(os.environ.get("OSSL_TEST_MEDIA", "")) / SHARED
+    if not film.is_file():
+        film = work / "film.mp4"
+        make_film(film, size=(640, 360), seconds=130, rate=Fraction(24000, 1001))
+    mix = work / "mix.flac"
+    command = [binary(), "-y", "-loglevel", "error", "-i", str(film)]
+    subprocess.run(
+        [*command, "-af", "aresample=44100:async=1", "-sample_fmt", "s16", str(mix)], check=True
+    )
+    stems = {role: work / f"{role}.flac" for role in ROLES}
+    for role in ROLES[1:]:
+        shutil.copy(mix, stems[role])
+    with av.open(str(film)) as container:
+        rate = Fraction(container.streams.video[0].average_rate)
+    times = picture_times(film)
+    end_s = times[-1] + float(1 / rate)
+    spans = []
+    at = 2.0
+    while at + CLIP_S < end_s:
+        # Every third clip begins where the one before it ends; 11 s are left out otherwise.
+        spans.append(Span(_nearest(times, at), _nearest(times, at + CLIP_S)))
+        at += CLIP_S if len(spans) % 3 == 1 else CLIP_S + 11
+    return Case(film, rate, end_s, stems, spans)
+
+
+def ours(case: Case, folder: Path) -> None:
+    """The project's way: one pass, verified."""
+    clips = cut(
+        film=case.film,
+        film_end_s=case.end_s,
+        form=Form(case.rate, Fraction(1), is_interlaced=False),
+        spans=case.spans,
+        mix=case.stems["mix"],
+        folder=folder,
+        encoding=Encoding(SETTINGS.crf, SETTINGS.preset, SETTINGS.audio_kbps * 1000),
+        progress=lambda part: None,
+    )
+    for clip in clips:
+        assert clip is not None
+        n_samples = round((clip.end_s - clip.start_s) * 44100)
+        for role, stem in case.stems.items():
+            cut_sound(stem, clip.start_s, n_samples, clip.path.with_suffix(f".{role}.flac"))
+
+
+def loop(case: Case, folder: Path) -> None:
+    """One ffmpeg call for each file."""
+    for number, span in enumerate(case.spans):
+        target = folder / f"{number:04d}.mp4"
+        seek = [binary(), "-y", "-loglevel", "error", "-ss", f"{span.start_s:.6f}", "-i"]
+        length = ["-t", f"{span.end_s - span.start_s:.6f}"]
+        video = ["-c:v", "libx264", "-preset", SETTINGS.preset, "-crf", str(SETTINGS.crf)]
+        video += ["-profile:v", "high", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+        audio = ["-c:a", "aac", "-b:a", f"{SETTINGS.audio_kbps}k"]
+        subprocess.run([*seek, str(case.film), *length, *video, *audio, str(target)], check=True)
+        for role, stem in case.stems.items():
+            flac = target.with_suffix(f".{role}.flac")
+            subprocess.run([*seek, str(stem), *length, str(flac)], check=True)
+
+
+def measured(work: Callable[[], None]) -> Cost:
+    """Wall and CPU seconds of a piece of work and of the programs it calls."""
+    began, cpu = time.perf_counter(), _cpu()
+    work()
+    return Cost(time.perf_counter() - began, _cpu() - cpu)
+
+
+def _cpu() -> float:
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+
+def exactness(case: Case, folder: Path) -> dict[str, int | float]:
+    """How many clips are right, by comparison with the film decoded from its begin."""
+    times, sketches = _sketches(case.film)
+    sound, rate = soundfile.read(case.stems["mix"], always_2d=True)
+    found: dict[str, int | float] = dict.fromkeys(("first", "last", "count", "FLAC"), 0)
+    worst = 0.0
+    for number, span in enumerate(case.spans):
+        path = folder / f"{number:04d}.mp4"
+        wanted = [i for i, t in enumerate(times) if span.start_s - 1e-4 < t < span.end_s - 1e-4]
+        clip_times, clip = _sketches(path)
+        found["count"] += len(clip) == len(wanted)
+        found["first"] += _is_picture(clip[0], sketches, wanted[0])
+        found["last"] += _is_picture(clip[-1], sketches, wanted[-1])
+        begin = round(times[wanted[0]] * rate)
+        offset = _sound_start(path, sound[:, 0], begin) / rate - clip_times[0]
+        worst = max(worst, abs(offset))
+        flac, _ = soundfile.read(path.with_suffix(".mix.flac"), always_2d=True)
+        length = round((span.end_s - span.start_s) * rate)
+        found["FLAC"] += np.array_equal(flac, sound[begin : begin + length])
+    return found | {"worst sound offset, ms": round(1000 * worst, 3)}
+
+
+def _sketches(path: Path) -> tuple[list[float], list[np.ndarray]]:
+    times, sketches = [], []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            times.append(float(frame.pts * frame.time_base))
+            sketches.append(sketch(frame.reformat(format="yuv420p")))
+    return times, sketches
+
+
+def _is_picture(found: np.ndarray, film: list[np.ndarray], wanted: int) -> bool:
+    """Whether a picture is nearer to the wanted one than to those beside it that differ."""
+    off = [
+        float(np.abs(found - film[at]).mean())
+        for at in range(max(wanted - 2, 0), min(wanted + 3, len(film)))
+    ]
+    own = float(np.abs(found - film[wanted]).mean())
+    return own <= min(off) + 0.02
+
+
+def _sound_start(path: Path, sound: np.ndarray, begin: int, reach: int = 4410) -> float:
+    """By how many samples a clip's sound is late against the film's, by cross-correlation."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+    heard = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    first = float(frames[0].pts * frames[0].time_base) * frames[0].sample_rate
+    length = min(len(heard), 400_000)
+    padded = np.pad(sound, (reach, length + reach))[begin : begin + length + 2 * reach]
+    size = 1 << (len(padded) + length).bit_length()
+    spectrum = np.fft.rfft(padded, size) * np.conj(np.fft.rfft(heard[:length], size))
+    best = int(np.argmax(np.fft.irfft(spectrum, size)[: 2 * reach + 1]))
+    return first - (best - reach)
+
+
+def _nearest(times: Sequence[float], moment: float) -> float:
+    return min(times, key=lambda time: abs(time - moment))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(".bench"))
+    parser.add_argument("--rounds", type=int, default=2, help="the best of so many counts")
+    chosen = parser.parse_args(argv)
+    work = chosen.work / "clips"
+    work.mkdir(parents=True, exist_ok=True)
+    case = prepare(work)
+    costs: dict[str, list[Cost]] = {"ours": [], "loop": []}
+    ways = {"ours": ours, "loop": loop}
+    for _ in range(chosen.rounds):
+        for name, way in ways.items():
+            folder = work / name
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            costs[name].append(measured(lambda way=way, folder=folder: way(case, folder)))
+    best = {
+        name: Cost(min(c.wall_s for c in each), min(c.cpu_s for c in each))
+        for name, each in costs.items()
+    }
+    total = sum(span.end_s - span.start_s for span in case.spans)
+    lines = [f"{case.film.name}: {len(case.spans)} clips, {total:.0f} s in all"]
+    for name, cost in best.items():
+        lines.append(f"{name}: {cost.wall_s:.1f} s wall, {cost.cpu_s:.1f} s CPU")
+    wall = best["ours"].wall_s / best["loop"].wall_s
+    cpu = best["ours"].cpu_s / best["loop"].cpu_s
+    lines.append(f"ours / loop: {wall:.2f} of the wall time, {cpu:.2f} of the CPU time")
+    for name in ways:
+        right = exactness(case, work / name)
+        shown = ", ".join(f"{what} {value}" for what, value in right.items())
+        lines.append(f"{name}: of {len(case.spans)} clips right: {shown}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
