@@ -19,16 +19,16 @@ LAYERS = (
     ("config", "workspace"),
     ("stages",),
     ("tools", "engine"),
-    ("separator",),
+    ("separator", "catalogue", "rights"),
     ("tables",),
     ("errors",),
 )
 RANK = {name: rank for rank, layer in enumerate(reversed(LAYERS)) for name in layer}
 # Outside programs, and the only modules that may touch each.
 OUTSIDE = {
-    "av": ("tools/", "checks.py"),
+    "av": ("tools/", "checks.py", "separator/training/"),
     "scenedetect": ("tools/scenedetect.py",),
-    "demucs": ("tools/demucs.py", "separator/"),
+    "demucs": ("tools/demucs.py", "tools/models.py", "separator/"),
     "ffmpeg": ("tools/ffmpeg.py", "demo/"),
     "yt_dlp": ("tools/download.py",),
 }

@@ -145,7 +145,7 @@ def test_overlap_is_cut(tmp_path):
 def test_damaged_middle_becomes_silence_and_the_rest_stays(tmp_path):
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "n.wav", rng.uniform(-0.3, 0.3, (44_100 * 4, 2)), 44_100)
-    path = film(tmp_path / "d.mp4", tmp_path / "n.wav", "-c:a", "aac")
+    path = film(tmp_path / "d.mp4", tmp_path / "n.wav", "-c:a", "aac", "-aac_pns", "0")
     whole, _ = heard(path)
     content = bytearray(path.read_bytes())
     middle = len(content) // 2

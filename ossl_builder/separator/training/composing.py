@@ -6,7 +6,9 @@ so three pieces in five are orchestral. A piece is a function of its seed alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import mido
 import numpy as np
@@ -29,6 +31,7 @@ PROGRESSIONS = (
     (0, 0, 0, 0), (0, 4, 0, 4), (0, 6, 0, 6), (0, 2, 5, 3, 1, 4),
 )  # fmt: skip
 
+T = TypeVar("T")
 Event = tuple[float, int, mido.Message]
 """Time in beats, rank among events of the same time, message."""
 
@@ -77,10 +80,12 @@ class Score:
         """In beats."""
         return self.bars * self.beats
 
-    def pick(self, options):  # noqa: ANN001, ANN201 - any sequence, one of its elements
+    def pick(self, options: Sequence[T]) -> T:
+        """One of them, each as likely."""
         return options[int(self.rng.integers(len(options)))]
 
     def chance(self, probability: float) -> bool:
+        """True as often as this."""
         return bool(self.rng.random() < probability)
 
     def pitch(self, degree: int, key: int, low: int, high: int) -> int:
@@ -93,6 +98,7 @@ class Score:
         return max(note, 12)
 
     def control(self, beat: float, channel: int, number: int, value: float) -> None:
+        """A control change, its value clipped to what MIDI knows."""
         value = int(np.clip(value, 0, 127))
         message = mido.Message("control_change", channel=channel, control=number, value=value)
         self.events.append((max(beat, 0.0), 0, message))
@@ -121,7 +127,7 @@ class Score:
         change = mido.Message("program_change", channel=channel, program=program)
         self.events.append((0.0, 0, change))
         for number, low, high in ((7, *volume), (91, 0, 110), (10, 20, 108)):
-            self.control(0.0, channel, number, self.rng.integers(low, high + 1))
+            self.control(0.0, channel, number, int(self.rng.integers(low, high + 1)))
         if self.chance(0.8):
             self._swell(channel)
         return channel

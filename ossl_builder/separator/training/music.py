@@ -59,6 +59,7 @@ def make_piece(seed: int, soundfont: Path, target: Path, seconds: float) -> str:
 
 
 def main() -> None:
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
     parser.add_argument("--folder", default="music", help="music, or music-val for validation")

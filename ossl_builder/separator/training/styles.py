@@ -36,6 +36,8 @@ MINOR = (2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Style:
+    """How a kind of piece is written, and within which bounds it is drawn."""
+
     write: Callable[[Score], None]
     weight: float = 1.0
     tempo: tuple[float, float] = (50, 170)

@@ -134,7 +134,7 @@ def _motif(score: Score, rhythm: Sequence[float]) -> list[tuple[float, int, bool
 
 def _shade(score: Score, beat: float, length: float, channel: int, slides: bool) -> None:
     if length >= 1.5 and score.chance(0.4):
-        score.control(beat + 0.3, channel, 1, score.rng.integers(20, 90))
+        score.control(beat + 0.3, channel, 1, int(score.rng.integers(20, 90)))
         score.control(beat + length * 0.9, channel, 1, 0)
     if slides and length >= 0.5 and score.chance(0.3):
         depth = score.rng.uniform(-1.5, 0.7)
@@ -192,7 +192,7 @@ GROOVES: dict[str, dict[int, tuple[int, ...]]] = {
 
 def drums(score: Score, groove: str, play: float = 0.6) -> None:
     """A groove with dropped and added strokes, and cymbals at the joints."""
-    score.control(0.0, DRUM_CHANNEL, 7, score.rng.integers(70, 120))
+    score.control(0.0, DRUM_CHANNEL, 7, int(score.rng.integers(70, 120)))
     kit = score.pick((0, 0, 48, 48, 40, 32))  # 48: orchestral
     change = mido.Message("program_change", channel=DRUM_CHANNEL, program=kit)
     score.events.append((0.0, 0, change))

@@ -1,0 +1,97 @@
+"""Which of the cuts that PySceneDetect reports are cuts: the picture must have changed for good."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PICTURES = 7  # compared at least: animation may move in every fourth only
+_PLAIN = 15.0  # change, in levels, that needs little more to be a cut; less is faint
+_RETURN = 0.5  # part of the change below which two pictures are the same shot
+_BEYOND = 1.3  # times the change within either side that a faint cut must exceed
+_AMID = 0.65  # the same for a plain one: it may stand amid fast movement
+
+
+@dataclass(frozen=True)
+class _Seen:
+    number: int
+    time_s: float
+    picture: NDArray[np.float32]
+
+
+class CutChecker:
+    """Checks cuts as soon as enough of what follows them has been seen."""
+
+    def __init__(self, reach_s: float) -> None:
+        """`reach_s`: how much before and after a cut is compared, if that is some pictures."""
+        self._reach_s = reach_s
+        self._seen: deque[_Seen] = deque()
+        self._open: list[int] = []
+        self._cuts: list[int] = []
+
+    def feed(self, number: int, time_s: float, picture: NDArray[np.float32]) -> None:
+        """`picture`: luma and both chroma, about 18 x 32 x 3."""
+        self._seen.append(_Seen(number, time_s, picture))
+        if self._open and self._is_enough(self._after(self._open[0])):
+            self._close()
+        while len(self._seen) > 4 * _PICTURES and self._seen[0].time_s < time_s - 4 * self._reach_s:
+            self._seen.popleft()
+
+    def report(self, number: int) -> None:
+        """A cut was reported: `number` is the first picture after it, and was fed lately."""
+        self._open.append(number)
+
+    def finish(self) -> list[int]:
+        """Numbers of the first pictures after true cuts, in film order."""
+        while self._open:
+            self._close()
+        return self._cuts
+
+    def _close(self) -> None:
+        number = self._open.pop(0)
+        after = self._after(number)
+        before = [seen for seen in self._seen if seen.number < number]
+        # From the cut outwards, on either side.
+        before, after = self._near(before[::-1])[::-1], self._near(after)
+        if before and after:
+            left, right = (np.stack([seen.picture for seen in side]) for side in (before, after))
+            if is_cut(left, right):
+                self._cuts.append(number)
+
+    def _after(self, number: int) -> list[_Seen]:
+        return [seen for seen in self._seen if seen.number >= number]
+
+    def _is_enough(self, side: list[_Seen]) -> bool:
+        return len(side) > _PICTURES and side[-1].time_s - side[0].time_s >= self._reach_s
+
+    def _near(self, side: list[_Seen]) -> list[_Seen]:
+        reached = [seen for seen in side if abs(seen.time_s - side[0].time_s) < self._reach_s]
+        return side[: max(_PICTURES, len(reached))]
+
+
+def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
+    """Whether the picture changes for good between two short runs of pictures.
+
+    A flash, or something that passes close to the camera, leaves the old picture behind it: a
+    picture from before the change looks like one from after it. Fast movement, and animation in
+    steps of several pictures, change as much within either run as between them.
+
+    Args:
+        before: shape (n, h, w, 3): luma and both chroma, levels 0 to 255.
+        after: shape (m, h, w, 3).
+    """
+    between = _distances(before, after)
+    change = between[-1, 0]
+    if between.min() < _RETURN * change:
+        return False
+    within = max(_distances(before, before).max(), _distances(after, after).max())
+    return bool(between.min() > (_AMID if change >= _PLAIN else _BEYOND) * within)
+
+
+def _distances(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean absolute difference of all pairs, summed over luma and chroma; shape (n, m)."""
+    apart = np.abs(left[:, None] - right[None]).mean(axis=(2, 3)).sum(axis=2)
+    return np.asarray(apart, np.float32)

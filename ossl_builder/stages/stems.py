@@ -1,0 +1,154 @@
+"""Stems: a film's music, dialogue (and effects) by themselves, and its mix, on one time line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from ossl_builder.engine.stage import Item, Outcome, Stage
+from ossl_builder.errors import OsslError
+from ossl_builder.stages.settings import Settings
+from ossl_builder.tables.films import Film
+from ossl_builder.tables.stems import STEMS, Stem
+from ossl_builder.tools import demucs, loudness, models
+from ossl_builder.tools.flac import FlacWriter
+from ossl_builder.tools.sound import FilmSound
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Block = NDArray[np.float32]
+
+
+class StemsSettings(Settings):
+    """Which model separates the sound, and how."""
+
+    model: str = Field(
+        "htdemucs",
+        min_length=1,
+        description="a Demucs model: a name on the Hugging Face hub, `bundled`, or a path that "
+        "begins with `/`, `./` or `~`, of a folder, a .safetensors, .yaml or .th file (a .th file "
+        "can run code: only from people you trust)",
+    )
+    roles: dict[str, Literal["music", "dialogue", "effects"]] = Field(
+        {}, description="roles of sources whose names do not tell, e.g. `{crowd: effects}`"
+    )
+    overlap: float = Field(
+        0.25, ge=0, le=0.9, description="overlap of the windows, as part of their length"
+    )
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="windows at a time; empty: one per core, at most 4, on a CPU, 8 on a GPU",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where the model runs; auto: on a GPU if there is one"
+    )
+
+
+class _Track:
+    """One sound on its way into its file, measured as it is written."""
+
+    def __init__(self, role: str, folder: Path, rate: int, channels: int) -> None:
+        self.role = role
+        self.path = folder / f"{role}.flac"
+        self.channels = channels
+        self.writer = FlacWriter(self.path, rate, channels)
+        self.meter = loudness.Meter(rate)
+
+    def write(self, block: Block) -> None:
+        self.meter.add(self.writer.write(block))
+
+
+def separate_film(item: Item) -> Outcome:
+    """Decode a film's sound, separate it, and write each stem and the mix as FLAC.
+
+    Raises:
+        Rejected: `no_sound`.
+        OsslError: `sound_undecodable`, `disk_full`, `write_failed`, and those of the model.
+    """
+    film: Film = item.rows["films"][0]
+    settings: StemsSettings = item.config
+    model = models.load(settings.model, settings.device)
+    sources = demucs.roles(model.sources, settings.roles)
+    sound = FilmSound(item.corpus / film.path, model.rate, model.channels)
+    due = max(1.0, ((film.audio_offset_s or 0) + (film.audio_duration_s or 0)) * model.rate)
+    with ExitStack() as stack:
+        tracks = [
+            _Track(role, item.folder, model.rate, model.channels) for role in ("mix", *sources)
+        ]
+        for track in tracks:
+            stack.enter_context(track.writer)
+        mix, *stems = tracks
+
+        def heard() -> Iterator[Block]:
+            for block in sound.blocks():
+                mix.write(block)
+                yield block
+
+        pieces = demucs.separate(
+            model, heard(), list(sources.values()), settings.overlap, settings.batch_size
+        )
+        for piece in pieces:
+            for track, block in zip(stems, piece, strict=True):
+                track.write(block)
+            item.progress(min(1.0, stems[0].writer.samples / due))
+    if not mix.writer.samples:
+        raise OsslError(
+            "sound_undecodable",
+            f"No sound of {Path(film.path).name} stands beside its pictures.",
+            "Fetch or copy the film again.",
+        )
+    return Outcome(tuple(_row(item, track, model.rate, sound) for track in tracks))
+
+
+def _row(item: Item, track: _Track, rate: int, sound: FilmSound) -> Stem:
+    with track.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    settings: StemsSettings = item.config
+    return Stem(
+        film_id=item.item_id,
+        role=track.role,
+        path=item.path(track.path.name),
+        sha256=digest,
+        sample_rate=rate,
+        channels=track.channels,
+        n_samples=track.writer.samples,
+        duration_s=track.writer.samples / rate,
+        loudness_lufs=loudness.integrated(track.meter.power()),
+        peak_dbfs=loudness.dbfs(track.meter.peak),
+        model=settings.model,
+        damaged_spans=tuple(sound.damaged),
+    )
+
+
+def _tools(settings: StemsSettings) -> dict[str, str]:
+    versions = models.versions()
+    digest = models.fingerprint(settings.model)
+    return versions | ({"model": digest} if digest else {})
+
+
+def _prepare(settings: StemsSettings) -> None:
+    model = models.load(settings.model, settings.device)
+    demucs.roles(model.sources, settings.roles)
+
+
+STEMS_STAGE = Stage(
+    name="stems",
+    doc="Separate a film's music from its dialogue.",
+    version=1,
+    reads=("films",),
+    writes=STEMS,
+    config=StemsSettings,
+    run=separate_film,
+    folder="stems",
+    tools=_tools,
+    prepare=_prepare,
+)

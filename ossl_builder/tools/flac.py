@@ -1,0 +1,136 @@
+"""FLAC files of 16 bits, written and read in blocks.
+
+A block is a float32 array [channels, samples], full scale being 1. Values are rounded to 16 bits
+without dither (equal sound gives equal bytes), and what exceeds full scale is clamped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ossl_builder.errors import OsslError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Block = NDArray[np.float32]
+
+STEPS = 32768  # of 16 bits, from 0 to full scale
+READ_S = 5.0
+# With less than this left, a write that failed has failed for want of space.
+NEARLY_NOTHING = 4 << 20
+
+
+class FlacWriter:
+    """Writes one file; use it in a `with` statement, which closes and verifies it."""
+
+    def __init__(self, path: Path, rate: int, channels: int) -> None:
+        """Begin the file.
+
+        Raises:
+            OsslError: `disk_full`, `write_failed`.
+        """
+        import soundfile
+
+        self.path = path
+        self.samples = 0
+        try:
+            self._file: Any = soundfile.SoundFile(
+                str(path), "w", rate, channels, subtype="PCM_16", format="FLAC"
+            )
+        except soundfile.LibsndfileError as error:
+            raise _not_written(path) from error
+
+    def write(self, block: Block) -> Block:
+        """Append a block; return it as it will be read, rounded and clamped.
+
+        Raises:
+            OsslError: `disk_full`, `write_failed`.
+        """
+        import numpy as np
+        import soundfile
+
+        steps = np.rint(block.T * np.float32(STEPS)).clip(-STEPS, STEPS - 1).astype(np.int16)
+        try:
+            self._file.write(steps)
+        except (soundfile.LibsndfileError, AssertionError) as error:
+            # soundfile asserts that as much was written as was given.
+            raise _not_written(self.path) from error
+        self.samples += len(steps)
+        return np.ascontiguousarray(steps.T, np.float32) / np.float32(STEPS)
+
+    def close(self) -> None:
+        """Finish the file and see that its last sample can be read.
+
+        libsndfile says nothing when the last of what it holds cannot be written.
+
+        Raises:
+            OsslError: `disk_full`, `write_failed`.
+        """
+        import soundfile
+
+        self._file.close()
+        if not self.samples:
+            return
+        try:
+            with soundfile.SoundFile(str(self.path)) as written:
+                written.seek(self.samples - 1)
+                complete = len(written) == self.samples and len(written.read(1)) == 1
+        except soundfile.LibsndfileError as error:
+            raise _not_written(self.path) from error
+        if not complete:
+            raise _not_written(self.path)
+
+    def __enter__(self) -> FlacWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._file.close()
+
+
+def read_flac(path: Path) -> Iterator[Block]:
+    """The file's blocks of `READ_S` seconds, the last one shorter.
+
+    Raises:
+        OsslError: `sound_unreadable`.
+    """
+    import numpy as np
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            length = int(READ_S * file.samplerate)
+            while len(block := file.read(length, dtype="float32", always_2d=True)):
+                yield np.ascontiguousarray(block.T)
+    except soundfile.LibsndfileError as error:
+        raise OsslError(
+            "sound_unreadable",
+            f"{path.name} cannot be read as FLAC.",
+            "It was changed or damaged; remove it and build again.",
+        ) from error
+
+
+def _not_written(path: Path) -> OsslError:
+    """The error of a failed write: libsndfile does not tell why a write failed: ask the disk."""
+    if shutil.disk_usage(path.parent).free < NEARLY_NOTHING:
+        return OsslError(
+            "disk_full", f"{path.name} could not be written: the disk is full.", "Make room."
+        )
+    return OsslError(
+        "write_failed",
+        f"{path.name} could not be written.",
+        "See whether the folder is writable and within your quota.",
+    )

@@ -1,0 +1,134 @@
+"""The bundled separator: what a film gives goes in, two finite stems of the same shape come out."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("demucs")
+pytest.importorskip("safetensors")
+
+import torch
+from demucs.apply import apply_model
+from demucs.hf import load_safetensors_model
+
+import ossl_builder.separator
+from ossl_builder.separator.model import BINS, FilmDemucs
+
+WEIGHTS = Path(ossl_builder.separator.__file__).parent / "bundled.safetensors"
+MEDIA = Path(os.environ.get("OSSL_TEST_MEDIA", "shared/media"))
+RATE = 44_100
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.set_num_threads(1)
+    return load_safetensors_model(WEIGHTS).eval()
+
+
+@pytest.fixture(scope="module")
+def chord():
+    """Two seconds of a stereo chord with a beat in it, RMS about 0.1, [1, 2, samples]."""
+    time = torch.arange(2 * RATE) / RATE
+    notes = [torch.sin(2 * torch.pi * pitch * time) for pitch in (220.0, 277.2, 329.6, 880.0)]
+    left = sum(notes) * 0.05 * (1 + 0.5 * torch.sin(2 * torch.pi * 3 * time))
+    return torch.stack([left, 0.7 * left.roll(40)])[None]
+
+
+def separate(model, mix):
+    with torch.no_grad():
+        return model(mix)
+
+
+def rms(sound):
+    return float(sound.square().mean().sqrt())
+
+
+def test_the_file_says_what_it_is_and_is_small(model):
+    assert isinstance(model, FilmDemucs)
+    assert model.sources == ["dialogue", "music"]
+    assert (model.samplerate, model.audio_channels, model.segment) == (RATE, 2, 8.0)
+    assert WEIGHTS.stat().st_size < 5_000_000
+
+
+def test_both_grids_see_the_same_bins():
+    assert FilmDemucs().nfft / RATE == pytest.approx(2 * BINS / 16_000, rel=0.003)
+
+
+@pytest.mark.parametrize("samples", [1, 700, 2_815, 2_816, 44_100, 50_001])
+def test_any_length_gives_finite_stems_of_that_length(model, samples):
+    mix = torch.randn(1, 2, samples, generator=torch.Generator().manual_seed(0)) * 0.1
+    stems = separate(model, mix)
+    assert stems.shape == (1, 2, 2, samples)
+    assert torch.isfinite(stems).all()
+
+
+def test_demucs_applies_it_by_segments(model):
+    mix = torch.randn(1, 2, 9 * RATE + 17, generator=torch.Generator().manual_seed(0)) * 0.1
+    first = apply_model(model, mix, shifts=0, split=True, overlap=0.25)
+    again = apply_model(model, mix, shifts=0, split=True, overlap=0.25)
+    assert first.shape == (1, 2, 2, mix.shape[-1])
+    assert torch.equal(first, again)
+
+
+def test_an_item_is_the_same_alone_and_in_a_batch(model, chord):
+    noise = torch.randn(chord.shape, generator=torch.Generator().manual_seed(1))
+    batch = separate(model, torch.cat([chord, noise, chord * 0.01]))
+    assert torch.allclose(batch[:1], separate(model, chord), atol=1e-5)
+    assert torch.allclose(batch[1:2], separate(model, noise), atol=1e-5)
+
+
+@pytest.mark.parametrize("gain_db", [-40, -12, 6])
+def test_level_makes_no_difference(model, chord, gain_db):
+    gain = 10 ** (gain_db / 20)
+    quiet = separate(model, chord * gain) / gain
+    assert torch.allclose(quiet, separate(model, chord), atol=1e-3)
+
+
+def test_silence_stays_silence(model):
+    assert not separate(model, torch.zeros(1, 2, RATE)).any()
+    faint = torch.randn(1, 2, RATE, generator=torch.Generator().manual_seed(0)) * 1e-7
+    stems = separate(model, faint)
+    assert torch.isfinite(stems).all()
+    assert stems.abs().max() < 1e-6
+
+
+def test_a_stem_is_never_louder_than_the_mix_and_keeps_its_stereo_image(model, chord):
+    stems = separate(model, chord)
+    assert rms(stems[:, 1]) <= rms(chord) * 1.01
+    left, right = stems[0, 1]
+    assert rms(right) / rms(left) == pytest.approx(0.7, abs=0.05)
+
+
+def test_channels_that_cancel_are_not_lost(model, chord):
+    opposed = torch.cat([chord[:, :1], -chord[:, :1]], dim=1)
+    together = torch.cat([chord[:, :1], chord[:, :1]], dim=1)
+    music, expected = separate(model, opposed)[:, 1], separate(model, together)[:, 1]
+    assert torch.allclose(music[:, 0], expected[:, 0], atol=1e-5)
+
+
+def test_a_chord_is_music_and_hiss_is_neither(model, chord):
+    dialogue, music = separate(model, chord)[0]
+    assert rms(music) > 0.7 * rms(chord)
+    assert rms(dialogue) < 0.2 * rms(chord)
+    hiss = torch.randn(1, 2, 4 * RATE, generator=torch.Generator().manual_seed(2)) * 0.01
+    for stem in separate(model, hiss)[0]:
+        assert rms(stem) < 0.1 * rms(hiss)
+
+
+@pytest.mark.skipif(
+    not (MEDIA / "mixfilm" / "truth.json").exists(),
+    reason="needs the shared media folder: set OSSL_TEST_MEDIA",
+)
+def test_a_real_film_gains_what_the_readme_says(model):
+    from ossl_builder.separator.training.score import Film, score
+
+    figures = score(Film.load(MEDIA / "mixfilm"), model, noise_dbfs=[-42.0])
+    assert figures["mean_music_gain"] >= 7
+    assert figures["mean_dialogue_gain"] >= 7
+    for condition in ("clean", "noise -42 dBFS"):
+        assert figures[condition]["cue_f1"] >= 0.95
+        assert figures[condition]["claimed_in_speech_alone"] <= 0.02
+    assert np.isfinite(figures["seconds_per_second"])
