@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -15,6 +16,7 @@ from ossl_builder.engine.records import Record
 from ossl_builder.engine.run import run_item
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
+from ossl_builder.rights import gate
 from ossl_builder.stages.clips import CLIPS_STAGE
 from ossl_builder.stages.cues import CUES_STAGE
 from ossl_builder.stages.fetch import FETCH_STAGE
@@ -68,11 +70,16 @@ Event = Started | Progressed | Finished
 
 @dataclass
 class _Film:
-    """What is known of a film while its stages are gone through."""
+    """What is known of a film while its stages are gone through.
+
+    `refusal` says why its rights do not let it be built today; None: they do. The day decides it
+    anew each time, so it is in no key and no record.
+    """
 
     corpus: Corpus
     recipe: Recipe
     film_id: str
+    refusal: str | None = None
     content: dict[str, str] = field(default_factory=dict)
 
     def inputs(self, stage: Stage) -> dict[str, str]:
@@ -83,6 +90,8 @@ class _Film:
 
     def decide(self, stage: Stage) -> Decision:
         """Whether the stage would run on the film as things stand."""
+        if self.refusal is not None and SOURCES.name in stage.reads:
+            return Decision(stage.name, self.film_id, "refused", self.refusal)
         lacking = [table for table in stage.reads if table not in self.content]
         if lacking:
             why = f"has no {' and no '.join(lacking)}"
@@ -92,7 +101,7 @@ class _Film:
 
     def take(self, stage: Stage, record: Record | None) -> None:
         """Let later stages build on what this stage made of the film."""
-        if record is not None and record.state == "done":
+        if record is not None and record.state == "done" and self.refusal is None:
             self.content[stage.writes.name] = record.content
 
     def rows(self, stage: Stage) -> dict[str, tuple[Any, ...]]:
@@ -110,8 +119,8 @@ def _writer_of(table: str) -> Stage:
 
 def _film(corpus: Corpus, recipe: Recipe, film_id: str, stages: Sequence[Stage]) -> _Film:
     """A film with what the stages before `stages` made of it."""
-    film = _Film(corpus, recipe, film_id)
     source = corpus.source(film_id)
+    film = _Film(corpus, recipe, film_id, gate.refusal(source, date.today()))
     film.content[SOURCES.name] = freshness.hash_rows(SOURCES, (source,))
     for stage in STAGES:
         if stage in stages:
@@ -152,7 +161,11 @@ def build(
     Raises:
         OsslError: what stops the whole build: a tool that is missing, a full disk.
     """
-    wanted = [d for d in plan(corpus, recipe, film_ids, stages) if d.action == "run"]
+    decisions = list(plan(corpus, recipe, film_ids, stages))
+    for decision in decisions:
+        if decision.action == "refused":
+            yield decision.item_id, Finished(_refused(decision))
+    wanted = [decision for decision in decisions if decision.action == "run"]
     for stage in stages:
         if any(decision.stage == stage.name for decision in wanted):
             stage.prepare(recipe.of(stage.name))
@@ -173,6 +186,18 @@ def build(
                 yield said.item_id, Finished(record)
     finally:
         refresh_tables(corpus)
+
+
+def _refused(decision: Decision) -> Record:
+    """What is shown of a film whose rights do not let it be built; it is not written."""
+    return Record(
+        stage=decision.stage,
+        item_id=decision.item_id,
+        state="rejected",
+        inputs={},
+        code=gate.REASON,
+        message=decision.why,
+    )
 
 
 def _died(film_id: str, stage: str, error: OsslError) -> Record:
@@ -235,12 +260,14 @@ def current_records(corpus: Corpus) -> dict[str, dict[str, Record]]:
     """For each stage, by film, the records that agree with those they were made from.
 
     What was made from scenes that have changed since is left out until it is made again: rows of
-    a table always have their parents.
+    a table always have their parents. A film whose rights do not let it be built is left out.
     """
     current: dict[str, dict[str, Record]] = {stage.name: {} for stage in STAGES}
     for film_id in corpus.film_ids():
-        source = freshness.hash_rows(SOURCES, (corpus.source(film_id),))
-        content = {SOURCES.name: source}
+        source = corpus.source(film_id)
+        if gate.refusal(source, date.today()) is not None:
+            continue
+        content = {SOURCES.name: freshness.hash_rows(SOURCES, (source,))}
         for stage in STAGES:
             record = records.read(corpus.root, stage.name, film_id)
             if record is None or record.state != "done" or not _agrees(stage, record, content):
@@ -282,6 +309,9 @@ class End:
 def end_of(corpus: Corpus, film_id: str, stages: Sequence[Stage]) -> End:
     """How a film stands: where it failed or was rejected first, or what the last stage made."""
     last = None
+    refusal = gate.refusal(corpus.source(film_id), date.today())
+    if refusal is not None:
+        return End(film_id, "rejected", FETCH_STAGE.name, 0, gate.REASON, refusal)
     for stage in stages:
         record = records.read(corpus.root, stage.name, film_id)
         if record is not None and record.state != "done":

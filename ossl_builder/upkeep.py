@@ -10,6 +10,7 @@ from ossl_builder.config import Recipe
 from ossl_builder.engine import files, manifests, records
 from ossl_builder.engine.records import Record
 from ossl_builder.pipeline import STAGES, plan, refresh_tables
+from ossl_builder.rights import gate
 from ossl_builder.workspace import Corpus
 
 
@@ -17,7 +18,8 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
     """Counts per stage, rejected candidates by reason, and the films that want attention.
 
     A film counts once per stage: as done, rejected or failed if nothing has changed since, as
-    stale if something has, as waiting if the stage has not had it yet.
+    stale if something has, as waiting if the stage has not had it yet. One whose rights do not
+    let it be built is rejected at the first stage.
     """
     films = corpus.film_ids()
     counts = {stage.name: Counter[str]() for stage in STAGES}
@@ -28,6 +30,11 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
         state = _state(decision.action, record)
         counts[decision.stage][state] += 1
         entry = {"film_id": decision.item_id, "stage": decision.stage}
+        if decision.action == "refused":
+            lists["rejected"].append(
+                entry | {"code": gate.REASON, "message": decision.why, "hint": ""}
+            )
+            continue
         if record is not None and state == record.state:
             counts[decision.stage]["rows"] += record.n_rows
             for reason, count in record.rejects.items():
@@ -53,6 +60,8 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
 
 
 def _state(action: str, record: Record | None) -> str:
+    if action == "refused":
+        return "rejected"
     if record is None or action == "blocked":
         return "waiting"
     if record.state == "failed" or action == "fresh":

@@ -78,13 +78,15 @@ class Corpus:
             ) from error
         return row
 
-    def record_source(self, source: Source) -> None:
-        """Record that the corpus has a film; an earlier record of the same id is replaced."""
-        SOURCES.validate([source])
-        files.write_bytes(
-            self.source_path(source.film_id),
-            json.dumps(SOURCES.to_json(source), indent=1, ensure_ascii=False).encode() + b"\n",
-        )
+    def record_source(self, *sources: Source) -> None:
+        """Record that the corpus has films; earlier records of the same ids are replaced.
+
+        All are checked before the first is written.
+        """
+        SOURCES.validate(sources)
+        for source in sources:
+            text = json.dumps(SOURCES.to_json(source), indent=1, ensure_ascii=False)
+            files.write_bytes(self.source_path(source.film_id), text.encode() + b"\n")
 
     def chosen(self, film_ids: Sequence[str]) -> list[str]:
         """The films named, or all of them if none is named, each checked to be here."""

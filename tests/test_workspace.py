@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from ossl_builder.errors import OsslError
 from ossl_builder.tables import Source
 from ossl_builder.workspace import create, open_corpus
 
-SOURCE = Source("dev", "Dev", 2020, "licensed", "CC-BY 3.0", "dev.mp4")
+SOURCE = Source(
+    "dev", "Dev", 2020, "licensed", "CC-BY 3.0", "dev.mp4",
+    alternates="", country="", licence="", sha256=None, is_claim=True, allow_unknown=False,
+)  # fmt: skip
 
 
 def code_of(call) -> str:  # type: ignore[no-untyped-def]
@@ -37,6 +41,9 @@ def test_films_are_recorded_listed_and_chosen(tmp_path: Path) -> None:
     assert corpus.source("dev") == SOURCE
     assert corpus.chosen([]) == corpus.chosen(["dev", "dev"]) == ["dev"]
     assert code_of(lambda: corpus.chosen(["nosuch"])) == "film_unknown"
+    broken = replace(SOURCE, film_id="other", evidence=" ")
+    assert code_of(lambda: corpus.record_source(replace(SOURCE, film_id="first"), broken))
+    assert corpus.film_ids() == ["dev"], "of several, all or none are recorded"
     corpus.source_path("dev").write_text("{")
     assert code_of(lambda: corpus.source("dev")) == "source_damaged"
 

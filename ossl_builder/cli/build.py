@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +12,14 @@ import typer
 
 from ossl_builder import pipeline
 from ossl_builder.cli import show
-from ossl_builder.config import load_recipe
+from ossl_builder.config import Recipe, load_recipe
 from ossl_builder.engine.freshness import Decision
 from ossl_builder.engine.stage import Stage
+from ossl_builder.stages.fetch import FETCH_STAGE
 from ossl_builder.workspace import Corpus, open_corpus
 
 Films = Annotated[
-    list[str] | None, typer.Argument(help="Film ids; none: all of the corpus.", metavar="[FILM]...")
+    list[str] | None, typer.Argument(help="Film ids; none: all of the corpus.", metavar="FILM")
 ]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Films worked on at a time.")]
 DryRun = Annotated[
@@ -27,6 +30,16 @@ Set = Annotated[
     typer.Option("--set", help="Another value for this run: section.key=value; repeatable."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        exists=True,
+        file_okay=False,
+        help="Take films from this folder, by checksum or name, and none from the network.",
+        metavar="DIR",
+    ),
+]
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
 
 
@@ -38,13 +51,14 @@ def add_commands(app: typer.Typer) -> None:
             stage.name,
             help=f"{stage.doc} One stage only: `ossl build` runs all.",
             epilog=f"Example: ossl -C corpus {stage.name} dev --dry-run",
-        )(_one_stage(stage))
+        )(fetch if stage is FETCH_STAGE else _one_stage(stage))
 
 
 def build(
     context: typer.Context,
     film: Films = None,
     until: Until = None,
+    from_dir: From = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
     overrides: Set = None,
@@ -58,7 +72,28 @@ def build(
     names = [stage.name for stage in pipeline.STAGES]
     if until is not None and until not in names:
         raise typer.BadParameter(f"{until!r} is none of {', '.join(names)}", param_hint="--until")
+    overrides = _with_folder(overrides, from_dir)
     _run(context.obj, film, pipeline.stages_until(until), workers, dry_run, overrides, json)
+
+
+def fetch(
+    context: typer.Context,
+    film: Films = None,
+    from_dir: From = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+    overrides: Set = None,
+    json: AsJson = False,
+) -> None:
+    """The stage that has an option of its own."""
+    overrides = _with_folder(overrides, from_dir)
+    _run(context.obj, film, (FETCH_STAGE,), workers, dry_run, overrides, json)
+
+
+def _with_folder(overrides: Sequence[str] | None, from_dir: Path | None) -> list[str]:
+    # A text in JSON is one in YAML, whatever stands in it.
+    added = [] if from_dir is None else [f"fetch.from_dir={dumps(str(from_dir.absolute()))}"]
+    return [*(overrides or ()), *added]
 
 
 def _one_stage(stage: Stage):  # type: ignore[no-untyped-def]  # noqa: ANN202 - typer reads it
@@ -89,6 +124,8 @@ def _run(
     film_ids = corpus.chosen(films or ())
     if not film_ids:
         show.say("The corpus has no films yet: `ossl films add` adds one.")
+    if FETCH_STAGE in stages:
+        _say_estimate(corpus, recipe, film_ids)
     if dry_run:
         _show_plan(list(pipeline.plan(corpus, recipe, film_ids, stages)), json)
         return
@@ -97,6 +134,15 @@ def _run(
         for film_id, event in pipeline.build(corpus, recipe, film_ids, stages, workers):
             watcher.show(film_id, event)
     _conclude(corpus, film_ids, stages, json)
+
+
+def _say_estimate(corpus: Corpus, recipe: Recipe, film_ids: Sequence[str]) -> None:
+    """Before a large build: gigabytes, hours, room on the disk."""
+    from ossl_builder.acquisition.estimate import estimate
+
+    expected = estimate(corpus, recipe.fetch, film_ids, date.today())
+    for sentence in expected.sentences() if expected else ():
+        show.say(sentence)
 
 
 def _show_plan(decisions: list[Decision], json: bool) -> None:

@@ -69,6 +69,12 @@ def _make_films(corpus: Corpus) -> None:
                 basis=film.basis,
                 evidence=film.evidence,
                 source=str(film.path),
+                alternates="",
+                country="",
+                licence="",
+                sha256=None,
+                is_claim=True,
+                allow_unknown=False,
             )
         )
 

@@ -1,84 +1,120 @@
-"""`ossl films`: which films the corpus has."""
+"""`ossl films`: which films the corpus has; adding and removing them."""
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import show
-from ossl_builder.stages.fetch import local_path
-from ossl_builder.tables import SOURCES, Source, checked_film_id
-from ossl_builder.workspace import open_corpus
+from ossl_builder.cli import films_check, films_look, show
+from ossl_builder.errors import OsslError
+from ossl_builder.workspace import Corpus, open_corpus
 
 group = typer.Typer(
-    help="Films of the corpus: list, add, remove.", no_args_is_help=True, rich_markup_mode=None
+    help="Films one may use: the catalogue, its evidence, and what the corpus has of it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Ids of the catalogue, ia:<identifier>, addresses, or files.", metavar="FILM"
+    ),
+]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the group `films`."""
+    films_look.add_commands(group)
+    group.command(epilog="Example: ossl -C corpus films add --tier A")(add)
+    group.command(epilog="Example: ossl -C corpus films remove dev && ossl -C corpus clean")(remove)
+    films_check.add_commands(group)
     app.add_typer(group, name="films")
 
 
-@group.command(
-    epilog='Example: ossl -C corpus films add dev.mp4 --id dev --title "Dev film" --year 2020 '
-    '--basis licensed --evidence "CC-BY 3.0, credits in the film"'
-)
 def add(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(help="A file, or an address yt-dlp can download.")],
-    film_id: Annotated[str, typer.Option("--id", help="Letters, digits, hyphens; 64 at most.")],
-    title: Annotated[str, typer.Option("--title", help="The film's title.")],
-    basis: Annotated[str, typer.Option("--basis", help="Why it may be used, e.g. licensed.")],
-    evidence: Annotated[str, typer.Option("--evidence", help="What shows that.")],
+    film: Names = None,
+    tier: Annotated[
+        str | None, typer.Option("--tier", help="All films of this tier, A or B, as well.")
+    ] = None,
+    allow_unverified: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unverified", help="Also films not shown to be free: you answer for them."
+        ),
+    ] = False,
+    film_id: Annotated[
+        str, typer.Option("--id", help="For a film of your own: letters, digits, hyphens.")
+    ] = "",
+    title: Annotated[str, typer.Option("--title", help="Its title.")] = "",
     year: Annotated[
         int | None, typer.Option("--year", min=1870, max=2200, help="Year of first publication.")
     ] = None,
+    country: Annotated[str, typer.Option("--country", help="Where it was made, e.g. US.")] = "",
+    basis: Annotated[
+        str, typer.Option("--basis", help="Why it may be used, e.g. licensed, expired_95y.")
+    ] = "",
+    evidence: Annotated[str, typer.Option("--evidence", help="What shows that.")] = "",
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help="The checksum the file must have.")
+    ] = None,
 ) -> None:
-    """Record a film and why it may be used. `ossl fetch` then brings it in."""
+    """Record films and why they may be used.
+
+    `ossl build` then fetches them.
+    Films of the catalogue need their ids only. Any other film needs --id, --title, --basis and
+    --evidence, which are recorded as your claim. If one film is wrong, none is added.
+    """
+    from ossl_builder.acquisition.adding import Asked, Claim, chosen_sources
+    from ossl_builder.acquisition.shelf import Shelf
+
     corpus = open_corpus(context.obj)
-    for name, text in (("--title", title), ("--basis", basis), ("--evidence", evidence)):
-        if not text.strip():
-            raise typer.BadParameter("must not be empty", param_hint=name)
-    local = local_path(source)
-    row = Source(
-        film_id=checked_film_id(film_id),
-        title=title,
-        year=year,
-        basis=basis,
-        evidence=evidence,
-        source=source if local is None else str(Path(local).absolute()),
-    )
+    claim = Claim(film_id, title, year, country, basis, evidence)
+    asked = Asked(tuple(film or ()), tier, claim, sha256, allow_unverified)
     with corpus.locked():
-        corpus.record_source(row)
-    show.say(f"Recorded {film_id}. Next: ossl -C {context.obj} build {film_id}")
-    if local is not None and not local.exists():
-        show.say(f"Note: there is no file {local} now; it must be there when the film is fetched.")
+        try:
+            sources = chosen_sources(Shelf(corpus), asked, date.today())
+        except OsslError as error:
+            if error.code == "usage":
+                raise typer.BadParameter(error.message) from None
+            raise
+        corpus.record_source(*sources)
+    _say_added(context.obj, corpus, [source.film_id for source in sources])
 
 
-@group.command("list", epilog="Example: ossl -C corpus films list --json")
-def list_films(
-    context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="Print for scripts.")] = False,
-) -> None:
-    """List the films of the corpus."""
-    corpus = open_corpus(context.obj)
-    sources = [corpus.source(film_id) for film_id in corpus.film_ids()]
-    if json:
-        show.as_json([SOURCES.to_json(source) for source in sources])
-    else:
-        show.table(
-            ("film_id", "year", "title", "basis", "source"),
-            [(s.film_id, s.year, s.title, s.basis, s.source) for s in sources],
-        )
+def _say_added(folder: Path, corpus: Corpus, film_ids: list[str]) -> None:
+    from ossl_builder.rights.gate import refusal
+    from ossl_builder.stages.obtaining import local_path
+
+    refused = False
+    for film_id in film_ids:
+        source = corpus.source(film_id)
+        local = local_path(source.source)
+        if local is not None and not local.exists():
+            show.say(
+                f"Note: there is no file {local} now; it must be there when the film is fetched."
+            )
+        why = refusal(source, date.today())
+        if why is not None:
+            refused = True
+            show.say(f"Note: {film_id} will not be built as things stand. {why}")
+    if not film_ids:
+        show.say("The corpus has all of them already.")
+        return
+    what = film_ids[0] if len(film_ids) == 1 else f"{len(film_ids)} films"
+    hint = "" if refused else f" Next: ossl -C {folder} build"
+    if hint and len(film_ids) == 1:
+        hint += f" {film_ids[0]}"
+    show.say(f"Recorded {what}.{hint}")
 
 
-@group.command(epilog="Example: ossl -C corpus films remove dev && ossl -C corpus clean")
 def remove(
     context: typer.Context,
-    film_id: Annotated[list[str], typer.Argument(help="Film ids.", metavar="FILM...")],
+    film_id: Annotated[list[str], typer.Argument(help="Film ids.", metavar="FILM")],
 ) -> None:
     """Take films out of the corpus; their files go with the next `ossl clean`."""
     from ossl_builder.pipeline import refresh_tables

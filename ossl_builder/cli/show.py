@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -14,6 +14,9 @@ from ossl_builder.pipeline import Event, Finished, Progressed, Started
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+Counted = TypeVar("Counted")
 
 
 def say(text: str = "") -> None:
@@ -52,6 +55,19 @@ def sentence(record: Record) -> str:
         text = f"{record.n_rows} row{'' if record.n_rows == 1 else 's'}"
         return text + (f", {left_out} candidates rejected" if left_out else "")
     return f"{record.code}: {record.message} {record.hint}".strip()
+
+
+def counted(items: Sequence[Counted], what: str) -> Iterator[Counted]:
+    """Hand on items one by one, with a bar on a terminal that counts those done."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, description=what, console=Console(stderr=True), transient=True)
 
 
 class Watcher:

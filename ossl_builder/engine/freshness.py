@@ -28,13 +28,13 @@ UNSHAPING: JsonDict = {"shapes_result": False}
 class Decision:
     """Whether an item would run in a stage, and why.
 
-    `action` is `run`, `fresh` (ended before, nothing has changed), or `blocked` (an earlier
-    stage has given it nothing to work on).
+    `action` is `run`, `fresh` (ended before, nothing has changed), `blocked` (an earlier stage
+    has given it nothing to work on), or `refused` (whoever asked will not have it now).
     """
 
     stage: str
     item_id: str
-    action: Literal["run", "fresh", "blocked"]
+    action: Literal["run", "fresh", "blocked", "refused"]
     why: str
 
 

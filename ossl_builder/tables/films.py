@@ -10,6 +10,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.tables.schema import Table, column
 
 FILM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def checked_film_id(text: str) -> str:
@@ -36,7 +37,13 @@ class Source:
     year: int | None = column("year of first publication", "year")
     basis: str = column("why the film may be used, e.g. `licensed`, `expired_95y`")
     evidence: str = column("what shows it: a licence text, an address, a register entry")
-    source: str = column("file or address the film is fetched from")
+    source: str = column("file, address, or `ia:<identifier>` the film is fetched from")
+    alternates: str = column("further sources of the same film, joined by `; `")
+    country: str = column("where it was made, ISO 3166 codes joined by `/`; may be unknown")
+    licence: str = column("licence as found, e.g. its address; empty: none was found")
+    sha256: str | None = column("SHA-256 that its file must have; empty: not pinned")
+    is_claim: bool = column("whether basis and evidence are the user's own word")
+    allow_unknown: bool = column("whether the user said to build it with unknown rights")
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,16 @@ class Film:
     year: int | None = column("year of first publication", "year", descriptive=True)
     basis: str = column("why the film may be used", descriptive=True)
     evidence: str = column("what shows it", descriptive=True)
-    source: str = column("file or address the film was fetched from", descriptive=True)
+    is_claim: bool = column("whether that is the user's own word", descriptive=True)
+    country: str = column("where it was made, e.g. `US`; may be unknown", descriptive=True)
+    source: str = column(
+        "file, address, or `ia:<identifier>` it was fetched from", descriptive=True
+    )
+    chosen_file: str = column("name of its file at the source", descriptive=True)
+    chosen_why: str = column("why that file was chosen", descriptive=True)
+    original_sha1: str | None = column("SHA-1 of it as the source states", descriptive=True)
+    licence_url: str | None = column("address of a licence the source names", descriptive=True)
+    rights_statement: str | None = column("what the source says of rights", descriptive=True)
     path: str = column("the film's file, relative to the corpus")
     sha256: str = column("SHA-256 of that file")
     size_bytes: int = column("size of that file", "bytes")
@@ -77,6 +93,8 @@ def _check_sources(rows: Sequence[Source]) -> Iterable[str]:
             yield f"{row.film_id!r} is no film id"
         if not row.basis.strip() or not row.evidence.strip():
             yield f"film {row.film_id} has no basis or no evidence of its rights"
+        if row.sha256 is not None and not SHA256.fullmatch(row.sha256):
+            yield f"film {row.film_id} is pinned to {row.sha256!r}, which is no SHA-256"
 
 
 def _check_films(rows: Sequence[Film]) -> Iterable[str]:
@@ -85,6 +103,10 @@ def _check_films(rows: Sequence[Film]) -> Iterable[str]:
             yield f"{row.film_id!r} is no film id"
         if not row.basis.strip() or not row.evidence.strip():
             yield f"film {row.film_id} has no basis or no evidence of its rights"
+        if not SHA256.fullmatch(row.sha256):
+            yield f"film {row.film_id} has no checksum"
+        if not row.chosen_file or not row.chosen_why:
+            yield f"film {row.film_id} does not say which file of its source it is, and why"
         if row.duration_s <= 0 or row.n_packets <= 0 or row.size_bytes <= 0:
             yield f"film {row.film_id} is empty"
         if row.width <= 0 or row.height <= 0 or row.sar_num <= 0 or row.sar_den <= 0:
@@ -110,7 +132,7 @@ FILMS = Table(
     name="films",
     doc="One row per film that is here: its file, its form, the evidence of its rights.",
     row=Film,
-    version=1,
+    version=2,
     key=("film_id",),
     parent=None,
     check=_check_films,

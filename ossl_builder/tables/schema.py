@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
@@ -66,6 +67,11 @@ class Table:
 
     def types(self) -> dict[str, tuple[Any, bool]]:
         """Column name to (plain type, nullable)."""
+        return self._types
+
+    @cached_property
+    def _types(self) -> dict[str, tuple[Any, bool]]:
+        # Resolving annotations is slow, and every row that is read asks for them.
         return _types(self.row)
 
     def arrow_schema(self) -> pa.Schema:

@@ -45,7 +45,10 @@ def make_corpus(folder: Path, films: int) -> Corpus:
         film_id = f"film-{number:04d}"
         if corpus.source_path(film_id).exists():
             continue
-        source = Source(film_id, f"Film {number}", 1930, "expired_95y", "Published 1930", "x.mp4")
+        source = Source(
+            film_id, f"Film {number}", 1930, "expired_95y", "Published 1930", "x.mp4",
+            alternates="", country="", licence="", sha256=None, is_claim=True, allow_unknown=False,
+        )  # fmt: skip
         content = {SOURCES.name: freshness.hash_rows(SOURCES, (source,))}
         for stage in STAGES:
             inputs = freshness.inputs_of(stage, recipe.of(stage.name), content)

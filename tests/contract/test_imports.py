@@ -14,7 +14,7 @@ ROOT = Path(ossl_builder.__file__).parent
 # Each layer may import those below it; modules of one layer may import each other.
 LAYERS = (
     ("cli",),
-    ("checks", "upkeep", "demo"),
+    ("checks", "upkeep", "demo", "acquisition"),
     ("pipeline",),
     ("config", "workspace"),
     ("stages",),

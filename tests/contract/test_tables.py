@@ -13,9 +13,15 @@ from ossl_builder.tables import SOURCES, TABLES, Clip, Cue, Film, Scene, Source,
 
 README = Path(__file__).parents[2] / "manifests" / "README.md"
 
-SOURCE = Source("f", "F", 1930, "expired_95y", "Published 1930", "f.mp4")
+SOURCE = Source(
+    film_id="f", title="F", year=1930, basis="expired_95y", evidence="Published 1930",
+    source="f.mp4", alternates="", country="US", licence="", sha256=None, is_claim=False,
+    allow_unknown=False,
+)  # fmt: skip
 FILM = Film(
-    film_id="f", title="F", year=None, basis="licensed", evidence="CC0", source="f.mp4",
+    film_id="f", title="F", year=None, basis="licensed", evidence="CC0", is_claim=True,
+    country="", source="f.mp4", chosen_file="f.mp4", chosen_why="the file given",
+    original_sha1=None, licence_url=None, rights_statement=None,
     path="films/f/source/f.mp4", sha256="0" * 64, size_bytes=1, duration_s=2.0, n_packets=48,
     fps=24.0, fps_num=24, fps_den=1, is_variable_rate=False, width=4, height=4, sar_num=1,
     sar_den=1, is_interlaced=False, video_codec="h264", audio_codec="aac",
@@ -49,7 +55,11 @@ GOOD: dict[str, tuple[Any, ...]] = {
 BAD: list[tuple[str, dict[str, Any], int]] = [
     ("sources", {"film_id": "../f"}, 0),
     ("sources", {"evidence": " "}, 0),
+    ("sources", {"sha256": "0" * 63}, 0),
+    ("sources", {"sha256": "A" * 64}, 0),
     ("films", {"evidence": ""}, 0),
+    ("films", {"sha256": ""}, 0),
+    ("films", {"chosen_why": ""}, 0),
     ("films", {"duration_s": 0.0}, 0),
     ("films", {"duration_s": float("nan")}, 0),
     ("films", {"width": 4.0}, 0),

@@ -1,0 +1,1 @@
+"""Getting films: what the catalogue offers, what a corpus has, whether sources still stand."""

@@ -1,0 +1,213 @@
+"""The Internet Archive: an item's files, which of them is the film, and the search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from ossl_builder.catalogue import checked_source
+from ossl_builder.errors import OsslError
+from ossl_builder.tools.archive_item import (
+    ArchiveFile,
+    ArchiveItem,
+    Site,
+    read_item,
+    text_of,
+    whole_of,
+)
+from ossl_builder.tools.documents import get_json
+from ossl_builder.tools.patience import Setback
+
+__all__ = [
+    "RULE",
+    "ArchiveFile",
+    "ArchiveItem",
+    "Choice",
+    "Found",
+    "Site",
+    "choose_file",
+    "fetch_item",
+    "item_of",
+    "search",
+]
+
+RULE = (
+    "the original if it is a video within the size cap, else the h.264 derivative; "
+    "the longest if there are several"
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A file of an item, and why it was chosen, in words."""
+
+    file: ArchiveFile
+    why: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """An item that a search found; `size_bytes` is that of all its files together."""
+
+    identifier: str
+    title: str
+    year: int | None
+    licence_url: str | None
+    size_bytes: int | None
+    downloads: int | None
+
+
+def item_of(source: str) -> tuple[str, str | None]:
+    """Identifier and, if it names one, file of a source ``ia:<identifier>[/<file>]``.
+
+    Raises:
+        OsslError: `source_invalid`.
+    """
+    identifier, _, name = checked_source(source).removeprefix("ia:").partition("/")
+    return identifier, name or None
+
+
+def fetch_item(identifier: str, site: Site) -> ArchiveItem:
+    """Read an item's metadata document.
+
+    Raises:
+        OsslError: `item_missing`, `archive_unreachable`, `source_invalid`.
+    """
+    if item_of(f"ia:{identifier}") != (identifier, None):
+        raise OsslError(
+            "source_invalid",
+            f"{identifier!r} is no identifier of the Internet Archive.",
+            "It stands at the end of an item's address: https://archive.org/details/<identifier>.",
+        )
+    try:
+        found, document = get_json(site.metadata_url + identifier, site.patience, site.user_agent)
+    except Setback as setback:
+        if setback.status == 404:
+            raise _missing(identifier, "does not exist") from setback
+        raise _unreachable(f"Metadata of the item {identifier}", setback) from setback
+    if not isinstance(found, dict) or not isinstance(found.get("files"), list):
+        is_dark = isinstance(found, dict) and found.get("is_dark")
+        raise _missing(identifier, "was taken down" if is_dark else "does not exist")
+    return read_item(identifier, found, document)
+
+
+def choose_file(item: ArchiveItem, max_bytes: int, wanted: str | None = None) -> Choice:
+    """Choose a film's file by `RULE`, or take the one named.
+
+    Raises:
+        OsslError: `file_missing` (the one named is not there), `no_film` (no video is an original
+            or an h.264 derivative), `too_large` (all of them are larger than `max_bytes`).
+    """
+    videos = [file for file in item.files if file.is_video]
+    if wanted is not None:
+        named = next((file for file in item.files if file.name == wanted), None)
+        if named is None:
+            raise OsslError(
+                "file_missing",
+                f"The item {item.identifier} has no file {wanted!r}.",
+                f"Its films are: {_listed(videos) or 'none'}.",
+            )
+        if (named.size_bytes or 0) > max_bytes:
+            raise _too_large(item, [named], max_bytes)
+        return Choice(named, "the file named in the source")
+    originals = [file for file in videos if file.source == "original"]
+    derived = [
+        file
+        for file in videos
+        if file.source == "derivative" and file.format.lower().startswith("h.264")
+    ]
+    for files, what in ((originals, "original video"), (derived, "h.264 derivative")):
+        fitting = [file for file in files if (file.size_bytes or 0) <= max_bytes]
+        if fitting:
+            chosen = min(fitting, key=lambda f: (-(f.length_s or 0), -(f.size_bytes or 0), f.name))
+            why = f"the {what}" if len(files) == 1 else f"the longest of {len(files)} {what}s"
+            if files is derived:
+                why += f"; {_why_no_original(originals, max_bytes)}"
+            elif len(fitting) < len(files):
+                why += f" that are no larger than {max_bytes / 1e9:g} GB"
+            return Choice(chosen, why)
+    if originals or derived:
+        raise _too_large(item, originals + derived, max_bytes)
+    raise OsslError(
+        "no_film",
+        f"No original and no h.264 derivative of the item {item.identifier} is a film.",
+        f"Name a file: ia:{item.identifier}/<file>. Its videos are: {_listed(videos) or 'none'}.",
+    )
+
+
+def search(text: str, site: Site, rows: int) -> list[Found]:
+    """Films that the Archive's advanced search finds, the most often downloaded first.
+
+    Raises:
+        OsslError: `search_failed`, `archive_unreachable`.
+    """
+    fields = ("identifier", "title", "year", "licenseurl", "item_size", "downloads")
+    query = [("q", f"({text}) AND mediatype:movies")]
+    query += [("fl[]", name) for name in fields]
+    query += [("sort[]", "downloads desc"), ("rows", str(rows)), ("output", "json")]
+    try:
+        found, _ = get_json(f"{site.search_url}?{urlencode(query)}", site.patience, site.user_agent)
+    except Setback as setback:
+        raise _unreachable("The search", setback) from setback
+    try:
+        return [
+            Found(
+                identifier=str(entry["identifier"]),
+                title=text_of(entry.get("title")) or "",
+                year=whole_of(entry.get("year")),
+                licence_url=text_of(entry.get("licenseurl")),
+                size_bytes=whole_of(entry.get("item_size")),
+                downloads=whole_of(entry.get("downloads")),
+            )
+            for entry in found["response"]["docs"]
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        said = text_of(found.get("error")) if isinstance(found, dict) else None
+        raise OsslError(
+            "search_failed",
+            f"The Internet Archive did not understand the search for {text!r}"
+            f"{f' ({said})' if said else ''}.",
+            "Use plain words, or its query syntax: title:(...) AND year:1930.",
+        ) from error
+
+
+def _listed(files: list[ArchiveFile]) -> str:
+    sizes = [
+        f"{file.name} ({file.format}, {(file.size_bytes or 0) / 1e9:.2f} GB)" for file in files
+    ]
+    return ", ".join(sizes[:8]) + (f" and {len(sizes) - 8} more" if len(sizes) > 8 else "")
+
+
+def _why_no_original(originals: list[ArchiveFile], max_bytes: int) -> str:
+    if not originals:
+        return "no original is a video"
+    return f"the original is larger than {max_bytes / 1e9:g} GB ({_listed(originals)})"
+
+
+def _too_large(item: ArchiveItem, files: list[ArchiveFile], max_bytes: int) -> OsslError:
+    return OsslError(
+        "too_large",
+        f"The film in {item.identifier} is larger than {max_bytes / 1e9:g} GB: {_listed(files)}.",
+        "Raise fetch.max_gb in the recipe, or name another source.",
+    )
+
+
+def _missing(identifier: str, what: str) -> OsslError:
+    return OsslError(
+        "item_missing",
+        f"The item {identifier} of the Internet Archive {what}.",
+        "Look for the film elsewhere: `ossl films search` asks the Archive for candidates.",
+    )
+
+
+def _unreachable(what: str, setback: Setback) -> OsslError:
+    wait = (
+        f" It asks to be left alone for {setback.asked_wait_s:.0f} s."
+        if setback.asked_wait_s
+        else ""
+    )
+    return OsslError(
+        "archive_unreachable",
+        f"{what} cannot be had: the Internet Archive {setback.said}.{wait}",
+        "Nothing is lost: run the same command again later, or set fetch.archive_url to a mirror.",
+    )

@@ -1,0 +1,233 @@
+"""`ossl films list`, `show`, `add`, `remove`: the catalogue, and what a corpus has of it."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ossl_builder.catalogue import load_catalogue
+from tests.cli.conftest import Ossl, Said
+
+CATALOGUE = load_catalogue()
+A, B, C = (next(film for film in CATALOGUE if film.tier == tier) for tier in "ABC")
+OWN = ("--title", "Mine", "--basis", "licensed", "--evidence", "a letter of 2020")
+
+
+def source(corpus: Path, film_id: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads((corpus / f"films/{film_id}/source.json").read_text())
+    return found
+
+
+def held(ossl: Ossl, corpus: Path) -> set[str]:
+    entries = ossl("-C", corpus, "films", "list", "--in-corpus", "--json").json
+    assert all(entry["in_corpus"] for entry in entries)
+    return {entry["film_id"] for entry in entries}
+
+
+def nothing_added(said: Said, corpus: Path, code: int) -> None:
+    assert said.code == code, said.err
+    assert "Traceback" not in said.err
+    assert list((corpus / "films").iterdir()) == []
+
+
+def test_the_catalogue_is_listed_without_a_corpus(
+    ossl: Ossl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = ossl("films", "list", "--json")
+    assert said.code == 0
+    assert [entry["film_id"] for entry in said.json] == [film.film_id for film in CATALOGUE]
+    assert not any(entry["in_corpus"] for entry in said.json)
+    assert {entry["tier"] for entry in said.json} == {"A", "B", "C"}
+    (one,) = [entry for entry in said.json if entry["film_id"] == A.film_id]
+    assert (one["title"], one["year"], one["source"]) == (A.title, A.year, A.source)
+    assert one["pd_evidence"] == A.pd_evidence
+    table = ossl("films", "list", "--tier", "C")
+    assert len(table.out.splitlines()) == 1 + sum(film.tier == "C" for film in CATALOGUE)
+    assert "This is no legal advice." in table.err
+    assert "there is no corpus here" in table.err
+    assert ossl("films", "list", "--tier", "D").code == 2
+    assert ossl("films", "list", "--in-corpus").code == 1
+    assert "is no corpus" in ossl("-C", tmp_path / "nowhere", "films", "list").err
+
+
+def test_listing_is_quick(tmp_path: Path) -> None:
+    def used_s() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = used_s()
+    subprocess.run(
+        [sys.executable, "-m", "ossl_builder.cli.main", "films", "list"],
+        check=True, capture_output=True, cwd=tmp_path,
+    )  # fmt: skip
+    # Of processor time, so that a busy machine does not decide.
+    assert used_s() - before < 0.9
+
+
+def test_a_new_corpus_is_empty_and_marks_what_it_takes(ossl: Ossl, corpus: Path) -> None:
+    assert held(ossl, corpus) == set()
+    assert ossl("-C", corpus, "films", "add", A.film_id).code == 0
+    assert held(ossl, corpus) == {A.film_id}
+    recorded = source(corpus, A.film_id)
+    assert recorded["evidence"] == A.pd_evidence
+    assert (recorded["basis"], recorded["source"]) == (A.pd_basis, A.source)
+    assert (recorded["is_claim"], recorded["allow_unknown"]) == (False, False)
+    everything = ossl("-C", corpus, "films", "list", "--json").json
+    assert len(everything) == len(CATALOGUE)
+    assert [entry["film_id"] for entry in everything if entry["in_corpus"]] == [A.film_id]
+    assert ossl("-C", corpus, "films", "remove", A.film_id).code == 0
+    assert held(ossl, corpus) == set()
+
+
+def test_a_tier_is_added_whole_and_what_is_there_stays(ossl: Ossl, corpus: Path) -> None:
+    digest = "0123456789ABCDEF" * 4
+    assert ossl("-C", corpus, "films", "add", A.film_id, "--sha256", digest).code == 0
+    assert ossl("-C", corpus, "films", "add", "--tier", "A").code == 0
+    tier_a = {film.film_id for film in CATALOGUE if film.tier == "A"}
+    assert held(ossl, corpus) == tier_a
+    assert source(corpus, A.film_id)["sha256"] == digest.lower()
+    # A film added again by its id keeps the checksum it is pinned to.
+    assert ossl("-C", corpus, "films", "add", A.film_id).code == 0
+    assert source(corpus, A.film_id)["sha256"] == digest.lower()
+    again = ossl("-C", corpus, "films", "add", "--tier", "A")
+    assert (again.code, "all of them already" in again.err) == (0, True)
+
+
+@pytest.mark.parametrize("film", [B, C], ids=["B", "C"])
+def test_what_is_not_shown_to_be_free_needs_a_word(ossl: Ossl, corpus: Path, film) -> None:
+    refused = ossl("-C", corpus, "films", "add", A.film_id, film.film_id)
+    nothing_added(refused, corpus, 1)
+    assert f"{film.film_id} (tier {film.tier})" in refused.err
+    assert "--allow-unverified" in refused.err
+    assert f"ossl films explain {film.film_id}" in refused.err
+    assert ossl("-C", corpus, "films", "add", film.film_id, "--allow-unverified").code == 0
+    assert source(corpus, film.film_id)["allow_unknown"] is True
+
+
+def test_tier_b_is_added_with_a_word_and_tier_c_never_as_a_whole(ossl: Ossl, corpus: Path) -> None:
+    nothing_added(ossl("-C", corpus, "films", "add", "--tier", "B"), corpus, 1)
+    refused = ossl("-C", corpus, "films", "add", "--tier", "C", "--allow-unverified")
+    nothing_added(refused, corpus, 2)
+    assert "by their ids only" in refused.err
+    nothing_added(ossl("-C", corpus, "films", "add", "--tier", "D"), corpus, 2)
+    assert ossl("-C", corpus, "films", "add", "--tier", "B", "--allow-unverified").code == 0
+    assert held(ossl, corpus) == {film.film_id for film in CATALOGUE if film.tier == "B"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "--tier A"),
+        (["no-such-film"], 1, "no film 'no-such-film'"),
+        ([A.film_id[:-1]], 1, f"Is it one of these: {A.film_id}"),
+        ([A.film_id, "no-such-film"], 1, "no film 'no-such-film'"),
+        ([A.film_id, "mine.mp4"], 2, "--id, --title, --basis, --evidence are lacking"),
+        (["mine.mp4", "--id", "mine", "--title", "Mine"], 2, "--basis, --evidence are lacking"),
+        (["mine.mp4", "--id", "mine", *OWN[:-1], " "], 2, "--evidence is lacking"),
+        (["mine.mp4", "--id", "../mine", *OWN], 1, "cannot be a film id"),
+        (["mine.mp4", "--id", "🎬", *OWN], 1, "cannot be a film id"),
+        (["mine.mp4", "--id", "a" * 65, *OWN], 1, "cannot be a film id"),
+        (["a.mp4", "b.mp4", "--id", "mine", *OWN], 2, "speak of one film"),
+        ([A.film_id, "--sha256", "abc"], 1, "is no SHA-256"),
+        (["--tier", "A", "--sha256", "0" * 64], 2, "of one film"),
+        (["ia:../../etc", "--id", "mine", *OWN], 1, "is no source of the Internet Archive"),
+        (["ia:a/../../b.mp4", "--id", "mine", *OWN], 1, "is no source of the Internet Archive"),
+        (["ftp://a.example/b.mp4", "--id", "mine", *OWN], 1, "is no address that films"),
+        (["https://archive.org/about/", "--id", "mine", *OWN], 1, "names no item"),
+        (["https://archive.org/download/a/..%2Fb", "--id", "mine", *OWN], 1, "is no source"),
+        (["ia:unknown_item"], 2, "--id, --title, --basis, --evidence are lacking"),
+    ],
+)
+def test_what_cannot_be_added_is_told_and_nothing_is(
+    ossl: Ossl, corpus: Path, arguments: list[str], code: int, said: str
+) -> None:
+    done = ossl("-C", corpus, "films", "add", *arguments)
+    nothing_added(done, corpus, code)
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("written", "recorded"),
+    [
+        ("ia:{identifier}", "ia:{identifier}"),
+        ("ia:{identifier}/disc 1/a.mp4", "ia:{identifier}/disc 1/a.mp4"),
+        ("https://archive.org/details/{identifier}", "ia:{identifier}"),
+        ("http://www.archive.org/details/{identifier}/?x=1#y", "ia:{identifier}"),
+        ("https://archive.org/download/{identifier}/a%20b.mp4", "ia:{identifier}/a b.mp4"),
+        ("https://ia800.us.archive.org/7/items/{identifier}/a.mp4", "ia:{identifier}/a.mp4"),
+    ],
+)
+def test_the_archives_addresses_become_items(
+    ossl: Ossl, corpus: Path, written: str, recorded: str
+) -> None:
+    identifier = A.source.removeprefix("ia:")
+    done = ossl("-C", corpus, "films", "add", written.format(identifier=identifier))
+    assert done.code == 0, done.err
+    kept = source(corpus, A.film_id)
+    assert kept["source"] == recorded.format(identifier=identifier)
+    assert kept["evidence"] == A.pd_evidence
+    # An item that the catalogue does not know is a film of the user's own.
+    other = ("-C", corpus, "films", "add", written.format(identifier="other_item"))
+    assert ossl(*other, "--id", "other", *OWN).code == 0
+    assert source(corpus, "other")["source"] == recorded.format(identifier="other_item")
+    assert source(corpus, "other")["is_claim"] is True
+
+
+def test_an_alternate_of_a_catalogued_film_is_that_film(ossl: Ossl, corpus: Path) -> None:
+    film = next(film for film in CATALOGUE if film.alternates)
+    add = ("-C", corpus, "films", "add", film.alternates[0], "--allow-unverified")
+    assert ossl(*add).code == 0
+    kept = source(corpus, film.film_id)
+    assert kept["source"] == film.alternates[0]
+    assert film.source in str(kept["alternates"]).split("; ")
+    twice = ossl(*add, film.film_id)
+    assert (twice.code, "asked for twice" in twice.err) == (2, True)
+
+
+@pytest.mark.parametrize("address", ["https://a.example/film?id=1", "file:///a%20b/film.mp4"])
+def test_an_own_film_is_recorded_as_a_claim(ossl: Ossl, corpus: Path, address: str) -> None:
+    done = ossl("-C", corpus, "films", "add", address, "--id", "mine", *OWN, "--country", "DE")
+    assert done.code == 0, done.err
+    kept = source(corpus, "mine")
+    assert (kept["source"], kept["country"]) == (address, "DE")
+    assert (kept["is_claim"], kept["allow_unknown"]) == (True, False)
+    entries = ossl("-C", corpus, "films", "list", "--json").json
+    (one,) = [entry for entry in entries if entry["film_id"] == "mine"]
+    assert (one["tier"], one["in_corpus"], one["pd_basis"]) == (None, True, "licensed")
+    shown = ossl("-C", corpus, "films", "show", "mine")
+    assert "a letter of 2020" in shown.out
+    assert ossl("-C", corpus, "films", "show", "mine", "--json").json["catalogue"] == {}
+
+
+def test_a_claim_on_a_catalogued_film_is_not_overwritten(ossl: Ossl, corpus: Path) -> None:
+    add = ("-C", corpus, "films", "add")
+    assert ossl(*add, "mine.mp4", "--id", B.film_id, *OWN).code == 0
+    assert ossl(*add, B.film_id, "--sha256", "0" * 64).code == 0
+    kept = source(corpus, B.film_id)
+    assert (kept["is_claim"], kept["evidence"]) == (True, "a letter of 2020")
+    assert kept["sha256"] == "0" * 64
+
+
+def test_an_own_word_for_a_catalogued_film_needs_only_basis_and_evidence(
+    ossl: Ossl, corpus: Path
+) -> None:
+    add = ("-C", corpus, "films", "add", B.film_id, "--basis", "licensed")
+    nothing_added(ossl(*add), corpus, 2)
+    assert ossl(*add, "--evidence", "a letter of 2020").code == 0
+    kept = source(corpus, B.film_id)
+    assert (kept["title"], kept["year"], kept["source"]) == (B.title, B.year, B.source)
+    assert (kept["evidence"], kept["is_claim"]) == ("a letter of 2020", True)
+
+
+def test_show_tells_catalogue_and_corpus(ossl: Ossl, corpus: Path) -> None:
+    shown = ossl("-C", corpus, "films", "show", B.film_id)
+    assert B.pd_evidence in shown.out
+    found = ossl("-C", corpus, "films", "show", B.film_id, "--json").json
+    assert (found["catalogue"]["tier"], found["corpus"], found["refusal"]) == ("B", {}, None)
+    assert "no film 'nosuch'" in ossl("-C", corpus, "films", "show", "nosuch").err
