@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ossl_builder.errors import OsslError
-from ossl_builder.stages.clips import ClipsSettings
+from ossl_builder.stages.clip_selection import ClipsSettings
 from ossl_builder.stages.cues import CuesSettings
 from ossl_builder.stages.fetch import FetchSettings
 from ossl_builder.stages.scenes import ScenesSettings

@@ -34,6 +34,8 @@ BELOW_DB = 1.5
 HISS_BELOW_LU = 10.0
 # So long can music whose share is small go on without sure music: a fade, or far under speech.
 REACH_S = 6.0
+# ... but at a cue's ends only so long.
+END_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def _noise(power: Curve) -> tuple[Curve, Mask]:
     such stretches its level is interpolated.
     """
     import numpy as np
-    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+    from scipy.ndimage import minimum_filter1d
 
     count = _hops(STEADY_S)
     floor, is_steady = np.full(len(power), loudness.SILENT_LUFS), np.zeros(len(power), np.bool_)
@@ -98,7 +100,16 @@ def _noise(power: Curve) -> tuple[Curve, Mask]:
         floor = np.interp(np.arange(len(power)), at + count / 2, mean[at])
     # A hop is steady if any window that holds it is.
     is_steady[count // 2 : count // 2 + len(steady)] = steady
-    return floor, maximum_filter1d(is_steady.astype(np.int8), count).astype(np.bool_)
+    return floor, _within(STEADY_S / 2, is_steady)
+
+
+def _within(seconds: float, mask: Mask) -> Mask:
+    """Hops that have a True one at most so far away."""
+    import numpy as np
+    from scipy.ndimage import maximum_filter1d
+
+    near: Mask = maximum_filter1d(mask.astype(np.int8), 2 * _hops(seconds) + 1).astype(np.bool_)
+    return near
 
 
 def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list[tuple[int, int]]:
@@ -114,7 +125,6 @@ def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list
         settings: thresholds.
     """
     import numpy as np
-    from scipy.ndimage import maximum_filter1d
 
     near = _share(music.power, others, loudness.MOMENTARY_S)
     wide = _share(music.power, others, loudness.SHORT_TERM_S)
@@ -131,8 +141,8 @@ def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list
     # Noise that sets in (another reel) is not the quietest around, but it is steady and soft.
     sure &= ~(music.is_steady & (music.momentary < level - HISS_BELOW_LU))
     edge = np.maximum(settings.gate_lufs, music.noise + settings.noise_lu / 2)
-    reached = maximum_filter1d(sure.astype(np.int8), 2 * _hops(REACH_S) + 1).astype(np.bool_)
-    audible = (near > settings.on_share) | (reached & (near > settings.off_share))
+    is_share = near > settings.on_share
+    audible = is_share | (_within(REACH_S, sure) & (near > settings.off_share))
     maybe = audible & (music.momentary > np.maximum(edge, level - settings.off_lu))
     found: list[tuple[int, int]] = []
     for start, end in _joined(_runs(maybe), _hops(settings.bridge_s)):
@@ -146,10 +156,12 @@ def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list
             start -= 1
         while end < len(goes_on) and goes_on[end]:
             end += 1
-        # A window of 0.4 s hears the music before it begins: its own hops tell when it does.
-        loud = np.flatnonzero(loudness.lufs(music.power[start:end]) > quiet[start:end])
-        if len(loud):
-            found.append((start + int(loud[0]), start + int(loud[-1]) + 1))
+        # A window of 0.4 s hears the music before it begins: its own hops tell when it does. And a
+        # small share fills gaps in a cue, but beyond its ends may be residue.
+        is_music = (loudness.lufs(music.power) > quiet) & _within(END_S, is_share)
+        inside = np.flatnonzero(is_music[start:end])
+        if len(inside):
+            found.append((start + int(inside[0]), start + int(inside[-1]) + 1))
     return _joined(found, _hops(settings.bridge_s))
 
 
