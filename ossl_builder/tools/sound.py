@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError, Rejected
 from ossl_builder.tables.schema import Span
-from ossl_builder.tools.streams import packets, picture_stream
+from ossl_builder.tools.streams import find_picture, packets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +106,8 @@ def _first_picture_s(path: Path) -> float:
     import av
 
     with av.open(str(path)) as container:
-        for packet in packets(container, picture_stream(container, path)):
+        picture = find_picture(container)
+        for packet in packets(container, picture) if picture is not None else ():
             try:
                 for frame in packet.decode():
                     if frame.pts is not None:

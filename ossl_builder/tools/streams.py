@@ -14,15 +14,21 @@ COVER = 0x0400
 FAILED_READS = 100
 
 
+def find_picture(container: Any) -> Any | None:
+    """The first video stream of an open container that is not a cover, if it has one."""
+    video = (s for s in container.streams.video if not int(s.disposition) & COVER)
+    return next(video, None)
+
+
 def picture_stream(container: Any, path: Path) -> Any:
-    """The first video stream of an open container that is not a cover.
+    """The stream that `find_picture` finds.
 
     Raises:
         OsslError: `no_picture`.
     """
-    for stream in container.streams.video:
-        if not int(stream.disposition) & COVER:
-            return stream
+    stream = find_picture(container)
+    if stream is not None:
+        return stream
     raise OsslError(
         "no_picture",
         f"{path.name} has no picture.",
