@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ossl_builder.stages.cues import CuesSettings
+    from ossl_builder.stages.cues_settings import CuesSettings
 
     Block = NDArray[np.float32]
     Curve = NDArray[np.float64]

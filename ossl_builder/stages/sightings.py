@@ -23,7 +23,7 @@ from ossl_builder.tools.picture import Picture, PictureReader, thumbnail
 from ossl_builder.tools.scenedetect import Detectors
 
 if TYPE_CHECKING:
-    from ossl_builder.stages.scenes import ScenesSettings
+    from ossl_builder.stages.scenes_settings import ScenesSettings
 
 _TINY = 2  # the small picture's pixels per pixel of the tiny one, each way
 _FAINT = 8.0  # change, in levels, that a cut has at least; `cuts.is_cut` judges the faint ones
