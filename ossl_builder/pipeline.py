@@ -66,17 +66,21 @@ class Finished:
 Event = Started | Progressed | Finished
 
 
+# For each stage, by name, what shapes its results for all films alike.
+Shaping = Mapping[str, dict[str, str]]
+
+
 @dataclass
 class _Film:
     """What is known of a film while its stages are gone through."""
 
     corpus: Corpus
-    recipe: Recipe
+    shaping: Shaping
     film_id: str
     content: dict[str, str] = field(default_factory=dict)
 
     def inputs(self, stage: Stage) -> dict[str, str]:
-        return freshness.inputs_of(stage, self.recipe.of(stage.name), self.content)
+        return freshness.inputs_of(stage, self.shaping[stage.name], self.content)
 
     def record(self, stage: Stage) -> Record | None:
         return records.read(self.corpus.root, stage.name, self.film_id)
@@ -108,9 +112,13 @@ def _writer_of(table: str) -> Stage:
     return next(stage for stage in STAGES if stage.writes.name == table)
 
 
-def _film(corpus: Corpus, recipe: Recipe, film_id: str, stages: Sequence[Stage]) -> _Film:
+def _shaping(recipe: Recipe, stages: Sequence[Stage]) -> Shaping:
+    return {stage.name: freshness.shaping_of(stage, recipe.of(stage.name)) for stage in stages}
+
+
+def _film(corpus: Corpus, shaping: Shaping, film_id: str, stages: Sequence[Stage]) -> _Film:
     """A film with what the stages before `stages` made of it."""
-    film = _Film(corpus, recipe, film_id)
+    film = _Film(corpus, shaping, film_id)
     source = corpus.source(film_id)
     film.content[SOURCES.name] = freshness.hash_rows(SOURCES, (source,))
     for stage in STAGES:
@@ -124,8 +132,9 @@ def plan(
     corpus: Corpus, recipe: Recipe, film_ids: Sequence[str], stages: Sequence[Stage]
 ) -> Iterator[Decision]:
     """For each film and stage: whether it would run, and why."""
+    shaping = _shaping(recipe, stages)
     for film_id in film_ids:
-        film = _film(corpus, recipe, film_id, stages)
+        film = _film(corpus, shaping, film_id, stages)
         pending: dict[str, str] = {}
         for stage in stages:
             before = [pending[table] for table in stage.reads if table in pending]
@@ -196,7 +205,7 @@ def _build_film(
 ) -> None:
     """Run in a process of its own: take one film through the stages that it needs."""
     stages = [stage_named(name) for name in stage_names]
-    film = _film(corpus, recipe, film_id, stages)
+    film = _film(corpus, _shaping(recipe, stages), film_id, stages)
     for stage in stages:
         decision = film.decide(stage)
         if decision.action == "blocked":

@@ -123,7 +123,7 @@ def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, 
         ),
         "n_rows": len(rows),
         "rejects": dict(sorted(Counter(reject.reason for reject in outcome.rejects).items())),
-        "files": entries,
+        "file_lines": records.file_lines(entries),
     }
 
 

@@ -30,8 +30,11 @@ STEADY_S = 2.0
 # ... and nothing near them is quieter than they are by more than this.
 AROUND_S = 15.0
 BELOW_DB = 1.5
-# Sound as steady as noise is music only if it is about as loud as the film's other music.
+# Elsewhere, sound as steady as noise is music only if it is about as loud as the film's other
+# music: noise may set in (another reel), and what separators leave of it comes and goes.
 HISS_BELOW_LU = 10.0
+# Such noise goes on for so long beside the stretches that are steady enough to show it.
+HISS_S = 2.0
 # So long can music whose share is small go on without sure music: a fade, or far under speech.
 REACH_S = 6.0
 # ... but at a cue's ends only so long.
@@ -47,14 +50,14 @@ class StemCurves:
         peaks: largest sample, full scale being 1.
         momentary: loudness of the 0.4 s around, LUFS.
         noise: loudness of the steady noise under it, LUFS; `SILENT_LUFS` where there is none.
-        is_steady: whether the sound keeps its level here.
+        steady: loudness of the two seconds around if they keep their level, else `SILENT_LUFS`.
     """
 
     power: Curve
     peaks: Curve
     momentary: Curve
     noise: Curve
-    is_steady: Mask
+    steady: Curve
 
 
 def stem_curves(blocks: Iterable[Block], rate: int) -> StemCurves:
@@ -78,8 +81,8 @@ def _centred(power: Curve, window_s: float) -> Curve:
     return loudness.windowed(padded, count)
 
 
-def _noise(power: Curve) -> tuple[Curve, Mask]:
-    """Loudness of the noise under each hop, and where the sound is steady.
+def _noise(power: Curve) -> tuple[Curve, Curve]:
+    """The curves `noise` and `steady` of a stem.
 
     Noise is what keeps its level for two seconds and is the quietest for fifteen around; between
     such stretches its level is interpolated.
@@ -88,28 +91,32 @@ def _noise(power: Curve) -> tuple[Curve, Mask]:
     from scipy.ndimage import minimum_filter1d
 
     count = _hops(STEADY_S)
-    floor, is_steady = np.full(len(power), loudness.SILENT_LUFS), np.zeros(len(power), np.bool_)
+    floor = np.full(len(power), loudness.SILENT_LUFS)
+    steady = floor.copy()
     levels = loudness.lufs(loudness.windowed(power, _hops(loudness.HOP_S)))
     if len(levels) < count:
-        return floor, is_steady
+        return floor, steady
     windows = np.lib.stride_tricks.sliding_window_view(levels, count)
-    mean, steady = windows.mean(axis=1), windows.std(axis=1) < STEADY_DB
+    mean, is_steady = windows.mean(axis=1), windows.std(axis=1) < STEADY_DB
     lowest = minimum_filter1d(mean, 2 * _hops(AROUND_S) + 1, mode="nearest")
-    at = np.flatnonzero(steady & (mean < lowest + BELOW_DB))
+    at = np.flatnonzero(is_steady & (mean < lowest + BELOW_DB))
     if len(at):
         floor = np.interp(np.arange(len(power)), at + count / 2, mean[at])
-    # A hop is steady if any window that holds it is.
-    is_steady[count // 2 : count // 2 + len(steady)] = steady
-    return floor, _within(STEADY_S / 2, is_steady)
+    steady[count // 2 : count // 2 + len(mean)] = np.where(is_steady, mean, loudness.SILENT_LUFS)
+    return floor, steady
+
+
+def _highest(seconds: float, curve: Curve) -> Curve:
+    """The highest value at most so far away from each hop."""
+    from scipy.ndimage import maximum_filter1d
+
+    highest: Curve = maximum_filter1d(curve, 2 * _hops(seconds) + 1)
+    return highest
 
 
 def _within(seconds: float, mask: Mask) -> Mask:
     """Hops that have a True one at most so far away."""
-    import numpy as np
-    from scipy.ndimage import maximum_filter1d
-
-    near: Mask = maximum_filter1d(mask.astype(np.int8), 2 * _hops(seconds) + 1).astype(np.bool_)
-    return near
+    return _highest(seconds, mask.astype(float)) > 0
 
 
 def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list[tuple[int, int]]:
@@ -138,9 +145,10 @@ def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list
         return []
     short_term = loudness.lufs(_centred(music.power, loudness.SHORT_TERM_S))
     sure &= (music.momentary > level - settings.on_lu) & (short_term > level - settings.on_lu)
-    # Noise that sets in (another reel) is not the quietest around, but it is steady and soft.
-    sure &= ~(music.is_steady & (music.momentary < level - HISS_BELOW_LU))
-    edge = np.maximum(settings.gate_lufs, music.noise + settings.noise_lu / 2)
+    hiss = np.where(music.steady < level - HISS_BELOW_LU, music.steady, loudness.SILENT_LUFS)
+    noise = np.maximum(music.noise, _highest(STEADY_S / 2 + HISS_S, hiss))
+    sure &= music.momentary > noise + settings.noise_lu
+    edge = np.maximum(settings.gate_lufs, noise + settings.noise_lu / 2)
     is_share = near > settings.on_share
     audible = is_share | (_within(REACH_S, sure) & (near > settings.off_share))
     maybe = audible & (music.momentary > np.maximum(edge, level - settings.off_lu))

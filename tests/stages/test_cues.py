@@ -177,6 +177,14 @@ def test_hiss_that_sets_in_is_no_music(found):
     assert_near(times(found(music, silence(120))), [(10, 30), (80, 100)], 0.3)
 
 
+def test_hiss_that_a_separator_lets_through_now_and_then_is_no_music(found):
+    """Its level follows what else a window of the separator holds."""
+    music = placed(90, (10, melody(20, -20)), (50, melody(20, -20)))
+    for start_s, seconds, level_dbfs in ((30, 5, -48), (35, 4, -56), (70, 8, -44), (80, 10, -60)):
+        music += placed(90, (start_s, hiss(seconds, level_dbfs)))
+    assert_near(times(found(music, silence(90))), [(10, 30), (50, 70)], 0.3)
+
+
 @pytest.mark.parametrize("level_dbfs", [-60, -42, -30])
 def test_film_of_noise_has_no_cues(found, level_dbfs):
     assert found(hiss(40, level_dbfs), placed(40, (5, speech(10)))).rows == ()
