@@ -12,10 +12,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ossl_builder.errors import OsslError
-from ossl_builder.stages.clips import ClipsSettings
-from ossl_builder.stages.cues import CuesSettings
+from ossl_builder.stages.clip_selection import ClipsSettings
+from ossl_builder.stages.cues_settings import CuesSettings
 from ossl_builder.stages.fetch import FetchSettings
-from ossl_builder.stages.scenes import ScenesSettings
+from ossl_builder.stages.scenes_settings import ScenesSettings
 from ossl_builder.stages.stems import StemsSettings
 
 CORPUS_VERSION = 1

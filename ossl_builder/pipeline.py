@@ -68,6 +68,10 @@ class Finished:
 Event = Started | Progressed | Finished
 
 
+# For each stage, by name, what shapes its results for all films alike.
+Shaping = Mapping[str, dict[str, str]]
+
+
 @dataclass
 class _Film:
     """What is known of a film while its stages are gone through.
@@ -77,13 +81,13 @@ class _Film:
     """
 
     corpus: Corpus
-    recipe: Recipe
+    shaping: Shaping
     film_id: str
     refusal: str | None = None
     content: dict[str, str] = field(default_factory=dict)
 
     def inputs(self, stage: Stage) -> dict[str, str]:
-        return freshness.inputs_of(stage, self.recipe.of(stage.name), self.content)
+        return freshness.inputs_of(stage, self.shaping[stage.name], self.content)
 
     def record(self, stage: Stage) -> Record | None:
         return records.read(self.corpus.root, stage.name, self.film_id)
@@ -117,10 +121,14 @@ def _writer_of(table: str) -> Stage:
     return next(stage for stage in STAGES if stage.writes.name == table)
 
 
-def _film(corpus: Corpus, recipe: Recipe, film_id: str, stages: Sequence[Stage]) -> _Film:
+def _shaping(recipe: Recipe, stages: Sequence[Stage]) -> Shaping:
+    return {stage.name: freshness.shaping_of(stage, recipe.of(stage.name)) for stage in stages}
+
+
+def _film(corpus: Corpus, shaping: Shaping, film_id: str, stages: Sequence[Stage]) -> _Film:
     """A film with what the stages before `stages` made of it."""
     source = corpus.source(film_id)
-    film = _Film(corpus, recipe, film_id, gate.refusal(source, date.today()))
+    film = _Film(corpus, shaping, film_id, gate.refusal(source, date.today()))
     film.content[SOURCES.name] = freshness.hash_rows(SOURCES, (source,))
     for stage in STAGES:
         if stage in stages:
@@ -133,8 +141,9 @@ def plan(
     corpus: Corpus, recipe: Recipe, film_ids: Sequence[str], stages: Sequence[Stage]
 ) -> Iterator[Decision]:
     """For each film and stage: whether it would run, and why."""
+    shaping = _shaping(recipe, stages)
     for film_id in film_ids:
-        film = _film(corpus, recipe, film_id, stages)
+        film = _film(corpus, shaping, film_id, stages)
         pending: dict[str, str] = {}
         for stage in stages:
             before = [pending[table] for table in stage.reads if table in pending]
@@ -221,7 +230,7 @@ def _build_film(
 ) -> None:
     """Run in a process of its own: take one film through the stages that it needs."""
     stages = [stage_named(name) for name in stage_names]
-    film = _film(corpus, recipe, film_id, stages)
+    film = _film(corpus, _shaping(recipe, stages), film_id, stages)
     for stage in stages:
         decision = film.decide(stage)
         if decision.action == "blocked":

@@ -168,9 +168,8 @@ def _conclude(corpus: Corpus, film_ids: Sequence[str], stages: Sequence[Stage], 
             if state in states
         ]
         rows = sum(end.n_rows for end in ends)
-        show.say(
-            f"{len(ends)} films: {', '.join(parts) or 'none'}. {rows} {stages[-1].writes.name}."
-        )
+        films = "1 film" if len(ends) == 1 else f"{len(ends)} films"
+        show.say(f"{films}: {', '.join(parts) or 'none'}. {rows} {stages[-1].writes.name}.")
         show.say(f"Tables: {corpus.root / 'manifests'}. More: ossl -C {corpus.root} status")
     failed = sum(end.state == "failed" for end in ends)
     if failed:

@@ -27,7 +27,10 @@ def add_commands(app: typer.Typer) -> None:
 def init(folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.")]) -> None:
     """Make a corpus: a folder with a recipe (ossl.yaml) and no films."""
     create(folder)
-    show.say(f"Made {folder}. Next: ossl -C {folder} films add FILE --id … --title … --basis …")
+    show.say(
+        f"Made {folder}. Next: ossl -C {folder} films add FILE "
+        "--id … --title … --basis … --evidence …"
+    )
 
 
 def status(context: typer.Context, json: AsJson = False) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ossl_builder.demo.canvas import HEIGHT, WIDTH, Picture
+from ossl_builder.demo.canvas import HEIGHT, WIDTH, Image, Picture
 from ossl_builder.demo.script import BLACK_FRAMES, FADE_FRAMES, Script, transitions
 
 GRAIN = 0.012
@@ -23,7 +23,7 @@ def frames(script: Script) -> Iterator[NDArray[np.uint8]]:
     starts = (0, *script.boundaries[:-1])
     pictures: dict[int, Picture] = {}
     for frame, mixture in enumerate(mixtures(script)):
-        image = np.zeros((HEIGHT, WIDTH, 3), dtype=np.float32)
+        image: Image = np.zeros((HEIGHT, WIDTH, 3), dtype=np.float32)
         for shot, share in mixture:
             if shot not in pictures:
                 pictures.pop(shot - 2, None)
@@ -34,8 +34,8 @@ def frames(script: Script) -> Iterator[NDArray[np.uint8]]:
             row, column = rng.integers((HEIGHT, WIDTH))
             grey = (image @ LUMA)[..., None]
             grey += grain[row : row + HEIGHT, column : column + WIDTH] * np.sqrt(grey)
-            image = np.repeat(grey, 3, axis=2)
-        yield (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+            image = np.repeat(np.clip(grey, 0, 1), 3, axis=2)
+        yield (image * 255 + 0.5).astype(np.uint8)
 
 
 def mixtures(script: Script) -> Iterator[tuple[tuple[int, float], ...]]:

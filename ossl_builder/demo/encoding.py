@@ -41,7 +41,13 @@ def encode(script: Script, pictures: Iterable[NDArray[np.uint8]], sound: Path, p
         **{"c:v": "libx264", "preset": "veryfast", "crf": 18, "g": 48, "pix_fmt": "yuv420p"},
         # The number of threads shapes x264's bytes.
         **{"threads:v": 2, "color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"},
-        **{"c:a": "aac", "b:a": "160k", "ar": script.sample_rate, "movflags": "+faststart"},
+        **{
+            "c:a": "aac",
+            "b:a": "160k",
+            "ar": script.sample_rate,
+            "movflags": "+faststart",
+            "f": "mp4",
+        },
         **{
             "map_metadata": -1,
             "fflags": "+bitexact",

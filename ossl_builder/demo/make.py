@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from ossl_builder.demo.encoding import encode
 from ossl_builder.demo.films import SCRIPTS
 from ossl_builder.demo.script import DemoFilm, Script, transitions
 from ossl_builder.demo.soundtrack import soundtrack
+from ossl_builder.engine.files import replacing, write_bytes
 
 EVIDENCE = "Made by ossl-builder's own code (ossl_builder/demo); CC0 1.0 Universal."
 
@@ -49,17 +51,12 @@ def make_film(script: Script, folder: Path, progress: Callable[[int], None]) -> 
     """
     import soundfile
 
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{script.film_id}.mp4"
-    part, sound_path = folder / f"{script.film_id}.part.mp4", folder / f"{script.film_id}.part.wav"
     sound, speech = soundtrack(script)
-    try:
+    with replacing(path) as part, TemporaryDirectory() as scratch:
+        sound_path = Path(scratch) / "sound.wav"
         soundfile.write(sound_path, sound, RATE, subtype="FLOAT")
         encode(script, _counted(frames(script), progress), sound_path, part)
-        part.replace(path)
-    finally:
-        sound_path.unlink(missing_ok=True)
-        part.unlink(missing_ok=True)
     cuts, gradual = transitions(script)
     film = DemoFilm(
         film_id=script.film_id,
@@ -79,7 +76,7 @@ def make_film(script: Script, folder: Path, progress: Callable[[int], None]) -> 
     )
     truth = {**dataclasses.asdict(film), "path": path.name}
     text = json.dumps(truth, indent=1) + "\n"
-    (folder / f"{script.film_id}.truth.json").write_text(text, encoding="utf-8")
+    write_bytes(folder / f"{script.film_id}.truth.json", text.encode())
     return film
 
 

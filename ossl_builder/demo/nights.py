@@ -146,17 +146,19 @@ def lighthouse(seed: int, air: Sequence[str], rock: str, beam: str) -> Picture:
     fog = clouds(rng, air[-1], 0.62, 14)
     mist = noise(rng, (HEIGHT, WIDTH), 1.4)
     reach = np.abs(right_of)
-    spread = np.exp(-((below / (0.012 + 0.11 * reach)) ** 2)) / (1 + 1.1 * reach)
     flare = np.exp(-np.hypot(right_of, below) / 0.09)
 
     def picture(time_s: float) -> Image:
         image = ground.copy()
         fog.over(image, time_s)
-        turn = 1.15 * time_s
+        turn = 0.55 * time_s - 0.9
+        # The lamp stands above the fog, so a beam that comes nearer also comes down.
+        aside = below - 0.22 * np.sin(turn) * np.sign(right_of) * reach
+        spread = np.exp(-((aside / (0.012 + 0.11 * reach)) ** 2)) / (1 + 1.1 * reach)
         towards = np.where(right_of > 0, np.cos(turn), -np.cos(turn)).clip(0, 1)
         light = spread * towards * (0.85 + 0.12 * np.roll(mist, round(-30 * time_s), axis=1))
-        light += flare * (0.35 + 0.5 * max(0.0, np.sin(turn)) ** 6)
-        image += 0.8 * light[..., None] * ink(beam)
+        light += flare * (0.35 + 0.3 * max(0.0, np.sin(turn)) ** 4)
+        image += 0.6 * light[..., None] * ink(beam)
         paint(image, soft(tower), colour)
         cliff.over(image, time_s)
         paint(image, soft(cabin), ink(beam))

@@ -117,9 +117,6 @@ LINES: dict[str, str] = {
     "the train": (
         "HH IY1 R K AH1 M Z DH AX T R EY1 N / L UH1 K DH AX HH OW1 L T AW N IH Z W EY1 V IH NG"
     ),  # Here comes the train. Look, the whole town is waving.
-    "the light": (
-        "D IH1 D Y UW S IY1 DH AX L AY1 T ? N OW1 B AX D IY IH Z AH1 P DH EY1 R AE T N AY1 T"
-    ),  # Did you see the light? Nobody is up there at night.
     "the harbour": (
         "DH AX L AE1 S T B OW T L EH1 F T AE T T EH1 N / AX N D S T IH1 L DH AX R EY1 N D AH Z "
         "N AA T S T AA1 P"

@@ -35,7 +35,7 @@ class MusicCue:
 
 @dataclass(frozen=True)
 class Line:
-    """A line that someone speaks: see `lines.LINES`."""
+    """A line that someone speaks: see `phonemes.LINES`."""
 
     start_s: float
     talker: str

@@ -50,7 +50,7 @@ def soundtrack(script: Script) -> tuple[Sound, tuple[Speech, ...]]:
 
 def _folded(piece: Sound) -> Sound:
     """A piece in one channel; it needs twice the power to be as loud as in two."""
-    return piece.mean(axis=1, keepdims=True) * np.float32(np.sqrt(2))
+    return np.asarray(piece.mean(axis=1, keepdims=True) * np.float32(np.sqrt(2)))
 
 
 def _make_way(music: Sound, begin: int, end: int, room_dbfs: float) -> None:

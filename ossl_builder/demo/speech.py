@@ -6,7 +6,7 @@ Klatt, JASA 87 (1990), made unsteady as a human voice is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def speak(line: str, talker: str, seed: int) -> Sound:
     spoken += 0.1 * _filtered(hissed, [_resonator(hz, width)[None] for hz, width in bands])
     # Close to the mouth high tones are stronger: this is also what makes it sound near.
     spoken[1:] -= 0.93 * spoken[:-1]
-    return room(spoken.astype(np.float32)[:, None], seconds=0.3, amount=0.07, seed=seed)
+    return room(spoken.astype(np.float32)[:, None], seconds=0.3, amount=0.03, seed=seed)
 
 
 def _tracks(line: str, talker: Talker, rng: np.random.Generator) -> _Tracks:
@@ -84,7 +84,7 @@ def _tracks(line: str, talker: Talker, rng: np.random.Generator) -> _Tracks:
         last = max(i for i, sound in enumerate(sounds) if sound.strip("1") in VOWELS)
         for number, sound in enumerate(sounds):
             slow = (
-                talker.pace * (1.45 if number >= last else 1.0) * (1.12 if "1" in sound else 0.92)
+                talker.pace * (1.25 if number >= last else 1.0) * (1.12 if "1" in sound else 0.92)
             )
             fall = number / len(sounds)
             pitch = talker.high_hz + (talker.low_hz - talker.high_hz) * fall
@@ -123,7 +123,7 @@ def _phrases(line: str) -> list[tuple[str, bool]]:
 
 
 def _stretched(part: Part, slow: float) -> Part:
-    return Part(**{**part.__dict__, "seconds": part.seconds * slow})
+    return replace(part, seconds=part.seconds * slow)
 
 
 def _smooth(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
@@ -137,7 +137,7 @@ def _pulses(tracks: _Tracks, talker: Talker, rng: np.random.Generator) -> NDArra
     from scipy.signal import lfilter
 
     count = len(tracks.voice)
-    unsteady = 1 + 0.012 * _smooth(rng.standard_normal(count), 5)
+    unsteady = 1 + 0.018 * _smooth(rng.standard_normal(count), 5)
     unsteady += 0.1 * _smooth(rng.standard_normal(count), 31)
     hops = np.arange(count) * HOP
     pitch = np.interp(np.arange(count * HOP), hops, tracks.pitch_hz * unsteady)
@@ -146,9 +146,9 @@ def _pulses(tracks: _Tracks, talker: Talker, rng: np.random.Generator) -> NDArra
     open_part = 0.6
     opened = np.minimum(phase / open_part, 1)
     flow = np.where(phase < open_part, 2 * opened - 3 * opened**2, 0.0)
-    loud = 1 + 0.08 * rng.standard_normal(int(turns[-1]) + 1)
+    loud = 1 + 0.12 * rng.standard_normal(int(turns[-1]) + 1)
     flow *= loud[turns.astype(int)]
-    aspirated = 0.05 * talker.breath * rng.standard_normal(len(flow)) * (phase < open_part)
+    aspirated = 0.08 * talker.breath * rng.standard_normal(len(flow)) * (phase < open_part)
     # The cords do not shut at once: above 3 kHz a voice is softer than its ideal pulse.
     tilt = np.exp(-2 * np.pi * (4500 if talker.breath < 1 else 3500) / RATE)
     return np.asarray(lfilter([1 - tilt], [1, -tilt], flow + aspirated))

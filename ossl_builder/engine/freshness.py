@@ -38,19 +38,30 @@ class Decision:
     why: str
 
 
-def inputs_of(stage: Stage, config: Any, upstream: Mapping[str, str]) -> dict[str, str]:
-    """Everything that shapes the result of an item.
+def shaping_of(stage: Stage, config: Any) -> dict[str, str]:
+    """What shapes the results of all items alike.
 
     Args:
         stage: the stage; its version, its tools' versions and its models' hashes count.
         config: its configuration, each setting by itself.
+    """
+    shaping = {f"{stage.name} version": str(stage.version)}
+    shaping |= {f"{stage.name}.{key}": value for key, value in _settings(config).items()}
+    shaping |= {f"tool {name}": version for name, version in stage.tools(config).items()}
+    return shaping
+
+
+def inputs_of(
+    stage: Stage, shaping: Mapping[str, str], upstream: Mapping[str, str]
+) -> dict[str, str]:
+    """Everything that shapes the result of one item.
+
+    Args:
+        stage: the stage.
+        shaping: from `shaping_of`, which a caller with many items asks once.
         upstream: for each table it reads, the hash of the item's rows.
     """
-    inputs = {f"{stage.name} version": str(stage.version)}
-    inputs |= {f"{stage.name}.{key}": value for key, value in _settings(config).items()}
-    inputs |= {f"rows of {table}": upstream[table] for table in stage.reads}
-    inputs |= {f"tool {name}": version for name, version in stage.tools(config).items()}
-    return inputs
+    return {**shaping, **{f"rows of {table}": upstream[table] for table in stage.reads}}
 
 
 def _settings(config: Any) -> dict[str, str]:

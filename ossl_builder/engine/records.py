@@ -10,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ossl_builder.engine import files
 from ossl_builder.engine.stage import Reject, Stage
@@ -23,8 +25,7 @@ FORMAT = 1
 State = Literal["done", "rejected", "failed"]
 
 
-@dataclass(frozen=True)
-class FileEntry:
+class FileEntry(NamedTuple):
     """A file that a stage made; the path is relative to the corpus."""
 
     path: str
@@ -44,7 +45,7 @@ class Record:
         content: hash of what later stages depend on: rows without descriptive columns, and files.
         n_rows: number of rows.
         rejects: reason to number of rejected candidates.
-        files: the files made.
+        file_lines: the files made, a line each: SHA-256, size, path; see `files`.
         code, message, hint: why it was rejected or failed.
         detail: for a failure nobody foresaw, its traceback.
         started, finished: dates, ISO 8601, UTC.
@@ -60,7 +61,7 @@ class Record:
     content: str = ""
     n_rows: int = 0
     rejects: dict[str, int] = dataclasses.field(default_factory=dict)
-    files: tuple[FileEntry, ...] = ()
+    file_lines: str = ""
     code: str = ""
     message: str = ""
     hint: str = ""
@@ -70,6 +71,17 @@ class Record:
     seconds: float = 0.0
     builder: str = ""
     format: int = FORMAT
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """The files made. They are read from their lines only where somebody asks."""
+        parts = (line.split(" ", 2) for line in self.file_lines.splitlines())
+        return tuple(FileEntry(path, int(size), sha256) for sha256, size, path in parts)
+
+
+def file_lines(entries: Iterable[FileEntry]) -> str:
+    """Files as lines, for `Record.file_lines`."""
+    return "".join(f"{entry.sha256} {entry.size_bytes} {entry.path}\n" for entry in entries)
 
 
 def head_path(corpus: Path, stage: str, item_id: str) -> Path:
@@ -98,8 +110,9 @@ def output_hash(body: bytes, entries: tuple[FileEntry, ...]) -> str:
 def write(corpus: Path, record: Record) -> None:
     """Write the small part of a record: from here on the item is finished."""
     data = dataclasses.asdict(record)
-    data["files"] = [[entry.path, entry.size_bytes, entry.sha256] for entry in record.files]
-    files.write_bytes(head_path(corpus, record.stage, record.item_id), files.json_bytes(data))
+    lines = data.pop("file_lines")
+    text = files.json_bytes(data) + b"\n" + lines.encode()
+    files.write_bytes(head_path(corpus, record.stage, record.item_id), text)
 
 
 def read(corpus: Path, stage: str, item_id: str) -> Record | None:
@@ -110,21 +123,30 @@ def read(corpus: Path, stage: str, item_id: str) -> Record | None:
     """
     path = head_path(corpus, stage, item_id)
     try:
-        data = json.loads(path.read_bytes())
+        seen = path.stat()
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    return _parsed(path, seen.st_ino, seen.st_mtime_ns, seen.st_size)
+
+
+# One command looks at a record several times; a record that changes is another file.
+@lru_cache(maxsize=16_384)
+def _parsed(path: Path, inode: int, mtime_ns: int, size: int) -> Record:
+    head, _, lines = path.read_bytes().partition(b"\n")
+    try:
+        data = json.loads(head)
+        found = data.get("format")
+    except (ValueError, AttributeError) as error:
         raise _damaged(path) from error
-    if data.get("format") != FORMAT:
+    if found != FORMAT:
         raise OsslError(
             "corpus_version",
-            f"{path} has the record format {data.get('format')!r}; this program knows {FORMAT}.",
+            f"{path} has the record format {found!r}; this program knows {FORMAT}.",
             "Use the version of ossl-builder that wrote it, or delete the record to redo it.",
         )
     try:
-        data["files"] = tuple(FileEntry(*entry) for entry in data["files"])
-        return Record(**data)
-    except (KeyError, TypeError) as error:
+        return Record(file_lines=lines.decode(), **data)
+    except (TypeError, ValueError) as error:
         raise _damaged(path) from error
 
 

@@ -54,7 +54,8 @@ def run_item(
         progress=progress,
         previous=_previous(stage, corpus, item_id),
     )
-    ended: dict[str, Any]
+    # Until it has ended well, what a stage left is of use only to one that can resume.
+    ended: dict[str, Any] = {"state": "failed"}
     try:
         if not stage.resumes:
             shutil.rmtree(partial, ignore_errors=True)
@@ -80,8 +81,9 @@ def run_item(
             "hint": f"The traceback stands in records/{stage.name}/{item_id}.json.",
             "detail": traceback.format_exc(),
         }
-    if not (stage.resumes and ended["state"] == "failed"):
-        shutil.rmtree(partial, ignore_errors=True)
+    finally:
+        if not (stage.resumes and ended["state"] == "failed"):
+            shutil.rmtree(partial, ignore_errors=True)
     record = Record(
         stage=stage.name,
         item_id=item_id,
@@ -121,7 +123,7 @@ def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, 
         ),
         "n_rows": len(rows),
         "rejects": dict(sorted(Counter(reject.reason for reject in outcome.rejects).items())),
-        "files": entries,
+        "file_lines": records.file_lines(entries),
     }
 
 

@@ -27,8 +27,8 @@ class ClipsSettings(Settings):
     snap_s: float = Field(
         2.0, ge=0, description="how far a clip's edge may move to a scene boundary, in seconds"
     )
-    min_s: float = Field(10.0, gt=0, description="shortest clip, in seconds")
-    max_s: float = Field(180.0, gt=0, description="longest clip; longer cues are split, in seconds")
+    min_s: float = Field(10.0, ge=1, description="shortest clip, in seconds")
+    max_s: float = Field(180.0, ge=2, description="longest clip; longer cues are split, in seconds")
     max_dialogue_share: float = Field(
         1.0, ge=0, le=1, description="part of a clip's time in which dialogue may be heard"
     )
@@ -45,6 +45,9 @@ class ClipsSettings(Settings):
         -50.0,
         le=0,
         description="momentary loudness from which music or dialogue counts as heard, in LUFS",
+    )
+    dialogue_lu: float = Field(
+        15.0, ge=0, description="dialogue is heard down to this far below the music, in LU"
     )
     crf: int = Field(
         18, ge=0, le=40, description="x264's constant rate factor: lower is better and larger"

@@ -85,20 +85,26 @@ def _chosen(
 
 def _heard(item: Item, stems: Mapping[str, Stem], span: Span) -> Heard:
     """Measure a stretch of the stems: loudness as EBU R 128 has it, and what is heard when."""
+    settings: ClipsSettings = item.config
     powers = {}
     for role in ("music", "dialogue"):
         if role in stems:
             rate = stems[role].sample_rate
-            path = item.corpus / stems[role].path
-            with closing(SoundSlice(path, span.start_s)) as sound:
+            with closing(SoundSlice(item.corpus / stems[role].path, span.start_s)) as sound:
                 length = round((span.end_s - span.start_s) * rate)
                 powers[role] = measured(sound.blocks(length), rate).power()
     window = round(MOMENTARY_S / HOP_S)
-    shares = {
-        role: float((lufs(windowed(power, window)) >= item.config.heard_lufs).mean())
-        for role, power in powers.items()
-    }
-    return Heard(integrated(powers["music"]), shares.get("dialogue"), 1 - shares["music"])
+    loudness = {role: lufs(windowed(power, window)) for role, power in powers.items()}
+    dialogue_share = None
+    if "dialogue" in loudness:
+        beside_music = loudness["dialogue"] >= loudness["music"] - settings.dialogue_lu
+        is_heard = (loudness["dialogue"] >= settings.heard_lufs) & beside_music
+        dialogue_share = float(is_heard.mean())
+    return Heard(
+        music_lufs=integrated(powers["music"]),
+        dialogue_share=dialogue_share,
+        silent_share=float((loudness["music"] < settings.heard_lufs).mean()),
+    )
 
 
 def _cut(

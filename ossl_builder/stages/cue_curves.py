@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ossl_builder.stages.cues import CuesSettings
+    from ossl_builder.stages.cues_settings import CuesSettings
 
     Block = NDArray[np.float32]
     Curve = NDArray[np.float64]
@@ -30,10 +30,15 @@ STEADY_S = 2.0
 # ... and nothing near them is quieter than they are by more than this.
 AROUND_S = 15.0
 BELOW_DB = 1.5
-# Sound as steady as noise is music only if it is about as loud as the film's other music.
+# Elsewhere, sound as steady as noise is music only if it is about as loud as the film's other
+# music: noise may set in (another reel), and what separators leave of it comes and goes.
 HISS_BELOW_LU = 10.0
+# Such noise goes on for so long beside the stretches that are steady enough to show it.
+HISS_S = 2.0
 # So long can music whose share is small go on without sure music: a fade, or far under speech.
 REACH_S = 6.0
+# ... but at a cue's ends only so long.
+END_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,14 @@ class StemCurves:
         peaks: largest sample, full scale being 1.
         momentary: loudness of the 0.4 s around, LUFS.
         noise: loudness of the steady noise under it, LUFS; `SILENT_LUFS` where there is none.
-        is_steady: whether the sound keeps its level here.
+        steady: loudness of the two seconds around if they keep their level, else `SILENT_LUFS`.
     """
 
     power: Curve
     peaks: Curve
     momentary: Curve
     noise: Curve
-    is_steady: Mask
+    steady: Curve
 
 
 def stem_curves(blocks: Iterable[Block], rate: int) -> StemCurves:
@@ -76,29 +81,42 @@ def _centred(power: Curve, window_s: float) -> Curve:
     return loudness.windowed(padded, count)
 
 
-def _noise(power: Curve) -> tuple[Curve, Mask]:
-    """Loudness of the noise under each hop, and where the sound is steady.
+def _noise(power: Curve) -> tuple[Curve, Curve]:
+    """The curves `noise` and `steady` of a stem.
 
     Noise is what keeps its level for two seconds and is the quietest for fifteen around; between
     such stretches its level is interpolated.
     """
     import numpy as np
-    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+    from scipy.ndimage import minimum_filter1d
 
     count = _hops(STEADY_S)
-    floor, is_steady = np.full(len(power), loudness.SILENT_LUFS), np.zeros(len(power), np.bool_)
+    floor = np.full(len(power), loudness.SILENT_LUFS)
+    steady = floor.copy()
     levels = loudness.lufs(loudness.windowed(power, _hops(loudness.HOP_S)))
     if len(levels) < count:
-        return floor, is_steady
+        return floor, steady
     windows = np.lib.stride_tricks.sliding_window_view(levels, count)
-    mean, steady = windows.mean(axis=1), windows.std(axis=1) < STEADY_DB
+    mean, is_steady = windows.mean(axis=1), windows.std(axis=1) < STEADY_DB
     lowest = minimum_filter1d(mean, 2 * _hops(AROUND_S) + 1, mode="nearest")
-    at = np.flatnonzero(steady & (mean < lowest + BELOW_DB))
+    at = np.flatnonzero(is_steady & (mean < lowest + BELOW_DB))
     if len(at):
         floor = np.interp(np.arange(len(power)), at + count / 2, mean[at])
-    # A hop is steady if any window that holds it is.
-    is_steady[count // 2 : count // 2 + len(steady)] = steady
-    return floor, maximum_filter1d(is_steady.astype(np.int8), count).astype(np.bool_)
+    steady[count // 2 : count // 2 + len(mean)] = np.where(is_steady, mean, loudness.SILENT_LUFS)
+    return floor, steady
+
+
+def _highest(seconds: float, curve: Curve) -> Curve:
+    """The highest value at most so far away from each hop."""
+    from scipy.ndimage import maximum_filter1d
+
+    highest: Curve = maximum_filter1d(curve, 2 * _hops(seconds) + 1)
+    return highest
+
+
+def _within(seconds: float, mask: Mask) -> Mask:
+    """Hops that have a True one at most so far away."""
+    return _highest(seconds, mask.astype(float)) > 0
 
 
 def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list[tuple[int, int]]:
@@ -114,7 +132,6 @@ def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list
         settings: thresholds.
     """
     import numpy as np
-    from scipy.ndimage import maximum_filter1d
 
     near = _share(music.power, others, loudness.MOMENTARY_S)
     wide = _share(music.power, others, loudness.SHORT_TERM_S)
@@ -128,11 +145,12 @@ def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list
         return []
     short_term = loudness.lufs(_centred(music.power, loudness.SHORT_TERM_S))
     sure &= (music.momentary > level - settings.on_lu) & (short_term > level - settings.on_lu)
-    # Noise that sets in (another reel) is not the quietest around, but it is steady and soft.
-    sure &= ~(music.is_steady & (music.momentary < level - HISS_BELOW_LU))
-    edge = np.maximum(settings.gate_lufs, music.noise + settings.noise_lu / 2)
-    reached = maximum_filter1d(sure.astype(np.int8), 2 * _hops(REACH_S) + 1).astype(np.bool_)
-    audible = (near > settings.on_share) | (reached & (near > settings.off_share))
+    hiss = np.where(music.steady < level - HISS_BELOW_LU, music.steady, loudness.SILENT_LUFS)
+    noise = np.maximum(music.noise, _highest(STEADY_S / 2 + HISS_S, hiss))
+    sure &= music.momentary > noise + settings.noise_lu
+    edge = np.maximum(settings.gate_lufs, noise + settings.noise_lu / 2)
+    is_share = near > settings.on_share
+    audible = is_share | (_within(REACH_S, sure) & (near > settings.off_share))
     maybe = audible & (music.momentary > np.maximum(edge, level - settings.off_lu))
     found: list[tuple[int, int]] = []
     for start, end in _joined(_runs(maybe), _hops(settings.bridge_s)):
@@ -146,10 +164,12 @@ def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list
             start -= 1
         while end < len(goes_on) and goes_on[end]:
             end += 1
-        # A window of 0.4 s hears the music before it begins: its own hops tell when it does.
-        loud = np.flatnonzero(loudness.lufs(music.power[start:end]) > quiet[start:end])
-        if len(loud):
-            found.append((start + int(loud[0]), start + int(loud[-1]) + 1))
+        # A window of 0.4 s hears the music before it begins: its own hops tell when it does. And a
+        # small share fills gaps in a cue, but beyond its ends may be residue.
+        is_music = (loudness.lufs(music.power) > quiet) & _within(END_S, is_share)
+        inside = np.flatnonzero(is_music[start:end])
+        if len(inside):
+            found.append((start + int(inside[0]), start + int(inside[-1]) + 1))
     return _joined(found, _hops(settings.bridge_s))
 
 

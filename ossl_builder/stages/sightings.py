@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Self
 
 import cv2
 import numpy as np
@@ -22,10 +22,14 @@ from ossl_builder.tables.films import Film
 from ossl_builder.tools.picture import Picture, PictureReader, thumbnail
 from ossl_builder.tools.scenedetect import Detectors
 
+if TYPE_CHECKING:
+    from ossl_builder.stages.scenes_settings import ScenesSettings
+
 _TINY = 2  # the small picture's pixels per pixel of the tiny one, each way
 _FAINT = 8.0  # change, in levels, that a cut has at least; `cuts.is_cut` judges the faint ones
 _COLOUR = 2.5  # levels of chroma that luma does not explain, beyond which a picture has colour
 _BRIGHTEST = 4  # the brightness of a picture's brightest part is that of its nth tiny pixel
+_TOGETHER = 48  # pictures looked at in one go: right after decoding, the caches hold nothing else
 _MOVED = 10.0  # change, in levels, after which another thumbnail is taken
 
 
@@ -93,7 +97,11 @@ class Thumbnails:
 
 
 def look(
-    path: Path, film: Film, settings: Any, thumbnails: Thumbnails, progress: Callable[[float], None]
+    path: Path,
+    film: Film,
+    settings: ScenesSettings,
+    thumbnails: Thumbnails,
+    progress: Callable[[float], None],
 ) -> Sightings:
     """Decode the picture once and note what transitions and scenes follow from.
 
@@ -114,7 +122,8 @@ def look(
     pixel_aspect = Fraction(film.sar_num, film.sar_den)
     for picture in reader:
         watch = watch or _Watch(reader.time_base, settings)
-        time_s = watch.see(picture)
+        watch.show(picture)
+        time_s = float(picture.ticks * reader.time_base)
         if (
             taken is None
             or time_s - taken_s >= settings.min_scene_s
@@ -133,42 +142,51 @@ def look(
 class _Watch:
     """Shows each picture to every detector, and notes its light."""
 
-    def __init__(self, time_base: Fraction, settings: Any) -> None:
+    def __init__(self, time_base: Fraction, settings: ScenesSettings) -> None:
         self._time_base = time_base
         self._black_level = settings.black_level
         self._detectors = Detectors(time_base, settings.threshold, _FAINT, settings.black_level)
         self._checker = CutChecker(settings.min_scene_s)
         self._dissolves = DissolveFinder(settings.dissolve_tolerance)
+        self._waiting: list[tuple[int, int, NDArray[np.uint8]]] = []
         self._ticks = array("q")
         self._contrast = array("d")
         self._is_black = bytearray()
         self._has_colour = bytearray()
         self._middles: list[int] = []
 
-    def see(self, picture: Picture) -> float:
-        """The picture's time, in seconds."""
-        time_s = float(picture.ticks * self._time_base)
-        height, width, _ = picture.small.shape
-        size = (width // _TINY, height // _TINY)
-        tiny = cv2.resize(picture.small, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    def show(self, picture: Picture) -> None:
+        """Take the next picture; it is looked at with those that follow."""
+        self._waiting.append((picture.number, picture.ticks, picture.small))
+        if len(self._waiting) == _TOGETHER:
+            self._see_all()
+
+    def _see_all(self) -> None:
+        for number, ticks, small in self._waiting:
+            self._see(number, ticks, small)
+        self._waiting.clear()
+
+    def _see(self, number: int, ticks: int, small: NDArray[np.uint8]) -> None:
+        time_s = float(ticks * self._time_base)
+        size = (small.shape[1] // _TINY, small.shape[0] // _TINY)
+        tiny = cv2.resize(small, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         luma = np.ascontiguousarray(tiny[:, :, 0])
         brightest = np.partition(luma, -_BRIGHTEST, axis=None)[-_BRIGHTEST]
         has_colour = colourfulness(tiny) > _COLOUR
-        self._ticks.append(picture.ticks)
+        self._ticks.append(ticks)
         self._contrast.append(cv2.meanStdDev(luma)[1][0, 0])
-        self._is_black.append(brightest < self._black_level)
+        self._is_black.append(bool(brightest < self._black_level))
         self._has_colour.append(has_colour)
-        self._checker.feed(picture.number, time_s, tiny)
-        self._dissolves.feed(picture.number, time_s, luma)
-        cuts, middles = self._detectors.see(
-            picture.ticks, picture.small, has_colour, float(brightest)
-        )
+        self._checker.feed(number, time_s, tiny)
+        self._dissolves.feed(number, time_s, luma)
+        cuts, middles = self._detectors.see(ticks, small, has_colour, float(brightest))
         for cut in cuts:
             self._checker.report(self._number(cut))
         self._middles += map(self._number, middles)
-        return time_s
 
     def sightings(self, reader: PictureReader) -> Sightings:
+        """All that was seen, once all pictures have been shown."""
+        self._see_all()
         base = self._time_base
         return Sightings(
             light=Light(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from ossl_builder.engine.freshness import UNSHAPING
 from ossl_builder.engine.stage import Item, Outcome, Stage
 from ossl_builder.errors import OsslError
 from ossl_builder.stages.settings import Settings
@@ -47,9 +48,12 @@ class StemsSettings(Settings):
         ge=1,
         le=256,
         description="windows at a time; empty: one per core, at most 4, on a CPU, 8 on a GPU",
+        json_schema_extra=UNSHAPING,
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="where the model runs; auto: on a GPU if there is one"
+        "auto",
+        description="where the model runs; auto: on a GPU if there is one",
+        json_schema_extra=UNSHAPING,
     )
 
 

@@ -66,23 +66,15 @@ class ClipWriter:
         start_s: float,
         time_base: Fraction,
     ) -> None:
-        import av
-
         self.path = path
         self._form = form
         self._encoding = encoding
-        self._sound = sound = SoundSlice(mix, start_s)
+        self._sound = SoundSlice(mix, start_s)
         self._time_base = time_base
         self._shaper = PictureShaper(form)
-        # In MP4, lengths of tracks are counted in the movie's unit: make it the film's, not 1 ms.
-        unit = time_base.denominator * -(-MP4_LEAST_UNITS // time_base.denominator)
-        options = {"movflags": "+faststart", "fflags": "+bitexact", "movie_timescale": str(unit)}
-        self._file = av.open(str(path), "w", format="mp4", options=options)
+        self._file = _mp4(path, time_base)
         self._video: Any = None
-        self._audio = self._file.add_stream("aac", rate=sound.rate)
-        self._audio.codec_context.layout = "mono" if sound.channels == 1 else "stereo"
-        self._audio.codec_context.bit_rate = encoding.audio_bitrate
-        self._audio.codec_context.flags |= av.codec.context.Flags.bitexact
+        self._audio: Any = None
         self._durations: dict[int, int] = {}
         self._end = 0  # of the sound that belongs to the pictures so far, in samples
         self._first: list[Any] = []
@@ -94,7 +86,7 @@ class ClipWriter:
         for shaped in self._shaper.push(frame, pts):
             self._encode(shaped)
         self._end = round((pts + duration) * self._time_base * self._sound.rate)
-        if self._end - self._sound.given > SOUND_STEP_S * self._sound.rate:
+        if self._video and self._end - self._sound.given > SOUND_STEP_S * self._sound.rate:
             self._add_sound()
 
     def close(self) -> Checked:
@@ -122,11 +114,11 @@ class ClipWriter:
             self._first.append(frame)
         self._last.append(frame)
         if self._video is None:
-            self._video = self._add_video_stream(frame)
+            self._video, self._audio = self._video_stream(frame), self._audio_stream()
         frame.time_base = self._time_base
         self._mux(self._video.encode(frame))
 
-    def _add_video_stream(self, frame: Any) -> Any:
+    def _video_stream(self, frame: Any) -> Any:
         import av
 
         stream = self._file.add_stream("libx264", rate=self._form.rate)
@@ -145,6 +137,19 @@ class ClipWriter:
         }
         return stream
 
+    def _audio_stream(self) -> Any:
+        import av
+
+        stream = self._file.add_stream("aac", rate=self._sound.rate)
+        stream.codec_context.layout = self._layout
+        stream.codec_context.bit_rate = self._encoding.audio_bitrate
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        return stream
+
+    @property
+    def _layout(self) -> str:
+        return "mono" if self._sound.channels == 1 else "stereo"
+
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             # The film alone knows how long each picture is shown; the encoder takes the mean.
@@ -158,14 +163,21 @@ class ClipWriter:
         if self._end == self._sound.given:
             return
         frame = av.AudioFrame.from_ndarray(
-            self._sound.read(self._end - self._sound.given),
-            format="fltp",
-            layout="mono" if self._sound.channels == 1 else "stereo",
+            self._sound.read(self._end - self._sound.given), format="fltp", layout=self._layout
         )
         frame.sample_rate = self._sound.rate
         frame.time_base = Fraction(1, self._sound.rate)
         frame.pts = self._end - frame.samples
         self._file.mux(self._audio.encode(frame))
+
+
+def _mp4(path: Path, time_base: Fraction) -> Any:
+    import av
+
+    # In MP4, lengths of tracks are counted in the movie's unit: make it the film's, not 1 ms.
+    unit = time_base.denominator * -(-MP4_LEAST_UNITS // time_base.denominator)
+    options = {"movflags": "+faststart", "fflags": "+bitexact", "movie_timescale": str(unit)}
+    return av.open(str(path), "w", format="mp4", options=options)
 
 
 class SoundSlice:

@@ -20,14 +20,13 @@ from ossl_builder.errors import OsslError
 from ossl_builder.tables.schema import Span
 from ossl_builder.tools.clip_writing import ClipWriter, Encoding
 from ossl_builder.tools.picture_shaping import Form
+from ossl_builder.tools.streams import packets, picture_stream
 
 # Over a shorter stretch, decoding on is about as quick as opening the film anew.
 WORTH_JUMPING_S = 2.0
 # How far ahead of a picture to look for a key picture from which it can be decoded.
 JUMP_AHEAD_S = (0.0, 2.0, 12.0, 60.0)
 # A file that fails this often in a row without giving a packet has ended.
-FAILED_READS = 100
-ATTACHED_PICTURE = 0x0400  # a cover: libav's disposition of a still that is no film
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def picture_times(film: Path) -> list[float]:
     with av.open(str(film)) as container:
         stamps = {
             packet.pts
-            for packet in _packets(container, _video(container))
+            for packet in packets(container, picture_stream(container, film))
             if packet.size and not packet.is_discard
         }
     known = sorted(pts for pts in stamps if pts is not None and pts >= start.current.pts)
@@ -244,12 +243,12 @@ def _decoded(path: Path, near: int | None = None) -> Generator[_Picture, None, N
     import av
 
     with av.open(str(path)) as container:
-        stream = _video(container)
+        stream = picture_stream(container, path)
         stream.thread_type = "AUTO"
         if near is not None:
             container.seek(near, stream=stream)
         last: int | None = None
-        for packet in _packets(container, stream):
+        for packet in packets(container, stream):
             frames = []
             with suppress(av.FFmpegError):  # where pictures are damaged, the scenes say
                 frames = packet.decode()
@@ -266,23 +265,9 @@ def _key_picture_at(path: Path, near: int) -> int | None:
     import av
 
     with suppress(av.FFmpegError), av.open(str(path)) as container:
-        stream = _video(container)
+        stream = picture_stream(container, path)
         container.seek(near, stream=stream)
-        for packet in _packets(container, stream):
+        for packet in packets(container, stream):
             landing: int | None = packet.pts if packet.pts is not None else packet.dts
             return landing
     return None
-
-
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """All packets of a stream, reading on behind what the container cannot read."""
-    import av
-
-    for _ in range(FAILED_READS):
-        with suppress(av.FFmpegError):
-            yield from container.demux(stream)
-            return
-
-
-def _video(container: Any) -> Any:
-    return next(s for s in container.streams.video if not int(s.disposition) & ATTACHED_PICTURE)

@@ -127,7 +127,9 @@ def _not_written(path: Path) -> OsslError:
     """The error of a failed write: libsndfile does not tell why a write failed: ask the disk."""
     if shutil.disk_usage(path.parent).free < NEARLY_NOTHING:
         return OsslError(
-            "disk_full", f"{path.name} could not be written: the disk is full.", "Make room."
+            "disk_full",
+            f"The disk is full: {path.name} could not be written.",
+            "Everything finished is kept: make room and run the same command again.",
         )
     return OsslError(
         "write_failed",

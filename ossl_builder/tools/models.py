@@ -63,15 +63,16 @@ def versions() -> dict[str, str]:
 
 
 def fingerprint(name: str) -> str | None:
-    """SHA-256 of a model's files, read without network; None if it is not on this machine.
+    """SHA-256 of a model's files, read without network; None if there is no model to be loaded.
 
     Of several files it is the hash of their names and hashes.
     """
-    found = _find(name)
-    if found is None:
+    try:
+        found = _find(name)
+        files = _files(found) if found else []
+    except OsslError:  # `load` tells why
         return None
-    files = _files(found)
-    if not all(file.is_file() for file in files):
+    if not files or not all(file.is_file() for file in files):
         return None
     hashes = {file.name: _sha256(file.resolve(), file.stat().st_mtime_ns) for file in files}
     if len(hashes) == 1:
@@ -217,7 +218,9 @@ def _cached(name: str) -> Path | None:
         return None
     space, bag = _hub_name(name)
     kept = try_to_load_from_cache(f"{space}/{_repository(bag)}", f"{bag}.yaml")
-    return Path(kept) if isinstance(kept, str) else None
+    if not isinstance(kept, str) or not all(file.is_file() for file in _files(Path(kept))):
+        return None
+    return Path(kept)
 
 
 def _download(name: str) -> Path:

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossl_builder.errors import OsslError
+from ossl_builder.tools.streams import picture_stream
 
 Plane = NDArray[np.uint8]
 
 _WIDTH = 64  # pixels of the small picture: enough for cuts, few enough to cost little
-_ROWS = 72  # rows that are looked at, at least, to make it
 _LOST_S = 0.5  # a gap in time that is looked into: were there pictures?
 _PLANAR = re.compile(r"(gray|yuvj?4\d\dp)(9|10|12|14|16)?(le)?")
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
@@ -88,7 +88,7 @@ class PictureReader:
             time = frame.pts if frame.pts is not None else frame.dts
             if first is None:
                 self.time_base = Fraction(frame.time_base)
-                first = time or 0
+                first = time = time or 0
                 size = (_WIDTH, max(4, round(_WIDTH * frame.height / frame.width)))
                 duration = max(1, round(self.step / self.time_base))
             ticks = last + duration if time is None else time - first
@@ -124,21 +124,17 @@ class PictureReader:
                 "Get the film again, or from another source.",
             ) from error
         with container:
-            if not container.streams.video:
-                raise OsslError(
-                    "picture_undecodable",
-                    f"{self.path.name} has no picture.",
-                    "Get the film again, or from another source.",
-                )
-            stream = container.streams.video[0]
+            stream = picture_stream(container, self.path)
             # Frame threads cost more processor time, and what they make of damage varies.
             stream.thread_type = "SLICE"
             failures = 0
             losses = _Losses()
             while failures < _STUBBORN:
                 try:
-                    for packet in container.demux(stream):
+                    for packet in container.demux():
                         losses.read(packet)
+                        if packet.stream_index != stream.index:
+                            continue
                         try:
                             frames = packet.decode()
                         except av.error.FFmpegError:
@@ -159,8 +155,8 @@ class _Losses:
     """Tells lost pictures from held ones.
 
     A gap in time alone is no loss: pictures may be held, and films begin with black that is not
-    coded. But where pictures are lost, the file has bytes that belong to none, about as many as
-    pictures take for that time.
+    coded. But where pictures are lost, the file has bytes that belong to none, not far from as
+    many as pictures take for that time.
     """
 
     def __init__(self) -> None:
@@ -171,13 +167,14 @@ class _Losses:
         self._last_s = 0.0
 
     def read(self, packet: Any) -> None:
-        """A packet was read."""
+        """A packet was read, of the picture or of anything else."""
         if packet.pos is None or packet.pos < 0:
             return
         if self._last_byte is not None:
             self._skipped.append(packet.pos - self._last_byte)
         self._last_byte = packet.pos + packet.size
-        self._size += packet.size
+        if packet.stream.type == "video":
+            self._size += packet.size
 
     def before(self, frame: Any) -> bool:
         """Whether pictures were lost right before this one."""
@@ -190,7 +187,7 @@ class _Losses:
             self._first_s = time_s
         elif gap_s > _LOST_S and self._last_s > self._first_s and self._skipped:
             rate = self._size / (self._last_s - self._first_s)
-            lost = max(self._skipped) > rate * gap_s / 2
+            lost = max(self._skipped) > rate * gap_s / 4
             self._skipped.clear()
         self._last_s = time_s
         return lost
@@ -207,7 +204,7 @@ def thumbnail(frame: Any, width: int, pixel_aspect: Fraction) -> bytes:
     height = max(2, round(width * frame.height / (frame.width * pixel_aspect)))
     # One field of an interlaced picture shows no comb; two rows make a row well enough.
     rows = 2 if frame.interlaced_frame else max(1, frame.height // (2 * height))
-    small = _averaged(frame, (width, height), rows)
+    small = _averaged(frame, (width, height), rows, 1)
     bgr = cv2.cvtColor(small, cv2.COLOR_YCrCb2BGR)
     done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])
     if not done:
@@ -216,23 +213,23 @@ def thumbnail(frame: Any, width: int, pixel_aspect: Fraction) -> bytes:
 
 
 def _shrunk(frame: Any, size: tuple[int, int]) -> Plane:
-    """Every nth row, averaged: the cost of a fraction of the picture."""
-    return _averaged(frame, size, max(1, frame.height // _ROWS))
+    """Some rows and columns, averaged: a fraction of the cost of the whole picture."""
+    rows, columns = frame.height // (2 * size[1]), frame.width // (5 * size[0])
+    return _averaged(frame, size, max(1, rows), max(1, columns))
 
 
-def _averaged(frame: Any, size: tuple[int, int], row_step: int) -> Plane:
-    """Y, V and U of every `row_step`-th row, averaged to `size` (width, height)."""
+def _averaged(frame: Any, size: tuple[int, int], rows: int, columns: int) -> Plane:
+    """Y, V and U of every `rows`-th row and `columns`-th column, averaged to (width, height)."""
     planes, depth = _planes(frame)
     small = []
     for plane in planes:
-        # A plane of half the height has half the rows to pass over.
-        step = max(1, row_step * plane.shape[0] // frame.height)
-        mean = cv2.resize(plane[step // 2 :: step], size, interpolation=cv2.INTER_AREA)
+        chosen = np.ascontiguousarray(plane[rows // 2 :: rows, columns // 2 :: columns])
+        mean = cv2.resize(chosen, size, interpolation=cv2.INTER_AREA)
         small.append(mean if depth == 8 else (mean >> (depth - 8)).astype(np.uint8))
-    small[0] = cv2.LUT(small[0], _LEVELS[_is_full_range(frame)])
     if len(small) < 3:
         small += [np.full_like(small[0], 128)] * 2
-    return np.asarray(cv2.merge([small[0], small[2], small[1]]))
+    merged = cv2.merge([small[0], small[2], small[1]])
+    return np.asarray(merged if _is_full_range(frame) else cv2.LUT(merged, _FULL))
 
 
 def _planes(frame: Any) -> tuple[list[NDArray[Any]], int]:
@@ -252,11 +249,11 @@ def _is_full_range(frame: Any) -> bool:
     return bool(frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"))
 
 
-def _levels(is_full_range: bool) -> Plane:
-    """Stored luma to full range (ITU-R BT.601: black is 16, white 235)."""
-    stored = np.arange(256, dtype=np.float64)
-    full = stored if is_full_range else (stored - 16) * 255 / 219
-    return np.clip(np.rint(full), 0, 255).astype(np.uint8)
+def _levels(zero: int, of: int, to: int) -> Plane:
+    """Limited range to full range (ITU-R BT.601): `zero` becomes `to`, `of` levels become 255."""
+    levels = (np.arange(256) - zero) * 255 / of + to
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
-_LEVELS = {full: _levels(full) for full in (False, True)}
+_CHROMA = _levels(128, 224, 128)
+_FULL = np.stack([_levels(16, 219, 0), _CHROMA, _CHROMA], axis=-1)[:, None]

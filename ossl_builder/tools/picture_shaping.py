@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 from typing import Any
 
 # ITU-T H.273 code points of matrix, primaries and transfer.
@@ -31,7 +32,7 @@ class Form:
     is_interlaced: bool
 
     def shown_size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height with square pixels: never smaller than stored, and even (4:2:0)."""
+        """Width and height with square pixels, one longer than stored; both even (4:2:0)."""
         if self.sar >= 1:
             return _even(width * self.sar), _even(Fraction(height))
         return _even(Fraction(width)), _even(height / self.sar)
@@ -132,4 +133,5 @@ def _deinterlacer(frame: Any) -> Any:
 
 
 def _even(length: Fraction) -> int:
-    return max(2, 2 * round(length / 2))
+    """The nearest even number, the larger one of two."""
+    return max(2, 2 * floor(length / 2 + Fraction(1, 2)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ossl_builder.errors import OsslError
+from ossl_builder.tools.streams import picture_stream
 
 # Pictures decoded to see that they can be, and whether they are interlaced.
 LOOK_AT = 12
@@ -78,10 +79,10 @@ def probe(path: Path, progress: Callable[[float], None]) -> Probed:
         raise OsslError("file_empty", f"{path.name} is empty.", "Fetch or copy it again.")
     try:
         with av.open(str(path)) as container:
-            is_interlaced = _looks_interlaced(container, _video(container, path), path)
+            is_interlaced = _looks_interlaced(container, picture_stream(container, path), path)
         # Opened anew: a file without an index cannot be wound back.
         with av.open(str(path)) as container:
-            video = _video(container, path)
+            video = picture_stream(container, path)
             audio = next(iter(container.streams.audio), None)
             times, is_truncated = _read_packets(container, video, audio, path, progress)
             return Probed(
@@ -96,22 +97,6 @@ def probe(path: Path, progress: Callable[[float], None]) -> Probed:
             f"{getattr(error, 'strerror', None) or error}).",
             "It may be truncated, or something else with a film's name; fetch it again.",
         ) from error
-
-
-def _video(container: Any, path: Path) -> Any:
-    for stream in container.streams.video:
-        if not _is_cover(stream):
-            return stream
-    raise OsslError(
-        "no_picture",
-        f"{path.name} has no picture.",
-        "A film needs a video stream; add another file.",
-    )
-
-
-def _is_cover(stream: Any) -> bool:
-    """A still picture that a music file carries as its cover is no film."""
-    return bool(int(stream.disposition) & 0x0400)
 
 
 def _looks_interlaced(container: Any, video: Any, path: Path) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError, Rejected
 from ossl_builder.tables.schema import Span
+from ossl_builder.tools.streams import find_picture, packets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +31,6 @@ SEAM_S = 0.015
 DAMAGE_S = 0.018
 # Sound is passed on in blocks of at least this length, silences in blocks of exactly this one.
 BLOCK_S = 1.0
-# A file that fails this often in a row without giving a packet has ended.
-FAILED_READS = 100
 
 # ITU-R BS.775-3, annex 4: the share of each channel in left and right; LFE is left out.
 _HALF = sqrt(0.5)
@@ -103,13 +102,12 @@ class FilmSound:
 
 
 def _first_picture_s(path: Path) -> float:
-    """Time of the first picture on the container's clock; 0 where no picture can be decoded."""
+    """Time of the first picture on the container's clock; 0 where none can be decoded."""
     import av
 
     with av.open(str(path)) as container:
-        # Covers are still pictures that a music file carries.
-        video = [s for s in container.streams.video if not int(s.disposition) & 0x0400]
-        for packet in container.demux(video[0]) if video else ():
+        picture = find_picture(container)
+        for packet in packets(container, picture) if picture is not None else ():
             try:
                 for frame in packet.decode():
                     if frame.pts is not None:
@@ -119,28 +117,13 @@ def _first_picture_s(path: Path) -> float:
     return 0.0
 
 
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """All packets of a stream, reading on behind what the container cannot read."""
-    import av
-
-    failed = 0
-    while failed < FAILED_READS:
-        try:
-            for packet in container.demux(stream):
-                failed = 0
-                yield packet
-            return
-        except av.FFmpegError:
-            failed += 1
-
-
 def _decoded(container: Any, audio: Any, zero_s: float, channels: int) -> Iterator[_Frame]:
     """Frames in film time, and, if the last packets could not be decoded, an empty one there."""
     import av
     import numpy as np
 
     lost_until_s, rate = 0.0, 0
-    for packet in _packets(container, audio):
+    for packet in packets(container, audio):
         try:
             frames = packet.decode()
         except av.FFmpegError:

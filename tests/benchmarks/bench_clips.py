@@ -35,6 +35,7 @@ from ossl_builder.tools.cutting import cut, picture_times
 from ossl_builder.tools.ffmpeg import binary
 from ossl_builder.tools.picture_shaping import Form
 from tests.films import make_film
+from tests.tools.test_cutting import KINDS, Seen, mix_of, see
 
 ROLES = ("mix", "music", "dialogue")
 CLIP_S = 26.0
@@ -47,7 +48,7 @@ class Case:
     """A film, its stems (FLAC), and the clips to cut from it."""
 
     film: Path
-    rate: Fraction
+    form: Form
     end_s: float
     stems: dict[str, Path]
     spans: list[Span]
@@ -66,7 +67,7 @@ def prepare(work: Path) -> Case:
         film = work / "film.mp4"
         make_film(film, size=(640, 360), seconds=130, rate=Fraction(24000, 1001))
     mix = work / "mix.flac"
-    command = [binary(), "-y", "-loglevel", "error", "-i", str(film)]
+    command = [binary(), "-y", "-loglevel", "error", "-i", str(film), "-vn"]
     subprocess.run(
         [*command, "-af", "aresample=44100:async=1", "-sample_fmt", "s16", str(mix)], check=True
     )
@@ -83,7 +84,7 @@ def prepare(work: Path) -> Case:
         # Every third clip begins where the one before it ends; 11 s are left out otherwise.
         spans.append(Span(_nearest(times, at), _nearest(times, at + CLIP_S)))
         at += CLIP_S if len(spans) % 3 == 1 else CLIP_S + 11
-    return Case(film, rate, end_s, stems, spans)
+    return Case(film, Form(rate, Fraction(1), is_interlaced=False), end_s, stems, spans)
 
 
 def ours(case: Case, folder: Path) -> None:
@@ -91,7 +92,7 @@ def ours(case: Case, folder: Path) -> None:
     clips = cut(
         film=case.film,
         film_end_s=case.end_s,
-        form=Form(case.rate, Fraction(1), is_interlaced=False),
+        form=case.form,
         spans=case.spans,
         mix=case.stems["mix"],
         folder=folder,
@@ -100,8 +101,8 @@ def ours(case: Case, folder: Path) -> None:
     )
     for clip in clips:
         assert clip is not None
-        n_samples = round((clip.end_s - clip.start_s) * 44100)
         for role, stem in case.stems.items():
+            n_samples = round((clip.end_s - clip.start_s) * soundfile.info(str(stem)).samplerate)
             cut_sound(stem, clip.start_s, n_samples, clip.path.with_suffix(f".{role}.flac"))
 
 
@@ -109,7 +110,7 @@ def loop(case: Case, folder: Path) -> None:
     """One ffmpeg call for each file."""
     for number, span in enumerate(case.spans):
         target = folder / f"{number:04d}.mp4"
-        seek = [binary(), "-y", "-loglevel", "error", "-ss", f"{span.start_s:.6f}", "-i"]
+        seek = [binary(), "-y", "-loglevel", "fatal", "-ss", f"{span.start_s:.6f}", "-i"]
         length = ["-t", f"{span.end_s - span.start_s:.6f}"]
         video = ["-c:v", "libx264", "-preset", SETTINGS.preset, "-crf", str(SETTINGS.crf)]
         video += ["-profile:v", "high", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
@@ -134,43 +135,82 @@ def _cpu() -> float:
 
 def exactness(case: Case, folder: Path) -> dict[str, int | float]:
     """How many clips are right, by comparison with the film decoded from its begin."""
-    times, sketches = _sketches(case.film)
+    times = picture_times(case.film)
+    wanted = [
+        [n for n, t in enumerate(times) if span.start_s - 1e-4 < t < span.end_s - 1e-4]
+        for span in case.spans
+    ]
+    near = {n + by for numbers in wanted for n in (numbers[0], numbers[-1]) for by in range(-2, 3)}
+    film = _sketches(case.film, near)
     sound, rate = soundfile.read(case.stems["mix"], always_2d=True)
     found: dict[str, int | float] = dict.fromkeys(("first", "last", "count", "FLAC"), 0)
     worst = 0.0
-    for number, span in enumerate(case.spans):
+    for number, (span, numbers) in enumerate(zip(case.spans, wanted, strict=True)):
         path = folder / f"{number:04d}.mp4"
-        wanted = [i for i, t in enumerate(times) if span.start_s - 1e-4 < t < span.end_s - 1e-4]
-        clip_times, clip = _sketches(path)
-        found["count"] += len(clip) == len(wanted)
-        found["first"] += _is_picture(clip[0], sketches, wanted[0])
-        found["last"] += _is_picture(clip[-1], sketches, wanted[-1])
-        begin = round(times[wanted[0]] * rate)
-        offset = _sound_start(path, sound[:, 0], begin) / rate - clip_times[0]
-        worst = max(worst, abs(offset))
+        with av.open(str(path)) as container:
+            count = sum(1 for _ in container.decode(video=0))
+        clip = _sketches(path, {0, count - 1})
+        found["count"] += count == len(numbers)
+        found["first"] += _is_picture(clip[0], film, numbers[0])
+        found["last"] += _is_picture(clip[count - 1], film, numbers[-1])
+        begin = round(times[numbers[0]] * rate)
+        worst = max(worst, abs(_sound_start(path, sound[:, 0], begin) / rate))
         flac, _ = soundfile.read(path.with_suffix(".mix.flac"), always_2d=True)
         length = round((span.end_s - span.start_s) * rate)
         found["FLAC"] += np.array_equal(flac, sound[begin : begin + length])
     return found | {"worst sound offset, ms": round(1000 * worst, 3)}
 
 
-def _sketches(path: Path) -> tuple[list[float], list[np.ndarray]]:
-    times, sketches = [], []
+def awkward(work: Path) -> list[str]:
+    """Small films of awkward kinds whose pictures are numbered: which clips are exact, each way."""
+    lines = []
+    for name, (make, form, _) in KINDS.items():
+        folder = work / "awkward" / name.replace(".", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        film = folder / name
+        truth = make(film)
+        times = [*truth.times_s, truth.end_s]
+        mix = mix_of(truth, folder)
+        # A second before each flash to half a second after it: from picture to picture.
+        edges = [(flash - 20, flash + 10) for flash in truth.flashes]
+        spans = [Span(times[a], times[b]) for a, b in edges]
+        case = Case(film, form, truth.end_s, {"mix": mix}, spans)
+        right = {}
+        for way in (ours, loop):
+            target = folder / way.__name__
+            target.mkdir(exist_ok=True)
+            way(case, target)
+            seen = [_see(target / f"{number:04d}.mp4") for number in range(len(spans))]
+            pictures = [
+                s.numbers == list(range(a, b)) for s, (a, b) in zip(seen, edges, strict=True)
+            ]
+            offsets = [abs(f - c) for s in seen for f in s.flashes_s for c in s.clicks_s]
+            right[way.__name__] = (sum(pictures), 1000 * max(offsets, default=float("nan")))
+        shown = ", ".join(f"{way} {n} ({ms:.1f} ms)" for way, (n, ms) in right.items())
+        lines.append(f"{name}: of {len(spans)} clips with the right pictures (sound off): {shown}")
+    return lines
+
+
+def _see(path: Path) -> Seen:
+    """What a clip holds: nothing, if a seek led past the end and left a stream out."""
     with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            times.append(float(frame.pts * frame.time_base))
-            sketches.append(sketch(frame.reformat(format="yuv420p")))
-    return times, sketches
+        is_whole = bool(container.streams.video and container.streams.audio)
+    return see(path) if is_whole else Seen([], [], [], [])
 
 
-def _is_picture(found: np.ndarray, film: list[np.ndarray], wanted: int) -> bool:
-    """Whether a picture is nearer to the wanted one than to those beside it that differ."""
-    off = [
-        float(np.abs(found - film[at]).mean())
-        for at in range(max(wanted - 2, 0), min(wanted + 3, len(film)))
-    ]
-    own = float(np.abs(found - film[wanted]).mean())
-    return own <= min(off) + 0.02
+def _sketches(path: Path, chosen: set[int]) -> dict[int, np.ndarray]:
+    """Sketches of a film's pictures of the chosen numbers."""
+    with av.open(str(path)) as container:
+        pictures = enumerate(container.decode(video=0))
+        return {n: sketch(f.reformat(format="yuv420p")) for n, f in pictures if n in chosen}
+
+
+def _is_picture(found: np.ndarray, film: dict[int, np.ndarray], wanted: int) -> bool:
+    """Whether a picture is as near to the wanted one as to any beside it."""
+    off = {
+        n: float(np.abs(found - film[n]).mean()) for n in range(wanted - 2, wanted + 3) if n in film
+    }
+    return off[wanted] <= min(off.values()) + 0.02
 
 
 def _sound_start(path: Path, sound: np.ndarray, begin: int, reach: int = 4410) -> float:
@@ -222,7 +262,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         right = exactness(case, work / name)
         shown = ", ".join(f"{what} {value}" for what, value in right.items())
         lines.append(f"{name}: of {len(case.spans)} clips right: {shown}")
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write("\n".join([*lines, *awkward(work)]) + "\n")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ def make_corpus(folder: Path, films: int) -> Corpus:
         create(folder)
     corpus = open_corpus(folder)
     recipe = load_recipe(corpus.recipe_path)
+    shaping = {stage.name: freshness.shaping_of(stage, recipe.of(stage.name)) for stage in STAGES}
     for number in range(films):
         film_id = f"film-{number:04d}"
         if corpus.source_path(film_id).exists():
@@ -51,7 +52,7 @@ def make_corpus(folder: Path, films: int) -> Corpus:
         )  # fmt: skip
         content = {SOURCES.name: freshness.hash_rows(SOURCES, (source,))}
         for stage in STAGES:
-            inputs = freshness.inputs_of(stage, recipe.of(stage.name), content)
+            inputs = freshness.inputs_of(stage, shaping[stage.name], content)
             content[stage.writes.name] = f"{stage.name} of {film_id}"
             record_done(corpus, stage, film_id, inputs, content[stage.writes.name])
         corpus.record_source(source)
@@ -73,7 +74,8 @@ def record_done(
         corpus.root,
         Record(
             stage=stage.name, item_id=film_id, state="done", inputs=inputs, content=content,
-            output=records.output_hash(body, tuple(entries)), files=tuple(entries),
+            output=records.output_hash(body, tuple(entries)),
+            file_lines=records.file_lines(entries),
         ),
     )  # fmt: skip
 

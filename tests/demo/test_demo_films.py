@@ -23,10 +23,10 @@ RATE = 44_100
 
 @pytest.fixture(scope="module")
 def short() -> Script:
-    """Four shots of the black-and-white film, in 8 s, with a cut, a fade and a dissolve."""
+    """Rain, sea, snow and hills of the black-and-white film: a cut, a fade, a dissolve in 8 s."""
     script = next(script for script in SCRIPTS if not script.is_colour)
     ends = (("cut", 1.5), ("fade", 3.5), ("dissolve", 6.0), ("cut", 8.0))
-    chosen = (script.shots[index] for index in (0, 2, 6, 8))
+    chosen = (script.shots[index] for index in (0, 3, 7, 9))
     return dataclasses.replace(
         script,
         film_id="short",
@@ -71,7 +71,7 @@ def test_the_scripts_are_as_long_and_as_eventful_as_they_should_be() -> None:
         assert len(cuts) + len(gradual) == len(script.shots) - 1
         assert len({cue.mood for cue in script.music if cue.end_s - cue.start_s >= 10}) >= 2
         for before, after in zip(script.music, script.music[1:], strict=False):
-            assert after.start_s - before.end_s >= 3
+            assert after.start_s - before.end_s >= 3.5  # longer than gaps that are bridged
     assert {cue.mood for script in SCRIPTS for cue in script.music} == {"calm", "joyful", "tense"}
 
 
@@ -163,8 +163,8 @@ def test_moods_differ_in_loudness_and_register() -> None:
         assert samples.shape == (4 * RATE, 2)
         assert np.abs(samples).max() < 1
         assert np.abs(samples[[0, -1]]).max() < 1e-6
-    assert level(made["calm"]) + 3 < level(made["tense"]) < level(made["joyful"])
-    assert centre_hz(made["joyful"]) > 2 * centre_hz(made["tense"])
+    assert level(made["calm"]) + 2 < level(made["tense"]) < level(made["joyful"])
+    assert centre_hz(made["joyful"]) > 1.3 * centre_hz(made["tense"])
 
 
 def test_speech_stands_above_the_music_under_it(short: Script) -> None:

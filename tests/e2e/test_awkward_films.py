@@ -14,7 +14,7 @@ NO_CLIP = {
     "damaged-sound": "damaged_sound",
 }
 SIZES = {
-    "wide-pixels": "192x144", "tall-pixels": "180x134", "interlaced": "192x144",
+    "wide-pixels": "192x144", "tall-pixels": "180x136", "interlaced": "192x144",
     "interlaced-h264": "192x144",
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.corpora import Ossl, rows
-from tests.films import make_flash_and_click
+from tests.films import make_mono
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     if os.geteuid() != 0:
         pytest.skip("mounting a small disk needs root")
-    options = "size=3m"
+    options = "size=2m"
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "ossl-test", str(folder)],
         capture_output=True, check=False,
@@ -35,7 +35,7 @@ def test_a_full_disk_is_said_and_nothing_finished_is_lost(
     ossl: Ossl, small_disk: Path, tmp_path: Path
 ) -> None:
     film = tmp_path / "film.mp4"
-    make_flash_and_click(film)
+    make_mono(film)
     corpus = small_disk / "corpus"
     ossl("init", corpus)
     ossl(
@@ -46,7 +46,9 @@ def test_a_full_disk_is_said_and_nothing_finished_is_lost(
     assert "is full" in done.stderr
     assert "make room and run the same command again" in done.stderr
     assert len(rows(corpus, "films")) == 1
-    assert not (corpus / "films/film/stems").exists()
+    assert list(corpus.rglob("*.partial")) == []
+    assert not (corpus / "films/film/clips").exists()
+    ossl("-C", corpus, "verify")
     subprocess.run(
         ["mount", "-o", "remount,size=200m", str(small_disk)], check=True, capture_output=True
     )

@@ -45,12 +45,13 @@ def stage(run: Callable[[Item], Outcome] = toy, **changed: Any) -> Stage:
 
 def run(corpus: Path, what: Stage, config: ToySettings | None = None) -> Record:
     config = config or ToySettings()
-    inputs = freshness.inputs_of(what, config, {})
+    inputs = freshness.inputs_of(what, freshness.shaping_of(what, config), {})
     return run_item(what, "f", corpus, "films/f", config, {}, inputs, lambda part: None)
 
 
 def why(corpus: Path, what: Stage, config: ToySettings | None = None) -> str:
-    inputs = freshness.inputs_of(what, config or ToySettings(), {})
+    shaping = freshness.shaping_of(what, config or ToySettings())
+    inputs = freshness.inputs_of(what, shaping, {})
     return freshness.why_stale(corpus, records.read(corpus, what.name, "f"), inputs)
 
 

@@ -1,0 +1,127 @@
+"""Processor time of the scenes stage beside decoding alone and the `scenedetect` command.
+
+All three run one after the other on the same film of at least five minutes of 720p H.264, which is
+made once and kept in the work folder; what counts is the ratio within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ossl_builder.engine.stage import Item
+from ossl_builder.stages.scenes import SCENES_STAGE
+from ossl_builder.tables.films import Film
+from ossl_builder.tools.ffmpeg import binary
+
+SECONDS = 310
+
+
+def main() -> None:
+    """Make the film, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ossl-bench")
+    work: Path = parser.parse_args().work
+    work.mkdir(parents=True, exist_ok=True)
+    film = make_film(work)
+    decoding = ["-v", "error", "-i", str(film), "-an", "-f", "null", "-"]
+    stage = [sys.executable, __file__, "--stage", str(film)]
+    command = [str(Path(sys.executable).with_name("scenedetect")), "-q", "-i", str(film)]
+    figures = {
+        "ffmpeg, decoding alone": spent(lambda: run([binary(), *decoding], work)),
+        "scenes stage": spent(lambda: run(stage, work)),
+        "scenedetect detect-adaptive": spent(lambda: run([*command, "detect-adaptive"], work)),
+    }
+    floor = figures["ffmpeg, decoding alone"]
+    lines = [f"scenes, {SECONDS} s of 720p H.264{'processor s':>20}{'ratio':>8}"]
+    lines += [f"  {name:<38}{s:>10.1f}{s / floor:>8.2f}" for name, s in figures.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def make_film(work: Path) -> Path:
+    """A 720p H.264 film, from the shared media if they are here, else from ffmpeg's patterns."""
+    film = work / "scenes-720p.mp4"
+    if film.exists():
+        return film
+    media = os.environ.get("OSSL_TEST_MEDIA", "")
+    shared = Path(media) / "mixfilm" / "dev.mp4"
+    if media and shared.exists():
+        source = ["-i", str(shared), "-t", str(SECONDS / 2)]
+    else:
+        patterns = f"testsrc2=s=1280x720:r=24,noise=alls=12:allf=t,trim=duration={SECONDS / 2}"
+        source = ["-f", "lavfi", "-i", patterns]
+    part, whole = work / "part.mp4", work / "whole.mp4"
+    coding = ["-vf", "scale=1280:720", "-an", "-c:v", "libx264", "-preset", "veryfast"]
+    run([binary(), "-v", "error", "-y", *source, *coding, "-crf", "21", str(part)], work)
+    loop = ["-stream_loop", "1", "-i", str(part), "-c", "copy", str(whole)]
+    run([binary(), "-v", "error", "-y", *loop], work)
+    return whole.replace(film)
+
+
+def run(command: list[str], folder: Path) -> None:
+    """Run a command in `folder`."""
+    subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+
+
+def spent(task: Callable[[], None]) -> float:
+    """Processor seconds, user and system, of the processes that `task` runs."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    task()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def run_stage(path: Path) -> None:
+    """The stage by itself, in a process of its own: its imports count, too."""
+    film = Film(
+        film_id="bench",
+        title="Bench",
+        year=None,
+        basis="licensed",
+        evidence="made here",
+        source=path.name,
+        path=path.name,
+        sha256="0" * 64,
+        size_bytes=path.stat().st_size,
+        duration_s=float(SECONDS),
+        n_packets=1,
+        fps=24.0,
+        fps_num=24,
+        fps_den=1,
+        is_variable_rate=False,
+        width=1280,
+        height=720,
+        sar_num=1,
+        sar_den=1,
+        is_interlaced=False,
+        video_codec="h264",
+        audio_codec=None,
+        audio_sample_rate=None,
+        audio_channels=None,
+        audio_offset_s=None,
+        audio_duration_s=None,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        item = Item(
+            item_id="bench",
+            corpus=path.parent,
+            folder=Path(folder),
+            home="films/bench/scenes",
+            rows={"films": (film,)},
+            config=SCENES_STAGE.config(),
+            progress=lambda part: None,
+        )
+        SCENES_STAGE.run(item)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--stage"]:
+        run_stage(Path(sys.argv[2]))
+    else:
+        main()

@@ -1,0 +1,213 @@
+"""The stage on films whose every transition is known."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from ossl_builder.engine.stage import Item
+from ossl_builder.errors import OsslError
+from ossl_builder.stages.scenes import SCENES_STAGE
+from ossl_builder.tables.films import Film
+from ossl_builder.tables.scenes import SCENES, Scene
+from ossl_builder.tools.ffmpeg import binary
+
+MakeItem = Callable[..., Item]
+
+# 24000/1001 without coding again: ffmpeg's `setts` gives each packet its new time.
+NTSC = "setts=time_base=1/24000:duration=1001:pts=round(PTS/1000)*1001:dts=round(DTS/1000)*1001"
+
+
+def film_row(path: Path, corpus: Path) -> Film:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or Fraction(24)
+        pixel = stream.sample_aspect_ratio or Fraction(1)
+        return Film(
+            film_id="film",
+            title="Film",
+            year=None,
+            basis="licensed",
+            evidence="made here",
+            source="here",
+            path=os.path.relpath(path, corpus),
+            sha256="0" * 64,
+            size_bytes=path.stat().st_size,
+            duration_s=float(container.duration or 1_000_000) / 1_000_000,
+            n_packets=1,
+            fps=float(rate),
+            fps_num=rate.numerator,
+            fps_den=rate.denominator,
+            is_variable_rate=False,
+            width=stream.width,
+            height=stream.height,
+            sar_num=pixel.numerator or 1,
+            sar_den=pixel.denominator or 1,
+            is_interlaced=False,
+            video_codec=stream.codec_context.name,
+            audio_codec=None,
+            audio_sample_rate=None,
+            audio_channels=None,
+            audio_offset_s=None,
+            audio_duration_s=None,
+        )
+
+
+def scenes_of(make_item: MakeItem, path: Path, **settings: float) -> tuple[Item, list[Scene]]:
+    item = make_item(SCENES_STAGE, {"films": ()}, settings)
+    item.rows["films"] = (film_row(path, item.corpus),)  # type: ignore[index]
+    rows = list(SCENES_STAGE.run(item).rows)
+    SCENES.validate(rows)
+    for row in rows:
+        image = cv2.imread(str(item.corpus / row.thumbnail_path))
+        assert image.shape[1] == 320
+    return item, rows
+
+
+@pytest.fixture(scope="module")
+def copies(shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """dev.mp4, two black-and-white copies of it, and one at 24000/1001 pictures per second."""
+    folder = tmp_path_factory.mktemp("copies")
+    dev = shared_media / "mixfilm" / "dev.mp4"
+    quick = ["-preset", "ultrafast", "-crf", "20"]
+    run = [binary(), "-v", "error", "-i", str(dev)]
+    split = "[0:v]split[a][b];[a]hue=s=0[hue];[b]format=gray[gray]"
+    outputs = ["-map", "[hue]", *quick, str(folder / "hue.mp4")]
+    outputs += ["-map", "[gray]", *quick, str(folder / "gray.mp4")]
+    subprocess.run([*run, "-filter_complex", split, *outputs], check=True)
+    retimed = ["-an", "-c", "copy", "-video_track_timescale", "24000", "-bsf:v", NTSC]
+    subprocess.run([*run, *retimed, str(folder / "ntsc.mp4")], check=True)
+    return {"dev": dev, **{name: folder / f"{name}.mp4" for name in ("hue", "gray", "ntsc")}}
+
+
+@pytest.mark.parametrize("name", ["dev", "hue", "gray", "ntsc"])
+def test_the_mixed_film_s_transitions(shared_media, copies, make_item, name):
+    truth = json.loads((shared_media / "mixfilm" / "truth.json").read_text())
+    _, rows = scenes_of(make_item, copies[name])
+    assert rows[-1].end_frame == truth["frame_count"]
+    rate = Fraction(24000, 1001) if name == "ntsc" else Fraction(24)
+    assert all(row.start_s == float(row.start_frame / rate) for row in rows)
+    assert rows[-1].end_s == float(truth["frame_count"] / rate)
+    left = {row.start_frame: row.transition_in for row in rows[1:]}
+    for cut in truth["cuts"]:
+        near = [number for number in left if abs(number - cut) <= 1]
+        assert [left.pop(number) for number in near] == ["cut"], f"cut at {cut}"
+    kinds = {"dissolve": [], "fade_through_black": []}
+    for change in truth["gradual"]:
+        inside = [n for n in left if change["start_frame"] <= n <= change["end_frame"]]
+        kinds[change["type"]] += [left.pop(number) for number in inside]
+    assert kinds["fade_through_black"] == ["fade", "fade"]
+    assert kinds["dissolve"] == ["dissolve", "dissolve"]
+    assert left == {}
+    is_copy = name in ("hue", "gray")
+    # Two of its shots, of snow, have next to no colour.
+    assert sum(row.is_black_and_white for row in rows) == (len(rows) if is_copy else 2)
+
+
+def texture(seed: int, colour: bool) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    channels = 3 if colour else 1
+    wall = cv2.resize(
+        rng.integers(20, 236, (12, 40, channels), np.uint8),
+        (1280, 240),
+        interpolation=cv2.INTER_CUBIC,
+    )
+    return wall if colour else cv2.cvtColor(wall, cv2.COLOR_GRAY2BGR)
+
+
+def write_film(path: Path, pictures: list[np.ndarray], milliseconds: list[int]) -> Path:
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", options={"preset": "ultrafast", "crf": "18"})
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for picture, time in zip(pictures, milliseconds, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "bgr24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def shot(seed: int, n: int, colour: bool = True) -> list[np.ndarray]:
+    wall = texture(seed, colour)
+    return [wall[:, 2 * k : 2 * k + 320] for k in range(n)]
+
+
+def test_variable_rate_colour_and_its_absence(make_item, tmp_path):
+    pictures = shot(1, 40) + shot(2, 30, colour=False) + shot(3, 30, colour=False) + shot(4, 40)
+    steps = np.random.default_rng(0).integers(15, 70, len(pictures))
+    times = [0, *np.cumsum(steps)[:-1].tolist()]
+    _, rows = scenes_of(make_item, write_film(tmp_path / "f.mkv", pictures, times))
+    assert [row.start_frame for row in rows] == [0, 40, 70, 100]
+    assert [row.start_s for row in rows] == [times[row.start_frame] / 1000 for row in rows]
+    assert [row.transition_in for row in rows] == ["start", "cut", "cut", "cut"]
+    assert [row.is_black_and_white for row in rows] == [False, True, True, False]
+
+
+def test_black_is_recorded_and_fades_are_named(make_item, tmp_path):
+    a, b, c = shot(1, 60), shot(2, 60), shot(3, 60)
+    for k in range(18):  # out, and in again
+        a[42 + k] = (a[42 + k] * (1 - (k + 1) / 18)).astype(np.uint8)
+        b[k] = (b[k] * (k / 18)).astype(np.uint8)
+    black = [np.zeros_like(a[0])] * 12
+    pictures = a + black + b + black + c
+    times = [round(1000 * k / 24) for k in range(len(pictures))]
+    path = write_film(tmp_path / "f.mkv", pictures, times)
+    item, rows = scenes_of(make_item, path)
+    assert [row.transition_in for row in rows] == ["start", "fade", "cut", "cut"]
+    assert 60 <= rows[1].start_frame <= 74
+    assert [row.start_frame for row in rows[2:]] == [132, 144]
+    spans = [span for row in rows for span in row.black_spans]
+    assert spans[0].start_s == pytest.approx(60 / 24, abs=0.13)
+    assert spans[-1].start_s == pytest.approx(132 / 24, abs=0.002)
+    assert spans[-1].end_s == pytest.approx(144 / 24, abs=0.002)
+    # The thumbnails are of their own scenes.
+    for row, seed in ((rows[0], 1), (rows[1], 2), (rows[3], 3)):
+        image = cv2.imread(str(item.corpus / row.thumbnail_path)).astype(float)
+        likeness = [
+            max(np.corrcoef(image.ravel(), view.ravel())[0, 1] for view in shot(other, 60)[::6])
+            for other in (1, 2, 3)
+        ]
+        assert int(np.argmax(likeness)) == seed - 1
+    again = SCENES_STAGE.run(item)
+    assert list(again.rows) == rows
+
+
+def test_settings_decide(make_item, tmp_path):
+    pictures = shot(1, 40) + shot(2, 10) + shot(3, 40)
+    times = [round(1000 * k / 24) for k in range(len(pictures))]
+    path = write_film(tmp_path / "f.mkv", pictures, times)
+    assert [r.start_frame for r in scenes_of(make_item, path)[1]] == [0, 40, 50]
+    assert [r.start_frame for r in scenes_of(make_item, path, min_scene_s=0.6)[1]] == [0, 40]
+    assert [r.start_frame for r in scenes_of(make_item, path, threshold=100.0)[1]] == [0]
+
+
+def test_a_film_without_picture_fails_with_a_sentence(make_item, tmp_path):
+    whole = write_film(tmp_path / "f.mkv", shot(1, 5), [0, 40, 80, 120, 160])
+    item = make_item(SCENES_STAGE, {"films": (film_row(whole, tmp_path),)})
+    whole.write_bytes(b"\x1a\x45\xdf\xa3" + bytes(2000))
+    with pytest.raises(OsslError) as error:
+        SCENES_STAGE.run(item)
+    assert error.value.code == "picture_undecodable"
+    assert error.value.hint
+    assert list(item.folder.iterdir()) == []
+
+
+def test_importing_the_stage_is_cheap():
+    heavy = ["av", "cv2", "numpy", "scenedetect", "scipy", "pyarrow", "torch"]
+    code = (
+        f"import sys, ossl_builder.stages.scenes; print([m for m in {heavy} if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
