@@ -13,7 +13,7 @@ from ossl_builder.config import Recipe
 from ossl_builder.engine import freshness, manifests, records, workers
 from ossl_builder.engine.freshness import Decision
 from ossl_builder.engine.records import Record
-from ossl_builder.engine.run import run_item
+from ossl_builder.engine.run import FATAL, run_item
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
 from ossl_builder.rights import gate
@@ -188,9 +188,9 @@ def build(
                     at_work[said.item_id] = said.value.stage
                 yield said.item_id, said.value
             elif said.error is not None:
-                if said.error.code != "worker_died" or said.item_id not in at_work:
+                if said.error.code in FATAL or said.item_id not in at_work:
                     raise said.error
-                record = _died(said.item_id, at_work[said.item_id], said.error)
+                record = _failed(said.item_id, at_work[said.item_id], said.error)
                 records.write(corpus.root, record)
                 yield said.item_id, Finished(record)
     finally:
@@ -209,7 +209,7 @@ def _refused(decision: Decision) -> Record:
     )
 
 
-def _died(film_id: str, stage: str, error: OsslError) -> Record:
+def _failed(film_id: str, stage: str, error: OsslError) -> Record:
     return Record(
         stage=stage,
         item_id=film_id,

@@ -42,7 +42,8 @@ class Record:
         state: done, rejected (understood and not wanted), or failed.
         inputs: everything that shapes the result, by name: see `engine.freshness`.
         output: hash of rows, rejects and files; empty unless done.
-        content: hash of what later stages depend on: rows without descriptive columns, and files.
+        content: hash of what later stages depend on: rows without descriptive columns. Rows carry
+            the hashes of the files that matter to others.
         n_rows: number of rows.
         rejects: reason to number of rejected candidates.
         file_lines: the files made, a line each: SHA-256, size, path; see `files`.
@@ -151,8 +152,15 @@ def _parsed(path: Path, inode: int, mtime_ns: int, size: int) -> Record:
 
 
 def read_rows(corpus: Path, stage: Stage, item_id: str) -> tuple[Any, ...]:
-    """The rows of an item that is done."""
-    return tuple(stage.writes.from_json(row) for row in _body(corpus, stage, item_id)["rows"])
+    """The rows of an item that is done.
+
+    Raises:
+        OsslError: `record_damaged`.
+    """
+    try:
+        return tuple(stage.writes.from_json(row) for row in _body(corpus, stage, item_id)["rows"])
+    except (KeyError, TypeError) as error:  # other columns: another version wrote it
+        raise _damaged(body_path(corpus, stage.name, item_id)) from error
 
 
 def read_rejects(corpus: Path, stage: Stage, item_id: str) -> tuple[Reject, ...]:

@@ -44,6 +44,7 @@ def run_item(
     clock = time.monotonic()
     final = corpus / item_home / stage.folder
     partial = corpus / item_home / f".{stage.folder}{files.TEMPORARY}"
+    before = records.read(corpus, stage.name, item_id)
     item = Item(
         item_id=item_id,
         corpus=corpus,
@@ -52,7 +53,7 @@ def run_item(
         rows=rows,
         config=config,
         progress=progress,
-        previous=_previous(stage, corpus, item_id),
+        previous=_previous(stage, corpus, item_id, before),
     )
     # Until it has ended well, what a stage left is of use only to one that can resume.
     ended: dict[str, Any] = {"state": "failed"}
@@ -84,6 +85,9 @@ def run_item(
     finally:
         if not (stage.resumes and ended["state"] == "failed"):
             shutil.rmtree(partial, ignore_errors=True)
+    if ended["state"] == "failed" and before is not None and final.exists():
+        # Files made before still stand: until others take their place, `clean` keeps them.
+        ended["file_lines"] = before.file_lines
     record = Record(
         stage=stage.name,
         item_id=item_id,
@@ -115,12 +119,7 @@ def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, 
     return {
         "state": "done",
         "output": records.output_hash(body, entries),
-        "content": files.sha256_json(
-            [
-                [table.content(row) for row in rows],
-                [[entry.path, entry.sha256] for entry in entries],
-            ]
-        ),
+        "content": files.sha256_json([table.content(row) for row in rows]),
         "n_rows": len(rows),
         "rejects": dict(sorted(Counter(reject.reason for reject in outcome.rejects).items())),
         "file_lines": records.file_lines(entries),
@@ -134,8 +133,10 @@ def _entries(item: Item) -> Iterator[FileEntry]:
             yield FileEntry(item.path(name), path.stat().st_size, files.sha256_file(path))
 
 
-def _previous(stage: Stage, corpus: Path, item_id: str) -> tuple[Any, ...]:
-    record = records.read(corpus, stage.name, item_id)
-    if record is None or record.state != "done" or freshness.missing_file(corpus, record):
+def _previous(stage: Stage, corpus: Path, item_id: str, before: Record | None) -> tuple[Any, ...]:
+    if before is None or before.state != "done" or freshness.missing_file(corpus, before):
         return ()
-    return records.read_rows(corpus, stage, item_id)
+    try:
+        return records.read_rows(corpus, stage, item_id)
+    except OsslError:  # they cannot be read: as if there were none
+        return ()

@@ -146,6 +146,25 @@ def test_a_full_disk_stops_everything_and_keeps_what_was_finished(tmp_path: Path
     assert why(tmp_path, stage()) == ""
 
 
+def test_a_failed_rerun_keeps_hold_of_the_files_made_before(tmp_path: Path) -> None:
+    def fail(item: Item) -> Outcome:
+        raise OsslError("content_changed", "The source gives another file.", "Look at it.")
+
+    before = run(tmp_path, stage())
+    after = run(tmp_path, stage(fail))
+    assert (after.state, after.files) == ("failed", before.files)
+    assert (tmp_path / "films/f/toy/sound.txt").exists()
+
+
+def test_rows_of_another_version_are_named(tmp_path: Path) -> None:
+    run(tmp_path, stage())
+    path = records.body_path(tmp_path, "toy", "f")
+    path.write_text(path.read_text().replace('"music_share":', '"share_of_music":'))
+    with pytest.raises(OsslError) as caught:
+        records.read_rows(tmp_path, stage(), "f")
+    assert caught.value.code == "record_damaged"
+
+
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     run(tmp_path, stage())
     records.head_path(tmp_path, "toy", "f").write_text("{")
