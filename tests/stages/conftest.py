@@ -68,7 +68,9 @@ def fetch(server: Misbehaving, tmp_path: Path) -> Fetch:
             )
         )
         inputs = freshness.inputs_of(
-            FETCH_STAGE, config, {"sources": freshness.hash_rows(SOURCES, (row,))}
+            FETCH_STAGE,
+            freshness.shaping_of(FETCH_STAGE, config),
+            {"sources": freshness.hash_rows(SOURCES, (row,))},
         )
         return run_item(
             FETCH_STAGE, "film", tmp_path / "corpus", "films/film", config, {"sources": (row,)},
