@@ -30,7 +30,9 @@ def test_the_wheel_works_where_nothing_else_is(tmp_path: Path) -> None:
         ossl, "-C", "corpus", "films", "add", "dev.mp4", "--id", "dev", "--title", "Dev film",
         "--basis", "licensed", "--evidence", "CC-BY 3.0",
     )  # fmt: skip
-    assert "Dev film" in run(ossl, "-C", "corpus", "films", "list")
+    assert "Dev film" in run(ossl, "-C", "corpus", "films", "list", "--in-corpus")
+    assert "steamboat-willie-1928" in run(ossl, "films", "list")
     files = run(python, "-m", "zipfile", "-l", wheel)
     assert "ossl_builder/separator/bundled.safetensors" in files
+    assert "ossl_builder/manifests/films.csv" in files
     assert "tests/" not in files
