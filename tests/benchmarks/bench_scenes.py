@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ossl_builder.engine.stage import Item
 from ossl_builder.stages.scenes import SCENES_STAGE
-from ossl_builder.tables.films import Film
 from ossl_builder.tools.ffmpeg import binary
+from tests.rows import NO_SOUND, film_row
 
 SECONDS = 310
 
@@ -79,33 +79,14 @@ def spent(task: Callable[[], None]) -> float:
 
 def run_stage(path: Path) -> None:
     """The stage by itself, in a process of its own: its imports count, too."""
-    film = Film(
-        film_id="bench",
-        title="Bench",
-        year=None,
-        basis="licensed",
-        evidence="made here",
-        source=path.name,
-        path=path.name,
-        sha256="0" * 64,
-        size_bytes=path.stat().st_size,
+    film = film_row(
+        path.name,
         duration_s=float(SECONDS),
-        n_packets=1,
         fps=24.0,
         fps_num=24,
-        fps_den=1,
-        is_variable_rate=False,
         width=1280,
         height=720,
-        sar_num=1,
-        sar_den=1,
-        is_interlaced=False,
-        video_codec="h264",
-        audio_codec=None,
-        audio_sample_rate=None,
-        audio_channels=None,
-        audio_offset_s=None,
-        audio_duration_s=None,
+        **NO_SOUND,
     )
     with tempfile.TemporaryDirectory() as folder:
         item = Item(

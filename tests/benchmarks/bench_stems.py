@@ -46,16 +46,10 @@ def separate(path: Path, to: Path, model: str, batch_size: int | None) -> None:
     """What `ossl stems` does with a film; prints the hashes of the files."""
     from ossl_builder.engine.stage import Item
     from ossl_builder.stages.stems import STEMS_STAGE
-    from ossl_builder.tables import Film
+    from tests.rows import film_row
 
     info = soundfile.info(path)
-    film = Film(
-        film_id="film", title="", year=None, basis="made", evidence="made", source=str(path),
-        path=path.name, sha256="", size_bytes=1, duration_s=info.duration, n_packets=1, fps=24.0,
-        fps_num=24, fps_den=1, is_variable_rate=False, width=1, height=1, sar_num=1, sar_den=1,
-        is_interlaced=False, video_codec="none", audio_codec="pcm", audio_sample_rate=RATE,
-        audio_channels=2, audio_offset_s=0.0, audio_duration_s=info.duration,
-    )  # fmt: skip
+    film = film_row(path.name, duration_s=info.duration, audio_duration_s=info.duration)
     to.mkdir(parents=True, exist_ok=True)
     config = STEMS_STAGE.config(model=model, batch_size=batch_size, device="cpu")
     item = Item("film", path.parent, to, to.name, {"films": (film,)}, config, lambda part: None)

@@ -15,8 +15,9 @@ import soundfile
 from ossl_builder.engine.files import sha256_file
 from ossl_builder.engine.stage import Item, Outcome
 from ossl_builder.stages.clips import CLIPS_STAGE
-from ossl_builder.tables import CLIPS, CUES, FILMS, SCENES, STEMS, Cue, Film, Scene, Span, Stem
+from ossl_builder.tables import CLIPS, CUES, FILMS, SCENES, STEMS, Cue, Scene, Span, Stem
 from tests import films
+from tests.rows import film_row
 
 RATE = 44100
 QUICK = {"preset": "ultrafast", "min_s": 2.0, "max_s": 60.0}
@@ -51,10 +52,10 @@ def rows_of(
 ) -> dict[str, tuple[Any, ...]]:
     rows: dict[str, tuple[Any, ...]] = {
         "films": (
-            Film(
-                "film", "T", None, "licensed", "e", "s", "films/film/film.mp4", "0", 1, truth.end_s,
-                len(truth.times_s), 23.976, 24000, 1001, False, 192, 108, 1, 1, False, "h264",
-                "aac", 48000, 2, 0.0, SOUND_S,
+            film_row(
+                "films/film/film.mp4", duration_s=truth.end_s, n_packets=len(truth.times_s),
+                fps=23.976, fps_num=24000, fps_den=1001, width=192, height=108,
+                audio_sample_rate=48000, audio_duration_s=SOUND_S,
             ),
         ),
         "scenes": tuple(

@@ -21,6 +21,7 @@ from ossl_builder.stages.scenes import SCENES_STAGE
 from ossl_builder.tables.films import Film
 from ossl_builder.tables.scenes import SCENES, Scene
 from ossl_builder.tools.ffmpeg import binary
+from tests.rows import NO_SOUND, film_row
 
 MakeItem = Callable[..., Item]
 
@@ -28,44 +29,29 @@ MakeItem = Callable[..., Item]
 NTSC = "setts=time_base=1/24000:duration=1001:pts=round(PTS/1000)*1001:dts=round(DTS/1000)*1001"
 
 
-def film_row(path: Path, corpus: Path) -> Film:
+def measured(path: Path, corpus: Path) -> Film:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         rate = stream.average_rate or Fraction(24)
         pixel = stream.sample_aspect_ratio or Fraction(1)
-        return Film(
-            film_id="film",
-            title="Film",
-            year=None,
-            basis="licensed",
-            evidence="made here",
-            source="here",
-            path=os.path.relpath(path, corpus),
-            sha256="0" * 64,
+        return film_row(
+            os.path.relpath(path, corpus),
             size_bytes=path.stat().st_size,
             duration_s=float(container.duration or 1_000_000) / 1_000_000,
-            n_packets=1,
             fps=float(rate),
             fps_num=rate.numerator,
             fps_den=rate.denominator,
-            is_variable_rate=False,
             width=stream.width,
             height=stream.height,
             sar_num=pixel.numerator or 1,
             sar_den=pixel.denominator or 1,
-            is_interlaced=False,
-            video_codec=stream.codec_context.name,
-            audio_codec=None,
-            audio_sample_rate=None,
-            audio_channels=None,
-            audio_offset_s=None,
-            audio_duration_s=None,
+            **NO_SOUND,
         )
 
 
 def scenes_of(make_item: MakeItem, path: Path, **settings: float) -> tuple[Item, list[Scene]]:
     item = make_item(SCENES_STAGE, {"films": ()}, settings)
-    item.rows["films"] = (film_row(path, item.corpus),)  # type: ignore[index]
+    item.rows["films"] = (measured(path, item.corpus),)  # type: ignore[index]
     rows = list(SCENES_STAGE.run(item).rows)
     SCENES.validate(rows)
     for row in rows:
@@ -195,7 +181,7 @@ def test_settings_decide(make_item, tmp_path):
 
 def test_a_film_without_picture_fails_with_a_sentence(make_item, tmp_path):
     whole = write_film(tmp_path / "f.mkv", shot(1, 5), [0, 40, 80, 120, 160])
-    item = make_item(SCENES_STAGE, {"films": (film_row(whole, tmp_path),)})
+    item = make_item(SCENES_STAGE, {"films": (measured(whole, tmp_path),)})
     whole.write_bytes(b"\x1a\x45\xdf\xa3" + bytes(2000))
     with pytest.raises(OsslError) as error:
         SCENES_STAGE.run(item)

@@ -22,6 +22,7 @@ from ossl_builder.tables import STEMS, Film
 from ossl_builder.tools import loudness
 from ossl_builder.tools.ffmpeg import binary
 from ossl_builder.tools.flac import read_flac
+from tests.rows import film_row
 
 RATE = 44_100
 
@@ -47,17 +48,6 @@ def model(tmp_path_factory) -> Path:
 
 def settings(model: Path) -> dict[str, object]:
     return {"model": str(model), "roles": {"crowd": "effects"}, "device": "cpu"}
-
-
-def film_row(path: str, **measured: object) -> Film:
-    row = Film(
-        film_id="film", title="A film", year=1930, basis="licensed", evidence="test", source=path,
-        path=path, sha256="0" * 64, size_bytes=1, duration_s=4.0, n_packets=100, fps=25.0,
-        fps_num=25, fps_den=1, is_variable_rate=False, width=64, height=64, sar_num=1, sar_den=1,
-        is_interlaced=False, video_codec="h264", audio_codec="aac", audio_sample_rate=RATE,
-        audio_channels=2, audio_offset_s=0.0, audio_duration_s=4.0,
-    )  # fmt: skip
-    return dataclasses.replace(row, **measured)
 
 
 def ffmpeg(*arguments: str | Path) -> None:

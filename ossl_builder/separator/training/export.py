@@ -3,8 +3,8 @@
     python -m ossl_builder.separator.training.export --run DIR --output bundled.safetensors
 
 The metadata name the class and its arguments, as `demucs.hf.load_safetensors_model` expects. With
-`--package DIR/bundled.th` the same model is also written as Demucs' own kind of package, for its
-command line: `demucs --repo DIR -n bundled --shifts 0 FILM_SOUND`.
+`--package DIR/bundled.th` the file's model is also written as Demucs' own kind of package, for its
+command line (`demucs --repo DIR -n bundled --shifts 0 FILE`); without `--run`, only that.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import logging
 from pathlib import Path
 
 import torch
+from demucs.hf import load_safetensors_model
 from safetensors.torch import save_file
 from torch import nn
 
@@ -48,8 +49,9 @@ def save(model: nn.Module, output: Path) -> str:
     return digest
 
 
-def package(model: nn.Module, output: Path) -> None:
-    """Write the model as the pickled package that `demucs --repo` reads."""
+def package(weights: Path, output: Path) -> None:
+    """Write the model of a safetensors file as the pickled package that `demucs --repo` reads."""
+    model = load_safetensors_model(weights)
     state = {name: value.half() for name, value in model.state_dict().items()}
     torch.save({"klass": FilmDemucs, "args": (), "kwargs": ARGUMENTS, "state": state}, output)
 
@@ -57,18 +59,19 @@ def package(model: nn.Module, output: Path) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run of `fit`")
+    parser.add_argument("--run", type=Path, help="folder of a run of `fit`")
     parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
     parser.add_argument("--package", type=Path, help="a .th file to write too")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    model = FilmDemucs(**ARGUMENTS)
-    state = torch.load(options.run / "checkpoint.pt", weights_only=True)
-    model.load_state_dict(state["average"])
-    digest = save(model, options.output)
+    if options.run:
+        model = FilmDemucs(**ARGUMENTS)
+        state = torch.load(options.run / "checkpoint.pt", weights_only=True)
+        model.load_state_dict(state["average"])
+        digest = save(model, options.output)
+        log.info("step %d, %.1f min, sha256 %s", state["step"], state["spent"] / 60, digest)
     if options.package:
-        package(model, options.package)
-    log.info("step %d, %.1f min, sha256 %s", state["step"], state["spent"] / 60, digest)
+        package(options.output, options.package)
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="a .safetensors file")
     parser.add_argument("--noise-dbfs", type=float, nargs="*", default=[-50.0, -42.0],
                         help="white noise to add, dBFS RMS")  # fmt: skip
-    parser.add_argument("--threads", type=int, default=2, help="of the processor")
+    parser.add_argument("--threads", type=int, default=1, help="of torch; README.md says why 1")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = load_safetensors_model(options.weights)
