@@ -163,24 +163,3 @@ class Score:
         file = mido.MidiFile(ticks_per_beat=TICKS_PER_BEAT)
         file.tracks.append(track)
         return file
-
-
-def compose(seed: int, seconds: float = 60.0) -> tuple[mido.MidiFile, str]:
-    """A piece of about this length and the name of its style."""
-    from ossl_builder.separator.training.styles import STYLES
-
-    rng = np.random.default_rng(seed)
-    names = list(STYLES)
-    weights = np.array([STYLES[name].weight for name in names])
-    name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-    style = STYLES[name]
-    score = Score(
-        rng=rng,
-        seconds=seconds,
-        tempo=float(rng.uniform(*style.tempo)),
-        beats=3 if name == "waltz" or rng.random() < 0.2 else 4,
-        loudness=int(rng.integers(*style.loudness)),
-        scale=SCALES[int(rng.choice(style.scales))],
-    )
-    style.write(score)
-    return score.midi(), name

@@ -14,14 +14,35 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import mido
 import numpy as np
 import soundfile
 
-from ossl_builder.separator.training.composing import compose
+from ossl_builder.separator.training.composing import SCALES, Score
+from ossl_builder.separator.training.styles import STYLES
 
 RATE = 16_000
 RMS = 0.1
 log = logging.getLogger(__name__)
+
+
+def compose(seed: int, seconds: float = 60.0) -> tuple[mido.MidiFile, str]:
+    """A piece of about this length and the name of its style."""
+    rng = np.random.default_rng(seed)
+    names = list(STYLES)
+    weights = np.array([STYLES[name].weight for name in names])
+    name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+    style = STYLES[name]
+    score = Score(
+        rng=rng,
+        seconds=seconds,
+        tempo=float(rng.uniform(*style.tempo)),
+        beats=3 if name == "waltz" or rng.random() < 0.2 else 4,
+        loudness=int(rng.integers(*style.loudness)),
+        scale=SCALES[int(rng.choice(style.scales))],
+    )
+    style.write(score)
+    return score.midi(), name
 
 
 def render(midi: Path, soundfont: Path, wav: Path, seed: int) -> None:
