@@ -90,6 +90,7 @@ def _conclude(out: Path, corpus: Corpus, film_ids: list[str]) -> None:
     show.table(("table", "rows", "file"), rows)
     typer.echo()
     clips = pq.read_table(corpus.root / "manifests" / "clips.parquet").to_pylist()
+    clips.sort(key=lambda clip: (clip["film_id"], clip["start_s"]))
     show.table(
         ("clip", "length", "music", "dialogue", "look and listen"),
         [
