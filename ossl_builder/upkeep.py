@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from ossl_builder.building import plan
 from ossl_builder.config import Recipe
 from ossl_builder.engine import files, manifests, records
 from ossl_builder.engine.records import Record
-from ossl_builder.pipeline import STAGES, plan, refresh_tables
+from ossl_builder.pipeline import STAGES
 from ossl_builder.rights import gate
+from ossl_builder.standing import refresh_tables
 from ossl_builder.workspace import Corpus
 
 

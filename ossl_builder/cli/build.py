@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder import pipeline
+from ossl_builder import building, pipeline
 from ossl_builder.cli import show
 from ossl_builder.config import Recipe, load_recipe
 from ossl_builder.engine.freshness import Decision
 from ossl_builder.engine.stage import Stage
 from ossl_builder.stages.fetch import FETCH_STAGE
+from ossl_builder.standing import end_of
 from ossl_builder.workspace import Corpus, open_corpus
 
 Films = Annotated[
@@ -127,11 +128,11 @@ def _run(
     if FETCH_STAGE in stages:
         _say_estimate(corpus, recipe, film_ids)
     if dry_run:
-        _show_plan(list(pipeline.plan(corpus, recipe, film_ids, stages)), json)
+        _show_plan(list(building.plan(corpus, recipe, film_ids, stages)), json)
         return
     watcher = show.Watcher(film_ids)
     with corpus.locked(), watcher.watching():
-        for film_id, event in pipeline.build(corpus, recipe, film_ids, stages, workers):
+        for film_id, event in building.build(corpus, recipe, film_ids, stages, workers):
             watcher.show(film_id, event)
     _conclude(corpus, film_ids, stages, json)
 
@@ -157,7 +158,7 @@ def _show_plan(decisions: list[Decision], json: bool) -> None:
 
 def _conclude(corpus: Corpus, film_ids: Sequence[str], stages: Sequence[Stage], json: bool) -> None:
     """Print how the films stand now; end with the exit code that says so."""
-    ends = [pipeline.end_of(corpus, film_id, stages) for film_id in film_ids]
+    ends = [end_of(corpus, film_id, stages) for film_id in film_ids]
     if json:
         show.as_json([vars(end) for end in ends])
     else:

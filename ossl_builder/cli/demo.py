@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder import pipeline
+from ossl_builder.building import build
 from ossl_builder.cli import show
 from ossl_builder.config import load_recipe
 from ossl_builder.engine import files
+from ossl_builder.pipeline import STAGES
+from ossl_builder.standing import end_of
 from ossl_builder.tables import TABLES, Source
 from ossl_builder.workspace import RECIPE, Corpus, create, open_corpus
 
@@ -40,9 +42,7 @@ def demo(
         watcher = show.Watcher(film_ids)
         show.say(f"Building {len(film_ids)} films: fetch, scenes, stems, cues, clips.")
         with watcher.watching():
-            for film_id, event in pipeline.build(
-                corpus, recipe, film_ids, pipeline.STAGES, workers
-            ):
+            for film_id, event in build(corpus, recipe, film_ids, STAGES, workers):
                 watcher.show(film_id, event)
     _conclude(out, corpus, film_ids)
 
@@ -106,7 +106,7 @@ def _conclude(out: Path, corpus: Corpus, film_ids: list[str]) -> None:
     )
     typer.echo(f"\nThe films' truth:  {out}/demo-films/*.truth.json")
     typer.echo(f"What was done:     ossl -C {out} status")
-    ends = [pipeline.end_of(corpus, film_id, pipeline.STAGES) for film_id in film_ids]
+    ends = [end_of(corpus, film_id, STAGES) for film_id in film_ids]
     failed = sum(end.state == "failed" for end in ends)
     if failed:
         raise typer.Exit(1 if failed == len(film_ids) else 3)

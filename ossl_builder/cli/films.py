@@ -117,7 +117,7 @@ def remove(
     film_id: Annotated[list[str], typer.Argument(help="Film ids.", metavar="FILM")],
 ) -> None:
     """Take films out of the corpus; their files go with the next `ossl clean`."""
-    from ossl_builder.pipeline import refresh_tables
+    from ossl_builder.standing import refresh_tables
 
     corpus = open_corpus(context.obj)
     with corpus.locked():

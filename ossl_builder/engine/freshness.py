@@ -24,6 +24,11 @@ from ossl_builder.tables.schema import Table
 UNSHAPING: JsonDict = {"shapes_result": False}
 
 
+# Bytes under which a file is small: a thousand films have near a million thumbnails, and to ask
+# each for its size would take longer than all the rest.
+SMALL = 65_536
+
+
 @dataclass(frozen=True)
 class Decision:
     """Whether an item would run in a stage, and why.
@@ -112,18 +117,20 @@ def _changed(name: str, before: str | None, now: str | None) -> str:
 def missing_file(corpus: Path, record: Record) -> str:
     """Say which file of a record is gone or has another size; empty if all is well.
 
-    The content is looked at by `ossl verify` only.
+    Of small files only the names are looked at. The content is looked at by `ossl verify` only.
     """
-    sizes: dict[str, int] = {}
-    for folder in {os.path.dirname(entry.path) for entry in record.files}:  # noqa: PTH120
+    expected: dict[str, dict[str, int]] = {}
+    for entry in record.files:
+        folder, _, name = entry.path.rpartition("/")
+        expected.setdefault(folder, {})[name] = entry.size_bytes
+    for folder, sizes in expected.items():
         try:
-            with os.scandir(corpus / folder) as found:
-                sizes |= {f"{folder}/{entry.name}": entry.stat().st_size for entry in found}
+            there = set(os.listdir(corpus / folder))  # noqa: PTH208 - a tenth of Path's time
         except FileNotFoundError:
             return f"the folder {folder} is gone"
-    for entry in record.files:
-        if entry.path not in sizes:
-            return f"the file {entry.path} is gone"
-        if sizes[entry.path] != entry.size_bytes:
-            return f"the file {entry.path} has another size"
+        for name in sizes.keys() - there:
+            return f"the file {folder}/{name} is gone"
+        for name, size in sizes.items():
+            if size >= SMALL and (corpus / folder / name).stat().st_size != size:
+                return f"the file {folder}/{name} has another size"
     return ""

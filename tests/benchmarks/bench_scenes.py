@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ossl_builder.engine.stage import Item
@@ -20,22 +20,23 @@ from ossl_builder.stages.scenes import SCENES_STAGE
 from ossl_builder.tools.ffmpeg import binary
 from tests.rows import NO_SOUND, film_row
 
+ROOT = Path(__file__).parents[2]
 SECONDS = 310
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Make the film, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ossl-bench")
-    work: Path = parser.parse_args().work
+    work: Path = parser.parse_args(arguments).work
     work.mkdir(parents=True, exist_ok=True)
     film = make_film(work)
     decoding = ["-v", "error", "-i", str(film), "-an", "-f", "null", "-"]
-    stage = [sys.executable, __file__, "--stage", str(film)]
+    stage = [sys.executable, "-m", "tests.benchmarks.bench_scenes", "--stage", str(film)]
     command = [str(Path(sys.executable).with_name("scenedetect")), "-q", "-i", str(film)]
     figures = {
         "ffmpeg, decoding alone": spent(lambda: run([binary(), *decoding], work)),
-        "scenes stage": spent(lambda: run(stage, work)),
+        "scenes stage": spent(lambda: run(stage, ROOT)),
         "scenedetect detect-adaptive": spent(lambda: run([*command, "detect-adaptive"], work)),
     }
     floor = figures["ffmpeg, decoding alone"]

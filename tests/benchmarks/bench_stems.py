@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def run_child(*command: str | Path) -> Run:
 
 
 def ours(path: Path, to: Path, model: str, batch_size: int = 0) -> Run:
-    return run_child(sys.executable, __file__, "--child", path, to, model, str(batch_size))
+    module = "tests.benchmarks.bench_stems"
+    return run_child(sys.executable, "-m", module, "--child", path, to, model, str(batch_size))
 
 
 def demucs_folder(folder: Path, model: str) -> Path:
@@ -124,14 +126,14 @@ def difference(path: Path, to: Path, model: str) -> float:
     return largest
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, help="folder for sounds and stems; kept")
     parser.add_argument("--minutes", type=float, default=60, help="of sound, for memory")
     parser.add_argument("--speed-minutes", type=float, default=3, help="of sound, for speed")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--model", default="bundled", help="with the sources dialogue and music")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     work = options.work or Path(tempfile.mkdtemp(prefix="bench-stems-"))
     work.mkdir(parents=True, exist_ok=True)
 

@@ -15,8 +15,9 @@ ROOT = Path(ossl_builder.__file__).parent
 LAYERS = (
     ("cli",),
     ("checks", "upkeep", "demo", "acquisition"),
-    ("pipeline",),
-    ("config", "workspace"),
+    ("building",),
+    ("standing",),
+    ("config", "workspace", "pipeline"),
     ("stages",),
     ("tools", "engine"),
     ("separator", "catalogue", "rights"),

@@ -82,7 +82,8 @@ def build(ossl: Ossl, folder: Path) -> list[Seen]:
 
 def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
     """What came out of one film."""
-    from ossl_builder.pipeline import STAGES, end_of
+    from ossl_builder.pipeline import STAGES
+    from ossl_builder.standing import end_of
     from ossl_builder.workspace import open_corpus
 
     starts = {row["start_frame"] for row in rows(corpus, "scenes") if row["film_id"] == name}

@@ -94,12 +94,15 @@ def test_what_shapes_the_result_makes_it_stale(
 
 
 def test_a_file_that_is_gone_or_short_makes_it_stale(tmp_path: Path) -> None:
-    run(tmp_path, stage())
+    large = ToySettings(length=freshness.SMALL)
+    run(tmp_path, stage(), large)
     path = tmp_path / "films/f/toy/sound.txt"
     path.write_text("xx")
-    assert why(tmp_path, stage()) == "the file films/f/toy/sound.txt has another size"
+    assert why(tmp_path, stage(), large) == "the file films/f/toy/sound.txt has another size"
     path.unlink()
-    assert why(tmp_path, stage()) == "the file films/f/toy/sound.txt is gone"
+    assert why(tmp_path, stage(), large) == "the file films/f/toy/sound.txt is gone"
+    path.parent.rmdir()
+    assert why(tmp_path, stage(), large) == "the folder films/f/toy is gone"
 
 
 def test_a_rejected_item_stays_so_and_a_failed_one_is_tried_again(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""How films stand: which records agree with each other, and the tables that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from ossl_builder.engine import freshness, manifests, records
+from ossl_builder.engine.records import Record
+from ossl_builder.engine.stage import Stage
+from ossl_builder.pipeline import STAGES
+from ossl_builder.rights import gate
+from ossl_builder.tables import SOURCES
+from ossl_builder.workspace import Corpus
+
+
+def current_records(corpus: Corpus) -> dict[str, dict[str, Record]]:
+    """For each stage, by film, the records that agree with those they were made from.
+
+    What was made from scenes that have changed since is left out until it is made again: rows of
+    a table always have their parents. A film whose rights do not let it be built is left out.
+    """
+    current: dict[str, dict[str, Record]] = {stage.name: {} for stage in STAGES}
+    for film_id in corpus.film_ids():
+        source = corpus.source(film_id)
+        if gate.refusal(source, date.today()) is not None:
+            continue
+        content = {SOURCES.name: freshness.hash_rows(SOURCES, (source,))}
+        for stage in STAGES:
+            record = records.read(corpus.root, stage.name, film_id)
+            if record is None or record.state != "done" or not _agrees(stage, record, content):
+                continue
+            content[stage.writes.name] = record.content
+            current[stage.name][film_id] = record
+    return current
+
+
+def _agrees(stage: Stage, record: Record, content: Mapping[str, str]) -> bool:
+    return all(
+        table in content and record.inputs.get(f"rows of {table}") == content[table]
+        for table in stage.reads
+    )
+
+
+def refresh_tables(corpus: Corpus) -> tuple[str, ...]:
+    """Write the tables that have changed; their names."""
+    return manifests.write_tables(corpus.root, STAGES, current_records(corpus))
+
+
+@dataclass(frozen=True)
+class End:
+    """How a film stands after the stages asked for.
+
+    `state` is done, rejected, failed, or waiting (nothing has been given to the last stage);
+    `stage` is where it stands, `n_rows` what the last stage made.
+    """
+
+    film_id: str
+    state: str
+    stage: str
+    n_rows: int = 0
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+
+
+def end_of(corpus: Corpus, film_id: str, stages: Sequence[Stage]) -> End:
+    """How a film stands: where it failed or was rejected first, or what the last stage made."""
+    last = None
+    refusal = gate.refusal(corpus.source(film_id), date.today())
+    if refusal is not None:
+        return End(film_id, "rejected", STAGES[0].name, 0, gate.REASON, refusal)
+    for stage in stages:
+        record = records.read(corpus.root, stage.name, film_id)
+        if record is not None and record.state != "done":
+            return End(
+                film_id, record.state, stage.name, 0, record.code, record.message, record.hint
+            )
+        last = record
+    if last is None:
+        return End(film_id, "waiting", stages[-1].name)
+    return End(film_id, "done", stages[-1].name, last.n_rows)
