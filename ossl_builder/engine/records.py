@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -76,12 +76,15 @@ class Record:
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """The files made. They are read from their lines only where somebody asks."""
-        parts = (line.split(" ", 2) for line in self.file_lines.splitlines())
-        return tuple(FileEntry(path, int(size), sha256) for sha256, size, path in parts)
+        words = self.file_lines.split()
+        return tuple(map(FileEntry, words[2::3], map(int, words[1::3]), words[::3]))
 
 
-def file_lines(entries: Iterable[FileEntry]) -> str:
-    """Files as lines, for `Record.file_lines`."""
+def file_lines(entries: Sequence[FileEntry]) -> str:
+    """Files as lines, for `Record.file_lines`; no path may hold white space."""
+    for entry in entries:
+        if len(entry.path.split()) != 1:
+            raise ValueError(f"white space in the file name {entry.path!r}")
     return "".join(f"{entry.sha256} {entry.size_bytes} {entry.path}\n" for entry in entries)
 
 

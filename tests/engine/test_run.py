@@ -66,6 +66,15 @@ def test_a_done_item_is_fresh_and_keeps_rows_rejects_and_files(tmp_path: Path) -
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_a_file_name_that_would_spoil_the_record_is_refused(tmp_path: Path) -> None:
+    def two_words(item: Item) -> Outcome:
+        (item.folder / "two words.txt").write_text("x")
+        return toy(item)
+
+    record = run(tmp_path, stage(two_words))
+    assert (record.state, "white space" in record.message) == ("failed", True)
+
+
 def test_equal_work_gives_equal_rows_and_hashes(tmp_path: Path) -> None:
     first = run(tmp_path / "a", stage())
     second = run(tmp_path / "b", stage())
