@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -71,6 +74,33 @@ class _Track:
         self.meter.add(self.writer.write(block))
 
 
+class _Behind:
+    """Does one thing after the other on a thread of its own, a few at most waiting."""
+
+    MOST_WAITING = 16
+
+    def __init__(self) -> None:
+        self.thread = ThreadPoolExecutor(1)
+        self.waiting: deque[Future[None]] = deque()
+
+    def do(self, what: Callable[[], None]) -> None:
+        """Have it done; raises what an earlier one raised."""
+        while len(self.waiting) >= self.MOST_WAITING or (self.waiting and self.waiting[0].done()):
+            self.waiting.popleft().result()
+        self.waiting.append(self.thread.submit(what))
+
+    def finish(self) -> None:
+        """Wait until all is done; raises what one of them raised."""
+        while self.waiting:
+            self.waiting.popleft().result()
+
+    def __enter__(self) -> _Behind:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.thread.shutdown(cancel_futures=True)
+
+
 def separate_film(item: Item) -> Outcome:
     """Decode a film's sound, separate it, and write each stem and the mix as FLAC.
 
@@ -92,18 +122,24 @@ def separate_film(item: Item) -> Outcome:
             stack.enter_context(track.writer)
         mix, *stems = tracks
 
+        # One thread writes and measures, in order, while the next windows are separated.
+        behind = stack.enter_context(_Behind())
+
         def heard() -> Iterator[Block]:
             for block in sound.blocks():
-                mix.write(block)
+                behind.do(partial(mix.write, block))
                 yield block
 
         pieces = demucs.separate(
             model, heard(), list(sources.values()), settings.overlap, settings.batch_size
         )
+        separated = 0
         for piece in pieces:
             for track, block in zip(stems, piece, strict=True):
-                track.write(block)
-            item.progress(min(1.0, stems[0].writer.samples / due))
+                behind.do(partial(track.write, block))
+            separated += piece.shape[-1]
+            item.progress(min(1.0, separated / due))
+        behind.finish()
     if not mix.writer.samples:
         raise OsslError(
             "sound_undecodable",

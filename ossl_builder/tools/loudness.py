@@ -7,6 +7,7 @@ integrated loudness follow from it. Figures in LUFS; mono and stereo only (chann
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 from math import log10, pi, tan
 from typing import TYPE_CHECKING
 
@@ -56,13 +57,18 @@ class Meter:
 
         if not block.shape[1]:
             return
-        self.peak = max(self.peak, float(np.abs(block).max()))
         if self._state is None:
             self._state = np.zeros((len(self._sections), len(block), 2))
         weighted, self._state = sosfilt(self._sections, block.astype(np.float64), zi=self._state)
-        seen = np.stack((np.einsum("cn,cn->n", weighted, weighted), np.abs(block).max(axis=0)))
+        weighted *= weighted
+        held = 0 if self._rest is None else self._rest.shape[1]
+        seen = np.empty((2, held + block.shape[1]))
         if self._rest is not None:
-            seen = np.concatenate((self._rest, seen), axis=1)
+            seen[:, :held] = self._rest
+        # Channel by channel: reductions over the short axis would take several times as long.
+        seen[0, held:] = reduce(np.add, weighted)
+        seen[1, held:] = reduce(np.maximum, np.abs(block))
+        self.peak = max(self.peak, float(seen[1, held:].max()))
         # Hops begin at the samples nearest to their times, whatever the rate.
         begin = self._edge(self._done)
         count = int((begin + seen.shape[1]) / (self.rate * self.hop_s)) - self._done + 1

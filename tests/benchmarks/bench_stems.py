@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, help="folder for sounds and stems; kept")
     parser.add_argument("--minutes", type=float, default=60, help="of sound, for memory")
-    parser.add_argument("--speed-minutes", type=float, default=3, help="of sound, for speed")
+    parser.add_argument("--speed-minutes", type=float, default=10, help="of sound, for speed")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--model", default="bundled", help="with the sources dialogue and music")
     options = parser.parse_args(arguments)
