@@ -25,18 +25,7 @@ def get_json(address: str, patience: Patience, user_agent: str) -> tuple[Any, by
     Raises:
         Setback: the last attempt's.
     """
-    failures = 0
-    while True:
-        try:
-            return _ask(address, patience.timeout_s, user_agent)
-        except Setback as setback:
-            failures += 1
-            if (
-                setback.is_final
-                or failures >= patience.tries
-                or not patience.pause(failures, setback)
-            ):
-                raise
+    return patience.insist(lambda: _ask(address, patience.timeout_s, user_agent))
 
 
 def legible(text: str) -> str:

@@ -98,19 +98,11 @@ def look(address: str, patience: Patience, extractors: tuple[str, ...]) -> Look:
     Raises:
         OsslError: `not_understood` (no extractor finds one film there), or as `transfer`.
     """
-    failures = 0
-    while True:
-        try:
-            return _look(address, patience.timeout_s, extractors)
-        except Setback as setback:
-            failures += 1
-            if (
-                setback.is_final
-                or failures >= patience.tries
-                or not patience.pause(failures, setback)
-            ):
-                hint = "Run the same command again later, or choose another source."
-                raise given_up(address, setback, hint) from setback
+    try:
+        return patience.insist(lambda: _look(address, patience.timeout_s, extractors))
+    except Setback as setback:
+        hint = "Run the same command again later, or choose another source."
+        raise given_up(address, setback, hint) from setback
 
 
 def download_fragments(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ossl_builder import __version__
 from ossl_builder.errors import OsslError
 
 USER_AGENT = f"ossl-builder/{__version__} (+https://github.com/ossl-builder/ossl-builder)"
+
+Answer = TypeVar("Answer")
 
 Kind = Literal[
     "unreachable",
@@ -81,6 +84,22 @@ class Patience:
             return False
         time.sleep(max(asked, min(self.wait_s * 2.0 ** (failures - 1), self.max_wait_s)))
         return True
+
+    def insist(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask until an answer comes; the same address each time.
+
+        Raises:
+            Setback: the last attempt's.
+        """
+        failures = 0
+        while True:
+            try:
+                return ask()
+            except Setback as setback:
+                failures += 1
+                given_up = setback.is_final or failures >= self.tries
+                if given_up or not self.pause(failures, setback):
+                    raise
 
 
 def asked_wait_s(header: str | None) -> float | None:
