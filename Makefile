@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+# The labelling server that a test starts wants other versions than we do: an environment of its own.
+SERVER := .venv-label-studio/.ready
 
 # Real films with exact truth, where they are; tests that need them are skipped elsewhere.
 ifneq ($(wildcard ../shared/media),)
@@ -22,6 +24,12 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[all]"
+	$(BIN)/pip install --quiet --no-deps audiocraft==1.3.0
+	@touch $@
+
+$(SERVER): Makefile
+	$(PYTHON) -m venv .venv-label-studio
+	.venv-label-studio/bin/pip install --quiet label-studio==1.23.2
 	@touch $@
 
 demo: $(READY)
@@ -32,10 +40,10 @@ lint: $(READY)
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 
-test: lint
+test: lint $(SERVER)
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: lint
+test-all: lint $(SERVER)
 	$(BIN)/python -m pytest
 
 bench: $(READY)

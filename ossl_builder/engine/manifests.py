@@ -11,6 +11,7 @@ from ossl_builder import __version__
 from ossl_builder.engine import files, records
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.stage import Stage
+from ossl_builder.errors import OsslError
 from ossl_builder.tables.schema import Table
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 ROWS_PER_GROUP = 65_536
 CHECKSUMS = "checksums.sha256"
+# What makes a table that is missing or of another version.
+MAKE = "`ossl build` makes it."
+MAKERS = {"labels": "`ossl label merge` makes it.", "splits": "`ossl split` makes it."}
 
 
 def write_tables(
@@ -43,23 +47,81 @@ def write_tables(
         before = known.get(stage.writes.name)
         if before and before["digest"] == digest and _is(path, before["size_bytes"]):
             continue
-        with files.replacing(path) as temporary:
-            write_parquet(
-                temporary,
-                stage.writes,
-                (records.read_rows(corpus, stage, item_id) for item_id in sorted(ended)),
-            )
-        known[stage.writes.name] = {
-            "digest": digest,
-            "size_bytes": path.stat().st_size,
-            "sha256": files.sha256_file(path),
-        }
+        rows = (records.read_rows(corpus, stage, item_id) for item_id in sorted(ended))
+        known[stage.writes.name] = _replace(path, stage.writes, rows, digest)
         written.append(stage.writes.name)
     if written or not (folder / CHECKSUMS).exists():
-        lines = [f"{known[name]['sha256']}  {name}.parquet\n" for name in sorted(known)]
-        files.write_bytes(folder / CHECKSUMS, "".join(lines).encode())
-        files.write_bytes(_memory(corpus), files.json_bytes(known))
+        _remember(corpus, known)
     return tuple(written)
+
+
+def write_corpus_table(corpus: Path, table: Table, rows: Sequence[Any]) -> None:
+    """Check, sort and write a table that is made from all films together.
+
+    The caller holds the corpus' lock.
+
+    Raises:
+        OsslError: `invariant_broken`.
+    """
+    table.validate(rows)
+    ordered = sorted(rows, key=lambda row: tuple(getattr(row, name) for name in table.key))
+    known = _known(corpus)
+    path = corpus / "manifests" / f"{table.name}.parquet"
+    known[table.name] = _replace(path, table, [tuple(ordered)], "")
+    _remember(corpus, known)
+
+
+def read_arrow(folder: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """A table as Arrow, from the folder that holds the Parquet files.
+
+    Args:
+        columns: only these; None: all.
+
+    Raises:
+        OsslError: `table_missing`, `table_version`.
+    """
+    import pyarrow.parquet as pq
+
+    path = folder / f"{table.name}.parquet"
+    try:
+        schema = pq.read_schema(path)
+    except FileNotFoundError as error:
+        raise OsslError(
+            "table_missing",
+            f"There is no table {table.name}: {path} is missing.",
+            MAKERS.get(table.name, MAKE),
+        ) from error
+    version = (schema.metadata or {}).get(b"ossl.schema_version", b"none").decode()
+    if version != str(table.version):
+        raise OsslError(
+            "table_version",
+            f"{path} has the schema version {version}; this program knows {table.version}.",
+            MAKERS.get(table.name, MAKE),
+        )
+    return pq.read_table(path, columns=None if columns is None else list(columns))
+
+
+def read_table(folder: Path, table: Table) -> list[Any]:
+    """A table's rows, in the order of its key; see `read_arrow`."""
+    return [table.from_json(value) for value in read_arrow(folder, table).to_pylist()]
+
+
+def _replace(
+    path: Path, table: Table, items: Iterable[tuple[Any, ...]], digest: str
+) -> dict[str, Any]:
+    with files.replacing(path) as temporary:
+        write_parquet(temporary, table, items)
+    return {
+        "digest": digest,
+        "size_bytes": path.stat().st_size,
+        "sha256": files.sha256_file(path),
+    }
+
+
+def _remember(corpus: Path, known: dict[str, dict[str, Any]]) -> None:
+    lines = [f"{known[name]['sha256']}  {name}.parquet\n" for name in sorted(known)]
+    files.write_bytes(corpus / "manifests" / CHECKSUMS, "".join(lines).encode())
+    files.write_bytes(_memory(corpus), files.json_bytes(known))
 
 
 def damaged_tables(corpus: Path) -> Iterable[str]:

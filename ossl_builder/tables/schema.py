@@ -25,6 +25,11 @@ class Span:
     end_s: float
 
 
+# The two kinds of list that a column may hold.
+SPANS: Any = tuple[Span, ...]
+INTS: Any = tuple[int, ...]
+
+
 def column(doc: str, unit: str = "", *, descriptive: bool = False) -> Any:
     """A column of a row type.
 
@@ -45,7 +50,7 @@ class Table:
         name: file stem of the Parquet table and key of `Item.rows`.
         doc: one sentence.
         row: frozen dataclass whose fields are made by `column`; allowed types are str, int,
-            float, bool, each of them ``| None``, and ``tuple[Span, ...]``.
+            float, bool, each of them ``| None``, ``tuple[Span, ...]`` and ``tuple[int, ...]``.
         version: raised whenever a column changes its meaning, name or type.
         key: columns that are unique together; rows are sorted by them.
         parent: the table whose rows these belong to, by the column `film_id`; None for films.
@@ -78,10 +83,16 @@ class Table:
         """The Arrow schema, with the table's name and version in its metadata."""
         import pyarrow as pa
 
-        plain = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-        spans = pa.list_(pa.struct([("start_s", pa.float64()), ("end_s", pa.float64())]))
+        kinds = {
+            str: pa.string(),
+            int: pa.int64(),
+            float: pa.float64(),
+            bool: pa.bool_(),
+            SPANS: pa.list_(pa.struct([("start_s", pa.float64()), ("end_s", pa.float64())])),
+            INTS: pa.list_(pa.int64()),
+        }
         fields = [
-            pa.field(name, plain.get(kind, spans), nullable=nullable)
+            pa.field(name, kinds[kind], nullable=nullable)
             for name, (kind, nullable) in self.types().items()
         ]
         return pa.schema(
@@ -125,20 +136,21 @@ class Table:
 
     def from_json(self, value: dict[str, Any]) -> Any:
         """The inverse of `to_json`."""
-        spans = {name for name, (kind, _) in self.types().items() if kind is tuple}
-        return self.row(
-            **{
-                name: tuple(Span(**span) for span in item) if name in spans else item
-                for name, item in value.items()
-            }
-        )
+        kinds = self.types()
+        return self.row(**{name: _from_json(item, kinds[name][0]) for name, item in value.items()})
+
+
+def _from_json(value: Any, kind: Any) -> Any:
+    if kind == SPANS:
+        return tuple(Span(**span) for span in value)
+    return tuple(value) if kind == INTS else value
 
 
 def _value_problems(name: str, value: Any, kind: Any, nullable: bool) -> Iterable[str]:
     if value is None:
         if not nullable:
             yield f"column {name} is empty"
-    elif type(value) is not kind:
+    elif type(value) is not (typing.get_origin(kind) or kind):
         yield f"column {name} holds {value!r}, which is no {kind.__name__}"
     elif kind is float and not math.isfinite(value):
         yield f"column {name} holds {value!r}, which is not finite"
@@ -151,5 +163,5 @@ def _types(row: type[Any]) -> dict[str, tuple[Any, bool]]:
         if typing.get_origin(hint) in (typing.Union, types.UnionType):
             nullable = True
             (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
-        found[name] = (typing.get_origin(hint) or hint, nullable)
+        found[name] = (hint, nullable)
     return found

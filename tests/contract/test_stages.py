@@ -8,11 +8,11 @@ import pytest
 from ossl_builder.engine.stage import Stage
 from ossl_builder.pipeline import STAGES
 from ossl_builder.stages.settings import Settings
-from ossl_builder.tables import SOURCES, TABLES
+from ossl_builder.tables import SOURCES, STAGE_TABLES
 
 
 def test_stages_write_the_tables_in_order_each_once() -> None:
-    assert [stage.writes for stage in STAGES] == list(TABLES)
+    assert [stage.writes for stage in STAGES] == list(STAGE_TABLES)
     assert len({stage.name for stage in STAGES}) == len(STAGES)
 
 

@@ -9,7 +9,22 @@ import pytest
 
 from ossl_builder.engine.manifests import write_parquet
 from ossl_builder.errors import OsslError
-from ossl_builder.tables import SOURCES, TABLES, Clip, Cue, Film, Scene, Source, Span, Stem, Table
+from ossl_builder.tables import (
+    SOURCES,
+    TABLES,
+    Clip,
+    Cue,
+    Film,
+    Fingerprint,
+    Label,
+    Scene,
+    Source,
+    Span,
+    Split,
+    Stem,
+    Table,
+)
+from ossl_builder.tables.schema import INTS, SPANS
 
 README = Path(__file__).parents[2] / "manifests" / "README.md"
 
@@ -46,10 +61,19 @@ CLIP = Clip(
     sample_rate=10, n_samples=20, cue_id=None, music_lufs=None, dialogue_share=None,
     first_scene_id=None, last_scene_id=None,
 )  # fmt: skip
+FINGERPRINT = Fingerprint("f", "f_0-2000", (-5, 3, 2**62), ())
+LABEL = Label(
+    film_id="f", clip_id="f_0-2000", quadrant="Q1", mood="happy", rule="majority", confidence=0.8,
+    n_annotators=3, n_skipped=0, majority_quadrant="Q1", majority_share=0.8,
+    dawid_skene_quadrant="Q1", dawid_skene_confidence=0.9, valence=7.0, energy=6.5, tension=None,
+    music_audible="clear", speech_over_music="no", mood_words="epic; happy", caption="A march.",
+    caption_source="annotator",
+)  # fmt: skip
+SPLIT = Split("f", "train", "drawn by the seed", "f", 1, 2.0, "Q1", "short")
 
 GOOD: dict[str, tuple[Any, ...]] = {
     "sources": (SOURCE,), "films": (FILM,), "scenes": SCENES, "stems": STEMS, "cues": CUES,
-    "clips": (CLIP,),
+    "clips": (CLIP,), "fingerprints": (FINGERPRINT,), "labels": (LABEL,), "splits": (SPLIT,),
 }  # fmt: skip
 
 BAD: list[tuple[str, dict[str, Any], int]] = [
@@ -84,6 +108,16 @@ BAD: list[tuple[str, dict[str, Any], int]] = [
     ("clips", {"end_s": None}, 0),
     ("clips", {"duration_s": 1.0}, 0),
     ("clips", {"n_frames": 0}, 0),
+    ("fingerprints", {"audio_hashes": (3, -5)}, 0),
+    ("fingerprints", {"picture_hashes": (2**64,)}, 0),
+    ("labels", {"quadrant": "happy"}, 0),
+    ("labels", {"majority_share": 1.5}, 0),
+    ("labels", {"valence": 0.0}, 0),
+    ("labels", {"caption": None}, 0),
+    ("labels", {"caption_source": "none"}, 0),
+    ("labels", {"rule": "guess"}, 0),
+    ("splits", {"side": "dev"}, 0),
+    ("splits", {"why": ""}, 0),
 ]
 
 
@@ -141,7 +175,8 @@ def test_every_column_is_documented_with_its_unit(table: Table) -> None:
     for column in table.columns:
         kind, nullable = table.types()[column.name]
         unit = column.metadata["unit"]
-        shown = "list of spans" if kind is tuple else kind.__name__ + (", or empty" * nullable)
+        lists = {SPANS: "list of spans", INTS: "list of ints"}
+        shown = lists.get(kind) or kind.__name__ + (", or empty" * nullable)
         assert f"| `{column.name}` | {shown} | {unit} | {column.metadata['doc']} |" in section
         if column.name.endswith("_s"):
             assert unit == "s"

@@ -1,0 +1,21 @@
+"""`ossl train …`: the training package's own commands, loaded only when they are called."""
+
+from __future__ import annotations
+
+import typer
+
+EVERYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `train`."""
+    app.command(
+        context_settings=EVERYTHING, epilog="Example: ossl -C corpus train fit --recipe tiny_cpu"
+    )(train)
+
+
+def train(context: typer.Context) -> None:
+    """Fit a video adapter on a frozen MusicGen, and write music for a scene."""
+    from ossl_train.cli import app
+
+    app(args=context.args, prog_name="ossl train", obj=context.obj)

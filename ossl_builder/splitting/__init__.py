@@ -1,0 +1,1 @@
+"""Which films share material, and on which side each film stands."""

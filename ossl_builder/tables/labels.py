@@ -1,0 +1,69 @@
+"""Labels: what follows from the annotations of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ossl_builder.tables.schema import Table, column
+
+QUADRANTS = ("Q1", "Q2", "Q3", "Q4")
+CAPTION_SOURCES = ("annotator", "import", "none")
+
+
+@dataclass(frozen=True)
+class Label:
+    """The label of one clip that at least one person annotated, or that was imported."""
+
+    film_id: str = column("the film")
+    clip_id: str = column("the clip")
+    quadrant: str | None = column("Russell's quadrant by the rule: `Q1` to `Q4`; empty: none")
+    mood: str | None = column("the mood in words, as prompts say it")
+    rule: str = column("what decided the quadrant: `majority`, `dawid_skene` or `import`")
+    confidence: float | None = column("how sure the rule is of the quadrant", "0 to 1")
+    n_annotators: int = column("people whose answers count")
+    n_skipped: int = column("people who skipped it")
+    majority_quadrant: str | None = column("what most chose; empty: a tie, or nobody chose")
+    majority_share: float | None = column("part of the choices that fell on it", "0 to 1")
+    dawid_skene_quadrant: str | None = column("the most probable quadrant by Dawid and Skene")
+    dawid_skene_confidence: float | None = column("its probability", "0 to 1")
+    valence: float | None = column("mean valence", "1 to 9")
+    energy: float | None = column("mean energy arousal", "1 to 9")
+    tension: float | None = column("mean tension arousal", "1 to 9")
+    music_audible: str | None = column("what most said of it: `clear`, `faint` or `none`")
+    speech_over_music: str | None = column("what most said of it: `no`, `some` or `most`")
+    mood_words: str = column("mood words that at least half chose, sorted, joined by `; `")
+    caption: str | None = column("one sentence on the music")
+    caption_source: str = column("where it comes from: `annotator`, `import` or `none`")
+
+
+def _check(rows: Sequence[Label]) -> Iterable[str]:
+    for row in rows:
+        for name in ("quadrant", "majority_quadrant", "dawid_skene_quadrant"):
+            if getattr(row, name) not in (None, *QUADRANTS):
+                yield f"clip {row.clip_id} has the {name} {getattr(row, name)!r}"
+        for name in ("confidence", "majority_share", "dawid_skene_confidence"):
+            value = getattr(row, name)
+            if value is not None and not 0 <= value <= 1:
+                yield f"clip {row.clip_id} has a {name} outside 0 to 1"
+        for name in ("valence", "energy", "tension"):
+            value = getattr(row, name)
+            if value is not None and not 1 <= value <= 9:
+                yield f"clip {row.clip_id} has a {name} outside 1 to 9"
+        if row.caption_source not in CAPTION_SOURCES:
+            yield f"clip {row.clip_id} has a caption from {row.caption_source!r}"
+        if (row.caption is None) != (row.caption_source == "none"):
+            yield f"clip {row.clip_id} has a caption without source, or a source without caption"
+        if row.rule not in ("majority", "dawid_skene", "import"):
+            yield f"clip {row.clip_id} was labelled by {row.rule!r}"
+
+
+LABELS = Table(
+    name="labels",
+    doc="One row per clip that was annotated or imported with a mood.",
+    row=Label,
+    version=1,
+    key=("film_id", "clip_id"),
+    parent="clips",
+    check=_check,
+)

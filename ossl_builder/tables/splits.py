@@ -1,0 +1,43 @@
+"""Splits: on which side each film stands, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ossl_builder.tables.schema import Table, column
+
+SIDES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The side of one film. All its clips stand there."""
+
+    film_id: str = column("the film")
+    side: str | None = column("`train`, `validation` or `test`; empty: none, it is left out")
+    why: str = column("why it stands there, in one sentence")
+    group_id: str = column("the first film, by id, of those it shares material with; or itself")
+    n_clips: int = column("its clips")
+    duration_s: float = column("its clips' length together", "s")
+    quadrant: str | None = column("most frequent quadrant of its clips; empty: not labelled")
+    length: str = column("its clips' usual length: `short`, `middle` or `long`, in thirds")
+
+
+def _check(rows: Sequence[Split]) -> Iterable[str]:
+    for row in rows:
+        if row.side not in (None, *SIDES):
+            yield f"film {row.film_id} stands on the side {row.side!r}"
+        if not row.why:
+            yield f"film {row.film_id} stands on its side for no reason"
+
+
+SPLITS = Table(
+    name="splits",
+    doc="One row per film that has clips.",
+    row=Split,
+    version=1,
+    key=("film_id",),
+    parent="films",
+    check=_check,
+)
