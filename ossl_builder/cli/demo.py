@@ -13,7 +13,7 @@ from ossl_builder.config import load_recipe
 from ossl_builder.engine import files
 from ossl_builder.pipeline import STAGES
 from ossl_builder.standing import end_of
-from ossl_builder.tables import TABLES, Source
+from ossl_builder.tables import Source
 from ossl_builder.workspace import RECIPE, Corpus, create, open_corpus
 
 RECIPE_TEXT = """\
@@ -84,7 +84,7 @@ def _conclude(out: Path, corpus: Corpus, film_ids: list[str]) -> None:
 
     typer.echo()
     rows = []
-    for table in TABLES:
+    for table in (stage.writes for stage in STAGES):
         path = corpus.root / "manifests" / f"{table.name}.parquet"
         rows.append((table.name, pq.read_metadata(path).num_rows, f"{out}/manifests/{path.name}"))
     show.table(("table", "rows", "file"), rows)

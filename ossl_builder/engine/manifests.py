@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,25 +80,41 @@ def read_arrow(folder: Path, table: Table, columns: Sequence[str] | None = None)
     Raises:
         OsslError: `table_missing`, `table_version`.
     """
+    return _checked(folder, table).read(columns=None if columns is None else list(columns))
+
+
+def iter_arrow(
+    folder: Path, table: Table, n_rows: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """A table as Arrow, `n_rows` at a time, for what does not fit into memory; see `read_arrow`."""
+    import pyarrow as pa
+
+    chosen = None if columns is None else list(columns)
+    for batch in _checked(folder, table).iter_batches(n_rows, columns=chosen):
+        yield pa.Table.from_batches([batch])
+
+
+def _checked(folder: Path, table: Table) -> Any:
+    """The open Parquet file of a table, when it is there and of the version we know."""
     import pyarrow.parquet as pq
 
     path = folder / f"{table.name}.parquet"
     try:
-        schema = pq.read_schema(path)
+        opened = pq.ParquetFile(path)
     except FileNotFoundError as error:
         raise OsslError(
             "table_missing",
             f"There is no table {table.name}: {path} is missing.",
             MAKERS.get(table.name, MAKE),
         ) from error
-    version = (schema.metadata or {}).get(b"ossl.schema_version", b"none").decode()
+    version = (opened.schema_arrow.metadata or {}).get(b"ossl.schema_version", b"none").decode()
     if version != str(table.version):
         raise OsslError(
             "table_version",
             f"{path} has the schema version {version}; this program knows {table.version}.",
             MAKERS.get(table.name, MAKE),
         )
-    return pq.read_table(path, columns=None if columns is None else list(columns))
+    return opened
 
 
 def read_table(folder: Path, table: Table) -> list[Any]:
@@ -159,9 +175,7 @@ def write_parquet(path: Path, table: Table, items: Iterable[tuple[Any, ...]]) ->
     """Write rows, item after item; a row group's worth of them is in memory at a time."""
     import pyarrow.parquet as pq
 
-    schema = table.arrow_schema().with_metadata(
-        {**table.arrow_schema().metadata, b"ossl.builder": __version__.encode()}
-    )
+    schema = _schema(table)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         waiting: list[Any] = []
         for rows in items:
@@ -170,6 +184,31 @@ def write_parquet(path: Path, table: Table, items: Iterable[tuple[Any, ...]]) ->
                 writer.write_table(_to_arrow(table, waiting, schema))
                 waiting = []
         writer.write_table(_to_arrow(table, waiting, schema))
+
+
+def write_arrow(path: Path, table: Table, batches: Iterable[pa.Table]) -> int:
+    """Write rows that are Arrow already and were checked when they were made; how many."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(table)
+    n_rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        waiting = schema.empty_table()
+        for batch in batches:
+            n_rows += batch.num_rows
+            waiting = pa.concat_tables([waiting, batch.cast(schema)])
+            # Full groups only: where batches begin must not show in the bytes.
+            while waiting.num_rows >= ROWS_PER_GROUP:
+                writer.write_table(waiting.slice(0, ROWS_PER_GROUP).combine_chunks())
+                waiting = waiting.slice(ROWS_PER_GROUP)
+        writer.write_table(waiting.combine_chunks())
+    return n_rows
+
+
+def _schema(table: Table) -> pa.Schema:
+    plain = table.arrow_schema()
+    return plain.with_metadata({**plain.metadata, b"ossl.builder": __version__.encode()})
 
 
 def _to_arrow(table: Table, rows: list[Any], schema: pa.Schema) -> pa.Table:

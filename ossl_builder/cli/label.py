@@ -1,0 +1,19 @@
+"""`ossl label …`: moods from people."""
+
+from __future__ import annotations
+
+import typer
+
+from ossl_builder.cli import label_serve
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the group `label`."""
+    group = typer.Typer(
+        name="label",
+        help="Moods from people: tasks to Label Studio, answers back, agreement, labels.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    label_serve.add_commands(group)
+    app.add_typer(group)

@@ -1,0 +1,1 @@
+"""A corpus for others: the layouts that datasets libraries, the published code and people read."""
