@@ -1,4 +1,4 @@
-"""What tests of several packages share: media, the command, corpora built once, items for stages."""
+"""What all tests share: media, the command, corpora built once, items for stages."""
 
 from __future__ import annotations
 

@@ -1,0 +1,85 @@
+"""`ossl stats` and `ossl query`: a corpus in figures, and questions to its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ossl_builder.cli import show
+from ossl_builder.workspace import open_corpus
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `stats` and `query`."""
+    app.command(epilog="Example: ossl -C corpus stats --json")(stats)
+    app.command(
+        epilog='Example: ossl -C corpus query "SELECT side, count(*) FROM splits GROUP BY 1"'
+    )(query)
+
+
+def stats(context: typer.Context, json: AsJson = False) -> None:
+    """The corpus in figures: films, scenes, cues, clips, moods, splits."""
+    from ossl_builder.exports.figures import figures
+
+    found = figures(open_corpus(context.obj).root / "manifests")
+    if json:
+        show.as_json(found)
+        return
+    if not found:
+        show.say("The corpus has no tables yet: `ossl build` makes them.")
+    show.table(("of", "what", "figure"), _lines(found))
+
+
+def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for section, values in found.items():
+        for name, value in values.items():
+            yield section, name.replace("_", " "), _shown(value)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not defined"
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in value.items())
+    return str(value)
+
+
+def query(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(help="One SELECT.", metavar="SELECT")],
+    json: AsJson = False,
+) -> None:
+    """Answer one SELECT over the tables: films, scenes, stems, cues, clips, labels, splits.
+
+    Nothing can be changed, and no other file can be read.
+    """
+    from ossl_builder.tools.sql import ask
+
+    folder: Path = open_corpus(context.obj).root / "manifests"
+    result = ask({path.stem: path for path in sorted(folder.glob("*.parquet"))}, question)
+    if json:
+        show.as_json(
+            [dict(zip(result.columns, map(_plain, row), strict=True)) for row in result.rows]
+        )
+    else:
+        show.table(result.columns, result.rows)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it: decimals as numbers, what is not finite as null, dates as text."""
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    return value if value is None or isinstance(value, str | int | bool) else str(value)

@@ -1,0 +1,82 @@
+"""A corpus in figures, and questions to its tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas
+import pytest
+
+from tests.e2e.corpora import Ossl
+
+
+def test_figures_agree_with_the_tables(ossl: Ossl, corpus: Path) -> None:
+    found = json.loads(ossl("-C", corpus, "stats", "--json").stdout)
+    clips = pandas.read_parquet(corpus / "manifests" / "clips.parquet")
+    assert found["clips"]["count"] == len(clips) == 8
+    assert found["clips"]["hours"] == round(clips["duration_s"].sum() / 3600, 4)
+    assert found["clips"]["length_s"]["most"] == round(clips["duration_s"].max(), 3)
+    assert found["films"]["count"] == 3
+    assert found["labels"]["by_quadrant"] == {"Q1": 2, "Q2": 2, "Q3": 2, "Q4": 2}
+    assert found["labels"]["captions"] == 4
+    assert {side: found["splits"][side]["films"] for side in ("train", "validation", "test")} == {
+        "train": 1, "validation": 1, "test": 1,
+    }  # fmt: skip
+    text = ossl("-C", corpus, "stats").stdout
+    assert "hours" in text
+    assert str(found["clips"]["hours"]) in text
+
+
+def test_a_corpus_without_tables_has_no_figures(ossl: Ossl, tmp_path: Path) -> None:
+    ossl("init", tmp_path / "empty")
+    assert json.loads(ossl("-C", tmp_path / "empty", "stats", "--json").stdout) == {}
+
+
+def test_a_question_is_answered(ossl: Ossl, corpus: Path) -> None:
+    question = (
+        "SELECT side, count(*) AS n, sum(c.duration_s)::DECIMAL(9,3) AS s, 1/0.0 AS nothing "
+        "FROM clips c JOIN splits USING (film_id) GROUP BY side ORDER BY side"
+    )
+    rows = json.loads(ossl("-C", corpus, "query", question, "--json").stdout)
+    assert [(row["side"], row["n"]) for row in rows] == [
+        ("test", 3),
+        ("train", 3),
+        ("validation", 2),
+    ]
+    assert rows[0]["s"] == pytest.approx(34.708, abs=0.001)
+    assert rows[0]["nothing"] is None
+    lines = ossl("-C", corpus, "query", "SELECT side FROM splits ORDER BY 1").stdout.split()
+    assert lines == ["side", "test", "train", "validation"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "COPY clips TO '{out}'",
+        "CREATE TABLE a AS SELECT 1",
+        "INSERT INTO clips SELECT * FROM clips",
+        "SELECT 1; SELECT 2",
+        "SELECT * FROM read_text('{secret}')",
+        "SELECT * FROM '{secret}'",
+        "SELECT * FROM read_parquet('{secret}')",
+        "SET enable_external_access = true",
+        "ATTACH '{out}' AS other",
+        "SELECT * FROM clipz",
+        "SELEC",
+        "",
+    ],
+)
+def test_nothing_but_one_select_over_the_tables(
+    ossl: Ossl, corpus: Path, tmp_path: Path, question: str
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("do not tell\n")
+    before = {path: path.read_bytes() for path in (corpus / "manifests").iterdir()}
+    done = ossl(
+        "-C", corpus, "query", question.format(out=tmp_path / "out", secret=secret), code=1
+    )  # fmt: skip
+    assert "do not tell" not in done.stdout + done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "out").exists()
+    assert {path: path.read_bytes() for path in (corpus / "manifests").iterdir()} == before
