@@ -39,6 +39,16 @@ def add_commands(app: typer.Typer) -> None:
     group.command(
         "parquet", epilog="Example: ossl -C corpus export parquet --out shared --split train"
     )(parquet)
+    group.command("hf", epilog="Example: ossl -C corpus export hf --out hub --title 'My corpus'")(
+        hf
+    )
+    group.command("webdataset", epilog="Example: ossl -C corpus export webdataset --out tars")(
+        webdataset
+    )
+    group.command("croissant", epilog="Example: ossl -C corpus export croissant --out shared")(
+        croissant
+    )
+    group.command("csv", epilog="Example: ossl -C corpus export csv --out sheets")(csv)
 
 
 def parquet(
@@ -57,18 +67,128 @@ def parquet(
     `ossl train … --data DIR` reads it as it reads a corpus. Run again to go on after a stop.
     """
     from ossl_builder.exports import parquet as layout
-    from ossl_builder.exports.selection import select
 
-    selection = select(_root(context.obj), split or ())
-    say_left_out(selection.left_out)
+    selection = _selected(context.obj, split)
     media = [] if tables_only else list(layout.media(selection, out))
     size = place_media(media, out, link=link, dry_run=dry_run)
     counts = {} if dry_run else layout.write_tables(selection, out)
     report(out, {"files": len(media), "bytes": size, "rows": counts}, dry_run, json)
 
 
-def _root(folder: Path) -> Path:
-    return open_corpus(folder).root
+Title = Annotated[str, typer.Option("--title", help="The dataset's name.")]
+
+
+def csv(
+    context: typer.Context,
+    out: Out,
+    split: Sides = None,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+) -> None:
+    """Each table as CSV, and dataset.csv: one row per clip with everything known of it."""
+    from ossl_builder.exports import sheets
+    from ossl_builder.exports.samples import samples
+
+    selection = _selected(context.obj, split)
+    counts = {}
+    if not dry_run:
+        counts = sheets.write_tables(selection, out)
+        counts["dataset"] = sheets.write_sheet(out, selection.root, samples(selection))
+    report(out, {"files": 0, "bytes": 0, "rows": counts}, dry_run, json)
+
+
+def croissant(
+    context: typer.Context,
+    out: Out,
+    split: Sides = None,
+    link: Link = True,
+    title: Title = "ossl",
+    dry_run: DryRun = False,
+    json: AsJson = False,
+) -> None:
+    """The plain export, described by croissant.json with the SHA-256 of every file."""
+    from ossl_builder.exports import croissant as described
+    from ossl_builder.exports import parquet as layout
+
+    selection = _selected(context.obj, split)
+    media = list(layout.media(selection, out))
+    size = place_media(media, out, link=link, dry_run=dry_run)
+    counts = {}
+    if not dry_run:
+        counts = layout.write_tables(selection, out)
+        about = f"Film music with its picture: {counts['clips']} clips of {counts['films']} films."
+        described.write(out, title, about, media)
+    report(out, {"files": len(media), "bytes": size, "rows": counts}, dry_run, json)
+
+
+def hf(
+    context: typer.Context,
+    out: Out,
+    split: Sides = None,
+    title: Title = "OSSL",
+    dry_run: DryRun = False,
+    json: AsJson = False,
+) -> None:
+    """Parquet shards with the media in them, and a dataset card: `datasets` loads it in a line."""
+    from ossl_builder.exports import card, huggingface, sharding
+
+    shards, selection = _sharded(context.obj, split, out, huggingface, dry_run)
+    if not dry_run:
+        card.write(out, title, selection, shards)
+        sharding.write_checksums(out, ["README.md"])
+    _report_shards(out, shards, dry_run, json)
+
+
+def webdataset(
+    context: typer.Context,
+    out: Out,
+    split: Sides = None,
+    dry_run: DryRun = False,
+    json: AsJson = False,
+) -> None:
+    """Tar shards, one sample per clip, and index.json."""
+    from ossl_builder.exports import sharding
+    from ossl_builder.exports import webdataset as layout
+
+    shards, _ = _sharded(context.obj, split, out, layout, dry_run)
+    if not dry_run:
+        layout.write_index(out, shards)
+        sharding.write_checksums(out, [layout.INDEX])
+    _report_shards(out, shards, dry_run, json)
+
+
+def _sharded(folder: Path, split: Sides, out: Path, layout: Any, dry_run: bool) -> tuple[Any, Any]:
+    """Plan the shards of a layout and write those that are not there yet."""
+    from ossl_builder.exports import placing, sharding
+    from ossl_builder.exports.samples import samples
+
+    selection = _selected(folder, split)
+    shards = sharding.plan(
+        list(samples(selection)), layout.MAX_BYTES, layout.shard_name, layout.VERSION
+    )
+    if not dry_run:
+        missing = [shard for shard in shards if not (out / shard.name).exists()]
+        placing.check_room(out, sum(one.size_bytes() for s in missing for one in s.samples))
+        with show.bar(len(shards), "shards") as advance:
+            for _ in sharding.write_all(out, shards, layout.write):
+                advance()
+    return shards, selection
+
+
+def _report_shards(out: Path, shards: Sequence[Any], dry_run: bool, json: bool) -> None:
+    samples = [sample for shard in shards for sample in shard.samples]
+    size = sum(sample.size_bytes() for sample in samples)
+    media = sum(len(sample.media) for sample in samples)
+    rows = {shard.name: len(shard.samples) for shard in shards}
+    report(out, {"files": media, "bytes": size, "rows": rows}, dry_run, json)
+
+
+def _selected(folder: Path, split: Sides) -> Any:
+    from ossl_builder.exports.selection import select
+
+    selection = select(open_corpus(folder).root, split or ())
+    say_left_out(selection.left_out)
+    return selection
 
 
 def place_media(media: Sequence[Any], out: Path, *, link: bool, dry_run: bool) -> int:
@@ -99,4 +219,4 @@ def report(out: Path, facts: dict[str, Any], dry_run: bool, json: bool) -> None:
     would = "would be written" if dry_run else "written"
     show.say(f"{facts['files']} media files, {facts['bytes'] / 1e6:.1f} MB, {would} to {out}.")
     for name, count in facts.get("rows", {}).items():
-        show.say(f"  {name:<10} {count:>9} rows")
+        show.say(f"  {name:<32} {count:>9} rows")

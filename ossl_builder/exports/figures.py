@@ -113,7 +113,8 @@ def _splits(splits: pd.DataFrame) -> dict[str, Any]:
 def _frame(folder: Path, table: Table, columns: list[str]) -> pd.DataFrame | None:
     if not (folder / f"{table.name}.parquet").exists():
         return None
-    return manifests.read_arrow(folder, table, columns).to_pandas()
+    frame: pd.DataFrame = manifests.read_arrow(folder, table, columns).to_pandas()
+    return frame
 
 
 def _hours(seconds: pd.Series) -> float:

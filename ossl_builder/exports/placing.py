@@ -38,7 +38,7 @@ def size_of(media: Iterable[Medium]) -> int:
     Raises:
         OsslError: `media_missing`.
     """
-    return sum(_size(medium.source) for medium in media)
+    return sum(size_of_file(medium.source) for medium in media)
 
 
 def check_room(folder: Path, needed: int) -> None:
@@ -82,7 +82,7 @@ def place(media: Sequence[Medium], link: bool) -> Iterator[Medium]:
 
 def _is_there(medium: Medium) -> bool:
     try:
-        return medium.target.stat().st_size == _size(medium.source)
+        return medium.target.stat().st_size == size_of_file(medium.source)
     except FileNotFoundError:
         return False
 
@@ -113,7 +113,12 @@ def _copy(medium: Medium) -> None:
             )
 
 
-def _size(path: Path) -> int:
+def size_of_file(path: Path) -> int:
+    """Bytes of a file.
+
+    Raises:
+        OsslError: `media_missing`.
+    """
     try:
         return path.stat().st_size
     except FileNotFoundError as error:

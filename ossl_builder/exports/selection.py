@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ossl_builder.engine import manifests
 from ossl_builder.errors import OsslError
-from ossl_builder.tables import CLIPS, LABELS, SPLITS, Table
+from ossl_builder.tables import CLIPS, FILMS, SPLITS, Table
 from ossl_builder.tables.splits import SIDES
 
 if TYPE_CHECKING:
@@ -53,11 +53,25 @@ class Selection:
 
         films = pa.array(sorted(self.sides), pa.string())
         for batch in manifests.iter_arrow(self.folder, table, BATCH, columns):
+            if table is FILMS and "source" in batch.column_names:
+                batch = _without_folders(batch)
             yield batch.filter(pc.is_in(batch["film_id"], films)) if self.sides else batch
 
     def count(self, table: Table) -> int:
         """How many rows of a table belong to these films."""
         return sum(batch.num_rows for batch in self.batches(table, ["film_id"]))
+
+
+def _without_folders(films: pa.Table) -> pa.Table:
+    """Films whose source is a file keep its name: where it lay is nobody else's business."""
+    import pyarrow as pa
+
+    sources = [
+        source if "://" in source or source.startswith("ia:") else Path(source).name
+        for source in films["source"].to_pylist()
+    ]
+    index = films.column_names.index("source")
+    return films.set_column(index, films.schema.field(index), pa.array(sources, pa.string()))
 
 
 def select(root: Path, sides: Sequence[str] = ()) -> Selection:
@@ -90,15 +104,3 @@ def select(root: Path, sides: Sequence[str] = ()) -> Selection:
             "split_empty", f"No film stands on {asked}.", "`ossl split` puts films on sides."
         )
     return Selection(folder, chosen, left_out)
-
-
-def labels_by_clip(selection: Selection, columns: Sequence[str]) -> dict[str, dict[str, object]]:
-    """Columns of the labels of the films chosen, by clip; empty if nothing is labelled."""
-    if not selection.has(LABELS):
-        return {}
-    wanted = ["film_id", "clip_id", *columns]
-    return {
-        row["clip_id"]: {name: row[name] for name in columns}
-        for batch in selection.batches(LABELS, wanted)
-        for row in batch.to_pylist()
-    }

@@ -1,0 +1,161 @@
+"""The card of a dataset: what is in it, how it was made, whose the films are, what it cannot do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ossl_builder import __version__
+from ossl_builder.engine import files
+from ossl_builder.exports.citation import CITATION
+from ossl_builder.exports.huggingface import DTYPES, FEATURE
+from ossl_builder.exports.samples import Sample, columns
+from ossl_builder.exports.selection import Selection
+from ossl_builder.exports.sharding import Shard
+from ossl_builder.tables import FILMS, STEMS
+
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+LIMITS = """\
+- Music was separated from speech and noise by a model: a stem can carry rests of the others.
+- Cues and cuts were found by programs; their settings stand below.
+- Moods are what some people heard. Their number and agreement stand in the columns.
+- Whether a film is free was judged for the United States only, from the evidence named. That is no
+  legal advice, and it says nothing of other countries.
+- Old films show people and say things as their makers saw fit then.
+"""
+
+
+def write(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) -> None:
+    """Write `README.md`: the head that the hub reads, then the card that people read."""
+    head = yaml.safe_dump(_head(out, title, shards), sort_keys=False, allow_unicode=True)
+    parts = [
+        f"# {title}\n\nFilm music with its picture: one row per clip, each of them traceable to a "
+        "second of a film with evidence of its rights.",
+        "```python\nfrom datasets import load_dataset\n\n"
+        'dataset = load_dataset("PATH_OR_NAME")\n'
+        'dataset["train"][0]["music"], dataset["train"][0]["video"]\n```',
+        "## What is in it\n\n" + _counts(shards),
+        "## Columns\n\n" + _columns(),
+        "## How it was made\n\n" + _making(selection),
+        "## Films and their rights\n\n" + _films(selection),
+        "## Limits\n\n" + LIMITS.rstrip(),
+        f"## Citation\n\nPlease cite the corpus this one follows:\n\n```bibtex\n{CITATION}```",
+    ]
+    text = f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
+    files.write_bytes(out / "README.md", text.encode())
+
+
+def _head(out: Path, title: str, shards: Sequence[Shard]) -> dict[str, Any]:
+    count = sum(len(shard.samples) for shard in shards)
+    sides = list(dict.fromkeys(shard.name.split("/")[1].split("-")[0] for shard in shards))
+    return {
+        "pretty_name": title,
+        "license": "other",
+        "license_name": "film-by-film",
+        "license_link": "README.md#films-and-their-rights",
+        "task_categories": ["text-to-audio", "audio-classification", "video-classification"],
+        "tags": ["film-music", "soundtrack", "video-to-music", "mood"],
+        "size_categories": [next((name for top, name in SIZES if count < top), "n>1M")],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": side, "path": f"data/{side}-*"} for side in sides],
+            }
+        ],
+        "dataset_info": {
+            "features": [
+                *({"name": role, "dtype": kind.lower()} for role, kind in FEATURE.items()),
+                *({"name": name, "dtype": DTYPES[kind]} for name, kind, _, _ in columns()),
+            ],
+            "splits": [_split(out, side, shards) for side in sides],
+        },
+    }
+
+
+def _split(out: Path, side: str, shards: Sequence[Shard]) -> dict[str, Any]:
+    own = [shard for shard in shards if shard.name.startswith(f"data/{side}-")]
+    return {
+        "name": side,
+        "num_bytes": sum((out / shard.name).stat().st_size for shard in own),
+        "num_examples": sum(len(shard.samples) for shard in own),
+    }
+
+
+def _counts(shards: Sequence[Shard]) -> str:
+    rows = []
+    for side in dict.fromkeys(shard.samples[0].side for shard in shards):
+        own = [one for shard in shards for one in shard.samples if one.side == side]
+        rows.append((side or "all", *_figures(own)))
+    every = [one for shard in shards for one in shard.samples]
+    if len(rows) > 1:
+        rows.append(("together", *_figures(every)))
+    return _table(("split", "films", "clips", "hours", "with a mood", "Q1 Q2 Q3 Q4"), rows)
+
+
+def _figures(samples: Sequence[Sample]) -> tuple[Any, ...]:
+    moods = Counter(one.facts["quadrant"] for one in samples)
+    return (
+        len({one.facts["film_id"] for one in samples}),
+        len(samples),
+        f"{sum(one.facts['duration_s'] for one in samples) / 3600:.2f}",
+        len(samples) - moods[None],
+        " ".join(str(moods[quadrant]) for quadrant in ("Q1", "Q2", "Q3", "Q4")),
+    )
+
+
+def _columns() -> str:
+    media = [
+        (f"`{role}`", FEATURE[role].lower(), "", meaning)
+        for role, meaning in (
+            ("video", "picture and mix, H.264 and AAC in MP4"),
+            ("mix", "the film's sound"),
+            ("music", "the music alone, separated"),
+            ("dialogue", "the dialogue alone, separated"),
+        )
+    ]
+    plain = [(f"`{name}`", DTYPES[kind], unit, doc) for name, kind, unit, doc in columns()]
+    return _table(("column", "type", "unit", "meaning"), [*media, *plain])
+
+
+def _making(selection: Selection) -> str:
+    recipe = selection.root / "ossl.yaml"
+    told = f"By ossl-builder {__version__}: scenes, separation, cues, clips."
+    if selection.has(STEMS):
+        models = {row["model"] for batch in selection.batches(STEMS) for row in batch.to_pylist()}
+        told += f" Separation model: {', '.join(sorted(models))}."
+    if recipe.exists():
+        told += (
+            f" The recipe (what is not in it has its default):\n\n```yaml\n{recipe.read_text()}```"
+        )
+    return told
+
+
+def _films(selection: Selection) -> str:
+    rows = [
+        (
+            row.film_id,
+            row.title,
+            row.year or "unknown",
+            row.basis + (" (the curator's claim)" if row.is_claim else ""),
+            row.evidence,
+            row.licence_url or "",
+            row.source,
+        )
+        for batch in selection.batches(FILMS)
+        for row in map(FILMS.from_json, batch.to_pylist())
+    ]
+    return _table(("film", "title", "year", "basis", "evidence", "licence", "source"), rows)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")

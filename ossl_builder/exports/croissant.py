@@ -1,0 +1,159 @@
+"""Croissant 1.1: JSON-LD that describes an export, with the SHA-256 of every file in it.
+
+Source: MLCommons Croissant format specification (https://docs.mlcommons.org/croissant/).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ossl_builder import __version__
+from ossl_builder.engine import files
+from ossl_builder.exports.citation import CITATION
+from ossl_builder.exports.parquet import EXPORTED
+from ossl_builder.exports.placing import Medium
+from ossl_builder.tables import Table
+
+NAME = "croissant.json"
+TYPES: dict[Any, str] = {
+    str: "sc:Text",
+    int: "sc:Integer",
+    float: "sc:Float",
+    bool: "sc:Boolean",
+}
+FORMATS = {".mp4": "video/mp4", ".flac": "audio/flac", ".wav": "audio/wav"}
+CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isArray": "cr:isArray",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "name": {"@container": "@language"},
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+
+
+def write(out: Path, title: str, description: str, media: Iterable[Medium]) -> None:
+    """Write `croissant.json` over the tables and media of a plain export that lies in `out`.
+
+    Args:
+        media: what was placed; their hashes are those of the tables.
+    """
+    tables = [table for table in EXPORTED if _path(out, table).exists()]
+    described = {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.1",
+        "name": title,
+        "description": description,
+        "version": __version__,
+        "citeAs": CITATION,
+        "license": "https://creativecommons.org/publicdomain/mark/1.0/",
+        "url": "https://github.com/ossl-builder/ossl-builder",
+        "isLiveDataset": False,
+        "distribution": [
+            *(_table_file(out, table) for table in tables),
+            *(_medium_file(out, medium) for medium in media),
+        ],
+        "recordSet": [_record_set(table) for table in tables],
+    }
+    text = json.dumps(described, indent=1, ensure_ascii=False)
+    files.write_bytes(out / NAME, text.encode() + b"\n")
+
+
+def _path(out: Path, table: Table) -> Path:
+    return out / "manifests" / f"{table.name}.parquet"
+
+
+def _table_file(out: Path, table: Table) -> dict[str, Any]:
+    path = _path(out, table)
+    return {
+        "@type": "cr:FileObject",
+        "@id": f"{table.name}.parquet",
+        "name": f"{table.name}.parquet",
+        "description": table.doc,
+        "contentUrl": f"manifests/{path.name}",
+        "contentSize": f"{path.stat().st_size} B",
+        "encodingFormat": "application/x-parquet",
+        "sha256": files.sha256_file(path),
+    }
+
+
+def _medium_file(out: Path, medium: Medium) -> dict[str, Any]:
+    name = medium.target.relative_to(out).as_posix()
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": medium.target.name,
+        "contentUrl": name,
+        "contentSize": f"{medium.target.stat().st_size} B",
+        "encodingFormat": FORMATS[medium.target.suffix.lower()],
+        "sha256": medium.sha256,
+    }
+
+
+def _record_set(table: Table) -> dict[str, Any]:
+    """A table as records; its columns of lists are left to Parquet."""
+    return {
+        "@type": "cr:RecordSet",
+        "@id": table.name,
+        "name": table.name,
+        "description": table.doc,
+        "key": [{"@id": f"{table.name}/{name}"} for name in table.key],
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"{table.name}/{column.name}",
+                "name": column.name,
+                "description": _meaning(column.metadata["doc"], column.metadata["unit"]),
+                "dataType": TYPES[table.types()[column.name][0]],
+                "source": {
+                    "fileObject": {"@id": f"{table.name}.parquet"},
+                    "extract": {"column": column.name},
+                },
+            }
+            for column in table.columns
+            if table.types()[column.name][0] in TYPES
+        ],
+    }
+
+
+def _meaning(doc: str, unit: str) -> str:
+    return f"{doc} ({unit})" if unit else doc

@@ -1,0 +1,108 @@
+"""Samples: one clip with everything that is known of it, as the layouts for learning hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ossl_builder.exports.placing import size_of_file
+from ossl_builder.exports.selection import Selection
+from ossl_builder.tables import CLIPS, FILMS, LABELS, Table
+
+# Media of a sample by role, and where the clips table names them; mix and dialogue may be missing.
+MEDIA = {
+    "video": "video_path",
+    "mix": "mix_path",
+    "music": "music_path",
+    "dialogue": "dialogue_path",
+}
+
+CLIP_COLUMNS = (
+    "clip_id", "film_id", "start_s", "end_s", "duration_s", "fps", "n_frames", "width", "height",
+    "sample_rate", "n_samples", "music_lufs", "dialogue_share", "video_sha256", "mix_sha256",
+    "music_sha256", "dialogue_sha256",
+)  # fmt: skip
+FILM_COLUMNS = (
+    "title", "year", "country", "basis", "evidence", "is_claim", "source", "licence_url",
+    "rights_statement",
+)  # fmt: skip
+LABEL_COLUMNS = (
+    "quadrant", "mood", "confidence", "n_annotators", "valence", "energy", "tension",
+    "music_audible", "speech_over_music", "mood_words", "caption", "caption_source",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip.
+
+    Attributes:
+        clip_id: the clip.
+        side: the side its film stands on; empty: the corpus has no splits.
+        facts: value of every column in `columns()`.
+        media: file of each role that it has.
+    """
+
+    clip_id: str
+    side: str
+    facts: dict[str, Any]
+    media: dict[str, Path]
+
+    def size_bytes(self) -> int:
+        """Bytes of its media together."""
+        return sum(size_of_file(path) for path in self.media.values())
+
+
+def columns() -> list[tuple[str, type, str, str]]:
+    """Name, plain type, unit and meaning of each column of a sample, in order."""
+    found: list[tuple[str, type, str, str]] = [
+        ("side", str, "", "`train`, `validation` or `test`; empty: the corpus has no splits")
+    ]
+    groups: tuple[tuple[Table, tuple[str, ...]], ...] = (
+        (CLIPS, CLIP_COLUMNS),
+        (FILMS, FILM_COLUMNS),
+        (LABELS, LABEL_COLUMNS),
+    )
+    for table, names in groups:
+        described = {column.name: column.metadata for column in table.columns}
+        for name in names:
+            meta = described[name]
+            found.append((name, table.types()[name][0], meta["unit"], meta["doc"]))
+    return found
+
+
+def samples(selection: Selection) -> Iterator[Sample]:
+    """Every clip of the films chosen, by film and clip; labels and films are joined to it."""
+    films = {
+        row["film_id"]: row
+        for batch in selection.batches(FILMS, ["film_id", *FILM_COLUMNS])
+        for row in batch.to_pylist()
+    }
+    unlabelled = dict.fromkeys(LABEL_COLUMNS)
+    labels = {
+        row["clip_id"]: row
+        for batch in (selection.batches(LABELS) if selection.has(LABELS) else ())
+        for row in batch.select(["clip_id", *LABEL_COLUMNS]).to_pylist()
+    }
+    for batch in selection.batches(CLIPS, [*CLIP_COLUMNS, *MEDIA.values()]):
+        for row in batch.to_pylist():
+            film = films[row["film_id"]]
+            label = labels.get(row["clip_id"], unlabelled)
+            side = selection.sides.get(row["film_id"], "")
+            yield Sample(
+                clip_id=row["clip_id"],
+                side=side,
+                facts={
+                    "side": side,
+                    **{name: row[name] for name in CLIP_COLUMNS},
+                    **{name: film[name] for name in FILM_COLUMNS},
+                    **{name: label[name] for name in LABEL_COLUMNS},
+                },
+                media={
+                    role: selection.root / row[column]
+                    for role, column in MEDIA.items()
+                    if row[column] is not None
+                },
+            )

@@ -1,0 +1,177 @@
+"""Each layout loaded back, offline, by the library it is made for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+import soundfile
+
+from ossl_builder.exports import sharding
+from tests.e2e.corpora import Ossl
+
+
+@pytest.fixture
+def clips(corpus: Path) -> dict[str, dict[str, Any]]:
+    """The clips table's rows by id: what every layout must agree with."""
+    frame = pandas.read_parquet(corpus / "manifests" / "clips.parquet")
+    return {row["clip_id"]: row for row in frame.to_dict("records")}
+
+
+def test_datasets_loads_media_and_columns(
+    ossl: Ossl, corpus: Path, clips: dict[str, dict[str, Any]], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    pytest.importorskip("torchcodec", exc_type=RuntimeError, reason="needs ffmpeg's libraries")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    out = tmp_path / "out"
+    ossl("-C", corpus, "export", "hf", "--out", out)
+    loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
+    assert {side: len(loaded[side]) for side in loaded} == {"train": 3, "validation": 2, "test": 3}
+    for side, rows in loaded.items():
+        for row in rows:
+            clip = clips.pop(row["clip_id"])
+            assert row["side"] == side
+            assert row["title"]
+            assert row["evidence"]
+            assert row["quadrant"] in ("Q1", "Q2", "Q3", "Q4")
+            assert "/" not in row["source"]
+            music = row["music"].get_all_samples()
+            assert music.sample_rate == clip["sample_rate"]
+            assert music.data.shape[1] == clip["n_samples"]
+            assert row["video"].metadata.num_frames == clip["n_frames"]
+            assert row["video"][0].shape[-2:] == (clip["height"], clip["width"])
+    assert not clips
+    streamed = datasets.load_dataset(str(out), split="test", streaming=True)
+    first = next(iter(streamed))
+    assert first["film_id"] == "demo-hills"
+    assert first["mix"].get_all_samples().data.shape[0] == 2
+    card = datasets.load_dataset_builder(str(out), cache_dir=str(tmp_path / "cache")).info
+    assert card.splits["train"].num_examples == 3
+
+
+def test_webdataset_reads_the_shards(
+    ossl: Ossl, corpus: Path, clips: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    import webdataset
+
+    out = tmp_path / "out"
+    ossl("-C", corpus, "export", "webdataset", "--out", out)
+    index = json.loads((out / "index.json").read_text())["shards"]
+    assert [entry["shard"] for entry in index] == [
+        "train-000000.tar", "validation-000000.tar", "test-000000.tar",
+    ]  # fmt: skip
+    found = set()
+    for entry in index:
+        for sample in webdataset.WebDataset(str(out / entry["shard"]), shardshuffle=False):
+            told = json.loads(sample["json"])
+            clip = clips[told["clip_id"]]
+            found.add(told["clip_id"])
+            assert sample["mp4"] == (corpus / clip["video_path"]).read_bytes()
+            assert sample["music.flac"] == (corpus / clip["music_path"]).read_bytes()
+            assert {"mix.flac", "dialogue.flac"} <= sample.keys()
+            assert told["side"] == entry["side"]
+    assert found == clips.keys()
+
+
+def test_croissant_is_valid_and_notices_a_flipped_byte(
+    ossl: Ossl, corpus: Path, clips: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    import mlcroissant
+
+    out = tmp_path / "out"
+    ossl("-C", corpus, "export", "croissant", "--out", out, "--copy")
+    described = mlcroissant.Dataset(str(out / "croissant.json"))
+    assert not described.metadata.ctx.issues.errors
+    records = list(described.records("clips"))
+    assert len(records) == len(clips)
+    for record in records:
+        clip = clips[record["clips/clip_id"].decode()]
+        assert record["clips/duration_s"] == pytest.approx(clip["duration_s"])
+        assert record["clips/music_sha256"].decode() == clip["music_sha256"]
+    told = json.loads((out / "croissant.json").read_text())["distribution"]
+    assert {entry["contentUrl"] for entry in told} == {
+        path.relative_to(out).as_posix()
+        for path in out.rglob("*")
+        if path.suffix in (".parquet", ".mp4", ".flac")
+    }
+    shutil.copytree(out, tmp_path / "bad")
+    table = tmp_path / "bad" / "manifests" / "clips.parquet"
+    data = bytearray(table.read_bytes())
+    data[len(data) // 2] ^= 1
+    table.write_bytes(data)
+    with pytest.raises(mlcroissant.GenerationError, match=r"clips\.parquet") as caught:
+        list(mlcroissant.Dataset(str(tmp_path / "bad" / "croissant.json")).records("clips"))
+    assert "hash" in str(caught.value.__cause__).lower()
+
+
+def test_pandas_reads_the_sheets(
+    ossl: Ossl, corpus: Path, clips: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    ossl("-C", corpus, "export", "csv", "--out", out)
+    sheet = pandas.read_csv(out / "dataset.csv")
+    assert set(sheet["clip_id"]) == clips.keys()
+    for row in sheet.to_dict("records"):
+        sound = soundfile.info(corpus / row["music_path"])
+        assert sound.frames == row["n_samples"]
+        assert row["duration_s"] == pytest.approx(clips[row["clip_id"]]["duration_s"])
+    scenes = pandas.read_csv(out / "scenes.csv")
+    assert len(scenes) == len(pandas.read_parquet(corpus / "manifests" / "scenes.parquet"))
+    assert json.loads(scenes["black_spans"][0]) == []
+
+
+@pytest.mark.parametrize("layout", ["hf", "webdataset", "croissant", "csv"])
+def test_the_same_corpus_gives_the_same_bytes(
+    ossl: Ossl, corpus: Path, tmp_path: Path, layout: str
+) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        ossl("-C", corpus, "export", layout, "--out", folder)
+    a, b = (
+        {
+            path.relative_to(folder): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in folders
+    )
+    assert a == b
+    assert a
+
+
+def test_shards_are_written_once_and_follow_the_corpus(
+    ossl: Ossl, corpus: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    ossl("-C", corpus, "export", "webdataset", "--out", out)
+    whole = {path.name: path.read_bytes() for path in out.iterdir()}
+    kept = (out / "train-000000.tar").stat().st_mtime_ns
+    (out / "test-000000.tar").unlink()
+    (out / "validation-000000.tar").write_bytes(b"half")
+    ossl("-C", corpus, "export", "webdataset", "--out", out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+    assert (out / "train-000000.tar").stat().st_mtime_ns == kept
+    ossl("-C", corpus, "export", "webdataset", "--out", out, "--split", "test")
+    assert sorted(path.name for path in out.glob("*.tar")) == ["test-000000.tar"]
+
+
+def test_shards_hold_about_what_they_should(corpus: Path) -> None:
+    from ossl_builder.exports.samples import samples
+    from ossl_builder.exports.selection import select
+
+    every = list(samples(select(corpus)))
+    largest = max(one.size_bytes() for one in every)
+    shards = sharding.plan(every, 2 * largest, lambda side, n, of: f"{side}-{n}-{of}", 1)
+    assert [one for shard in shards for one in shard.samples] == sorted(
+        every, key=lambda one: ["train", "validation", "test"].index(one.side)
+    )
+    assert all(sum(s.size_bytes() for s in shard.samples) <= 2 * largest for shard in shards)
+    assert len(shards) > 3
+    assert all(len({one.side for one in shard.samples}) == 1 for shard in shards)
