@@ -8,23 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from ossl_builder.cli import show
-from ossl_builder.workspace import open_corpus
-
-Out = Annotated[Path, typer.Option("--out", help="Folder to write.", metavar="DIR")]
-Sides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--split",
-        help="Only this side: train, validation or test; repeatable. Without it: all of them.",
-        metavar="SIDE",
-    ),
-]
-Link = Annotated[
-    bool, typer.Option("--link/--copy", help="Share the media files, or copy and check each.")
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and its size.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
+from ossl_builder.cli import export_released, show
+from ossl_builder.cli.export_options import (
+    AsJson,
+    DryRun,
+    Link,
+    Out,
+    Sides,
+    Title,
+    place_media,
+    report,
+    selected,
+)
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -48,6 +43,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command("croissant", epilog="Example: ossl -C corpus export croissant --out shared")(
         croissant
     )
+    export_released.add_commands(group)
     group.command("csv", epilog="Example: ossl -C corpus export csv --out sheets")(csv)
 
 
@@ -68,14 +64,11 @@ def parquet(
     """
     from ossl_builder.exports import parquet as layout
 
-    selection = _selected(context.obj, split)
+    selection = selected(context.obj, split)
     media = [] if tables_only else list(layout.media(selection, out))
     size = place_media(media, out, link=link, dry_run=dry_run)
     counts = {} if dry_run else layout.write_tables(selection, out)
     report(out, {"files": len(media), "bytes": size, "rows": counts}, dry_run, json)
-
-
-Title = Annotated[str, typer.Option("--title", help="The dataset's name.")]
 
 
 def csv(
@@ -89,7 +82,7 @@ def csv(
     from ossl_builder.exports import sheets
     from ossl_builder.exports.samples import samples
 
-    selection = _selected(context.obj, split)
+    selection = selected(context.obj, split)
     counts = {}
     if not dry_run:
         counts = sheets.write_tables(selection, out)
@@ -110,7 +103,7 @@ def croissant(
     from ossl_builder.exports import croissant as described
     from ossl_builder.exports import parquet as layout
 
-    selection = _selected(context.obj, split)
+    selection = selected(context.obj, split)
     media = list(layout.media(selection, out))
     size = place_media(media, out, link=link, dry_run=dry_run)
     counts = {}
@@ -162,7 +155,7 @@ def _sharded(folder: Path, split: Sides, out: Path, layout: Any, dry_run: bool) 
     from ossl_builder.exports import placing, sharding
     from ossl_builder.exports.samples import samples
 
-    selection = _selected(folder, split)
+    selection = selected(folder, split)
     shards = sharding.plan(
         list(samples(selection)), layout.MAX_BYTES, layout.shard_name, layout.VERSION
     )
@@ -181,42 +174,3 @@ def _report_shards(out: Path, shards: Sequence[Any], dry_run: bool, json: bool) 
     media = sum(len(sample.media) for sample in samples)
     rows = {shard.name: len(shard.samples) for shard in shards}
     report(out, {"files": media, "bytes": size, "rows": rows}, dry_run, json)
-
-
-def _selected(folder: Path, split: Sides) -> Any:
-    from ossl_builder.exports.selection import select
-
-    selection = select(open_corpus(folder).root, split or ())
-    say_left_out(selection.left_out)
-    return selection
-
-
-def place_media(media: Sequence[Any], out: Path, *, link: bool, dry_run: bool) -> int:
-    """Put media into place with a bar, after a look at the room there is; bytes together."""
-    from ossl_builder.exports import placing
-
-    size = placing.size_of(media)
-    if not dry_run:
-        placing.check_room(out, 0 if link else size)
-        with show.bar(len(media), "media") as advance:
-            for _ in placing.place(media, link):
-                advance()
-    return size
-
-
-def say_left_out(films: Sequence[str]) -> None:
-    """Name the films that stand on no side."""
-    if films:
-        show.say(f"Left out, standing on no side: {', '.join(films)}. `ossl split` says why.")
-
-
-def report(out: Path, facts: dict[str, Any], dry_run: bool, json: bool) -> None:
-    """Say what was written, or would be."""
-    facts = {"out": str(out), "written": not dry_run, **facts}
-    if json:
-        show.as_json(facts)
-        return
-    would = "would be written" if dry_run else "written"
-    show.say(f"{facts['files']} media files, {facts['bytes'] / 1e6:.1f} MB, {would} to {out}.")
-    for name, count in facts.get("rows", {}).items():
-        show.say(f"  {name:<32} {count:>9} rows")

@@ -1,0 +1,69 @@
+"""What all exports share on the command line: options, placing media, the closing lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ossl_builder.cli import show
+from ossl_builder.workspace import open_corpus
+
+Out = Annotated[Path, typer.Option("--out", help="Folder to write.", metavar="DIR")]
+Sides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--split",
+        help="Only this side: train, validation or test; repeatable. Without it: all of them.",
+        metavar="SIDE",
+    ),
+]
+Link = Annotated[
+    bool, typer.Option("--link/--copy", help="Share the media files, or copy and check each.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and its size.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
+
+Title = Annotated[str, typer.Option("--title", help="The dataset's name.")]
+
+
+def selected(folder: Path, split: Sides) -> Any:
+    """What of a corpus is exported; films that stand on no side are named."""
+    from ossl_builder.exports.selection import select
+
+    selection = select(open_corpus(folder).root, split or ())
+    say_left_out(selection.left_out)
+    return selection
+
+
+def place_media(media: Sequence[Any], out: Path, *, link: bool, dry_run: bool) -> int:
+    """Put media into place with a bar, after a look at the room there is; bytes together."""
+    from ossl_builder.exports import placing
+
+    size = placing.size_of(media)
+    if not dry_run:
+        placing.check_room(out, 0 if link else size)
+        with show.bar(len(media), "media") as advance:
+            for _ in placing.place(media, link):
+                advance()
+    return size
+
+
+def say_left_out(films: Sequence[str]) -> None:
+    """Name the films that stand on no side."""
+    if films:
+        show.say(f"Left out, standing on no side: {', '.join(films)}. `ossl split` says why.")
+
+
+def report(out: Path, facts: dict[str, Any], dry_run: bool, json: bool) -> None:
+    """Say what was written, or would be."""
+    facts = {"out": str(out), "written": not dry_run, **facts}
+    if json:
+        show.as_json(facts)
+        return
+    would = "would be written" if dry_run else "written"
+    show.say(f"{facts['files']} media files, {facts['bytes'] / 1e6:.1f} MB, {would} to {out}.")
+    for name, count in facts.get("rows", {}).items():
+        show.say(f"  {name:<32} {count:>9} rows")

@@ -1,0 +1,178 @@
+"""The layouts in which OSSL v1 and v2 were released, so that their users can move over.
+
+Sources: Kim et al., ISMIR 2025 (arXiv 2506.12573) with its code, and arXiv 2608.11576. Both have
+WAV files beside MP4 files; here the WAV holds the clip's music.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ossl_builder.engine import files
+from ossl_builder.exports.samples import FILM_COLUMNS, Sample
+
+# What each WAV was made from: a second run goes on, a changed clip is written again.
+PROGRESS = ".waves.json"
+# Frames of sound in memory at a time.
+BLOCK = 1 << 18
+
+V1_SHEETS = {"train": "train_meta.csv", "validation": "valid_meta.csv", "test": "test_meta.csv"}
+# The published code reads the first four.
+V1_COLUMNS = (
+    "film_id", "clip_id", "mood", "caption", "ossl_clip_id", "title", "start_s", "end_s",
+    "duration_s",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a clip goes.
+
+    Attributes:
+        sample: the clip.
+        stem: path of its MP4 relative to the export, without ending.
+        wave: path of its WAV, without ending.
+        number: what the clip is called within its film.
+    """
+
+    sample: Sample
+    stem: str
+    wave: str
+    number: str
+
+
+def v1_places(samples: Sequence[Sample]) -> list[Placed]:
+    """`<film>_<n>.mp4` and `.wav` in one folder; n counts a film's clips from 0.
+
+    A clip that is called so already, as those of the released corpus are, keeps its number.
+    """
+    placed = []
+    counts: dict[str, int] = {}
+    in_time = sorted(samples, key=lambda one: (one.facts["film_id"], one.facts["start_s"] or 0.0))
+    for sample in in_time:
+        film_id = sample.facts["film_id"]
+        number = str(counts.get(film_id, 0))
+        counts[film_id] = counts.get(film_id, 0) + 1
+        prefix, _, own = sample.clip_id.rpartition("_")
+        if prefix == film_id and own.isdigit():
+            number = own
+        placed.append(Placed(sample, f"{film_id}_{number}", f"{film_id}_{number}", number))
+    return placed
+
+
+def v2_places(samples: Sequence[Sample]) -> list[Placed]:
+    """`<side>/{video,audio}/<movie_id>/<clip_id>`; without splits everything is `train`."""
+    return [
+        Placed(
+            sample,
+            f"{sample.side or 'train'}/video/{sample.facts['film_id']}/{sample.clip_id}",
+            f"{sample.side or 'train'}/audio/{sample.facts['film_id']}/{sample.clip_id}",
+            sample.clip_id,
+        )
+        for sample in samples
+    ]
+
+
+def wave_bytes(sample: Sample) -> int:
+    """Bytes that the music of a clip has as stereo WAV of 16 bits, nearly."""
+    return int(sample.facts["n_samples"]) * 4
+
+
+def write_waves(out: Path, placed: Sequence[Placed]) -> Iterator[Placed]:
+    """Write the music of each clip as WAV, where it is not there yet.
+
+    Yields:
+        Each clip when its WAV is in place.
+    """
+    known = _known(out)
+    done: dict[str, str] = {}
+    for one in placed:
+        path = out / f"{one.wave}.wav"
+        name = path.relative_to(out).as_posix()
+        sha256 = one.sample.facts["music_sha256"]
+        if known.get(name) != sha256 or not path.exists():
+            _to_wave(one.sample.media["music"], path)
+        done[name] = sha256
+        files.write_bytes(out / PROGRESS, files.json_bytes(known | done))
+        yield one
+
+
+def _to_wave(source: Path, target: Path) -> None:
+    """The same samples at the same rate and depth, in another box."""
+    import soundfile
+
+    with (
+        files.replacing(target) as temporary,
+        soundfile.SoundFile(source) as sound,
+        soundfile.SoundFile(
+            temporary, "w", sound.samplerate, sound.channels, sound.subtype, format="WAV"
+        ) as wave,
+    ):
+        for block in sound.blocks(BLOCK, dtype="int32", always_2d=True):
+            wave.write(block)
+
+
+def write_v1_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
+    """Write `train_meta.csv`, `valid_meta.csv` and, unlike the release, `test_meta.csv`."""
+    counts = {}
+    for side, name in V1_SHEETS.items():
+        own = [one for one in placed if (one.sample.side or "train") == side]
+        rows = [
+            {
+                **one.sample.facts,
+                "clip_id": one.number,
+                "ossl_clip_id": one.sample.clip_id,
+                "mood": one.sample.facts["mood"] or "",
+                "caption": one.sample.facts["caption"] or "",
+            }
+            for one in own
+        ]
+        if rows or side != "test":
+            counts[name] = _write(out / name, V1_COLUMNS, rows)
+    return counts
+
+
+def write_v2_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
+    """Write `metadata.csv`, a row per film, and `splits/<side>.txt`, a line per clip."""
+    films: dict[str, dict[str, Any]] = {}
+    lines: dict[str, list[str]] = {"train": [], "test": []}
+    for one in placed:
+        facts = one.sample.facts
+        side = one.sample.side or "train"
+        lines.setdefault(side, []).append(f"{facts['film_id']}/{one.sample.clip_id}\n")
+        film = films.setdefault(
+            facts["film_id"],
+            {"movie_id": facts["film_id"], "split": side, "n_clips": 0, "duration_s": 0.0}
+            | {name: facts[name] for name in FILM_COLUMNS},
+        )
+        film["n_clips"] += 1
+        film["duration_s"] = round(film["duration_s"] + facts["duration_s"], 6)
+    for side, clips in lines.items():
+        files.write_bytes(out / "splits" / f"{side}.txt", "".join(clips).encode())
+    columns = ("movie_id", "split", "n_clips", "duration_s", *FILM_COLUMNS)
+    count = _write(out / "metadata.csv", columns, list(films.values()))
+    return {
+        "metadata.csv": count,
+        **{f"splits/{side}.txt": len(own) for side, own in lines.items()},
+    }
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> int:
+    with files.replacing(path) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return len(rows)
+
+
+def _known(out: Path) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads((out / PROGRESS).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
