@@ -6,19 +6,23 @@ import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ossl_builder.errors import OsslError
+from ossl_builder.labelling.settings import LabelsSettings
+from ossl_builder.splitting.settings import SplitsSettings
 from ossl_builder.stages.clip_selection import ClipsSettings
 from ossl_builder.stages.cues_settings import CuesSettings
 from ossl_builder.stages.fetch import FetchSettings
+from ossl_builder.stages.fingerprints_settings import FingerprintsSettings
 from ossl_builder.stages.scenes_settings import ScenesSettings
 from ossl_builder.stages.stems import StemsSettings
 
 CORPUS_VERSION = 1
+Sections = TypeVar("Sections", bound=BaseModel)
 
 
 class Recipe(BaseModel):
@@ -32,6 +36,9 @@ class Recipe(BaseModel):
     stems: StemsSettings = StemsSettings()
     cues: CuesSettings = CuesSettings()
     clips: ClipsSettings = ClipsSettings()
+    fingerprints: FingerprintsSettings = FingerprintsSettings()
+    labels: LabelsSettings = LabelsSettings()
+    splits: SplitsSettings = SplitsSettings()
 
     def of(self, stage: str) -> Any:
         """The settings of one stage."""
@@ -48,13 +55,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         OsslError: `recipe_invalid`, with every error and its key; `corpus_version`.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise OsslError("recipe_invalid", f"{path} is not YAML: {said}.", "Mend it.") from error
-    if not isinstance(data, dict):
-        raise OsslError("recipe_invalid", f"{path} holds no sections.", "Begin with `scenes:`.")
+    data = read_yaml(path)
     version = data.get("version", CORPUS_VERSION)
     if type(version) is int and version != CORPUS_VERSION:
         raise OsslError(
@@ -63,24 +64,54 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             "Use the version of ossl-builder that made it.",
         )
     for text in overrides:
-        _override(data, text)
+        override(data, text)
+    return validated(Recipe, data, path.name, "`ossl settings` lists every key with its default.")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The sections of a YAML file.
+
+    Raises:
+        OsslError: `recipe_invalid`.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())
+        raise OsslError("recipe_invalid", f"{path} is not YAML: {said}.", "Mend it.") from error
+    if not isinstance(data, dict):
+        raise OsslError("recipe_invalid", f"{path} holds no sections.", "Begin with `scenes:`.")
+    return data
+
+
+def validated(kind: type[Sections], data: dict[str, Any], name: str, hint: str) -> Sections:
+    """Sections as settings, every fault named at once.
+
+    Args:
+        kind: the model of all sections.
+        name: what the data are called in the error.
+        hint: how to find out what is known.
+
+    Raises:
+        OsslError: `recipe_invalid`, with every error and its key.
+    """
     try:
         # By way of JSON: strict there still means that a list may become a tuple.
-        return Recipe.model_validate_json(json.dumps(data, default=str))
+        return kind.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        problems = [_problem(one) for one in error.errors()]
+        problems = [_problem(one, kind) for one in error.errors()]
         count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
         raise OsslError(
             "recipe_invalid",
-            f"{path.name} has {count}:\n" + "\n".join(f"  {line}" for line in problems) + "\n",
-            "Mend them; `ossl settings` lists every key with its default.",
+            f"{name} has {count}:\n" + "\n".join(f"  {line}" for line in problems) + "\n",
+            f"Mend them; {hint}",
         ) from error
 
 
-def all_settings() -> list[dict[str, Any]]:
+def all_settings(kind: type[BaseModel] = Recipe) -> list[dict[str, Any]]:
     """Every key of a recipe: key, type, default, description."""
     found = []
-    for section, field in Recipe.model_fields.items():
+    for section, field in kind.model_fields.items():
         if isinstance(field.default, BaseModel):
             schema = type(field.default).model_json_schema()["properties"]
             defaults = field.default.model_dump(mode="json")
@@ -95,7 +126,12 @@ def all_settings() -> list[dict[str, Any]]:
     return found
 
 
-def _override(data: dict[str, Any], text: str) -> None:
+def override(data: dict[str, Any], text: str) -> None:
+    """Put one `section.key=value`, as `--set` takes it, into the sections.
+
+    Raises:
+        OsslError: `set_invalid`, `recipe_invalid`.
+    """
     key, equals, value = text.partition("=")
     section, dot, name = key.strip().partition(".")
     if not (equals and dot and section and name):
@@ -117,10 +153,10 @@ def _override(data: dict[str, Any], text: str) -> None:
         ) from error
 
 
-def _problem(error: Any) -> str:
+def _problem(error: Any, kind: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
         return f"{key}: {error['msg'][:1].lower()}{error['msg'][1:]}, not {error['input']!r}"
-    known = [entry["key"] for entry in all_settings()] + list(Recipe.model_fields)
+    known = [entry["key"] for entry in all_settings(kind)] + list(kind.model_fields)
     near = difflib.get_close_matches(key, known, 1)
     return f"{key}: unknown key" + (f" (did you mean {near[0]}?)" if near else "")

@@ -31,13 +31,15 @@ def read_film(corpus: Path, film_id: str) -> tuple[Annotation, ...]:
     """
     path = path_of(corpus, film_id)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`: JSON leaves other separators of lines as they are in a text.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return ()
     found = []
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(Annotation.from_json(json.loads(line)))
+            if line:
+                found.append(Annotation.from_json(json.loads(line)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise OsslError(
                 "annotations_damaged",

@@ -1,0 +1,220 @@
+"""Rows of answers from files of others: CSV, JSON lines, or a Label Studio export."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ossl_builder.errors import OsslError
+from ossl_builder.labelling.page_answers import answers_of, as_number
+from ossl_builder.labelling.questions import Question
+from ossl_builder.labelling.taxonomy import Taxonomy
+
+# Columns beside the questions. Who it was stands in one of `annotator`, `email` and `name`.
+COLUMNS = ("clip_id", "annotator", "email", "name", "updated_at", "schema", "state")
+WHO = ("annotator", "email", "name")
+
+
+@dataclass(frozen=True)
+class ImportRow:
+    """One person's answers for one clip, as they stand in a file; nothing is checked yet.
+
+    Attributes:
+        number: its line in the file; in a Label Studio export, the task's place, from 1.
+        clip_id: the clip; empty: not said.
+        who: `a01`, an e-mail address or a name; empty: not said.
+        answers: question's name to what was given.
+        state: as in a record.
+        updated_at: as it stands there; empty: not said.
+        schema: version of the questions it was given under; empty: not said.
+    """
+
+    number: int
+    clip_id: str
+    who: str
+    answers: dict[str, Any]
+    state: str = "answered"
+    updated_at: str = ""
+    schema: str = ""
+
+
+def read_rows(
+    path: Path, taxonomy: Taxonomy, columns: Mapping[str, str]
+) -> tuple[list[ImportRow], list[str]]:
+    """The rows of a file, and the columns that mean nothing to us and were left out.
+
+    Args:
+        path: `.csv`; `.jsonl`, of records or plain rows; `.json`, a Label Studio export or a list
+            of plain rows.
+        taxonomy: the questions; a column of a question's name holds its answers.
+        columns: our name to the file's, for columns that are called otherwise there.
+
+    Raises:
+        OsslError: `import_unreadable`, `import_columns`.
+    """
+    try:
+        entries = list(_entries(path))
+    except (OSError, ValueError, csv.Error) as error:
+        said = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise OsslError(
+            "import_unreadable",
+            f"{path} cannot be read: {said}.",
+            "Give a .csv, .jsonl or .json file in UTF-8.",
+        ) from error
+    if entries and all(isinstance(entry.get("annotations"), list) for _, entry in entries):
+        return [row for at, task in entries for row in _task(at, task, taxonomy)], []
+    if entries and all(isinstance(entry.get("answers"), dict) for _, entry in entries):
+        return [_record(at, entry) for at, entry in entries], []
+    return _plain(path, entries, taxonomy, columns)
+
+
+def _entries(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and values of each entry."""
+    text = path.read_text(encoding="utf-8-sig")
+    match path.suffix.casefold():
+        case ".csv":
+            lines: Any = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+            for line in lines:
+                # DictReader files surplus cells under None, and fills missing ones with None.
+                if None in line:
+                    raise ValueError(f"line {lines.line_num} has more cells than the first line")
+                yield lines.line_num, {name: cell or "" for name, cell in line.items()}
+        case ".jsonl":
+            for number, text_line in enumerate(text.split("\n"), start=1):
+                if text_line.strip():
+                    yield number, _object(json.loads(text_line), number)
+        case ".json":
+            values = json.loads(text)
+            if not isinstance(values, list):
+                raise ValueError("it holds no list")
+            for number, value in enumerate(values, start=1):
+                yield number, _object(value, number)
+        case other:
+            raise ValueError(f"{other or 'a name without an ending'} is no format that is known")
+
+
+def _object(value: Any, number: int) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"entry {number} is no object")
+    return value
+
+
+def _task(number: int, task: Mapping[str, Any], taxonomy: Taxonomy) -> Iterable[ImportRow]:
+    """The annotations of one task of a Label Studio export."""
+    data = task.get("data")
+    clip_id = str(data.get("clip_id") or "") if isinstance(data, dict) else ""
+    for given in task["annotations"]:
+        if not isinstance(given, dict):
+            continue
+        is_skip = bool(given.get("was_cancelled"))
+        yield ImportRow(
+            number=number,
+            clip_id=clip_id,
+            who=_person(given.get("completed_by")),
+            answers={} if is_skip else answers_of(taxonomy, given.get("result") or ()),
+            state="skipped" if is_skip else "answered",
+            updated_at=str(given.get("updated_at") or given.get("created_at") or ""),
+            schema=str(data.get("schema") or "") if isinstance(data, dict) else "",
+        )
+
+
+def _person(person: Any) -> str:
+    if isinstance(person, dict):
+        named = f"{person.get('first_name') or ''} {person.get('last_name') or ''}".strip()
+        return str(person.get("email") or named or person.get("id") or "")
+    return "" if person is None else str(person)
+
+
+def _record(number: int, entry: Mapping[str, Any]) -> ImportRow:
+    def text(name: str, without: str = "") -> str:
+        return str(entry.get(name) or without)
+
+    return ImportRow(
+        number=number,
+        clip_id=text("clip_id"),
+        who=text("annotator"),
+        answers={
+            name: tuple(answer) if isinstance(answer, list) else answer
+            for name, answer in entry["answers"].items()
+        },
+        state=text("state", "answered"),
+        updated_at=text("updated_at"),
+        schema=text("schema"),
+    )
+
+
+def _plain(
+    path: Path,
+    entries: Sequence[tuple[int, dict[str, Any]]],
+    taxonomy: Taxonomy,
+    columns: Mapping[str, str],
+) -> tuple[list[ImportRow], list[str]]:
+    there = sorted({name for _, entry in entries for name in entry})
+    known = [*COLUMNS, *(question.name for question in taxonomy.questions)]
+    problems = [f"there is nothing called {name!r} here" for name in columns if name not in known]
+    problems += [f"it has no column {name!r}" for name in columns.values() if name not in there]
+    called = {name: columns.get(name, name) for name in known}
+    if entries and called["clip_id"] not in there:
+        problems.append("it has no column clip_id")
+    if problems:
+        raise OsslError(
+            "import_columns",
+            f"{path} does not fit: {'; '.join(problems)}.",
+            f"It has the columns {', '.join(there)}; name them with --map clip_id=COLUMN, "
+            f"where the names here are {', '.join(known)}.",
+        )
+    used = set(called.values())
+    rows = [_plain_row(number, entry, taxonomy, called) for number, entry in entries]
+    return rows, [name for name in there if name not in used]
+
+
+def _plain_row(
+    number: int, entry: Mapping[str, Any], taxonomy: Taxonomy, called: Mapping[str, str]
+) -> ImportRow:
+    def cell(name: str) -> str:
+        return str(entry.get(called[name]) or "").strip()
+
+    return ImportRow(
+        number=number,
+        clip_id=cell("clip_id"),
+        who=next((cell(name) for name in WHO if cell(name)), ""),
+        answers={
+            question.name: _answer(question, entry[called[question.name]])
+            for question in taxonomy.questions
+            if called[question.name] in entry
+        },
+        state=cell("state") or "answered",
+        updated_at=cell("updated_at"),
+        schema=cell("schema"),
+    )
+
+
+def _answer(question: Question, given: Any) -> Any:
+    """A cell as an answer: `7` or `7.0` for a scale, `epic; sad` for several choices."""
+    if isinstance(given, str):
+        given = given.strip()
+        if given.startswith("{") and question.kind == "choices":
+            given = _choices(given)
+    if isinstance(given, dict):
+        given = given.get("choices", given)
+    if question.kind == "scale":
+        text = str(given).removesuffix(".0")
+        return as_number(text) if text else None
+    if question.kind == "choices" and isinstance(given, str):
+        return tuple(one.strip() for one in given.split(";") if one.strip())
+    if question.kind == "choices" and isinstance(given, list):
+        return tuple(given)
+    return given
+
+
+def _choices(text: str) -> Any:
+    # As Label Studio's own CSV holds several choices.
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

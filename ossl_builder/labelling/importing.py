@@ -1,0 +1,232 @@
+"""Annotations from files of others into the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ossl_builder.errors import OsslError
+from ossl_builder.labelling import annotators, intake, records
+from ossl_builder.labelling.annotation import STATES, Annotation
+from ossl_builder.labelling.annotators import Key
+from ossl_builder.labelling.import_rows import ImportRow, read_rows
+from ossl_builder.labelling.taxonomy import Taxonomy
+from ossl_builder.tables import Clip
+
+SOURCE = "import"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a file is to be understood.
+
+    Attributes:
+        columns: our name to the file's, for columns that are called otherwise there.
+        people: a name in the file to who that is: an id, an e-mail address or a name.
+        annotator: who all rows are from that do not say so.
+        partial: required answers may be missing.
+    """
+
+    columns: Mapping[str, str]
+    people: Mapping[str, str]
+    annotator: str = ""
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an import would do.
+
+    Attributes:
+        to_write: annotations that are new or replace an older one.
+        key: the annotators' key, with those who are new.
+        added: how many are new.
+        replaced: how many replace an older one.
+        unchanged: how many stand there already.
+        kept: (clip, annotator) where the record is newer, or the row without a date.
+        unknown_clips: clips of the file that the corpus has not.
+        flags: what should be looked at, a sentence each.
+        unused_columns: columns of the file that were left out.
+    """
+
+    to_write: tuple[Annotation, ...]
+    key: Key
+    added: int
+    replaced: int
+    unchanged: int
+    kept: tuple[tuple[str, str], ...]
+    unknown_clips: tuple[str, ...]
+    flags: tuple[str, ...]
+    unused_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A row that is an annotation.
+
+    Attributes:
+        row: the row.
+        annotation: what it says.
+        updated_at: when, more exactly than a record says it.
+        flags: what is odd about it.
+    """
+
+    row: ImportRow
+    annotation: Annotation
+    updated_at: datetime
+    flags: tuple[str, ...]
+
+
+def plan(
+    corpus: Path, clips: Iterable[Clip], taxonomy: Taxonomy, path: Path, options: Options
+) -> Plan:
+    """Read and check a file; nothing is written.
+
+    A row without a date counts as old as the file, and never replaces what was not imported.
+
+    Raises:
+        OsslError: `import_unreadable`; `import_columns`; `import_invalid`, with every bad row.
+    """
+    rows, unused = read_rows(path, taxonomy, options.columns)
+    film_of = {clip.clip_id: clip.film_id for clip in clips}
+    here = [row for row in rows if row.clip_id in film_of or not row.clip_id]
+    file_date = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    key = Key.load(corpus)
+    problems: list[str] = []
+    flags: list[str] = []
+    newest: dict[tuple[str, str], Found] = {}
+    for row in here:
+        found = _annotation(row, film_of, taxonomy, options, key, file_date)
+        if isinstance(found, list):
+            problems += [f"row {row.number}: {one}" for one in found]
+            continue
+        flags += [f"row {row.number}: {one}" for one in found.flags]
+        problems += _keep_newest(newest, found)
+    if problems:
+        raise OsslError(
+            "import_invalid",
+            f"{path.name} holds {len(problems)} faults, and nothing was imported:\n"
+            + "".join(f"  {one}\n" for one in problems),
+            "Mend them, or leave these rows out; --partial lets required answers be missing.",
+        )
+    unknown = sorted({row.clip_id for row in rows if row.clip_id} - set(film_of))
+    return _against_records(corpus, key, newest.values(), unknown, flags, unused)
+
+
+def carry_out(corpus: Path, planned: Plan) -> None:
+    """Write what was planned. The caller holds the corpus' lock."""
+    # The key first: a record whose annotator nobody can name is worse than a name without record.
+    if planned.to_write:
+        planned.key.save()
+    records.put(corpus, planned.to_write)
+
+
+def _annotation(
+    row: ImportRow,
+    film_of: Mapping[str, str],
+    taxonomy: Taxonomy,
+    options: Options,
+    key: Key,
+    file_date: datetime,
+) -> Found | list[str]:
+    """A row as an annotation; or what is wrong with it."""
+    received = intake.receive(taxonomy, row.answers, options.partial)
+    is_answered = row.state == "answered"
+    problems = list(received.problems) if is_answered else []
+    if not row.clip_id:
+        problems.append("it names no clip")
+    if row.state not in STATES:
+        problems.append(f"its state is {row.state!r}, not one of {', '.join(STATES)}")
+    if is_answered and not received.answers and not problems:
+        problems.append("it answers nothing")
+    if row.schema not in ("", taxonomy.version):
+        problems.append(f"it was given under {row.schema}; the questions here are others")
+    who = row.who or options.annotator
+    if not who:
+        problems.append("it does not say who it is from (--annotator names one for all)")
+    try:
+        updated_at = _date(row.updated_at) if row.updated_at else file_date
+    except ValueError:
+        problems.append(f"{row.updated_at!r} is no date as ISO 8601 writes it")
+    if problems:
+        return problems
+    annotation = Annotation(
+        film_id=film_of[row.clip_id],
+        clip_id=row.clip_id,
+        annotator=_id_of(options.people.get(who, who), key),
+        schema=taxonomy.version,
+        state=row.state,
+        answers={} if row.state == "skipped" else received.answers,
+        source=SOURCE,
+        updated_at=updated_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    return Found(row, annotation, updated_at, received.flags)
+
+
+def _id_of(who: str, key: Key) -> str:
+    if annotators.ID.fullmatch(who):
+        return who
+    return key.id_of(email=who) if "@" in who else key.id_of(name=who)
+
+
+def _date(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    # Without a zone there is nothing better to suppose than the one that records are in.
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _keep_newest(newest: dict[tuple[str, str], Found], found: Found) -> list[str]:
+    """Remember the newest row of a clip and annotator; what is wrong if none is the newest."""
+    before = newest.get(found.annotation.key)
+    if before is not None:
+        if found.updated_at < before.updated_at or found.annotation == before.annotation:
+            return []
+        if found.updated_at == before.updated_at:
+            same = f"row {before.row.number} is of the same clip, person and date"
+            return [f"row {found.row.number}: {same}"]
+    newest[found.annotation.key] = found
+    return []
+
+
+def _against_records(
+    corpus: Path,
+    key: Key,
+    found: Iterable[Found],
+    unknown: Sequence[str],
+    flags: Sequence[str],
+    unused: Sequence[str],
+) -> Plan:
+    known = {record.key: record for record in records.read_all(corpus)}
+    to_write, kept, added, unchanged = [], [], 0, 0
+    for one in found:
+        annotation = one.annotation
+        before = known.get(annotation.key)
+        if before is None:
+            added += 1
+            to_write.append(annotation)
+        elif _says_the_same(before, annotation):
+            unchanged += 1
+        elif before.updated_at >= annotation.updated_at or (
+            not one.row.updated_at and before.source != SOURCE
+        ):
+            kept.append(annotation.key)
+        else:
+            to_write.append(annotation)
+    return Plan(
+        to_write=tuple(to_write),
+        key=key,
+        added=added,
+        replaced=len(to_write) - added,
+        unchanged=unchanged,
+        kept=tuple(sorted(kept)),
+        unknown_clips=tuple(unknown),
+        flags=tuple(flags),
+        unused_columns=tuple(unused),
+    )
+
+
+def _says_the_same(one: Annotation, other: Annotation) -> bool:
+    same = replace(other, updated_at=one.updated_at, source=one.source, film_id=one.film_id)
+    return replace(one, carried_from=None) == same
