@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any
 
+from ossl_builder import trial
 from ossl_builder.config import Recipe
-from ossl_builder.engine import freshness, records, workers
+from ossl_builder.deciding import film_before, shaping_of
+from ossl_builder.engine import records, workers
 from ossl_builder.engine.freshness import Decision
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.run import FATAL, run_item
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
-from ossl_builder.pipeline import STAGES, stage_named, writer_of
+from ossl_builder.labelling import orphans
+from ossl_builder.pipeline import stage_named
 from ossl_builder.rights import gate
 from ossl_builder.standing import refresh_tables
-from ossl_builder.tables import SOURCES
 from ossl_builder.workspace import Corpus
 
 # Progress is sent from process to process at most this often, in seconds.
@@ -43,86 +43,22 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Finished:
-    """A stage has ended with a film."""
+    """A stage has ended with a film; `is_recorded`: so that its record says so."""
 
     record: Record
+    is_recorded: bool = True
 
 
 Event = Started | Progressed | Finished
-
-
-# For each stage, by name, what shapes its results for all films alike.
-Shaping = Mapping[str, dict[str, str]]
-
-
-@dataclass
-class _Film:
-    """What is known of a film while its stages are gone through.
-
-    `refusal` says why its rights do not let it be built today; None: they do. The day decides it
-    anew each time, so it is in no key and no record.
-    """
-
-    corpus: Corpus
-    shaping: Shaping
-    film_id: str
-    refusal: str | None = None
-    content: dict[str, str] = field(default_factory=dict)
-
-    def inputs(self, stage: Stage) -> dict[str, str]:
-        return freshness.inputs_of(stage, self.shaping[stage.name], self.content)
-
-    def record(self, stage: Stage) -> Record | None:
-        return records.read(self.corpus.root, stage.name, self.film_id)
-
-    def decide(self, stage: Stage) -> Decision:
-        """Whether the stage would run on the film as things stand."""
-        if self.refusal is not None and SOURCES.name in stage.reads:
-            return Decision(stage.name, self.film_id, "refused", self.refusal)
-        lacking = [table for table in stage.reads if table not in self.content]
-        if lacking:
-            why = f"has no {' and no '.join(lacking)}"
-            return Decision(stage.name, self.film_id, "blocked", why)
-        why = freshness.why_stale(self.corpus.root, self.record(stage), self.inputs(stage))
-        return Decision(stage.name, self.film_id, "run" if why else "fresh", why)
-
-    def take(self, stage: Stage, record: Record | None) -> None:
-        """Let later stages build on what this stage made of the film."""
-        if record is not None and record.state == "done" and self.refusal is None:
-            self.content[stage.writes.name] = record.content
-
-    def rows(self, stage: Stage) -> dict[str, tuple[Any, ...]]:
-        return {
-            table: (self.corpus.source(self.film_id),)
-            if table == SOURCES.name
-            else records.read_rows(self.corpus.root, writer_of(table), self.film_id)
-            for table in stage.reads
-        }
-
-
-def _shaping(recipe: Recipe, stages: Sequence[Stage]) -> Shaping:
-    return {stage.name: freshness.shaping_of(stage, recipe.of(stage.name)) for stage in stages}
-
-
-def _film(corpus: Corpus, shaping: Shaping, film_id: str, stages: Sequence[Stage]) -> _Film:
-    """A film with what the stages before `stages` made of it."""
-    source = corpus.source(film_id)
-    film = _Film(corpus, shaping, film_id, gate.refusal(source, date.today()))
-    film.content[SOURCES.name] = freshness.hash_rows(SOURCES, (source,))
-    for stage in STAGES:
-        if stage in stages:
-            break
-        film.take(stage, film.record(stage))
-    return film
 
 
 def plan(
     corpus: Corpus, recipe: Recipe, film_ids: Sequence[str], stages: Sequence[Stage]
 ) -> Iterator[Decision]:
     """For each film and stage: whether it would run, and why."""
-    shaping = _shaping(recipe, stages)
+    shaping = shaping_of(recipe, stages)
     for film_id in film_ids:
-        film = _film(corpus, shaping, film_id, stages)
+        film = film_before(corpus, shaping, film_id, stages)
         pending: dict[str, str] = {}
         for stage in stages:
             before = [pending[table] for table in stage.reads if table in pending]
@@ -137,11 +73,17 @@ def plan(
 
 
 def build(
-    corpus: Corpus, recipe: Recipe, film_ids: Sequence[str], stages: Sequence[Stage], jobs: int
+    corpus: Corpus,
+    recipe: Recipe,
+    film_ids: Sequence[str],
+    stages: Sequence[Stage],
+    jobs: int,
+    drop_labelled: bool = False,
 ) -> Iterator[tuple[str, Event]]:
     """Bring films up to date, `jobs` at a time; write the tables at the end, however it ends.
 
-    The caller holds the corpus' lock.
+    A film that would lose annotated clips fails and stays as it was, unless `drop_labelled`. The
+    caller holds the corpus' lock.
 
     Yields:
         Film id and event, as they come.
@@ -152,14 +94,16 @@ def build(
     decisions = list(plan(corpus, recipe, film_ids, stages))
     for decision in decisions:
         if decision.action == "refused":
-            yield decision.item_id, Finished(_refused(decision))
+            yield decision.item_id, Finished(_refused(decision), is_recorded=False)
     wanted = [decision for decision in decisions if decision.action == "run"]
     for stage in stages:
         if any(decision.stage == stage.name for decision in wanted):
             stage.prepare(recipe.of(stage.name))
     todo = list(dict.fromkeys(decision.item_id for decision in wanted))
-    job = partial(_build_film, corpus, recipe, [stage.name for stage in stages])
+    names = [stage.name for stage in stages]
+    job = partial(_build_film, corpus, recipe, names, drop_labelled)
     at_work: dict[str, str] = {}
+    trial.clear(corpus)
     try:
         for said in workers.run_all(job, todo, jobs):
             if isinstance(said, workers.Message):
@@ -170,9 +114,12 @@ def build(
                 if said.error.code in FATAL or said.item_id not in at_work:
                     raise said.error
                 record = _failed(said.item_id, at_work[said.item_id], said.error)
-                records.write(corpus.root, record)
-                yield said.item_id, Finished(record)
+                is_guarded = not drop_labelled and bool(trial.labelled(corpus, said.item_id))
+                if not is_guarded:
+                    records.write(corpus.root, record)
+                yield said.item_id, Finished(record, is_recorded=not is_guarded)
     finally:
+        trial.clear(corpus)
         refresh_tables(corpus)
 
 
@@ -204,12 +151,69 @@ def _build_film(
     corpus: Corpus,
     recipe: Recipe,
     stage_names: Sequence[str],
+    drop_labelled: bool,
     film_id: str,
     send: Callable[[Event], None],
 ) -> None:
     """Run in a process of its own: take one film through the stages that it needs."""
     stages = [stage_named(name) for name in stage_names]
-    film = _film(corpus, _shaping(recipe, stages), film_id, stages)
+    labelled = frozenset() if drop_labelled else trial.labelled(corpus, film_id)
+    first = _first_deciding(corpus, recipe, film_id, stages) if labelled else None
+    if first is None:
+        _run_stages(corpus, recipe, stages, film_id, send)
+    elif trial.DECIDING[-1] in stages:
+        _run_guarded(corpus, recipe, stages, film_id, labelled, send)
+    else:
+        error = orphans.at_stake(film_id, first, len(labelled))
+        send(Finished(_failed(film_id, first, error), is_recorded=False))
+
+
+def _first_deciding(
+    corpus: Corpus, recipe: Recipe, film_id: str, stages: Sequence[Stage]
+) -> str | None:
+    """The first stage that would run and might give the film other clips."""
+    deciding = {stage.name for stage in trial.DECIDING}
+    decisions = plan(corpus, recipe, [film_id], stages)
+    running = (one.stage for one in decisions if one.action == "run" and one.stage in deciding)
+    return next(running, None)
+
+
+def _run_guarded(
+    corpus: Corpus,
+    recipe: Recipe,
+    stages: Sequence[Stage],
+    film_id: str,
+    labelled: frozenset[str],
+    send: Callable[[Event], None],
+) -> None:
+    """Decide on trial which clips a film has; if no labelled one is lost, that stands, and more."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Finished) and event.record.state != "done":
+            event = Finished(event.record, is_recorded=False)
+        send(event)
+
+    with trial.beside(corpus, film_id) as beside:
+        deciding = [stage for stage in stages if stage in trial.DECIDING]
+        _run_stages(beside, recipe, deciding, film_id, tell)
+        lost = trial.lost(beside, film_id, labelled)
+        if lost:
+            error = orphans.dropped(film_id, lost)
+            tell(Finished(_failed(film_id, trial.DECIDING[-1].name, error)))
+        if lost is None or lost:
+            return
+        trial.put_in_place(beside, corpus, film_id)
+    _run_stages(corpus, recipe, stages, film_id, send)
+
+
+def _run_stages(
+    corpus: Corpus,
+    recipe: Recipe,
+    stages: Sequence[Stage],
+    film_id: str,
+    send: Callable[[Event], None],
+) -> None:
+    film = film_before(corpus, shaping_of(recipe, stages), film_id, stages)
     for stage in stages:
         decision = film.decide(stage)
         if decision.action == "blocked":

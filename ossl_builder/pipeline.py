@@ -6,10 +6,18 @@ from ossl_builder.engine.stage import Stage
 from ossl_builder.stages.clips import CLIPS_STAGE
 from ossl_builder.stages.cues import CUES_STAGE
 from ossl_builder.stages.fetch import FETCH_STAGE
+from ossl_builder.stages.fingerprints import FINGERPRINTS_STAGE
 from ossl_builder.stages.scenes import SCENES_STAGE
 from ossl_builder.stages.stems import STEMS_STAGE
 
-STAGES: tuple[Stage, ...] = (FETCH_STAGE, SCENES_STAGE, STEMS_STAGE, CUES_STAGE, CLIPS_STAGE)
+STAGES: tuple[Stage, ...] = (
+    FETCH_STAGE,
+    SCENES_STAGE,
+    STEMS_STAGE,
+    CUES_STAGE,
+    CLIPS_STAGE,
+    FINGERPRINTS_STAGE,
+)
 
 
 def stage_named(name: str) -> Stage:

@@ -74,10 +74,15 @@ def end_of(corpus: Corpus, film_id: str, stages: Sequence[Stage]) -> End:
     for stage in stages:
         record = records.read(corpus.root, stage.name, film_id)
         if record is not None and record.state != "done":
-            return End(
-                film_id, record.state, stage.name, 0, record.code, record.message, record.hint
-            )
+            return end_by(record)
         last = record
     if last is None:
         return End(film_id, "waiting", stages[-1].name)
     return End(film_id, "done", stages[-1].name, last.n_rows)
+
+
+def end_by(record: Record) -> End:
+    """How a film stands by the record of a stage that was not done."""
+    return End(
+        record.item_id, record.state, record.stage, 0, record.code, record.message, record.hint
+    )

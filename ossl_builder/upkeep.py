@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -10,9 +11,12 @@ from ossl_builder.building import plan
 from ossl_builder.config import Recipe
 from ossl_builder.engine import files, manifests, records
 from ossl_builder.engine.records import Record
+from ossl_builder.labelling import orphans
+from ossl_builder.labelling import records as label_records
 from ossl_builder.pipeline import STAGES
 from ossl_builder.rights import gate
-from ossl_builder.standing import refresh_tables
+from ossl_builder.stages.clips import CLIPS_STAGE
+from ossl_builder.standing import current_records, refresh_tables
 from ossl_builder.workspace import Corpus
 
 
@@ -21,7 +25,8 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
 
     A film counts once per stage: as done, rejected or failed if nothing has changed since, as
     stale if something has, as waiting if the stage has not had it yet. One whose rights do not
-    let it be built is rejected at the first stage.
+    let it be built is rejected at the first stage. Orphans are clips that people annotated and
+    that are gone.
     """
     films = corpus.film_ids()
     counts = {stage.name: Counter[str]() for stage in STAGES}
@@ -58,7 +63,22 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
         {"stage": stage, "reason": reason, "count": count}
         for (stage, reason), count in sorted(reasons.items())
     ]
-    return {"stages": stages, "candidates": candidates, **lists}
+    gone = orphans.orphans(corpus.root, _clip_ids(corpus))
+    found = [dataclasses.asdict(orphan) for orphan in gone]
+    return {"stages": stages, "candidates": candidates, **lists, "orphans": found}
+
+
+def _clip_ids(corpus: Corpus) -> dict[str, set[str]]:
+    """The clips of the films that people annotated."""
+    annotated = label_records.film_ids(corpus.root)
+    if not annotated:
+        return {}
+    current = current_records(corpus)[CLIPS_STAGE.name]
+    return {
+        film_id: {row.clip_id for row in records.read_rows(corpus.root, CLIPS_STAGE, film_id)}
+        for film_id in annotated
+        if film_id in current
+    }
 
 
 def _state(action: str, record: Record | None) -> str:

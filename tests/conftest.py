@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,9 @@ import pytest
 
 from ossl_builder.engine.stage import Item, Stage
 from tests.e2e.corpora import Ossl, add_film
+
+# One server for all tests of a session, wherever they stand.
+pytest_plugins = ["tests.e2e.label_studio_server"]
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +73,14 @@ def ossl() -> Ossl:
 
 @pytest.fixture(scope="session")
 def demo_corpus(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The corpus of the three demo films. Look, do not touch: tests share it."""
+    """The corpus of the three demo films. Look, do not touch: tests share it.
+
+    One made before can be named by OSSL_TEST_DEMO: it is copied and brought up to date.
+    """
     folder = tmp_path_factory.mktemp("demo") / "corpus"
+    made_before = os.environ.get("OSSL_TEST_DEMO", "")
+    if made_before:
+        shutil.copytree(made_before, folder, copy_function=os.link)
     ossl("demo", "--out", folder)
     return folder
 

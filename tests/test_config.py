@@ -60,6 +60,6 @@ def test_a_set_that_cannot_be_understood_is_refused(tmp_path: Path, override: st
 def test_every_setting_is_described() -> None:
     entries = all_settings()
     assert {entry["key"].split(".")[0] for entry in entries} == {
-        "fetch", "scenes", "stems", "cues", "clips"
+        "fetch", "scenes", "stems", "cues", "clips", "fingerprints", "labels", "splits"
     }  # fmt: skip
     assert [entry["key"] for entry in entries if not entry["description"]] == []

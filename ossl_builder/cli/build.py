@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from json import dumps
 from pathlib import Path
@@ -16,7 +16,7 @@ from ossl_builder.config import Recipe, load_recipe
 from ossl_builder.engine.freshness import Decision
 from ossl_builder.engine.stage import Stage
 from ossl_builder.stages.fetch import FETCH_STAGE
-from ossl_builder.standing import end_of
+from ossl_builder.standing import End, end_by, end_of
 from ossl_builder.workspace import Corpus, open_corpus
 
 Films = Annotated[
@@ -41,6 +41,10 @@ From = Annotated[
         metavar="DIR",
     ),
 ]
+DropLabelled = Annotated[
+    bool,
+    typer.Option("--drop-labelled", help="Go on where clips that people annotated would be lost."),
+]
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
 
 
@@ -63,9 +67,10 @@ def build(
     workers: Workers = 1,
     dry_run: DryRun = False,
     overrides: Set = None,
+    drop_labelled: DropLabelled = False,
     json: AsJson = False,
 ) -> None:
-    """Bring films up to date, from fetch to clips; what is fresh is left alone.
+    """Bring films up to date, from fetch to fingerprints; what is fresh is left alone.
 
     Ends with 0 if all went well (a rejected film is no fault), 1 if all films failed, 3 if some
     did.
@@ -74,7 +79,16 @@ def build(
     if until is not None and until not in names:
         raise typer.BadParameter(f"{until!r} is none of {', '.join(names)}", param_hint="--until")
     overrides = _with_folder(overrides, from_dir)
-    _run(context.obj, film, pipeline.stages_until(until), workers, dry_run, overrides, json)
+    _run(
+        context.obj,
+        film,
+        pipeline.stages_until(until),
+        workers,
+        dry_run,
+        overrides,
+        drop_labelled,
+        json,
+    )
 
 
 def fetch(
@@ -84,11 +98,12 @@ def fetch(
     workers: Workers = 1,
     dry_run: DryRun = False,
     overrides: Set = None,
+    drop_labelled: DropLabelled = False,
     json: AsJson = False,
 ) -> None:
     """The stage that has an option of its own."""
     overrides = _with_folder(overrides, from_dir)
-    _run(context.obj, film, (FETCH_STAGE,), workers, dry_run, overrides, json)
+    _run(context.obj, film, (FETCH_STAGE,), workers, dry_run, overrides, drop_labelled, json)
 
 
 def _with_folder(overrides: Sequence[str] | None, from_dir: Path | None) -> list[str]:
@@ -104,9 +119,10 @@ def _one_stage(stage: Stage):  # type: ignore[no-untyped-def]  # noqa: ANN202 - 
         workers: Workers = 1,
         dry_run: DryRun = False,
         overrides: Set = None,
+        drop_labelled: DropLabelled = False,
         json: AsJson = False,
     ) -> None:
-        _run(context.obj, film, (stage,), workers, dry_run, overrides, json)
+        _run(context.obj, film, (stage,), workers, dry_run, overrides, drop_labelled, json)
 
     return command
 
@@ -118,6 +134,7 @@ def _run(
     workers: int,
     dry_run: bool,
     overrides: Sequence[str] | None,
+    drop_labelled: bool,
     json: bool,
 ) -> None:
     corpus = open_corpus(folder)
@@ -131,10 +148,14 @@ def _run(
         _show_plan(list(building.plan(corpus, recipe, film_ids, stages)), json)
         return
     watcher = show.Watcher(film_ids)
+    unrecorded: dict[str, End] = {}
     with corpus.locked(), watcher.watching():
-        for film_id, event in building.build(corpus, recipe, film_ids, stages, workers):
+        events = building.build(corpus, recipe, film_ids, stages, workers, drop_labelled)
+        for film_id, event in events:
             watcher.show(film_id, event)
-    _conclude(corpus, film_ids, stages, json)
+            if isinstance(event, building.Finished) and not event.is_recorded:
+                unrecorded[film_id] = end_by(event.record)
+    _conclude(corpus, film_ids, stages, unrecorded, json)
 
 
 def _say_estimate(corpus: Corpus, recipe: Recipe, film_ids: Sequence[str]) -> None:
@@ -156,9 +177,15 @@ def _show_plan(decisions: list[Decision], json: bool) -> None:
     )
 
 
-def _conclude(corpus: Corpus, film_ids: Sequence[str], stages: Sequence[Stage], json: bool) -> None:
+def _conclude(
+    corpus: Corpus,
+    film_ids: Sequence[str],
+    stages: Sequence[Stage],
+    unrecorded: Mapping[str, End],
+    json: bool,
+) -> None:
     """Print how the films stand now; end with the exit code that says so."""
-    ends = [end_of(corpus, film_id, stages) for film_id in film_ids]
+    ends = [unrecorded.get(one) or end_of(corpus, one, stages) for one in film_ids]
     if json:
         show.as_json([vars(end) for end in ends])
     else:

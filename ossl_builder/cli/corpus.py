@@ -52,6 +52,13 @@ def status(context: typer.Context, json: AsJson = False) -> None:
     _list("Films rejected", found["rejected"], ("film_id", "stage", "code", "message"))
     _list("Films failed", found["failed"], ("film_id", "stage", "code", "message", "hint"))
     _list("Stale", found["stale"], ("film_id", "stage", "why"))
+    for orphan in found["orphans"]:
+        orphan["annotators"] = " ".join(orphan["annotators"])
+    _list(
+        "Annotated clips that are gone (`ossl label carry` moves annotations)",
+        found["orphans"],
+        ("film_id", "clip_id", "annotators"),
+    )
 
 
 def _list(title: str, entries: list[dict[str, Any]], keys: tuple[str, ...]) -> None:

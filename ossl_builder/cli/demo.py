@@ -40,7 +40,9 @@ def demo(
         recipe = load_recipe(corpus.recipe_path)
         film_ids = corpus.film_ids()
         watcher = show.Watcher(film_ids)
-        show.say(f"Building {len(film_ids)} films: fetch, scenes, stems, cues, clips.")
+        show.say(
+            f"Building {len(film_ids)} films: fetch, scenes, stems, cues, clips, fingerprints."
+        )
         with watcher.watching():
             for film_id, event in build(corpus, recipe, film_ids, STAGES, workers):
                 watcher.show(film_id, event)

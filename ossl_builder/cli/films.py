@@ -115,13 +115,24 @@ def _say_added(folder: Path, corpus: Corpus, film_ids: list[str]) -> None:
 def remove(
     context: typer.Context,
     film_id: Annotated[list[str], typer.Argument(help="Film ids.", metavar="FILM")],
+    drop_labelled: Annotated[
+        bool,
+        typer.Option("--drop-labelled", help="Also films with clips that people annotated."),
+    ] = False,
 ) -> None:
     """Take films out of the corpus; their files go with the next `ossl clean`."""
+    from ossl_builder.labelling import orphans
     from ossl_builder.standing import refresh_tables
+    from ossl_builder.trial import labelled
 
     corpus = open_corpus(context.obj)
     with corpus.locked():
-        for one in corpus.chosen(film_id):
+        chosen = corpus.chosen(film_id)
+        for one in () if drop_labelled else chosen:
+            lost = labelled(corpus, one)
+            if lost:
+                raise orphans.removed(one, lost)
+        for one in chosen:
             corpus.source_path(one).unlink()
         refresh_tables(corpus)
     show.say(f"Removed {', '.join(film_id)}. Its files are still here; `ossl clean` deletes them.")

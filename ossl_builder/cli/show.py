@@ -107,7 +107,7 @@ class Watcher:
 
         self._bars = Progress(
             TextColumn("{task.fields[film]:<24.24}"),
-            TextColumn("{task.description:<8}"),
+            TextColumn("{task.description:<12}"),
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
@@ -121,7 +121,7 @@ class Watcher:
         """Take in one event."""
         if isinstance(event, Finished):
             record = event.record
-            line = f"{film_id:<{self._width}}  {record.stage:<6}  {record.state:<8}"
+            line = f"{film_id:<{self._width}}  {record.stage:<12}  {record.state:<8}"
             self._line(f"{line}  {record.seconds:>7.1f} s  {sentence(record)}")
             self._remove(film_id)
         elif self._bars is not None:

@@ -10,12 +10,21 @@ from ossl_builder.tables.schema import Table, column
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The fingerprint of one clip. Equal hashes in two clips are a hint, many of them a match."""
+    """The fingerprint of one clip.
+
+    A hash says in its upper 43 bits what is heard or seen, in its lower 20 when, in tenths of a
+    second of the clip: one that two clips have in common is a hint, several at one distance in
+    time are a match.
+    """
 
     film_id: str = column("the film")
     clip_id: str = column("the clip")
-    audio_hashes: tuple[int, ...] = column("landmarks of its music, hashed; sorted, each once")
-    picture_hashes: tuple[int, ...] = column("hashes of its pictures; sorted, each once")
+    audio_hashes: tuple[int, ...] = column(
+        "what is heard in its music, and when; sorted, each once"
+    )
+    picture_hashes: tuple[int, ...] = column(
+        "what its pictures show, and when; sorted, each once"
+    )
 
 
 def _check(rows: Sequence[Fingerprint]) -> Iterable[str]:
@@ -24,8 +33,8 @@ def _check(rows: Sequence[Fingerprint]) -> Iterable[str]:
             hashes = getattr(row, name)
             if list(hashes) != sorted(set(hashes)):
                 yield f"clip {row.clip_id} has {name} that are not sorted, each once"
-            if hashes and not -(2**63) <= hashes[0] <= hashes[-1] < 2**63:
-                yield f"clip {row.clip_id} has {name} of more than 64 bits"
+            if hashes and not 0 <= hashes[0] <= hashes[-1] < 2**63:
+                yield f"clip {row.clip_id} has {name} of more than 63 bits"
 
 
 FINGERPRINTS = Table(

@@ -5,7 +5,7 @@ import importlib
 import sys
 from pathlib import Path
 
-ALL = ("engine", "scenes", "stems", "clips")
+ALL = ("engine", "scenes", "stems", "clips", "split", "label")
 
 
 def main() -> None:

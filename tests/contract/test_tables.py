@@ -61,7 +61,7 @@ CLIP = Clip(
     sample_rate=10, n_samples=20, cue_id=None, music_lufs=None, dialogue_share=None,
     first_scene_id=None, last_scene_id=None,
 )  # fmt: skip
-FINGERPRINT = Fingerprint("f", "f_0-2000", (-5, 3, 2**62), ())
+FINGERPRINT = Fingerprint("f", "f_0-2000", (0, 3, 2**62), ())
 LABEL = Label(
     film_id="f", clip_id="f_0-2000", quadrant="Q1", mood="happy", rule="majority", confidence=0.8,
     n_annotators=3, n_skipped=0, majority_quadrant="Q1", majority_share=0.8,
@@ -108,8 +108,9 @@ BAD: list[tuple[str, dict[str, Any], int]] = [
     ("clips", {"end_s": None}, 0),
     ("clips", {"duration_s": 1.0}, 0),
     ("clips", {"n_frames": 0}, 0),
-    ("fingerprints", {"audio_hashes": (3, -5)}, 0),
+    ("fingerprints", {"audio_hashes": (3, 0)}, 0),
     ("fingerprints", {"picture_hashes": (2**64,)}, 0),
+    ("fingerprints", {"picture_hashes": (-1,)}, 0),
     ("labels", {"quadrant": "happy"}, 0),
     ("labels", {"majority_share": 1.5}, 0),
     ("labels", {"valence": 0.0}, 0),

@@ -1,0 +1,179 @@
+"""`ossl split`: train, validation and test, by film; and whether any split leaks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ossl_builder.cli import show
+from ossl_builder.config import load_recipe
+from ossl_builder.workspace import Corpus, open_corpus
+
+if TYPE_CHECKING:
+    from ossl_builder.splitting.dividing import Division
+    from ossl_builder.splitting.leaks import Leak
+
+LEAK = 3
+WHAT = "Looking for shared material"
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `split`."""
+    app.command(epilog="Example: ossl -C corpus split --dry-run")(split)
+
+
+def split(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, write nothing.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look whether the split there is leaks.")
+    ] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="With --check: look at this Parquet or CSV file (film_id, side) instead.",
+        ),
+    ] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option("--forget", metavar="FILM", help="Divide this film anew; repeatable."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another value for this run: section.key=value; repeatable."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print for scripts.")] = False,
+) -> None:
+    """Divide the films into train, validation and test; films that share material stay together.
+
+    A film that has a side keeps it. Ends with 3 if the same film, music or picture stands on two
+    sides.
+    """
+    corpus = open_corpus(context.obj)
+    if check:
+        _check(corpus, table, overrides or (), json)
+        return
+    if table is not None:
+        raise typer.BadParameter("is for --check only", param_hint="--table")
+    if dry_run:
+        found = _divide(corpus, forget or (), overrides or ())
+    else:
+        with corpus.locked():
+            found = _divide(corpus, forget or (), overrides or ())
+            _keep(corpus, found)
+    _show(found, json)
+    if found.leaks:
+        show.say("`ossl split --forget FILM` divides one of the two anew.")
+        raise typer.Exit(LEAK)
+
+
+def _divide(corpus: Corpus, forget: Sequence[str], overrides: Sequence[str]) -> Division:
+    from ossl_builder.splitting.dividing import divide
+    from ossl_builder.splitting.matches import KINDS
+
+    settings = load_recipe(corpus.recipe_path, overrides).splits
+    return divide(corpus.root, settings, show.counted(KINDS, WHAT), set(forget))
+
+
+def _keep(corpus: Corpus, found: Division) -> None:
+    from ossl_builder.engine.manifests import write_corpus_table
+    from ossl_builder.splitting.record import save_record
+    from ossl_builder.tables import SPLITS
+
+    # The record first: a table without it would be divided otherwise the next time.
+    save_record(corpus.root, found.record)
+    write_corpus_table(corpus.root, SPLITS, found.rows)
+
+
+def _check(corpus: Corpus, table: Path | None, overrides: Sequence[str], json: bool) -> None:
+    """Look for leaks in the corpus' own table, or in another."""
+    from ossl_builder.splitting.leaks import find_leaks, own_sides, read_sides
+    from ossl_builder.splitting.matches import KINDS, find_matches, fingerprinted
+
+    sides = own_sides(corpus.root / "manifests") if table is None else read_sides(table)
+    prints = fingerprinted(corpus.root / "manifests")
+    settings = load_recipe(corpus.recipe_path, overrides).splits
+    matches = find_matches(prints, settings, show.counted(KINDS, WHAT)) if prints else ()
+    leaks = find_leaks(sides, matches)
+    if json:
+        show.as_json([vars(leak) for leak in leaks])
+    else:
+        _list_leaks(leaks)
+    films = len({film for film, _ in sides})
+    show.say(f"{films} films, {len(matches)} matches between films, {len(leaks)} leaks.")
+    known = set(prints.films) if prints else set()
+    unknown = len({film for film, _ in sides} - known)
+    if unknown:
+        show.say(f"{unknown} of the films have no fingerprints: only their ids were compared.")
+    if leaks:
+        raise typer.Exit(LEAK)
+
+
+def _list_leaks(leaks: Sequence[Leak]) -> None:
+    for leak in leaks:
+        typer.echo(f"Leak: {leak.sentence()}")
+
+
+def _show(found: Division, json: bool) -> None:
+    sides = _sides(found)
+    left_out = [row for row in found.rows if row.side is None]
+    if json:
+        show.as_json(
+            {
+                "sides": sides,
+                "left_out": [{"film_id": row.film_id, "why": row.why} for row in left_out],
+                "new": list(found.new),
+                "matches": [vars(match) for match in found.matches],
+                "leaks": [vars(leak) for leak in found.leaks],
+                "notes": list(found.notes),
+            }
+        )
+        return
+    header = ("side", "films", "clips", "hours", "moods")
+    show.table(header, [[side[key] for key in header[:-1]] + [_moods(side)] for side in sides])
+    if found.matches:
+        typer.echo("\nShared material")
+        show.table(
+            ("film", "film", "what", "hashes", "clips"),
+            [(m.film_a, m.film_b, m.kind, m.shared, m.n_pairs) for m in found.matches],
+        )
+    if left_out:
+        typer.echo("\nLeft out")
+        show.table(("film", "why"), [(row.film_id, row.why) for row in left_out])
+    if found.leaks:
+        typer.echo()
+        _list_leaks(found.leaks)
+    for note in found.notes:
+        show.say(note)
+    new = "1 film" if len(found.new) == 1 else f"{len(found.new)} films"
+    show.say(f"{new} newly assigned, {len(found.rows) - len(found.new) - len(left_out)} as before.")
+
+
+def _sides(found: Division) -> list[dict[str, Any]]:
+    from ossl_builder.tables.splits import SIDES
+
+    shown = []
+    for side in SIDES:
+        rows = [row for row in found.rows if row.side == side]
+        shown.append(
+            {
+                "side": side,
+                "films": len(rows),
+                "clips": sum(row.n_clips for row in rows),
+                "hours": round(sum(row.duration_s for row in rows) / 3600, 2),
+                "moods": dict(sorted(Counter(row.quadrant or "none" for row in rows).items())),
+            }
+        )
+    return shown
+
+
+def _moods(side: dict[str, Any]) -> str:
+    return ", ".join(f"{mood} {count}" for mood, count in side["moods"].items())

@@ -1,0 +1,214 @@
+"""Taking in tasks one by one: what their annotations mean for the records."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ossl_builder.errors import OsslError
+from ossl_builder.exchange import carrying, reconciling
+from ossl_builder.exchange import state as states
+from ossl_builder.exchange.reconciling import Conflict, Side
+from ossl_builder.exchange.state import Before, Pulled
+from ossl_builder.labelling import records
+from ossl_builder.labelling.annotation import Annotation
+from ossl_builder.labelling.annotators import Key
+from ossl_builder.labelling.intake import receive
+from ossl_builder.labelling.page_answers import answers_of
+from ossl_builder.labelling.taxonomy import Taxonomy
+from ossl_builder.tables import checked_film_id
+from ossl_builder.tools.label_studio_rows import Given, Person, Task
+from ossl_builder.workspace import Corpus
+
+SOURCE = "label-studio"
+
+
+class Remark(NamedTuple):
+    """Something to be told of one annotation."""
+
+    clip_id: str
+    annotator: str
+    why: str
+
+
+@dataclass
+class Report:
+    """What a pull found and did.
+
+    Attributes:
+        n_tasks: tasks looked at.
+        new, changed, skipped, withdrawn: records written, by what they became.
+        invalid: answers that were kept out; the earlier record, if any, stays.
+        flags: valid answers that should be looked at: contradictions, masked addresses.
+        conflicts: changed here and there; both were left as they are.
+        gone: clips with records here whose task, or annotations, the server has lost.
+        foreign: tasks that are not of this corpus' making.
+    """
+
+    n_tasks: int = 0
+    new: int = 0
+    changed: int = 0
+    skipped: int = 0
+    withdrawn: int = 0
+    invalid: list[Remark] = field(default_factory=list)
+    flags: list[Remark] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    foreign: int = 0
+
+
+@dataclass
+class Intake:
+    """What a pull has taken in so far; nothing is written here.
+
+    Attributes:
+        corpus: whose records.
+        taxonomy: its questions.
+        people: the server's users.
+        side: who is right in a conflict; None: nobody.
+        key: who the annotators are; it grows.
+        pulled: records as they were last pulled; brought up to date.
+        report: what was found.
+        taken: records to be written.
+        waiting: tasks to look at again next time.
+    """
+
+    corpus: Corpus
+    taxonomy: Taxonomy
+    people: dict[int, Person]
+    side: Side | None
+    key: Key
+    pulled: Pulled
+    report: Report = field(default_factory=Report)
+    taken: list[Annotation] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
+    _films: dict[str, dict[tuple[str, str], Annotation]] = field(default_factory=dict)
+
+    def look_at(self, task: Task) -> None:
+        """Take in one task with all its annotations."""
+        self.report.n_tasks += 1
+        film_id = self._film_of(task)
+        if film_id is None:
+            self.report.foreign += 1
+            return
+        present = set()
+        for given in _newest(task.given):
+            annotator = self._annotator(given.person)
+            present.add(annotator)
+            there = self._record(task, film_id, annotator, given)
+            if there is not None:
+                self._reconcile(task, there)
+        self._notice_deleted(task, film_id, present)
+
+    def _film_of(self, task: Task) -> str | None:
+        # What the server says becomes the name of a file here.
+        try:
+            return checked_film_id(str(task.data.get("film_id", ""))) if task.clip_id else None
+        except OsslError:
+            return None
+
+    def _annotator(self, number: int) -> str:
+        person = self.people.get(number)
+        if person is None or not (person.email or person.name):
+            return self.key.id_of(name=f"user {number} of Label Studio")
+        return self.key.id_of(person.email, person.name)
+
+    def _record(self, task: Task, film_id: str, annotator: str, given: Given) -> Annotation | None:
+        """What a person's annotation makes; None, after a remark, if it is invalid."""
+        schema = str(task.data.get("schema", ""))
+        problems: list[str] = []
+        answers = {}
+        if schema != self.taxonomy.version:
+            problems.append(f"answers to {schema or 'unknown questions'}, not to "
+                            f"{self.taxonomy.version}")  # fmt: skip
+        elif not given.is_skipped:
+            received = receive(self.taxonomy, answers_of(self.taxonomy, given.result))
+            answers = received.answers
+            problems += received.problems
+            self.report.flags += [Remark(task.clip_id, annotator, one) for one in received.flags]
+        if problems:
+            self.report.invalid.append(Remark(task.clip_id, annotator, "; ".join(problems)))
+            self.waiting.add(task.task_id)
+            return None
+        return Annotation(
+            film_id=film_id,
+            clip_id=task.clip_id,
+            annotator=annotator,
+            schema=schema,
+            state="skipped" if given.is_skipped else "answered",
+            answers=answers,
+            source=SOURCE,
+            updated_at=_to_second(given.updated_at),
+        )
+
+    def _reconcile(self, task: Task, there: Annotation) -> None:
+        before = self.pulled.get(there.clip_id, {}).get(there.annotator)
+        here = self._here(there.film_id).get(there.key)
+        if here is None and carrying.has_moved(there, self._here(there.film_id).values()):
+            return
+        verdict = reconciling.judge(here, there, before, self.side)
+        if verdict == "conflict":
+            assert here is not None
+            self.report.conflicts.append(Conflict(there.clip_id, there.annotator, here, there))
+            self.waiting.add(task.task_id)
+            return
+        known = self.pulled.setdefault(there.clip_id, {})
+        known[there.annotator] = Before(states.digest(there), task.identity)
+        if verdict == "take":
+            self._take(there)
+            if there.state == "skipped":
+                self.report.skipped += 1
+            elif here is None:
+                self.report.new += 1
+            else:
+                self.report.changed += 1
+
+    def _notice_deleted(self, task: Task, film_id: str, present: set[str]) -> None:
+        """Records whose annotation is gone while its task stays: their annotator deleted it."""
+        known = self.pulled.get(task.clip_id, {})
+        for annotator in sorted(known.keys() - present):
+            before = known[annotator]
+            here = self._here(film_id).get((task.clip_id, annotator))
+            # Deleting changes the task. A server that was set back to an older state, or a task
+            # made anew after it was lost, says nothing of what its annotators wanted.
+            if here is None or before.task != task.identity:
+                continue
+            if _to_second(task.updated_at) < here.updated_at:
+                self.report.gone.append(task.clip_id)
+                continue
+            there = dataclasses.replace(
+                here, state="withdrawn", updated_at=_to_second(task.updated_at)
+            )
+            if states.digest(here) != before.digest and self.side is None:
+                self.report.conflicts.append(Conflict(task.clip_id, annotator, here, there))
+                self.waiting.add(task.task_id)
+                continue
+            del known[annotator]
+            if states.digest(here) == before.digest or self.side == "server":
+                self._take(there)
+                self.report.withdrawn += 1
+
+    def _take(self, record: Annotation) -> None:
+        self.taken.append(record)
+        self._here(record.film_id)[record.key] = record
+
+    def _here(self, film_id: str) -> dict[tuple[str, str], Annotation]:
+        if film_id not in self._films:
+            found = records.read_film(self.corpus.root, film_id)
+            self._films[film_id] = {one.key: one for one in found}
+        return self._films[film_id]
+
+
+def _newest(given: Iterable[Given]) -> list[Given]:
+    """One annotation per person: the one that was changed last."""
+    newest: dict[int, Given] = {}
+    for one in sorted(given, key=lambda one: (one.updated_at, one.annotation_id)):
+        newest[one.person] = one
+    return sorted(newest.values(), key=lambda one: one.person)
+
+
+def _to_second(moment: str) -> str:
+    """`2026-01-31T12:00:00Z` from `2026-01-31T12:00:00.123456Z`."""
+    return f"{moment[:19]}Z"

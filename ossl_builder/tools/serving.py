@@ -1,0 +1,155 @@
+"""Files to browsers over HTTP, by Starlette and uvicorn: ranges, CORS, nothing that is not asked.
+
+What is served is decided by one function; no part of a request ever becomes a path.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ossl_builder.errors import OsslError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+# A browser that is being sent a film would otherwise hold up Ctrl-C until it has all of it.
+LAST_ANSWERS_S = 1
+HEADERS = {
+    # Signed addresses are renewed; what a browser keeps must not outlive them for long.
+    "Cache-Control": "private, max-age=3600",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An answer without a file.
+
+    Attributes:
+        status: of HTTP: 403 for an address that is not good, 404 for what is not here.
+        why: one sentence.
+    """
+
+    status: int
+    why: str
+
+
+# From the parts of the address' path, by name, and its query, to the file that is meant.
+Find = Callable[[Mapping[str, str], Mapping[str, str]], Path | Refused]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port, so that from here on browsers may ask.
+
+    Args:
+        host: a name or number of this machine.
+        port: 0: any that is free.
+
+    Raises:
+        OsslError: `label_not_installed`, `port_in_use`, `port_forbidden`, `host_unknown`.
+    """
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        raise OsslError(
+            "label_not_installed",
+            "Clips are served by Starlette and uvicorn, and one of them is not installed.",
+            "Run: pip install 'ossl-builder[label]'.",
+        )
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        taken = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise _unknown(host) from error
+    try:
+        # Without it a server just stopped would keep its port for a minute.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
+        taken.listen(128)
+    except OSError as error:
+        taken.close()
+        if error.errno == errno.EADDRINUSE:
+            raise OsslError(
+                "port_in_use",
+                f"Another program has the port {port} of {host}.",
+                "Stop it, or choose another with --port and renew the addresses "
+                "with `ossl label relink`.",
+            ) from error
+        if error.errno == errno.EACCES:
+            raise OsslError(
+                "port_forbidden", f"This user may not take the port {port}.", "Choose --port 8081."
+            ) from error
+        raise _unknown(host) from error
+    return taken
+
+
+def _unknown(host: str) -> OsslError:
+    return OsslError(
+        "host_unknown",
+        f"{host!r} is no address of this machine.",
+        "Use --host 127.0.0.1 for this machine only, --host 0.0.0.0 for all that reach it.",
+    )
+
+
+def serve(taken: socket.socket, route: str, find: Find) -> None:
+    """Answer browsers until the process is told to stop.
+
+    Args:
+        taken: from `listen`; closed in the end.
+        route: a path with names in braces.
+        find: told names and query, says which file is meant; called from several threads.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; all answers were given or broken off by then.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(
+        _app(route, find),
+        lifespan="off",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=LAST_ANSWERS_S,
+    )
+    with taken:
+        uvicorn.Server(config).run(sockets=[taken])
+
+
+def _app(route: str, find: Find) -> Starlette:
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.cors import CORSMiddleware
+    from starlette.responses import FileResponse, PlainTextResponse
+    from starlette.routing import Route
+
+    # Not a coroutine: Starlette runs it in a thread, since looking for a file may wait for a disk.
+    def answer(request: Request) -> Response:
+        found = find(request.path_params, request.query_params)
+        if isinstance(found, Refused):
+            return PlainTextResponse(f"{found.why}\n", status_code=found.status)
+        return FileResponse(found, headers=HEADERS, stat_result=found.stat())
+
+    return Starlette(
+        routes=[Route(route, answer, methods=["GET"])],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=["*"],
+                allow_methods=["GET", "HEAD"],
+                allow_headers=["Range", "If-Range"],
+                # A Label Studio elsewhere may have its labellers ask this machine.
+                allow_private_network=True,
+                expose_headers=["Accept-Ranges", "Content-Length", "Content-Range"],
+            )
+        ],
+    )

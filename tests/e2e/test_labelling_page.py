@@ -1,0 +1,229 @@
+"""The labellers' page in a real browser: headless Chromium, a real Label Studio, real clips."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ossl_builder.labelling import records
+from ossl_builder.labelling.annotation import Annotation
+from tests.e2e.corpora import Ossl
+from tests.e2e.label_studio_server import PASSWORD, LabelStudio
+from tests.exchange.clip_server import serving
+
+FILM = "demo-fair"
+TITLE = "The page in a browser"
+# What a labeller clicks or types into.
+CONTROLS = ".mood .lsf-choices label, .mood .text input, .lsf-bottombar button"
+
+CHECKED = """() => [...document.querySelectorAll('.mood input:checked')].map(
+    (input) => input.closest('label').textContent.trim())"""
+PICTURE = "() => document.querySelector('.lsf-video-canvas canvas').toDataURL()"
+HEARD = """() => {
+    const video = document.querySelector('video');
+    return video.currentTime > 1 && video.webkitAudioDecodedByteCount > 10000 && !video.muted;
+}"""
+SHOWN = """(controls) => [...document.querySelectorAll(controls)]
+    .filter((control) => control.offsetParent !== null).length"""
+# Controls that the mouse would not reach where they stand, without scrolling.
+UNREACHABLE = """(controls) => [...document.querySelectorAll(controls)].filter((control) => {
+    if (control.offsetParent === null) return false;
+    const box = control.getBoundingClientRect();
+    const at = [[0.1, 0.5], [0.5, 0.5], [0.5, 0.1], [0.5, 0.9], [0.9, 0.5]];
+    return box.width < 8 || box.height < 8 || at.some(([across, down]) => {
+        const top = document.elementFromPoint(
+            box.left + across * box.width, box.top + down * box.height);
+        return !top || !(control.contains(top) || top.contains(control) && top.tagName === 'LABEL');
+    });
+}).map((control) => control.textContent || control.placeholder || control.outerHTML)"""
+# What is wider than the place it has, or reaches out of the window.
+OVERFLOWING = """() => [...document.querySelectorAll(
+        '.mood h4, .mood .lsf-choices, .mood .lsf-choice, .mood .lsf-hint')].filter((part) => {
+    const box = part.getBoundingClientRect();
+    return part.scrollWidth > part.clientWidth + 2 && part.clientWidth > 0
+        || box.right > window.innerWidth || box.left < 0;
+}).map((part) => part.textContent)"""
+SCROLLING = """() => {
+    const main = document.querySelector('.lsf-main-content');
+    return [main.scrollHeight - main.clientHeight, main.scrollWidth - main.clientWidth];
+}"""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A corpus whose clips are served and pushed, and a labeller's browser that is logged in."""
+
+    corpus: Path
+    address: str
+    browser: Any
+    logged_in: Any
+
+    def page(self, width: int, height: int) -> Any:
+        """Open the next task in a window of this size; wait until its clip can be played."""
+        view = {"width": width, "height": height}
+        page = self.browser.new_context(viewport=view, storage_state=self.logged_in).new_page()
+        page.goto(self.address)
+        self.wait_for_clip(page)
+        return page
+
+    @staticmethod
+    def wait_for_clip(page: Any) -> None:
+        page.wait_for_selector("video", state="attached", timeout=30_000)
+        page.wait_for_function("() => document.querySelector('video').readyState >= 2")
+        page.wait_for_selector(".lsf-bottombar button:has-text('Submit')")
+
+
+@pytest.fixture(scope="module")
+def room(
+    ossl: Ossl,
+    demo_corpus: Path,
+    label_studio: LabelStudio,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Room]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no Chromium here (Debian: apt-get install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    corpus = tmp_path_factory.mktemp("page") / "corpus"
+    shutil.copytree(demo_corpus, corpus)
+    email = label_studio.sign_up("browsing").email
+    with (
+        serving(corpus) as clips,
+        playwright.sync_playwright() as started,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
+        ossl(
+            "-C", corpus, "label", "push", FILM, "--url", label_studio.url,
+            "--clips-url", clips.base, "--title", TITLE,
+        )  # fmt: skip
+        (project,) = label_studio.project_ids(TITLE)
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_context().new_page()
+        page.goto(f"{label_studio.url}/user/login/")
+        page.fill("input[name=email]", email)
+        page.fill("input[name=password]", PASSWORD)
+        page.press("input[name=password]", "Enter")
+        page.wait_for_url(lambda url: "login" not in url)
+        logged_in = page.context.storage_state()
+        page.context.close()
+        address = f"{label_studio.url}/projects/{project}/data?labeling=1"
+        yield Room(corpus, address, browser, logged_in)
+        browser.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 1000), (1366, 768)])
+def test_everything_is_in_sight_and_in_reach(
+    room: Room, width: int, height: int, tmp_path: Path
+) -> None:
+    page = room.page(width, height)
+    page.screenshot(path=tmp_path / f"page-{width}x{height}.png")
+    # 3 + 3 + 4 + 3 choices, three scales of 9, 10 words, 2 texts, and the buttons below.
+    assert page.evaluate(SHOWN, CONTROLS) >= 13 + 27 + 10 + 2 + 2
+    assert page.evaluate(UNREACHABLE, CONTROLS) == []
+    assert page.evaluate(OVERFLOWING) == []
+    down, across = page.evaluate(SCROLLING)
+    assert down <= 20
+    assert across <= 0
+    canvas = page.locator(".lsf-video-canvas canvas").first.bounding_box()
+    assert canvas["height"] >= height / 4
+    # Optional or not is said; a scale says what its ends mean.
+    headings = page.locator(".mood .question h4").all_inner_texts()
+    assert sum("(optional)" in one for one in headings) == 1
+    assert sum("…" in one and "1 " in one and "9 " in one for one in headings) == 3
+    page.context.close()
+
+
+def test_a_clip_is_seen_heard_answered_by_keyboard_and_pulled(room: Room, ossl: Ossl) -> None:
+    page = room.page(1366, 768)
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    still = page.evaluate(PICTURE)
+    page.keyboard.press("Control+Alt+Space")
+    page.wait_for_function(HEARD)
+    assert page.evaluate(PICTURE) != still
+    page.keyboard.press("Control+Alt+Space")
+    page.wait_for_function("() => document.querySelector('video').paused")
+
+    # A click of the mouse in between must not take the keys away.
+    page.locator(".mood label").filter(has_text="faint").click()
+    keys(page, "2 8 x w")
+    page.keyboard.press("Control+Enter")
+    warning = page.locator(".ant-modal")
+    warning.wait_for()
+    assert "Question 6 is not answered: Energy" in warning.inner_text()
+    page.keyboard.press("Escape")
+    warning.wait_for(state="detached")
+    # The same number on two scales: neither releases the other.
+    keys(page, "s Shift+H Shift+Digit5 Shift+Digit2")
+    assert page.evaluate(CHECKED) == [
+        "faint[6]", "no[8]", "Tense, angry, fearful: unpleasant, much energy[2]", "fairly[x]",
+        "2[w]", "2[s]", "6[shift+h]", "sad[shift+2]", "angry[shift+5]",
+    ]  # fmt: skip
+    page.locator(".mood .text input").first.click()
+    page.keyboard.type("Low strings, 2 slow chords")
+    page.keyboard.press("Tab")
+    page.keyboard.type("5 x")
+    page.keyboard.press("Enter")
+    assert len(page.evaluate(CHECKED)) == 9, "what is written answers no question"
+    submit(page)
+    first = pulled(room, ossl)
+    assert len(first) == 1
+    assert (first[0].annotator, first[0].state, first[0].source) == (
+        "a01", "answered", "label-studio",
+    )  # fmt: skip
+    assert first[0].answers == {
+        "music_audible": "faint",
+        "speech_over_music": "no",
+        "quadrant": "Q2",
+        "confidence": "medium",
+        "valence": 2,
+        "energy": 2,
+        "tension": 6,
+        "mood_words": ("sad", "angry"),
+        "caption": "Low strings, 2 slow chords",
+        "comment": "5 x",
+    }
+
+    # The next task stands there by itself; without music nothing more is asked.
+    room.wait_for_clip(page)
+    assert page.evaluate(CHECKED) == []
+    keys(page, "5")
+    page.locator(".mood .scale").first.wait_for(state="hidden")
+    assert page.evaluate(SHOWN, ".mood label, .mood .text input") == 3 + 1
+    submit(page)
+    second = [one for one in pulled(room, ossl) if one not in first]
+    assert [one.answers for one in second] == [{"music_audible": "none"}]
+
+    room.wait_for_clip(page)
+    with page.expect_response(lambda got: "/annotations" in got.url and got.ok):
+        page.keyboard.press("Control+Space")
+    assert sorted(one.state for one in pulled(room, ossl)) == ["answered", "answered", "skipped"]
+    assert [one for one in complaints if "CORS" in one or "media" in one.lower()] == []
+    page.context.close()
+
+
+def keys(page: Any, pressed: str) -> None:
+    for key in pressed.split():
+        page.keyboard.press(key)
+    # One frame, so that what was pressed last is drawn.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+
+
+def submit(page: Any) -> None:
+    with page.expect_response(
+        lambda got: "/annotations" in got.url and got.request.method == "POST"
+    ) as answer:
+        page.keyboard.press("Control+Enter")
+    assert answer.value.status == 201
+    page.wait_for_function("() => document.querySelectorAll('.mood input:checked').length === 0")
+
+
+def pulled(room: Room, ossl: Ossl) -> tuple[Annotation, ...]:
+    ossl("-C", room.corpus, "label", "pull")
+    return records.read_film(room.corpus, FILM)

@@ -1,0 +1,27 @@
+"""The demo corpus, divided: three films that have nothing in common, one for each side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.e2e.corpora import Ossl, rows
+
+
+def test_the_demo_films_share_nothing_and_stand_on_three_sides(
+    ossl: Ossl, demo_corpus: Path
+) -> None:
+    prints = rows(demo_corpus, "fingerprints")
+    assert [row["clip_id"] for row in prints] == [
+        row["clip_id"] for row in rows(demo_corpus, "clips")
+    ]
+    assert all(row["audio_hashes"] and row["picture_hashes"] for row in prints)
+    # Half of what counts as a match, and still they do not.
+    found = json.loads(
+        ossl(
+            "-C", demo_corpus, "split", "--dry-run", "--json", "--set", "splits.min_shared=1.5"
+        ).stdout
+    )
+    assert found["matches"] == []
+    assert [side["films"] for side in found["sides"]] == [1, 1, 1]
+    assert not (demo_corpus / "manifests/splits.parquet").exists()

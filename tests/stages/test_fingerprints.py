@@ -1,0 +1,168 @@
+"""Fingerprints of real clips: copies and reused recordings match, and nothing else does."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ossl_builder.demo import acoustics
+from ossl_builder.demo.music import compose
+from ossl_builder.engine.manifests import write_parquet
+from ossl_builder.engine.stage import Item
+from ossl_builder.splitting.matches import find_matches, fingerprinted
+from ossl_builder.splitting.settings import SplitsSettings
+from ossl_builder.stages.fingerprints import FINGERPRINTS_STAGE
+from ossl_builder.stages.hashing import MOMENT_BITS, sketch
+from ossl_builder.stages.landmarks import RATE, at_rate, landmarks
+from ossl_builder.stages.picture_hashes import picture_pairs
+from ossl_builder.tables import FINGERPRINTS, Clip, Fingerprint
+from ossl_builder.tools.ffmpeg import binary
+
+CLIP = Clip(
+    clip_id="clip", film_id="film", start_s=None, end_s=None, duration_s=1.0, fps=24.0, fps_num=24,
+    fps_den=1, n_frames=24, width=4, height=4, video_path="", video_sha256="0", mix_path=None,
+    mix_sha256=None, music_path="", music_sha256="0", dialogue_path=None, dialogue_sha256=None,
+    sample_rate=RATE, n_samples=1, cue_id=None, music_lufs=None, dialogue_share=None,
+    first_scene_id=None, last_scene_id=None,
+)  # fmt: skip
+
+Stretch = tuple[Path, float, float]
+
+
+def ffmpeg(*arguments: object) -> None:
+    subprocess.run([binary(), "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)],
+                   check=True, capture_output=True)  # fmt: skip
+
+
+def cut(source: Stretch, target: Path, *options: object) -> None:
+    """A stretch of a file, coded by the options, into another file."""
+    path, start_s, end_s = source
+    ffmpeg("-ss", start_s, "-to", end_s, "-i", path, *options, target)
+
+
+def make_clip(
+    corpus: Path,
+    film_id: str,
+    music: Stretch,
+    picture: Stretch,
+    coded: tuple[object, ...] = (),
+    shown: tuple[object, ...] = ("-crf", 23),
+) -> Clip:
+    """A clip of music and picture from anywhere; its music goes through a lossy coder."""
+    lossy, flac, video = (corpus / f"{film_id}.{kind}" for kind in ("mka", "flac", "mp4"))
+    cut(music, lossy, "-vn", *(coded or ("-c:a", "aac", "-b:a", "128k")))
+    ffmpeg("-i", lossy, flac)
+    cut(picture, video, "-an", "-c:v", "libx264", "-preset", "ultrafast", *shown)
+    info = soundfile.info(str(flac))
+    return dataclasses.replace(
+        CLIP, clip_id=f"{film_id}_0", film_id=film_id, duration_s=info.duration,
+        music_path=flac.name, video_path=video.name, sample_rate=info.samplerate,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clips(shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Clip]]:
+    """Clips of the shared film in many forms, and others that have nothing to do with it."""
+    corpus = tmp_path_factory.mktemp("fingerprints")
+    film = shared_media / "mixfilm/dev.mp4"
+    stem = shared_media / "mixfilm/music.flac"
+    elsewhere = shared_media / "film"
+    popeye = elsewhere / "popeye_sindbad_1936_part1.mkv"
+    recording = shared_media / "music/tchaikovsky_sugarplum_macleod.ogg"
+    king = shared_media / "music/grieg_mountain_king_czech_nso_musopen.mp3"
+    toy = elsewhere / "mdn_toy_crystal.mp4"
+    small = ("-vf", "scale=320:180,hue=s=0", "-crf", 32)
+    boxed = ("-vf", "crop=616:346,scale=640:360,pad=640:480:0:60", "-crf", 28)
+    # As television shows films: 25 pictures a second instead of 24, and all the higher for it.
+    fast = ("-vf", "setpts=PTS*24/25", "-r", 25, "-crf", 26)
+    higher = ("-af", "asetrate=44100*25/24,aresample=48000", "-c:a", "libopus", "-b:a", "96k")
+    quiet = ("-af", "volume=-14dB", "-ac", 1, "-ar", 22050, "-c:a", "libmp3lame", "-b:a", "48k")
+    return corpus, [
+        make_clip(corpus, "film", (stem, 95, 127), (film, 95, 127)),
+        make_clip(corpus, "copy", (stem, 96.03, 125), (film, 96.03, 125), quiet, small),
+        make_clip(corpus, "boxed", (king, 60, 80), (film, 97.02, 126), shown=boxed),
+        make_clip(corpus, "fast", (stem, 95.4, 127), (film, 95.4, 127), higher, fast),
+        # The recording itself, and the film's mix of it with speech as loud as it is.
+        make_clip(corpus, "reused", (recording, 12.4, 42), (toy, 0, 6)),
+        make_clip(corpus, "spoken", (film, 95.2, 126), (toy, 6, 12)),
+        make_clip(corpus, "other", (stem, 4, 34), (film, 4, 34)),
+        make_clip(corpus, "trailer", (elsewhere / "sintel_trailer_480x204.mp4", 10, 40),
+                  (elsewhere / "sintel_trailer_480x204.mp4", 10, 40)),
+        make_clip(corpus, "cartoon", (recording, 60, 80), (popeye, 4, 16), shown=small),
+    ]  # fmt: skip
+
+
+def take(make_item: Callable[..., Item], corpus: Path, clips: list[Clip]) -> list[Fingerprint]:
+    """The stage's rows, film by film."""
+    rows: list[Fingerprint] = []
+    for clip in clips:
+        item = make_item(FINGERPRINTS_STAGE, {"clips": (clip,)}, corpus=corpus)
+        rows += FINGERPRINTS_STAGE.run(item).rows
+    FINGERPRINTS.validate(rows)
+    return sorted(rows, key=lambda row: row.film_id)
+
+
+def matches(folder: Path, rows: list[Fingerprint], least: float) -> dict[tuple[str, str, str], int]:
+    """Films and what they share, as `ossl split` finds it, with the hashes in common."""
+    write_parquet(folder / "fingerprints.parquet", FINGERPRINTS, [tuple(rows)])
+    prints = fingerprinted(folder)
+    assert prints is not None
+    found = find_matches(prints, SplitsSettings(min_shared=least))
+    return {(match.film_a, match.film_b, match.kind): match.shared for match in found}
+
+
+def test_copies_and_reused_recordings_match_and_nothing_else(
+    make_item: Callable[..., Item], clips: tuple[Path, list[Clip]], tmp_path: Path
+) -> None:
+    corpus, made = clips
+    rows = take(make_item, corpus, made)
+    found = matches(tmp_path, rows, SplitsSettings().min_shared)
+    music = {"copy", "fast", "film", "reused", "spoken"}
+    picture = {"boxed", "copy", "fast", "film"}
+    for film in music - {"film"}:
+        assert (*sorted(("film", film)), "audio") in found
+    for film in picture - {"film"}:
+        assert (*sorted(("film", film)), "picture") in found
+    assert ("reused", "spoken", "audio") in found
+    # The margin: below what counts as a match there is nothing between films that share nothing.
+    for one, other, kind in matches(tmp_path, rows, 2.0):
+        assert {one, other} <= (music if kind == "audio" else picture), (one, other, kind)
+
+
+def test_the_same_clip_has_the_same_fingerprint_and_long_clips_more_hashes(
+    make_item: Callable[..., Item], clips: tuple[Path, list[Clip]]
+) -> None:
+    corpus, made = clips
+    one, two = (take(make_item, corpus, [made[0]])[0] for _ in range(2))
+    assert one == two
+    assert len(one.audio_hashes) == round(2.0 * made[0].duration_s)
+    assert 32 <= len(one.picture_hashes) <= round(1.5 * made[0].duration_s)
+
+
+def test_music_that_a_machine_plays_matches_itself_under_noise_only() -> None:
+    """Without the shared media: pieces of the demo films' composer."""
+    pieces = (("calm", 1), ("calm", 2), ("tense", 1))
+    sounds = [compose(mood, 10.0, seed).T for mood, seed in pieces]
+    noise = np.random.default_rng(0).normal(0, 0.1, sounds[0].shape) * sounds[0].std()
+    sounds.append((0.2 * (sounds[0] + noise)[:, 15_000:]).astype(np.float32))
+    kept = [sketch(*landmarks(at_rate(sound, acoustics.RATE)), 200) for sound in sounds]
+    whats = [{value >> MOMENT_BITS for value in hashes} for hashes in kept]
+    shared = [len(whats[0] & others) for others in whats[1:]]
+    assert shared[-1] > 40
+    assert max(shared[:-1]) <= 2
+
+
+def test_silence_and_flat_pictures_have_no_hashes() -> None:
+    for sound in (np.zeros(RATE * 5, np.float32), np.zeros(10, np.float32)):
+        assert sketch(*landmarks(sound), 100) == ()
+    times = np.arange(50) / 10
+    black, grey = (np.full((50, 36, 64), level, np.uint8) for level in (3, 120))
+    noisy = np.random.default_rng(0).integers(118, 123, (50, 36, 64)).astype(np.uint8)
+    for luma in (black, grey, noisy, black[:0]):
+        assert not len(picture_pairs(times[: len(luma)], luma)[0])

@@ -1,0 +1,53 @@
+"""What the tests of the training share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny MusicGen and the tiny ViViT."""
+    from ossl_train.tiny import write_tiny_models
+
+    folder = tmp_path_factory.mktemp("models")
+    write_tiny_models(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def train_corpus(
+    demo_corpus: Path, tiny_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The demo corpus with labels, sides, features and codes. Look, do not touch."""
+    from tests.train.labelled import SIDES, copied, put_labels, put_on_sides, store_all
+
+    root = copied(demo_corpus, tmp_path_factory.mktemp("train") / "corpus")
+    copied(tiny_models, root / "train/models")
+    (root / "train/models/written").touch()
+    put_on_sides(root, dict(SIDES))
+    put_labels(root)
+    store_all(root)
+    return root
+
+
+@pytest.fixture
+def corpus(train_corpus: Path, tmp_path: Path) -> Path:
+    """A copy of it that may be changed: files are replaced, never written into."""
+    from tests.train.labelled import copied
+
+    return copied(train_corpus, tmp_path / "corpus")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums of several threads may come in another order."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

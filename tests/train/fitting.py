@@ -1,0 +1,149 @@
+"""A small run of the loop: the tiny MusicGen, and windows that stand in memory.
+
+    python -m tests.train.fitting --models DIR --out DIR [--set key=value …] [--stop-at N]
+
+As a program it is what tests kill, or begin twice with `torchrun`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from ossl_train.adapter import VideoAdapter, adapter_for
+from ossl_train.backbones import Backbone, load_backbone
+from ossl_train.checkpoint import Standing
+from ossl_train.dataset import Sample
+from ossl_train.fit_settings import FitSettings
+from ossl_train.loop import Parts, fit
+from ossl_train.monitor import monitoring, read_metrics
+from ossl_train.places import MUSICGEN
+from ossl_train.processes import joined
+from ossl_train.run_folder import mend, steps_done
+from ossl_train.tiny_settings import CARDINALITY, N_CODEBOOKS, TEXT_DIM
+from ossl_train.windows import Window
+
+FRAME_RATE, VIDEO_DIM, MOODS = 50, 24, 4
+SETTINGS: dict[str, Any] = {
+    "device": "cpu", "batch_size": 4, "steps": 8, "warmup_steps": 2, "learning_rate": 3e-3,
+    "validate_every": 4, "checkpoint_every": 2, "patience": 0, "alpha_rate": 10.0,
+}  # fmt: skip
+
+
+@dataclass
+class InMemory:
+    """What `open_dataset` gives, without files."""
+
+    samples: list[Sample]
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return tuple(one.window for one in self.samples)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def sample(self, index: int) -> Sample:
+        return self.samples[index]
+
+
+def windows_of(side: str, films: int, per_film: int, frames: Sequence[int] = (40,)) -> InMemory:
+    """Windows whose tokens follow a mood that the video shows; some shorter than others."""
+    source = torch.Generator().manual_seed(len(side))
+    world = torch.Generator().manual_seed(7)
+    likely = 3 * torch.randn(MOODS, N_CODEBOOKS, CARDINALITY, generator=world)
+    looks = torch.randn(MOODS, VIDEO_DIM, generator=world)
+    samples = []
+    for number in range(films * per_film):
+        n_frames = frames[number % len(frames)]
+        mood = int(torch.randint(0, MOODS, (1,), generator=source))
+        chances = likely[mood].softmax(-1)
+        codes = torch.multinomial(chances, n_frames, replacement=True, generator=source)
+        name = f"{side}-{number // per_film}"
+        window = Window(name, f"{number % per_film:03d}", side, 0, 0.0, n_frames / FRAME_RATE)
+        video = looks[mood] + 0.1 * torch.randn(5, VIDEO_DIM, generator=source)
+        times = torch.arange(5) * n_frames / FRAME_RATE / 5
+        text = torch.randn(3 + number % 2, TEXT_DIM, generator=source)
+        samples.append(Sample(window, codes, video, times, text, None))
+    return InMemory(samples)
+
+
+def tiny(models: Path) -> tuple[Backbone, VideoAdapter]:
+    """The tiny model with a fresh adapter."""
+    backbone = load_backbone(str(models / MUSICGEN))
+    torch.manual_seed(0)
+    return backbone, adapter_for(backbone, video_dim=VIDEO_DIM, positions="time")
+
+
+def parts_of(models: Path, train: InMemory | None = None) -> Parts:
+    """All that a run works upon."""
+    backbone, adapter = tiny(models)
+    learned: Any = windows_of("train", 2, 8, (40, 40, 23)) if train is None else train
+    measured: Any = windows_of("validation", 2, 3, (40, 31))
+    return Parts(backbone, adapter, learned, measured, {"recipe": "made up"})
+
+
+def run(
+    parts: Parts, out: Path, stop_at: int | None = None, **settings: Any
+) -> tuple[Standing, list[float]]:
+    """Fit, or go on; gives where the run stands and the losses of all its steps."""
+    chosen = FitSettings(**(SETTINGS | settings))
+    with joined("cpu") as processes:
+        first = processes.rank == 0
+        if not first:
+            return fit(parts, chosen, out, processes, None, stop_at), []
+        mend(out)
+        with monitoring(out, steps_done(out), chosen.steps) as monitor:
+            standing = fit(parts, chosen, out, processes, monitor, stop_at)
+    return standing, losses_of(out)
+
+
+def weights_of(parts: Parts) -> dict[str, torch.Tensor]:
+    """A copy of the adapter's weights."""
+    return {name: value.clone() for name, value in parts.adapter.state_dict().items()}
+
+
+def farthest(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> float:
+    """The largest difference of two adapters' weights."""
+    assert one.keys() == other.keys()
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+def losses_of(out: Path) -> list[float]:
+    """The loss of each step, in order."""
+    lines = [line for line in read_metrics(out) if "loss" in line]
+    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+    return [line["loss"] for line in lines]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--stop-at", type=int)
+    parser.add_argument("--set", nargs="*", default=[])
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    settings = {
+        key: json.loads(value) for key, _, value in (one.partition("=") for one in chosen.set)
+    }
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    parts = parts_of(chosen.models)
+    run(parts, chosen.out, chosen.stop_at, **settings)
+    weights = torch.cat([one.detach().flatten() for one in parts.adapter.parameters()])
+    # Every process tells which adapter it ended with.
+    (chosen.out / f"adapter-{os.environ.get('RANK', '0')}.txt").write_text(
+        hashlib.sha256(weights.numpy().tobytes()).hexdigest()
+    )
+
+
+if __name__ == "__main__":
+    main()

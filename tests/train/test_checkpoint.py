@@ -1,0 +1,112 @@
+"""Checkpoints: whole or not at all, and never loaded in part."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from ossl_train import checkpoint
+from ossl_train.checkpoint import Standing
+from safetensors.torch import save_file
+from torch import nn
+
+from ossl_builder.errors import OsslError
+
+
+def write(folder: Path, step: int, values: int = 8) -> None:
+    weights = {"weight": torch.full((values, 4), float(step)), "bias": torch.zeros(values)}
+    checkpoint.save(
+        folder,
+        lambda path: save_file(weights, path),
+        Standing(step=step),
+        {"state": torch.full((values, 4), float(step))},
+    )
+
+
+def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    last = tmp_path / "last"
+    assert checkpoint.read_standing(last) is None
+    write(last, 3)
+    write(last, 5)
+    assert checkpoint.read_standing(last) == Standing(step=5)
+    module = nn.Linear(4, 8)
+    checkpoint.load_weights(last, module)
+    assert bool((module.weight == 5).all())
+    assert bool((checkpoint.read_state(last)["state"] == 5).all())
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+def test_a_kill_between_the_two_renames_of_a_swap_loses_nothing(tmp_path: Path) -> None:
+    last = tmp_path / "last"
+    write(last, 3)
+    last.rename(tmp_path / ".last.old")
+    write(tmp_path / ".last.new", 5)
+    checkpoint.mend(last)
+    assert checkpoint.read_standing(last) == Standing(step=3)
+    (tmp_path / ".last.old").mkdir()
+    checkpoint.mend(last)
+    assert checkpoint.read_standing(last) == Standing(step=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (nn.Linear(4, 9), "bias is 8 there and 9 here"),
+        (nn.Linear(5, 8), "weight is 8x4 there and 8x5 here"),
+        (nn.Linear(4, 8, bias=False), "bias is 8 there and missing here"),
+        (nn.ModuleDict({"adapter": nn.Linear(4, 8)}), "adapter.bias is missing there and 8 here"),
+    ],
+)
+def test_weights_of_another_size_or_name_are_refused(
+    module: nn.Module, said: str, tmp_path: Path
+) -> None:
+    write(tmp_path / "last", 1)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    with pytest.raises(OsslError, match=said) as raised:
+        checkpoint.load_weights(tmp_path / "last", module)
+    assert raised.value.code == "checkpoint_size"
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
+    last = tmp_path / "last"
+    write(last, 1)
+    whole = (last / "adapter.safetensors").read_bytes()
+    (last / "adapter.safetensors").write_bytes(whole[:-5])
+    with pytest.raises(OsslError, match="cannot be read") as raised:
+        checkpoint.load_weights(last, nn.Linear(4, 8))
+    assert raised.value.code == "checkpoint_damaged"
+    (last / "standing.json").write_text('{"stap": 1}')
+    with pytest.raises(OsslError, match="cannot be read"):
+        checkpoint.read_standing(last)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB in memory; making one needs root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "ossl-test", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine does not let a test mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_the_last_good_checkpoint_stays(small_disk: Path) -> None:
+    last = small_disk / "last"
+    write(last, 3)
+    for values in (100_000, 40_000):  # the adapter does not fit; it does, but not its state too
+        with pytest.raises(OsslError, match=r"is full.*checkpoint of step 3 is kept") as raised:
+            write(last, 5, values)
+        assert raised.value.code == "disk_full"
+        assert checkpoint.read_standing(last) == Standing(step=3)
+        checkpoint.load_weights(last, nn.Linear(4, 8))
+        assert [path.name for path in small_disk.iterdir()] == ["last"]

@@ -1,0 +1,263 @@
+"""Batches: their order, what they hold, and data that do not belong together."""
+
+import gc
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ossl_train.batch import batches, n_batches, shares
+from ossl_train.cli import app
+from ossl_train.dataset import Dataset
+from ossl_train.store import StoreWriter, read_metadata
+from ossl_train.stores import key_of, store_path
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from ossl_builder.errors import OsslError
+from tests.train.labelled import (
+    copied,
+    equal,
+    opened,
+    put_labels,
+    put_on_sides,
+    store_all,
+    stored_bytes,
+)
+
+
+def rewritten(
+    path: Path, metadata: dict[str, object], change: Callable[[str, np.ndarray], None]
+) -> None:
+    """Replace a store by one that says or holds something else."""
+    arrays = {key: value.numpy().copy() for key, value in load_file(path).items()}
+    said = read_metadata(path) | metadata
+    path.unlink()
+    with StoreWriter(path) as store:
+        store.metadata = said
+        for key, array in arrays.items():
+            change(key, array)
+            store.add(key, array)
+
+
+def unchanged(key: str, array: np.ndarray) -> None:
+    return None
+
+
+def flat(lists: Iterable[list[Any]]) -> list[Any]:
+    return list(chain.from_iterable(lists))
+
+
+def test_the_same_seed_gives_the_same_order_and_a_pass_holds_each_window_once() -> None:
+    order = shares(50, 4, 7, 3, 0, 1, True)
+    assert order == shares(50, 4, 7, 3, 0, 1, True)
+    assert order != shares(50, 4, 7, 4, 0, 1, True)
+    assert order != shares(50, 4, 8, 3, 0, 1, True)
+    assert sorted(flat(order)) == list(range(50))
+    assert [len(one) for one in order] == [4] * 12 + [2]
+
+
+@pytest.mark.parametrize("world", [2, 3, 7])
+@pytest.mark.parametrize("n_windows", [1, 5, 24, 50])
+def test_processes_share_a_pass(world: int, n_windows: int) -> None:
+    validation = [shares(n_windows, 4, 0, 0, rank, world, False) for rank in range(world)]
+    assert sorted(flat(flat(validation))) == list(range(n_windows))
+    training = [shares(n_windows, 4, 0, 0, rank, world, True) for rank in range(world)]
+    assert len({tuple(map(len, one)) for one in training}) == 1, "each as many, and as large"
+    given = flat(flat(training))
+    assert len(given) == len(set(given)) == n_windows // world * world
+    assert n_batches(n_windows, 4, world) == len(training[0])
+    together = [sorted(flat(parts)) for parts in zip(*training, strict=True)]
+    alone = [sorted(one) for one in shares(n_windows, 4 * world, 0, 0, 0, 1, True)]
+    assert together == alone[: len(together)] or n_windows % world
+
+
+def test_a_pass_goes_on_at_any_batch(train_corpus: Path) -> None:
+    dataset = opened(train_corpus)
+    whole = list(batches(dataset, 2, seed=1, epoch=2))
+    assert len(whole) == n_batches(len(dataset), 2) == 5
+    for start in range(len(whole) + 1):
+        rest = list(batches(dataset, 2, seed=1, epoch=2, start_batch=start))
+        assert len(rest) == len(whole) - start
+        assert all(equal(one, other) for one, other in zip(rest, whole[start:], strict=True))
+
+
+def test_a_batch_holds_what_is_stored_and_masks_what_is_not(train_corpus: Path) -> None:
+    dataset = opened(train_corpus, "train", "model.dialogue=true")
+    assert dataset.left_out == {}
+    (batch,) = batches(dataset, len(dataset), 0, 0, shuffle=False)
+    assert batch.windows == dataset.windows
+    assert batch.codes.dtype == torch.int64
+    assert batch.dialogue is not None
+    assert batch.dialogue.shape == (*batch.video.shape[:2], 2)
+    for row, window in enumerate(batch.windows):
+        stored = load_file(store_path(train_corpus, window.film_id, "codes"))
+        codes = stored[key_of(window.clip_id, window.index)].long()
+        n_frames = codes.shape[1]
+        assert n_frames == int(np.ceil(round(window.duration_s * 32_000) / 640))
+        assert torch.equal(batch.codes[row, :, :n_frames], codes)
+        assert batch.valid[row].tolist() == [True] * n_frames + [False] * (250 - n_frames)
+        assert not batch.codes[row, :, n_frames:].any()
+        times = batch.video_times[row]
+        assert times[0] == pytest.approx(window.duration_s / 2)
+        slot_s = window.duration_s / 16
+        middles = (torch.arange(16) + 0.5) * slot_s
+        # A picture is shown for 1/24 s or 1/25 s: what is shown began that much earlier at most.
+        assert ((middles - times[1:]) > -1e-3).all()
+        assert ((middles - times[1:]) < 0.042).all()
+        assert 0 <= batch.dialogue[row].min() < batch.dialogue[row].max() <= 1
+    assert not batch.valid.all(), "the demo has short windows"
+    assert 0 < batch.text.mask.sum() < batch.text.mask.numel(), "prompts differ in length"
+    assert not batch.text.states[~batch.text.mask].any()
+
+
+def test_all_tokens_have_the_time_of_their_slot(corpus: Path) -> None:
+    pooled = opened(corpus).sample(0)
+    store_all(corpus, "features.pooling=all")
+    sample = opened(corpus, "train", "features.pooling=all", "model.dialogue=true").sample(0)
+    assert sample.video.shape[0] == 1 + 16 * 4
+    assert torch.equal(sample.video_times[1:].reshape(16, 4)[:, 2], pooled.video_times[1:])
+    assert sample.dialogue is not None
+    assert len(sample.dialogue) == len(sample.video)
+    means = sample.video[1:].float().reshape(16, 4, -1).mean(1)
+    assert torch.allclose(means, pooled.video[1:].float(), atol=3e-3)
+
+
+def test_an_export_gives_the_batches_of_its_corpus(
+    train_corpus: Path, tmp_path: Path, ossl: Callable[..., object]
+) -> None:
+    export = tmp_path / "elsewhere"
+    ossl("-C", train_corpus, "export", "parquet", "--out", export, "--copy")
+    copied(train_corpus / "train/models", export / "train/models")
+    store_all(export)
+    assert stored_bytes(export) == stored_bytes(train_corpus)
+    for command in ("features", "codes"):
+        asked = [command, "--recipe", "tiny_cpu", "--data", str(export), "--dry-run", "--json"]
+        said = CliRunner().invoke(app, asked, obj=tmp_path / "no corpus")
+        assert {one["action"] for one in json.loads(said.stdout)} == {"fresh"}
+    here, there = opened(train_corpus), opened(export)
+    for one, other in zip(batches(here, 4, 0, 0), batches(there, 4, 0, 0), strict=True):
+        assert equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ["features", "codes", "text"])
+def test_a_side_without_its_stores_is_refused(kind: str, corpus: Path) -> None:
+    shutil.rmtree(store_path(corpus, "demo-fair", kind).parent)
+    assert code_of(lambda: opened(corpus)) == f"{kind}_missing"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("features", {"digest": "another encoder"}),
+        ("features", {"pooling": "all"}),
+        ("codes", {"digest": "another codec"}),
+        ("text", {"digest": "another T5"}),
+    ],
+)
+def test_stores_of_two_makes_in_one_run_are_refused(
+    kind: str, said: dict[str, object], corpus: Path
+) -> None:
+    rewritten(store_path(corpus, "demo-harbour", kind), said, unchanged)
+    assert code_of(lambda: opened(corpus)) == f"{kind}_mixed"
+
+
+@pytest.mark.parametrize(
+    ("override", "code"),
+    [
+        ("features.pooling=all", "features_differ"),
+        ("features.precision=bf16", "features_differ"),
+        ("windows.length_s=4.0", "features_differ"),
+        ("windows.shortest_s=0.5", "features_differ"),
+        ("codes.silent_dbfs=-50.0", "codes_differ"),
+        ("prompts.use_captions=false", "text_stale"),
+        ("prompts.use_labels=false", "text_stale"),
+    ],
+)
+def test_stores_of_another_recipe_are_refused(override: str, code: str, train_corpus: Path) -> None:
+    assert code_of(lambda: opened(train_corpus, "train", override)) == code
+
+
+def test_features_of_another_encoder_are_refused(corpus: Path) -> None:
+    weights = corpus / "train/models/vivit/preprocessor_config.json"
+    text = weights.read_text().replace("0.5", "0.25")
+    weights.unlink()
+    weights.write_text(text)
+    assert code_of(lambda: opened(corpus)) == "features_differ"
+
+
+def test_a_clip_or_label_that_changed_since_is_refused(corpus: Path) -> None:
+    put_labels(corpus, "tense")
+    assert code_of(lambda: opened(corpus)) == "text_stale"
+    store_all(corpus)
+    assert {sample.split(".")[0] for sample in opened(corpus).prompts} == {
+        "a film soundtrack for a tense scene"
+    }
+
+
+def test_clips_without_a_mood_can_be_left_out(corpus: Path) -> None:
+    everything = opened(corpus, "test")
+    assert everything.prompts[-1] == "a film soundtrack."
+    store_all(corpus, "prompts.unlabelled=leave_out")
+    fewer = opened(corpus, "test", "prompts.unlabelled=leave_out")
+    assert fewer.left_out == {"unlabelled": 1}
+    assert fewer.windows == everything.windows[: len(fewer)]
+
+
+def test_sides_that_are_not_there_are_refused(corpus: Path) -> None:
+    put_on_sides(corpus, {"demo-fair": "train"})
+    assert code_of(lambda: opened(corpus, "validation")) == "side_empty"
+    assert code_of(lambda: opened(corpus, "dev")) == "side_unknown"
+
+
+def test_values_that_are_not_finite_are_refused_where_they_are_read(corpus: Path) -> None:
+    def spoil(key: str, array: np.ndarray) -> None:
+        if key.endswith("/1"):
+            array[3, 5] = np.nan
+
+    rewritten(store_path(corpus, "demo-fair", "features"), {}, spoil)
+    dataset = opened(corpus)
+    dataset.sample(0)
+    with pytest.raises(OsslError) as caught:
+        dataset.sample(1)
+    assert caught.value.code == "features_not_finite"
+    assert dataset.windows[1].clip_id in caught.value.message
+
+
+def test_reading_a_large_store_takes_no_memory(corpus: Path) -> None:
+    """A hundred megabytes are read and held; they stay the file's, and none become the process'."""
+    path = store_path(corpus, "demo-fair", "features")
+    said = read_metadata(path)
+    path.unlink()
+    with StoreWriter(path) as store:
+        store.metadata = said
+        for number, key in enumerate(said["windows"]):
+            store.add(key, np.full((17, 360_000), number, np.float16))
+    assert path.stat().st_size > 100e6
+    dataset = opened(corpus)
+    dataset.sample(0)
+    gc.collect()
+    before = own_memory()
+    held = [dataset.sample(number).video for number in range(len(dataset))]
+    assert own_memory() - before < 40e6
+    assert [int(video[5, 7]) for video in held] == list(range(len(dataset)))
+
+
+def own_memory() -> int:
+    """Bytes of this process that are no file's."""
+    found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+def code_of(call: Callable[[], Dataset]) -> str:
+    with pytest.raises(OsslError) as caught:
+        call()
+    assert caught.value.hint, "it must say what to do"
+    return caught.value.code

@@ -1,0 +1,219 @@
+"""The loop: it learns, stops, goes on exactly, and says what is wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from ossl_train.adapter import adapter_for
+from ossl_train.adapter_file import load_adapter
+from ossl_train.batch import shares
+from ossl_train.checkpoint import read_standing
+from ossl_train.loop import Parts
+from ossl_train.monitor import read_metrics
+from ossl_train.processes import joined
+
+from ossl_builder.errors import OsslError
+from tests.train.fitting import (
+    VIDEO_DIM,
+    farthest,
+    losses_of,
+    parts_of,
+    run,
+    weights_of,
+    windows_of,
+)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+# Everything that draws or counts: dropouts, several batches per step, windows of many lengths.
+AWKWARD = {"batch_size": 3, "accumulation": 2, "video_dropout": 0.3, "text_dropout": 0.3}
+
+
+def test_it_learns_from_the_video_and_keeps_the_best_adapter(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    parts = parts_of(tiny_models)
+    frozen = [one.clone() for one in parts.backbone.parameters()]
+    begun = weights_of(parts)
+    standing, losses = run(parts, tmp_path, steps=40, validate_every=10)
+    told = [line for line in read_metrics(tmp_path) if "validation_loss" in line]
+    assert [line["step"] for line in told] == [0, 10, 20, 30, 40]
+    # Worse than nothing by chance cannot be: the moods of the validation side are told by video.
+    assert told[-1]["validation_loss"] < told[0]["validation_loss"] - 1
+    assert set(told[0]["film"]) == {"validation-0", "validation-1"}
+    assert told[0]["validation_loss"] == pytest.approx(sum(told[0]["film"].values()) / 2)
+    assert standing.best_loss == min(line["validation_loss"] for line in told)
+    assert standing.ended == "steps"
+    assert len(losses) == 40
+    # Nothing but the adapter has changed, and all of the adapter has.
+    assert all(map(torch.equal, frozen, parts.backbone.parameters()))
+    assert not any(torch.equal(value, begun[name]) for name, value in weights_of(parts).items())
+    best = load_adapter(tmp_path / "best" / "adapter.safetensors")
+    if standing.best_step == 40:
+        assert farthest(best.state_dict(), weights_of(parts)) == 0
+    assert list((tmp_path / "tensorboard").iterdir())
+    assert {path.name for path in (tmp_path / "best").iterdir()} == {
+        "adapter.safetensors",
+        "standing.json",
+    }
+
+
+def test_a_run_that_stops_and_goes_on_repeats_the_loss_sequence(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    whole, halves = parts_of(tiny_models), parts_of(tiny_models)
+    wanted, losses = run(whole, tmp_path / "whole", steps=9, **AWKWARD)
+    stopped, _ = run(halves, tmp_path / "halves", stop_at=5, steps=9, **AWKWARD)
+    assert (stopped.step, stopped.ended) == (5, "")
+    torch.randn(17)  # what happens in between does not matter
+    again = parts_of(tiny_models)
+    found, resumed = run(again, tmp_path / "halves", steps=9, **AWKWARD)
+    assert resumed == losses
+    assert found == wanted
+    assert farthest(weights_of(again), weights_of(whole)) == 0
+    assert told(tmp_path / "halves") == told(tmp_path / "whole")
+    # And there is nothing left to do.
+    assert run(again, tmp_path / "halves", steps=9, **AWKWARD)[1] == losses
+
+
+def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    settings = {"steps": 60, "validate_every": 7, "checkpoint_every": 3, **AWKWARD}
+    _, losses = run(parts_of(tiny_models), tmp_path / "whole", **settings)
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "tests.train.fitting", "--models", tiny_models, "--out", out]
+    command += ["--set", *(f"{key}={value}" for key, value in settings.items())]
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL) as child:
+        while child.poll() is None and len(read_metrics(out)) < 12:
+            time.sleep(0.02)
+        child.send_signal(signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL
+    found = read_standing(out / "last") or read_standing(out / ".last.old")
+    assert found is not None
+    assert 0 < found.step < 60
+    assert run(parts_of(tiny_models), out, **settings)[1] == losses
+    assert told(out) == told(tmp_path / "whole")
+
+
+def told(out: Path) -> list[dict[str, object]]:
+    """The metrics without what depends on the machine."""
+    return [
+        {key: value for key, value in line.items() if key != "windows_per_s"}
+        for line in read_metrics(out)
+    ]
+
+
+def test_it_stops_when_the_validation_loss_falls_no_further(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    standing, losses = run(
+        parts_of(tiny_models), tmp_path, learning_rate=1e-30, steps=40, validate_every=2, patience=3
+    )
+    assert (standing.ended, standing.step, standing.best_step) == ("patience", 6, 0)
+    assert len(losses) == 6
+    # It is over, also for who asks again.
+    assert run(parts_of(tiny_models), tmp_path, learning_rate=1e-30, patience=3)[0] == standing
+
+
+def test_without_a_validation_side_the_last_adapter_is_the_best(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    made = parts_of(tiny_models)
+    parts = Parts(made.backbone, made.adapter, made.train, None, {})
+    standing, _ = run(parts, tmp_path)
+    assert (standing.best_step, standing.best_loss) == (8, None)
+    best = load_adapter(tmp_path / "best" / "adapter.safetensors")
+    assert farthest(best.state_dict(), weights_of(parts)) == 0
+
+
+def test_bf16_follows_fp32(tiny_models: Path, tmp_path: Path) -> None:
+    _, exact = run(parts_of(tiny_models), tmp_path / "fp32", steps=12)
+    parts = parts_of(tiny_models)
+    _, rounded = run(parts, tmp_path / "bf16", steps=12, precision="bf16")
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, abs=0.1)
+    assert all(one.dtype == torch.float32 for one in parts.adapter.parameters())
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_clip(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    parts = parts_of(tiny_models, train=windows_of("train", 2, 8))
+    run(parts, tmp_path, stop_at=2)
+    before = (tmp_path / "last" / "adapter.safetensors").read_bytes()
+    spoilt = windows_of("train", 2, 8)
+    last = shares(16, 4, 0, 0, 0, 1, True)[2][-1]  # of the third step
+    spoilt.samples[last].video[:] = float("nan")
+    clip = f"{spoilt.windows[last].film_id}/{spoilt.windows[last].clip_id}"
+    with pytest.raises(OsslError, match=rf"step 3 .* clips: {clip}\.") as raised:
+        run(parts_of(tiny_models, train=spoilt), tmp_path)
+    assert raised.value.code == "loss_not_finite"
+    standing = read_standing(tmp_path / "last")
+    assert standing is not None
+    assert standing.step == 2
+    assert (tmp_path / "last" / "adapter.safetensors").read_bytes() == before
+
+
+def test_an_adapter_of_another_size_is_not_taken_up(tiny_models: Path, tmp_path: Path) -> None:
+    run(parts_of(tiny_models), tmp_path, stop_at=1)
+    made = parts_of(tiny_models)
+    made.adapter.detach()
+    other = adapter_for(made.backbone, video_dim=VIDEO_DIM + 8, positions="time")
+    parts = Parts(made.backbone, other, made.train, made.validation, {})
+    with pytest.raises(OsslError, match="is 64x24 there and 64x32 here") as raised:
+        run(parts, tmp_path)
+    assert raised.value.code == "checkpoint_size"
+
+
+def test_fewer_windows_than_processes_is_said(tiny_models: Path, tmp_path: Path) -> None:
+    parts = parts_of(tiny_models, train=windows_of("train", 1, 0))
+    with pytest.raises(OsslError, match="has 0 windows") as raised:
+        run(parts, tmp_path)
+    assert raised.value.code == "too_few_windows"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_recipe_that_needs_a_gpu_says_so() -> None:
+    with pytest.raises(OsslError, match="needs a GPU") as raised, joined("cuda"):
+        pass
+    assert raised.value.code == "no_gpu"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own in memory; making one needs root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    command = ["mount", "-t", "tmpfs", "-o", "size=2500k", "ossl-test", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine does not let a test mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_at_a_checkpoint_loses_nothing(
+    tiny_models: Path, small_disk: Path, tmp_path: Path
+) -> None:
+    _, losses = run(parts_of(tiny_models), tmp_path / "whole")
+    out = small_disk / "run"
+    run(parts_of(tiny_models), out, stop_at=2)
+    rest = os.statvfs(small_disk)
+    (small_disk / "other").write_bytes(b"x" * (rest.f_bavail * rest.f_frsize - 250_000))
+    with pytest.raises(OsslError, match=r"is full.*checkpoint of step 2 is kept") as raised:
+        run(parts_of(tiny_models), out)
+    assert raised.value.code == "disk_full"
+    standing = read_standing(out / "last")
+    assert standing is not None
+    assert standing.step == 2
+    (small_disk / "other").unlink()
+    assert run(parts_of(tiny_models), out)[1] == losses == losses_of(out)

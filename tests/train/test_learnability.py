@@ -1,0 +1,73 @@
+"""Does the adapter learn what the video says? Measured against losses that are known exactly.
+
+In the world of `toy_world` no model without the video can be better than `past_only`, so an adapter
+that is better has learned from the video; one that sees another clip's video, the right video at
+wrong times, or was fitted on shuffled videos must not be. Figures are logged:
+`pytest tests/train/test_learnability.py -m "" --log-cli-level=INFO`.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from ossl_train.backbones import load_backbone
+
+from tests.train.toy_world import FRAMES, RATE, World, fit, loss, measured, pretrain, untrained
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("seed", "pretraining", "fitting", "controls"),
+    [
+        (0, 300, 400, 100),
+        pytest.param(0, 600, 600, 600, marks=pytest.mark.slow),
+        pytest.param(1, 600, 600, 600, marks=pytest.mark.slow),
+        pytest.param(2, 600, 600, 600, marks=pytest.mark.slow),
+    ],
+)
+def test_the_adapter_learns_what_only_the_video_tells(
+    tiny_models: Path, seed: int, pretraining: int, fitting: int, controls: int
+) -> None:
+    torch.manual_seed(seed)
+    world = World(seed)
+    backbone = untrained(load_backbone(str(tiny_models / "musicgen")))
+    clips = world.clips(512)
+    past_only, mood_known = world.bounds(clips)
+    pretrain(backbone, world, pretraining)
+    with torch.no_grad():
+        base = float(loss(backbone, clips.codes))
+
+    adapter = fit(backbone, world, 0)
+    start = measured(backbone, clips, adapter, clips.video, world.times)
+    adapter.detach()
+    adapter = fit(backbone, world, fitting)
+    right = measured(backbone, clips, adapter, clips.video, world.times)
+    other_clip = measured(backbone, clips, adapter, clips.video.roll(1, 0), world.times)
+    wrong_time = measured(backbone, clips, adapter, clips.video, world.times.roll(1))
+    one_late = measured(backbone, clips, adapter, clips.video, world.times + FRAMES / RATE)
+    adapter.detach()
+    adapter = fit(backbone, world, controls, shuffled=True)
+    shuffled = measured(backbone, clips, adapter, clips.video, world.times)
+    adapter.detach()
+    adapter = fit(backbone, world, controls, positions="none")
+    no_times = measured(backbone, clips, adapter, clips.video, world.times)
+    adapter.detach()
+    logging.getLogger(__name__).info(
+        "seed %d: past only %.4f, mood known %.4f, base %.4f, start %.4f, right video %.4f, other "
+        "clip %.4f, wrong time %.4f, one segment late %.4f, fitted shuffled %.4f, without times "
+        "%.4f",
+        *(seed, past_only, mood_known, base, start, right, other_clip, wrong_time, one_late),
+        *(shuffled, no_times),
+    )
+
+    assert start == base
+    assert base > past_only
+    assert mood_known < right < past_only - 0.03
+    assert other_clip > base + 0.3
+    assert wrong_time > base + 0.3
+    assert one_late > base + 0.3
+    assert shuffled > base - 0.01
+    assert no_times > past_only

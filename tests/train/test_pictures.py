@@ -1,0 +1,74 @@
+"""Sampled pictures are those shown at their times: clips whose pictures tell the time."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from ossl_train.pictures import shown_at
+from ossl_train.seeing import sample_times
+from ossl_train.windows import Stretch
+
+from ossl_builder.errors import OsslError
+
+TICKS = 1000  # per second
+BITS, SIDE = 10, 16
+
+
+def picture(number: int) -> np.ndarray:
+    """A row of squares, white for each bit of the number."""
+    row = np.zeros((SIDE, BITS * SIDE, 3), np.uint8)
+    for bit in range(BITS):
+        row[:, bit * SIDE : (bit + 1) * SIDE] = 255 * (number >> bit & 1)
+    return row
+
+
+def number_in(rgb: np.ndarray) -> int:
+    squares = rgb.reshape(SIDE, BITS, SIDE, 3).mean(axis=(0, 2, 3)) > 127
+    return sum(1 << bit for bit, white in enumerate(squares) if white)
+
+
+def film(path: Path, ticks: Sequence[int]) -> Path:
+    """An H.264 film (with B-pictures) whose n-th picture begins at `ticks[n]`."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "2", "crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = BITS * SIDE, SIDE, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
+        for number, tick in enumerate(ticks):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            frame.pts, frame.time_base = tick, Fraction(1, TICKS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["even", "uneven", "late"])
+def test_the_picture_shown_at_each_moment_is_given(kind: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    steps = np.full(300, 40) if kind != "uneven" else rng.choice([20, 40, 200], 300)
+    ticks = np.concatenate(([0], np.cumsum(steps)[:-1]))
+    path = film(tmp_path / "film.mkv", [int(tick) + 500 * (kind == "late") for tick in ticks])
+    end_s = ticks[-1] / TICKS
+    windows = [Stretch(0, 0.0, end_s / 2), Stretch(1, end_s / 2, end_s / 2)]
+    times = [time for window in windows for time in sample_times(window, 32)]
+    found = list(shown_at(path, times))
+    expected = np.searchsorted(ticks / TICKS, times, side="right") - 1
+    assert [number_in(one.rgb) for one in found] == expected.tolist()
+    assert [one.time_s for one in found] == pytest.approx((ticks / TICKS)[expected].tolist())
+    assert len(set(expected.tolist())) > 50, "the test must ask for many pictures"
+
+
+def test_a_moment_on_a_picture_s_beginning_gives_that_picture(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mkv", range(0, 2000, 40))
+    assert [number_in(one.rgb) for one in shown_at(path, [0.0, 0.04, 0.08, 9.0, 10.0])] == [
+        0, 1, 2, 49, 49,
+    ]  # fmt: skip
+
+
+def test_a_broken_file_is_an_error_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"no film")
+    with pytest.raises(OsslError) as caught:
+        list(shown_at(tmp_path / "film.mp4", [0.0]))
+    assert caught.value.code == "picture_undecodable"

@@ -1,0 +1,83 @@
+"""Training recipes: all load, every key is explained, every fault is named at once."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ossl_train.recipe import FOLDER, TrainRecipe, load_train_recipe, names, on_device
+
+from ossl_builder.config import all_settings
+from ossl_builder.errors import OsslError
+
+
+def test_the_three_recipes_are_there() -> None:
+    assert names() == ["paper_medium", "small", "tiny_cpu"]
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_recipe_loads_and_survives_being_saved(name: str, tmp_path: Path) -> None:
+    recipe = load_train_recipe(name)
+    assert recipe.name == name
+    saved = tmp_path / "resolved.yaml"
+    saved.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert load_train_recipe(str(saved)) == recipe
+
+
+def test_the_paper_s_form_and_ours_differ_where_they_are_said_to() -> None:
+    paper, ours = load_train_recipe("paper_medium"), load_train_recipe("small")
+    assert (paper.model.positions, paper.features.pooling) == ("none", "all")
+    assert (ours.model.positions, ours.features.pooling) == ("time", "time_slots")
+    assert paper.fit.video_dropout == paper.fit.text_dropout == 0
+
+
+def test_small_explains_every_key_of_the_data_with_its_default() -> None:
+    said = yaml.safe_load((FOLDER / "small.yaml").read_text())
+    lines = (FOLDER / "small.yaml").read_text().splitlines()
+    for setting in all_settings(TrainRecipe):
+        section, key = setting["key"].split(".")
+        assert setting["description"]
+        if section == "fit":
+            continue
+        assert key in said[section], f"{setting['key']} is not in small.yaml"
+        if setting["key"] not in (
+            "model.source",
+            "features.device",
+            "codes.device",
+            "prompts.device",
+        ):
+            assert said[section][key] == setting["default"]
+            assert any(line.startswith(f"  {key}: ") and " # " in line for line in lines) or (
+                key in ("source", "encoder")
+            )
+
+
+def test_all_faults_are_named_at_once() -> None:
+    with pytest.raises(OsslError) as caught:
+        load_train_recipe(
+            "small", ["features.poolin=all", "windows.length_s=99", "fit.steps=x", "modle.source=a"]
+        )
+    assert caught.value.code == "recipe_invalid"
+    for said in ("4 errors", "features.pooling?", "windows.length_s", "fit.steps", "modle"):
+        assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "code"),
+    [
+        ("smal", [], "recipe_unknown"),
+        ("small", ["features=all"], "set_invalid"),
+        ("small", ["name.x=1"], "recipe_invalid"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(name: str, overrides: list[str], code: str) -> None:
+    with pytest.raises(OsslError) as caught:
+        load_train_recipe(name, overrides)
+    assert caught.value.code == code
+
+
+def test_one_device_for_all() -> None:
+    recipe = on_device(load_train_recipe("small"), "cuda")
+    sections = (recipe.features, recipe.codes, recipe.prompts, recipe.fit)
+    assert {section.device for section in sections} == {"cuda"}
+    with pytest.raises(OsslError):
+        on_device(recipe, "tpu")

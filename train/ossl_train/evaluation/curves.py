@@ -1,0 +1,138 @@
+"""What is measured of a piece of music and of a picture over time, without a trained model."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ossl_builder.errors import OsslError
+from ossl_train.evaluation.audio_files import mono
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Values = NDArray[np.float64]
+
+HOP_S = 0.1
+"""Step of all curves; value k stands for the 0.4 s that begin at k * HOP_S."""
+WINDOW_HOPS = 4
+QUIETEST_LUFS = -70.0  # the absolute gate of BS.1770-4: below it everything counts as silence
+RATE = 22_050  # what librosa's defaults for onsets and beats are made for
+MUSIC = {"measure": "music curves", "version": 1}
+PICTURE = {"measure": "picture curves", "version": 1}
+
+_LEAST_CUT = 8.0  # change, in levels, that a cut has at least, as the scenes stage has it
+_REACH_S = 0.5  # on either side of a cut is compared
+
+
+def music_curves(path: Path) -> dict[str, Values]:
+    """`onsets` and `beats` in seconds, `loudness` in LUFS at `HOP_S`, `duration` in seconds [1].
+
+    Onsets: peaks of spectral flux (Böck and Widmer 2013); beats: Ellis, "Beat Tracking by Dynamic
+    Programming" (2007); both by librosa. Loudness: momentary, BS.1770-4.
+
+    Raises:
+        OsslError: `audio_unreadable`.
+    """
+    import numpy as np
+    from librosa.beat import beat_track
+    from librosa.onset import onset_detect, onset_strength
+
+    from ossl_builder.tools import loudness
+
+    blocks = list(mono(path, RATE))
+    sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    if not len(sound):
+        raise OsslError("audio_unreadable", f"{path.name} is empty.", "Generate it again.")
+    meter = loudness.measured((sound[None],), RATE, HOP_S)
+    loud = loudness.lufs(loudness.windowed(meter.power(), WINDOW_HOPS))
+    onsets = beats = np.zeros(0)
+    if meter.peak > 0 and np.isfinite(sound).all():
+        flux = onset_strength(y=sound, sr=RATE)
+        if flux.max() > 0:  # a steady tone has no onset, and no beat
+            onsets = onset_detect(onset_envelope=flux, sr=RATE, units="time")
+            # `trim` drops weak beats at the ends, where cuts may be as anywhere.
+            _, beats = beat_track(onset_envelope=flux, sr=RATE, units="time", trim=False)
+    return {
+        "onsets": np.asarray(onsets, np.float64),
+        "beats": np.asarray(beats, np.float64),
+        "loudness": np.maximum(loud, QUIETEST_LUFS),
+        "duration": np.array([len(sound) / RATE]),
+    }
+
+
+def picture_curves(path: Path) -> dict[str, Values]:
+    """`cuts` in seconds, `motion` in levels per picture at `HOP_S`, `duration` in seconds [1].
+
+    Motion is the mean absolute change of luma from one small picture to the next. A cut is no
+    motion: its change is replaced by what is around it.
+
+    Raises:
+        OsslError: `picture_undecodable`, `no_picture`.
+    """
+    import cv2
+    import numpy as np
+
+    from ossl_builder.stages.cuts import CutChecker
+    from ossl_builder.tools.picture import PictureReader
+
+    # The step counts only in files that do not say how long their pictures last.
+    reader = PictureReader(path, Fraction(1, 25))
+    checker = CutChecker(_REACH_S)
+    times: list[float] = []
+    changes: list[float] = []
+    before: Any = None
+    for picture in reader:
+        size = (picture.small.shape[1] // 2, picture.small.shape[0] // 2)
+        tiny = cv2.resize(picture.small, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        time_s = float(picture.ticks * reader.time_base)
+        checker.feed(picture.number, time_s, tiny)
+        change = np.zeros(3) if before is None else np.abs(tiny - before).mean(axis=(0, 1))
+        if change.sum() > _LEAST_CUT:
+            checker.report(picture.number)
+        times.append(time_s)
+        changes.append(float(change[0]))
+        before = tiny
+    cuts = checker.finish()
+    duration_s = float(reader.end * reader.time_base)
+    return {
+        "cuts": np.array([times[number] for number in cuts]),
+        "motion": motion_curve(np.array(times), np.array(changes), cuts, duration_s),
+        "duration": np.array([duration_s]),
+    }
+
+
+def motion_curve(times: Values, changes: Values, cuts: list[int], duration_s: float) -> Values:
+    """Changes between pictures as a curve at `HOP_S`, in the windows that loudness has.
+
+    Args:
+        times: of the pictures, in seconds, growing.
+        changes: from the picture before; the first has none.
+        cuts: numbers of the first pictures after cuts.
+        duration_s: of the picture.
+    """
+    import numpy as np
+
+    from ossl_builder.tools.loudness import windowed
+
+    kept = np.ones(len(times), bool)
+    kept[[0, *cuts]] = False
+    n_hops = int(duration_s / HOP_S + 1e-9)
+    if not kept.any() or n_hops < WINDOW_HOPS:
+        return np.zeros(max(0, n_hops - WINDOW_HOPS + 1))
+    # Linear between pictures: films have 15 to 60 a second, and held ones in between.
+    middles = (np.arange(n_hops) + 0.5) * HOP_S
+    sums = np.interp(middles, times[kept], changes[kept])
+    for hop, value in _means(times[kept], changes[kept], n_hops).items():
+        sums[hop] = value
+    return windowed(sums, WINDOW_HOPS)
+
+
+def _means(times: Values, changes: Values, n_hops: int) -> dict[int, float]:
+    """Mean change of each hop that has pictures."""
+    import numpy as np
+
+    hops = np.floor(times / HOP_S + 1e-9).astype(int)
+    return {hop: float(changes[hops == hop].mean()) for hop in set(hops.tolist()) if hop < n_hops}

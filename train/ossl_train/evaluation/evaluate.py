@@ -1,0 +1,187 @@
+"""Evaluate generated music: every figure, with what it was measured of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ossl_builder import __version__
+from ossl_builder.engine import files
+from ossl_train.evaluation.figures import Figure
+from ossl_train.evaluation.kept import Kept, digest
+from ossl_train.evaluation.material import Material
+from ossl_train.evaluation.settings import Counted, Settings, chosen_device, quietly
+
+VERSION = 1
+"""Of the report's layout."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found.
+
+    Attributes:
+        figures: in the order of the report.
+        warnings: sentences that belong beside the figures.
+        left_out: sentences on what was not measured.
+        facts: of what and how was measured: plain values.
+    """
+
+    figures: tuple[Figure, ...]
+    warnings: tuple[str, ...]
+    left_out: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+    def figure(self, name: str, of: str = "generated") -> Figure:
+        """The figure of that name; KeyError if it was not measured."""
+        for figure in self.figures:
+            if (figure.name, figure.of) == (name, of):
+                return figure
+        raise KeyError(name)
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain values; equal input and seeds give equal values."""
+        return {
+            "version": VERSION,
+            **self.facts,
+            "figures": [figure.plain() for figure in self.figures],
+            "warnings": list(self.warnings),
+            "left_out": list(self.left_out),
+        }
+
+
+def evaluate(
+    material: Material, settings: Settings, kept: Kept, counted: Counted = quietly
+) -> Evaluation:
+    """Measure everything that the settings ask for.
+
+    Models are loaded before the first file is read, so that one that cannot be had ends the run
+    at once.
+
+    Args:
+        material: what is compared.
+        settings: models, seeds, resamples.
+        kept: where measurements of single files are kept.
+        counted: shows progress.
+
+    Raises:
+        OsslError: `model_missing`, `model_unavailable`, `model_invalid`, `passt_not_installed`,
+            `nothing_to_compare`, `no_gpu`, `embedding_not_finite`, `measures_none`.
+    """
+    from ossl_builder.errors import OsslError
+    from ossl_train.evaluation.picture_figures import picture_figures
+    from ossl_train.evaluation.tag_figures import kl_figure
+    from ossl_train.evaluation.warnings import warnings_of
+
+    clap, passt = _models(settings)
+    with_picture = settings.with_picture and bool(material.video)
+    if clap is None and passt is None and not with_picture:
+        raise OsslError(
+            "measures_none",
+            "There is nothing to measure: no CLAP, no KL, and no picture.",
+            "Name a CLAP with --clap, the pictures' folder with --video, or ask for --kl.",
+        )
+    figures: list[Figure] = []
+    warnings: list[str] = []
+    left_out = list(material.left_out)
+    read = material
+    if clap is not None:
+        read, found, said, warnings = _by_clap(material, clap, settings, kept, counted)
+        figures += found
+        left_out += said
+    if passt is not None:
+        figures.append(kl_figure(read, passt, kept, settings, counted))
+    if with_picture:
+        found, said = picture_figures(read, kept, settings, counted)
+        figures += found
+        left_out += said
+    dimension = clap.dimension if clap else None
+    return Evaluation(
+        tuple(figures),
+        (*warnings_of(figures, read, dimension, settings.neighbours), *warnings),
+        tuple(dict.fromkeys(left_out)),
+        _facts(material, settings, clap, passt),
+    )
+
+
+def _models(settings: Settings) -> tuple[Any, Any]:
+    """CLAP and PaSST, as far as they are asked for."""
+    clap = passt = None
+    if settings.with_kl:
+        from ossl_train.evaluation.passt import load_passt
+
+        passt = load_passt(chosen_device(settings.device))
+    if settings.clap is not None:
+        from ossl_train.evaluation.clap import load_clap
+        from ossl_train.evaluation.model_folder import model_folder
+
+        folder = model_folder(settings.clap, settings.revision)
+        clap = load_clap(folder, chosen_device(settings.device))
+    return clap, passt
+
+
+def _by_clap(
+    material: Material, clap: Any, settings: Settings, kept: Kept, counted: Counted
+) -> tuple[Material, list[Figure], list[str], list[str]]:
+    """What could be read, its figures, sentences on what could not, and warnings."""
+    from ossl_train.evaluation.sound_figures import clap_figures, readable, vectors_of
+    from ossl_train.evaluation.warnings import of_lengths
+
+    generated, ours = vectors_of(material.generated, clap, kept, counted, "generated music")
+    real, theirs = vectors_of(material.real, clap, kept, counted, material.real_name)
+    read = readable(material, generated, real)
+    generated = {name: generated[name] for name in read.generated}
+    real = {name: real[name] for name in read.real}
+    found = list(clap_figures(read, generated, real, clap, settings, counted))
+    lengths = [{name: len(rows) for name, rows in side.items()} for side in (generated, real)]
+    return read, found, ours + theirs, list(of_lengths(*lengths))
+
+
+def _facts(material: Material, settings: Settings, clap: Any, passt: Any) -> dict[str, Any]:
+    chosen = asdict(settings)
+    # How fast, and where models lie on this machine, is no part of the result.
+    for name in ("device", "clap", "revision"):
+        del chosen[name]
+    return {
+        "compared": {
+            "generated": _side(material.generated),
+            material.real_name: _side(material.real),
+            "n_pairs": len(material.pairs),
+            "n_prompts": len(material.prompts.keys() & material.generated.keys()),
+            "n_pictures": len(material.video),
+        },
+        "settings": chosen,
+        "embedding": None if clap is None else _embedding(clap),
+        "tagger": None if passt is None else {"name": "PaSST", "sha256": passt.digest},
+        "software": {"ossl-builder": __version__, **_versions(("librosa", "numpy", "torch"))},
+    }
+
+
+def _embedding(clap: Any) -> dict[str, Any]:
+    source = clap.folder.source
+    return {
+        "name": source if clap.folder.revision else Path(source).name,
+        "revision": clap.folder.revision,
+        "sha256": clap.digest,
+        "dimension": clap.dimension,
+        "sample_rate": clap.rate,
+        "window_s": clap.window / clap.rate,
+    }
+
+
+def _side(found: Mapping[str, Path]) -> dict[str, Any]:
+    hashes = [[name, digest(path)] for name, path in sorted(found.items()) if path.exists()]
+    return {"n": len(found), "sha256": files.sha256_json(hashes)}
+
+
+def _versions(names: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,119 @@
+"""PaSST: what a tagger of AudioSet's classes hears, for the KL divergence; an optional extra.
+
+Koutini et al., "Efficient Training of Audio Transformers with Patchout" (Interspeech 2022),
+through the package `hear21passt`.
+"""
+
+from __future__ import annotations
+
+import io
+from contextlib import AbstractContextManager, redirect_stdout
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ossl_builder.errors import OsslError
+from ossl_train.evaluation.audio_files import mono, windows
+from ossl_train.metrics.divergence import softmax
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Values = NDArray[np.float64]
+
+RATE = 32_000
+WINDOW_S = 10  # PaSST's positions end there
+ARCHITECTURE = "passt_s_swa_p16_128_ap476"
+VERSION = 1
+NOT_INSTALLED = "The KL divergence needs PaSST, and hear21passt is not installed."
+INSTALL = "Run `pip install hear21passt torchvision`, or leave --kl out."
+
+
+@dataclass(frozen=True)
+class Passt:
+    """A loaded PaSST; `digest` is that of its weights."""
+
+    digest: str
+    device: str
+    _model: Any
+
+    def how(self) -> dict[str, Any]:
+        """All that a file's probabilities depend on, beside the file."""
+        return {"measure": "passt", "version": VERSION, "model": self.digest}
+
+    def sound(self, path: Path) -> dict[str, Values]:
+        """Mean probabilities over a file's windows: {"probabilities": shape (1, classes)}.
+
+        A window shorter than 10 s is padded with silence.
+        """
+        import numpy as np
+        import torch
+
+        found = []
+        for window in windows(mono(path, RATE), RATE * WINDOW_S):
+            padded = np.zeros((1, RATE * WINDOW_S), np.float32)
+            padded[0, : len(window)] = window
+            with torch.inference_mode(), _hushed():
+                logits = self._model(torch.from_numpy(padded).to(self.device))
+            found.append(softmax(np.asarray(logits.float().cpu().numpy(), np.float64)))
+        if not found:
+            raise OsslError("audio_unreadable", f"{path.name} is empty.", "Generate it again.")
+        return {"probabilities": np.concatenate(found).mean(axis=0, keepdims=True)}
+
+
+def is_installed() -> bool:
+    """Whether the package is here."""
+    try:
+        version("hear21passt")
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def load_passt(device: str = "cpu") -> Passt:
+    """Load PaSST; its package downloads the weights where they are not here.
+
+    Raises:
+        OsslError: `passt_not_installed`, `model_unavailable`.
+    """
+    if not is_installed():
+        raise OsslError(
+            "passt_not_installed",
+            NOT_INSTALLED,
+            INSTALL,
+        )
+    try:
+        with _hushed():
+            from hear21passt.base import get_basic_model
+
+            model = get_basic_model(mode="logits", arch=ARCHITECTURE).to(device).eval()
+    except ImportError as error:
+        raise OsslError(
+            "passt_not_installed",
+            f"hear21passt is installed, but not what it needs: {error}.",
+            INSTALL,
+        ) from error
+    except (OSError, RuntimeError) as error:
+        raise OsslError(
+            "model_unavailable",
+            f"PaSST's weights are not here and cannot be had ({type(error).__name__}).",
+            "Run the command once where there is a network, or leave --kl out.",
+        ) from error
+    return Passt(_digest(model), device, model)
+
+
+def _hushed() -> AbstractContextManager[Any]:
+    """The package prints its shapes, where a script expects data."""
+    return redirect_stdout(io.StringIO())
+
+
+def _digest(model: Any) -> str:
+    import hashlib
+
+    found = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

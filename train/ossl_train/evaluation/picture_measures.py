@@ -1,0 +1,208 @@
+"""How music goes with a picture: hits on cuts, and loudness that follows motion.
+
+Each measure stands beside what chance gives: the same cuts moved along the film, and the same
+music with other clips' picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossl_train.metrics import NotDefined, intervals
+from ossl_train.metrics.intervals import Interval
+
+Values = NDArray[np.float64]
+
+TOLERANCE_S = 0.1  # a cut and an onset nearer than this are seen and heard together
+SHIFTS = 1000
+NEAREST_S = 1.0  # a shift shorter than this hardly moves the cuts
+CONTROLS = 20  # other clips' pictures that each clip's music is held against
+LONGEST_LAG = 20  # hops of 0.1 s
+SHORTEST = 50  # hops that a correlation is computed from at least
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Of one clip: when the music has an event and when the picture is cut, in seconds."""
+
+    events: Values
+    cuts: Values
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How often music has an event at a cut.
+
+    Attributes:
+        share: part of the cuts with an event within the tolerance.
+        interval: of the share, over clips.
+        chance: the same for cuts moved along their clips by chance; mean.
+        p: part of the moves that reach the share: small where it is more than chance.
+        n_cuts: of all clips.
+        n_clips: those that have cuts.
+    """
+
+    share: float
+    interval: Interval | None
+    chance: float
+    p: float
+    n_cuts: int
+    n_clips: int
+
+
+def alignment(
+    clips: Sequence[Timed],
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    tolerance_s: float = TOLERANCE_S,
+) -> Alignment:
+    """Share of cuts at which the music has an event, and the share that chance gives.
+
+    For chance, all cuts of a clip are moved together by an even random time, by a second at
+    least and around the clip's end; the distances between cuts, and all of the music, stay.
+
+    Raises:
+        NotDefined: without a cut.
+    """
+    cut = [clip for clip in clips if len(clip.cuts)]
+    if not cut:
+        raise NotDefined("No clip has a cut within it.")
+    hits = np.concatenate([_hits(clip, clip.cuts[None], tolerance_s) for clip in cut])
+    counts = np.array([len(clip.cuts) for clip in cut], np.float64)
+    moved = np.zeros(SHIFTS)
+    for clip in cut:
+        nearest_s = min(NEAREST_S, clip.duration_s / 4)
+        shifts = rng.uniform(nearest_s, clip.duration_s - nearest_s, (SHIFTS, 1))
+        moved += _hits(clip, (clip.cuts + shifts) % clip.duration_s, tolerance_s)
+    share = float(hits.sum() / counts.sum())
+    moved /= counts.sum()
+    return Alignment(
+        share=share,
+        interval=intervals.of_ratio(hits, counts, resamples, rng),
+        chance=float(moved.mean()),
+        p=float((1 + (moved >= share - 1e-12).sum()) / (SHIFTS + 1)),
+        n_cuts=int(counts.sum()),
+        n_clips=len(cut),
+    )
+
+
+def _hits(clip: Timed, cuts: Values, tolerance_s: float) -> Values:
+    """For each row of cuts, shape (rows, cuts), how many have an event near."""
+    if not len(clip.events):
+        return np.zeros(len(cuts))
+    after = np.searchsorted(clip.events, cuts)
+    right = clip.events[np.minimum(after, len(clip.events) - 1)]
+    left = clip.events[np.maximum(after - 1, 0)]
+    near = np.minimum(np.abs(right - cuts), np.abs(left - cuts))
+    return np.asarray((near <= tolerance_s + 1e-9).sum(axis=1), np.float64)
+
+
+@dataclass(frozen=True)
+class Following:
+    """How far loudness goes with motion.
+
+    Attributes:
+        correlation: rank correlation of a clip's loudness and motion at the same time; mean.
+        control: the same with other clips' motion.
+        excess: mean of the clips' difference of the two; 0: the picture does not matter.
+        interval: of the excess, over clips.
+        lag_s: by how much the music is late where it fits best on average, up to 2 s.
+        at_lag: mean correlation there.
+        n_clips: clips whose curves both change.
+        n_left_out: clips whose music or picture is constant, or shorter than 5 s.
+    """
+
+    correlation: float
+    control: float
+    excess: float
+    interval: Interval | None
+    lag_s: float
+    at_lag: float
+    n_clips: int
+    n_left_out: int
+
+
+def following(
+    loudness: Sequence[Values],
+    motion: Sequence[Values],
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    hop_s: float = 0.1,
+) -> Following:
+    """Whether music is louder where its picture moves more.
+
+    Neighbouring values of either curve are alike, so a test that takes them for independent
+    finds relations everywhere; other clips' pictures give the honest level of chance.
+
+    Args:
+        loudness: of each clip, one value per hop.
+        motion: of each clip's picture, in the same order.
+        rng: chooses which other clips are the control, and the resamples.
+        resamples: of the interval.
+        hop_s: step of both.
+
+    Raises:
+        NotDefined: with fewer than two clips that can be compared.
+    """
+    own = [correlation(loud, moves) for loud, moves in zip(loudness, motion, strict=True)]
+    usable = [index for index, value in enumerate(own) if value is not None]
+    if len(usable) < 2:
+        raise NotDefined("The control needs two clips whose loudness and motion change.")
+    first, controls, kept = [], [], []
+    for index in usable:
+        others = [other for other in usable if other != index]
+        chosen = [others[k] for k in rng.permutation(len(others))[:CONTROLS]]
+        found = [correlation(loudness[index], motion[other]) for other in chosen]
+        defined = [value for value in found if value is not None]
+        value = own[index]
+        if value is not None and defined:
+            kept.append(index)
+            first.append(value)
+            controls.append(float(np.mean(defined)))
+    if len(kept) < 2:
+        raise NotDefined("The control needs two clips whose loudness and motion change.")
+    excess = np.array(first) - np.array(controls)
+    lag, at_lag = _best_lag([loudness[k] for k in kept], [motion[k] for k in kept])
+    return Following(
+        correlation=float(np.mean(first)),
+        control=float(np.mean(controls)),
+        excess=float(excess.mean()),
+        interval=intervals.of_mean(excess, resamples, rng),
+        lag_s=lag * hop_s,
+        at_lag=at_lag,
+        n_clips=len(kept),
+        n_left_out=len(own) - len(kept),
+    )
+
+
+def correlation(left: Values, right: Values, lag: int = 0) -> float | None:
+    """Spearman's rank correlation of left[t + lag] and right[t], over what both have.
+
+    None if that is shorter than `SHORTEST` hops, or one of them does not change.
+    """
+    from scipy.stats import rankdata
+
+    left, right = left[max(lag, 0) :], right[max(-lag, 0) :]
+    n = min(len(left), len(right))
+    if n < SHORTEST:
+        return None
+    one, other = rankdata(left[:n]), rankdata(right[:n])
+    one, other = one - one.mean(), other - other.mean()
+    length = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    return float((one * other).sum() / length) if length > 0 else None
+
+
+def _best_lag(loudness: Sequence[Values], motion: Sequence[Values]) -> tuple[int, float]:
+    """The lag, in hops, of the largest mean correlation; of equal ones that nearest to none."""
+    best, highest = 0, -2.0
+    for lag in sorted(range(-LONGEST_LAG, LONGEST_LAG + 1), key=lambda lag: (abs(lag), lag)):
+        found = [correlation(*pair, lag) for pair in zip(loudness, motion, strict=True)]
+        values = [value for value in found if value is not None]
+        if values and np.mean(values) > highest + 1e-9:
+            best, highest = lag, float(np.mean(values))
+    return best, highest

@@ -1,0 +1,96 @@
+"""An evaluation as files: JSON for scripts, a Markdown table for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from ossl_builder.engine import files
+from ossl_train.evaluation.evaluate import Evaluation
+from ossl_train.evaluation.figures import Figure
+
+JSON = "evaluation.json"
+MARKDOWN = "evaluation.md"
+HEADER = ("measure", "of", "value", "95 % interval", "chance", "n", "better")
+
+
+def write_report(folder: Path, found: Evaluation) -> tuple[Path, Path]:
+    """Write both files; equal evaluations give equal bytes."""
+    text = json.dumps(found.plain(), indent=1, ensure_ascii=False, allow_nan=False)
+    files.write_bytes(folder / JSON, text.encode() + b"\n")
+    files.write_bytes(folder / MARKDOWN, markdown(found).encode())
+    return folder / JSON, folder / MARKDOWN
+
+
+def cells(figure: Figure) -> tuple[str, ...]:
+    """A figure as cells under `HEADER`."""
+    interval = figure.interval
+    return (
+        figure.name,
+        figure.of,
+        "not defined" if figure.value is None else f"{figure.value:.4g}",
+        "" if interval is None else f"{interval[0]:.4g} to {interval[1]:.4g}",
+        "" if figure.chance is None else f"{figure.chance:.4g}",
+        f"{figure.n} {figure.unit}",
+        figure.better,
+    )
+
+
+def markdown(found: Evaluation) -> str:
+    """The report for people."""
+    return "\n".join(_lines(found)) + "\n"
+
+
+def _lines(found: Evaluation) -> Iterator[str]:
+    yield "# Evaluation"
+    yield ""
+    yield f"| {' | '.join(HEADER)} |"
+    yield f"|{'---|' * len(HEADER)}"
+    for figure in found.figures:
+        yield f"| {' | '.join(cells(figure))} |"
+    yield from _section(
+        "Not defined",
+        [f"{one.name} ({one.of}): {one.why}" for one in found.figures if one.value is None],
+    )
+    yield from _section("Warnings", list(found.warnings))
+    yield from _section("Left out", [f"{sentence.rstrip('.')}." for sentence in found.left_out])
+    yield from _section("Measures", _explained(found))
+    yield from _section("How", list(_how(found)))
+
+
+def _explained(found: Evaluation) -> list[str]:
+    lines = []
+    for figure in found.figures:
+        more = ", ".join(f"{name} {value:.4g}" for name, value in figure.more)
+        lines.append(f"{figure.name} ({figure.of}): {figure.says}{'; ' + more if more else ''}.")
+    return lines
+
+
+def _how(found: Evaluation) -> Iterator[str]:
+    facts = found.facts
+    for name, side in facts["compared"].items():
+        if isinstance(side, dict):
+            yield f"{name}: {side['n']} files, SHA-256 {side['sha256'][:16]}…"
+    model = facts["embedding"]
+    if model:
+        revision = f", revision {model['revision']}" if model["revision"] else ""
+        yield (
+            f"Embedding: {model['name']}{revision}, SHA-256 {model['sha256'][:16]}…, "
+            f"{model['dimension']} dimensions, windows of {model['window_s']:g} s that cover each "
+            "file."
+        )
+    settings = facts["settings"]
+    yield (
+        f"Seed {settings['seed']}; {settings['resamples']} resamples of clips for means, "
+        f"{settings['distance_resamples']} for distances; k = {settings['neighbours']}."
+    )
+    yield ", ".join(f"{name} {what}" for name, what in facts["software"].items()) + "."
+
+
+def _section(title: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield ""
+        yield f"## {title}"
+        yield ""
+        yield from (f"- {line}" for line in lines)

@@ -1,0 +1,73 @@
+"""How is evaluated: what counts for the result, beside the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CLAP = "laion/clap-htsat-fused"
+
+Counted = Callable[[Sequence[Any], str], Iterator[Any]]
+"""Hands on items one by one, showing how far it is (`show.counted`)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may be chosen.
+
+    Attributes:
+        clap: a CLAP on the hub or a local folder; None: no measure that needs one.
+        revision: of it, on the hub.
+        with_kl: whether to measure the KL divergence by PaSST.
+        with_picture: whether to measure against the picture.
+        seed: of all that is drawn by chance.
+        resamples: of the intervals of means.
+        distance_resamples: of the Fréchet distance's interval, each of which costs as much as
+            the distance.
+        neighbours: k of precision, recall, density and coverage.
+        tolerance_s: within which a cut and an onset are at the same time.
+        device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
+    """
+
+    clap: str | None = CLAP
+    revision: str | None = None
+    with_kl: bool = False
+    with_picture: bool = True
+    seed: int = 0
+    resamples: int = 1000
+    distance_resamples: int = 100
+    neighbours: int = 5
+    tolerance_s: float = 0.1
+    device: str = "auto"
+
+    def rng(self, figure: str) -> np.random.Generator:
+        """Random numbers of one figure: whatever else is measured does not change them."""
+        import numpy as np
+
+        return np.random.default_rng([self.seed, crc32(figure.encode())])
+
+
+def quietly(items: Sequence[Any], what: str) -> Iterator[Any]:
+    """Show nothing."""
+    return iter(items)
+
+
+def chosen_device(name: str) -> str:
+    """The device to use.
+
+    Raises:
+        OsslError: `no_gpu`.
+    """
+    import torch
+
+    from ossl_builder.errors import OsslError
+
+    has_gpu = torch.cuda.is_available()
+    if name.startswith("cuda") and not has_gpu:
+        raise OsslError("no_gpu", f"The device is {name}, and PyTorch finds no GPU.", "Use auto.")
+    return ("cuda" if has_gpu else "cpu") if name == "auto" else name

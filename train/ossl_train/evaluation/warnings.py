@@ -1,0 +1,110 @@
+"""What a reader of figures must be told before believing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ossl_train.evaluation.beginnings import n_copies, shared_beginning_s
+from ossl_train.evaluation.figures import Figure
+from ossl_train.evaluation.material import Material
+
+FEW_PAIRS = 30
+FEW_NEIGHBOURS = 20  # times k
+MUCH_BIAS = 0.25
+MUCH_ERROR = 0.1  # of the distance
+
+
+def warnings_of(
+    figures: Sequence[Figure], material: Material, dimension: int | None, k: int
+) -> Iterator[str]:
+    """Sentences on figures that are measured of too little, and on music that is not music.
+
+    Args:
+        figures: all that were measured.
+        material: what they were measured of.
+        dimension: of the embedding; None: there is none.
+        k: neighbours.
+    """
+    named = {figure.name: figure for figure in figures if figure.of == "generated"}
+    if dimension is not None:
+        n_clips = min(len(material.generated), len(material.real))
+        yield from _of_distance(named.get("fad"), named.get("fad_inf"), n_clips, dimension)
+    precision = named.get("precision")
+    if precision and precision.value is not None:
+        n = min(named[name].n for name in ("precision", "recall"))
+        if n < FEW_NEIGHBOURS * k:
+            yield (
+                f"Precision, recall, density and coverage are of {n} clips: with fewer than "
+                f"{FEW_NEIGHBOURS * k} the neighbourhoods of {k} are wide, and all four too kind."
+            )
+    if 0 < len(material.generated) < FEW_PAIRS:
+        yield (
+            f"There are {len(material.generated)} generated files: below {FEW_PAIRS}, bootstrap "
+            "intervals are too narrow."
+        )
+    yield from _of_files(material)
+
+
+def _of_distance(
+    fad: Figure | None, far: Figure | None, n_clips: int, dimension: int
+) -> Iterator[str]:
+    if fad is None or fad.value is None:
+        return
+    if fad.n <= dimension:
+        yield (
+            f"The Fréchet distance has {fad.n} windows on a side in {dimension} dimensions: the "
+            "covariances are singular, most of its value is the bias of small n, and the "
+            "extrapolated value is no more than a hint. Do not compare it with other sets."
+        )
+        return
+    if n_clips <= dimension:
+        yield (
+            f"The Fréchet distance has {n_clips} clips on a side in {dimension} dimensions, and "
+            "windows of one clip are alike: the extrapolated value is still too large."
+        )
+    if far and far.value is not None and fad.value > 0:
+        bias = 1 - max(far.value, 0.0) / fad.value
+        if bias > MUCH_BIAS:
+            yield (
+                f"About {bias:.0%} of the Fréchet distance is the bias of small n: compare the "
+                "extrapolated value, or sets of equal n."
+            )
+    error = dict(far.more).get("fit_error", 0.0) if far else 0.0
+    if fad.value > 1e-9 and error > MUCH_ERROR * fad.value:
+        yield (
+            f"The extrapolated distance has an error of {error / fad.value:.0%} of the distance "
+            "from the choice of sub-samples alone: there are too few clips for it."
+        )
+
+
+def of_lengths(n_generated: Mapping[str, int], n_real: Mapping[str, int]) -> Iterator[str]:
+    """A sentence if generated music is shorter than what it is compared with.
+
+    Args:
+        n_generated: windows of each generated file, by clip id.
+        n_real: of each real one.
+    """
+    pairs = n_generated.keys() & n_real.keys()
+    short = sum(n_generated[name] < n_real[name] for name in pairs)
+    if short:
+        yield (
+            f"{short} of {len(pairs)} generated files are shorter than the music of their clip, "
+            "all of which they are compared with: generate the clips' full length."
+        )
+
+
+def _of_files(material: Material) -> Iterator[str]:
+    paths = list(material.generated.values())
+    shared_s = shared_beginning_s(paths)
+    if shared_s:
+        yield (
+            f"All generated files begin with the same sound for {shared_s:g} s, perhaps a prompt "
+            "that was left in: it is in every figure. Cut it off and evaluate again."
+        )
+    copies = n_copies(paths)
+    if copies:
+        yield f"{copies} of {len(paths)} generated files are copies of one another."
+    ours = {path.resolve() for path in material.generated.values()}
+    same = len(ours & {path.resolve() for path in material.real.values()})
+    if same:
+        yield f"{same} files stand on both sides: they are compared with themselves."

@@ -1,0 +1,1 @@
+"""Music for a picture: windows that overlap, one adapter, one seed per sample."""

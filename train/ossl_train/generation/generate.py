@@ -1,0 +1,257 @@
+"""Generate: what is not there yet is drawn, decoded, written and put under its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ossl_builder.errors import OsslError
+from ossl_builder.tools import muxing
+from ossl_builder.tools.loudness import dbfs, integrated, measured
+from ossl_train.generation import made
+from ossl_train.generation.drawing import Sample, draw, n_steps, piece_spans
+from ossl_train.generation.made import Target
+from ossl_train.generation.model import Models
+from ossl_train.generation.pieces import Piece
+from ossl_train.generation.settings import GenerateSettings
+from ossl_train.generation.sound import decoded, limited, write_wav
+from ossl_train.generation.spans import n_samples
+from ossl_train.recipe import TrainRecipe
+
+FATAL = ("memory_full", "disk_full")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A sample to be made, or not.
+
+    Attributes:
+        sample: for which picture, with which seed.
+        target: its files.
+        facts: what it is made from.
+        why: it must be made; empty: it is there.
+    """
+
+    sample: Sample
+    target: Target
+    facts: Mapping[str, Any]
+    why: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a sample ended.
+
+    Attributes:
+        name: of the piece.
+        seed: of the sample.
+        state: `made`, `fresh` (it was there, made from the same) or `failed`.
+        wav, video: its files, if there are any.
+        duration_s: length of the music.
+        notes: what a person should know, for example that peaks were lowered.
+        code, message, hint: of the failure.
+    """
+
+    name: str
+    seed: int
+    state: str
+    wav: str | None = None
+    video: str | None = None
+    duration_s: float | None = None
+    notes: tuple[str, ...] = ()
+    code: str | None = None
+    message: str | None = None
+    hint: str | None = None
+
+
+def plan(
+    pieces: Sequence[Piece],
+    seeds: Sequence[int],
+    out: Path,
+    with_video: bool,
+    shared: Mapping[str, Any],
+) -> list[Job]:
+    """For each piece and seed: its files, and whether they must be made.
+
+    One sample of each piece stands in `out` itself, several in `out/seed-<seed>`: each folder can
+    be given to `ossl train evaluate`.
+
+    Raises:
+        OsslError: `no_picture`, `not_media`, `output_is_input`.
+    """
+    jobs = []
+    for piece in pieces:
+        ending = muxing.ending_for(piece.video) if with_video else None
+        for seed in seeds:
+            folder = out / f"seed-{seed}" if len(seeds) > 1 else out
+            target = Target(folder / f"{piece.name}.wav", ending)
+            if target.video is not None and target.video.resolve() == piece.video.resolve():
+                raise OsslError(
+                    "output_is_input",
+                    f"{target.video} would be replaced by itself with other music.",
+                    "Name another folder with --out.",
+                )
+            sample = Sample(piece, seed)
+            facts = made.facts_of(sample, shared)
+            jobs.append(Job(sample, target, facts, made.lacking(target, facts)))
+    return jobs
+
+
+def batched(jobs: Sequence[Job], size: int) -> list[list[Job]]:
+    """What must be drawn, in batches of pieces of about one length, the longest first."""
+    drawn = [job for job in jobs if job.why not in ("", made.VIDEO_ONLY)]
+    drawn.sort(key=lambda job: -job.sample.piece.duration_s)
+    return [drawn[first : first + size] for first in range(0, len(drawn), size)]
+
+
+def total_steps(jobs: Sequence[Job], models: Models, settings: GenerateSettings) -> int:
+    """Steps in all, for a bar."""
+    return sum(
+        n_steps([job.sample for job in batch], models, settings)
+        for batch in batched(jobs, settings.batch_size)
+    )
+
+
+def generate(
+    jobs: Sequence[Job],
+    models: Models | None,
+    recipe: TrainRecipe,
+    settings: GenerateSettings,
+    progress: Callable[[], None],
+) -> Iterator[Done]:
+    """Make what must be made; a piece that fails does not stop the others.
+
+    Args:
+        jobs: of `plan`.
+        models: loaded; None where nothing must be drawn.
+        recipe: with folders in place of `tiny`.
+        settings: see there.
+        progress: called after each step of drawing.
+
+    Raises:
+        OsslError: `memory_full`; `disk_full` comes as `OSError`. What is finished is kept.
+    """
+    for job in jobs:
+        if job.why == "":
+            yield _done(job, "fresh", ())
+        elif job.why == made.VIDEO_ONLY:
+            yield _tried(job, partial(_mux_again, job))
+    for batch in batched(jobs, settings.batch_size):
+        assert models is not None, "something must be drawn"
+        yield from _batch(batch, models, recipe, settings, progress)
+
+
+def _batch(
+    batch: Sequence[Job],
+    models: Models,
+    recipe: TrainRecipe,
+    settings: GenerateSettings,
+    progress: Callable[[], None],
+) -> Iterator[Done]:
+    samples = [job.sample for job in batch]
+    try:
+        drawn = draw(samples, models, recipe, settings, progress)
+    except OsslError as error:
+        if error.code in FATAL:
+            raise
+        if len(batch) == 1:
+            yield _failed(batch[0], error)
+            return
+        # One bad picture must not cost the others their music.
+        for job in batch:
+            yield from _batch([job], models, recipe, settings, progress)
+        return
+    for job, codes in zip(batch, drawn, strict=True):
+        yield _tried(job, partial(_write, job, codes, models, settings))
+
+
+def _tried(job: Job, write: Callable[[], Done]) -> Done:
+    try:
+        return write()
+    except OsslError as error:
+        if error.code in FATAL:
+            raise
+        return _failed(job, error)
+
+
+def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> Done:
+    """Decode and write one sample: the WAV, the video with it, and last what vouches for both."""
+    piece, target = job.sample.piece, job.target
+    shape = models.backbone.shape
+    rate = shape.sample_rate
+    length = n_samples(piece.duration_s, rate)
+    sound, lowered = limited(decoded(models.backbone, codes)[:length], rate)
+    target.note.unlink(missing_ok=True)  # it would vouch for other files than those beside it
+    write_wav(target.wav, sound, rate)
+    if target.video is not None:
+        muxing.mux(piece.video, target.wav, target.video)
+    meter = measured([sound[None]], rate)
+    peak, loudness = dbfs(lowered.peak), integrated(meter.power())
+    windows = piece_spans(piece, shape.frame_rate, settings)
+    made.write_note(
+        target,
+        job.facts,
+        {
+            "n_samples": len(sound),
+            "sample_rate": rate,
+            "peak_before_dbfs": None if peak is None else round(peak, 2),
+            "loudness_lufs": None if loudness is None else round(loudness, 2),
+            "limited_s": lowered.seconds,
+            "lowest_gain_db": lowered.lowest_gain_db,
+            "windows": [
+                {
+                    "start_s": span.first / shape.frame_rate,
+                    "frames": span.n_frames,
+                    "known": span.n_known,
+                }
+                for span in windows
+            ],
+            "device": models.backbone.device.type,
+            "notes": list(models.notes),
+        },
+    )
+    notes = []
+    if lowered.lowest_gain_db < 0:
+        notes.append(
+            f"peaks of {peak:+.1f} dBFS were lowered by up to {-lowered.lowest_gain_db:.1f} dB, "
+            f"for {lowered.seconds:.2f} s"
+        )
+    return _done(job, "made", tuple(notes))
+
+
+def _mux_again(job: Job) -> Done:
+    assert job.target.video is not None
+    note = made.read_note(job.target)
+    assert note is not None
+    muxing.mux(job.sample.piece.video, job.target.wav, job.target.video)
+    made.write_note(job.target, job.facts, note["made"])
+    return _done(job, "made", ())
+
+
+def _done(job: Job, state: str, notes: tuple[str, ...]) -> Done:
+    note = made.read_note(job.target)
+    seconds = None if note is None else note["made"]["n_samples"] / note["made"]["sample_rate"]
+    video = job.target.video
+    return Done(
+        name=job.sample.piece.name,
+        seed=job.sample.seed,
+        state=state,
+        wav=str(job.target.wav),
+        video=None if video is None else str(video),
+        duration_s=seconds,
+        notes=notes,
+    )
+
+
+def _failed(job: Job, error: OsslError) -> Done:
+    return Done(
+        name=job.sample.piece.name,
+        seed=job.sample.seed,
+        state="failed",
+        code=error.code,
+        message=error.message,
+        hint=error.hint,
+    )

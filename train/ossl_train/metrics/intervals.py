@@ -1,0 +1,65 @@
+"""Bootstrap confidence intervals (Efron 1979), resampling whole clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Interval = tuple[float, float]
+
+LEVEL = 0.95
+
+
+def resampled(n: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """`count` times n of n clips, drawn with replacement, shape (count, n)."""
+    return rng.integers(0, n, size=(count, n))
+
+
+def of_mean(values: Values, count: int, rng: np.random.Generator) -> Interval | None:
+    """Percentile interval of a mean; None for fewer than two values.
+
+    Args:
+        values: one for each clip, shape (n,).
+        count: resamples.
+        rng: draws them.
+    """
+    if len(values) < 2:
+        return None
+    return _percentiles(values[resampled(len(values), count, rng)].mean(axis=1))
+
+
+def of_ratio(
+    numerator: Values, denominator: Values, count: int, rng: np.random.Generator
+) -> Interval | None:
+    """Percentile interval of sum(numerator) / sum(denominator) over clips; None for fewer than 2.
+
+    Args:
+        numerator: one for each clip (hits, say), shape (n,).
+        denominator: likewise (cuts), each above 0.
+        count: resamples.
+        rng: draws them.
+    """
+    if len(numerator) < 2:
+        return None
+    chosen = resampled(len(numerator), count, rng)
+    return _percentiles(numerator[chosen].sum(axis=1) / denominator[chosen].sum(axis=1))
+
+
+def around(value: float, replicates: Sequence[float]) -> Interval | None:
+    """The replicates' interval, moved so that their mean is `value`; None for fewer than two.
+
+    For distances between distributions: a resample repeats clips, so each replicate is biased
+    upwards; their spread is right where their place is not.
+    """
+    if len(replicates) < 2:
+        return None
+    moved = np.asarray(replicates) - float(np.mean(replicates)) + value
+    return _percentiles(moved)
+
+
+def _percentiles(values: Values) -> Interval:
+    low, high = np.quantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return float(low), float(high)

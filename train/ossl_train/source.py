@@ -1,0 +1,122 @@
+"""Clips with their labels and sides, of a corpus or of a folder that `ossl export parquet` wrote.
+
+Both have the same tables under `manifests/` and their media at the same relative paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ossl_builder.engine import files, manifests
+from ossl_builder.errors import OsslError
+from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label
+from ossl_builder.tables.splits import SIDES
+
+
+@dataclass(frozen=True)
+class SidedClip:
+    """A clip, the side its film stands on, and its label if it has one."""
+
+    clip: Clip
+    side: str
+    label: Label | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What may be learned from.
+
+    Attributes:
+        root: the folder that paths in rows are relative to.
+        clips: all clips of films that stand on a side, sorted by film and clip.
+        n_left_out: clips of films that stand on none.
+        checksums: SHA-256 of each table read, by its name.
+    """
+
+    root: Path
+    clips: tuple[SidedClip, ...]
+    n_left_out: int
+    checksums: Mapping[str, str]
+
+    def film_ids(self) -> list[str]:
+        """The films, sorted."""
+        return sorted({one.clip.film_id for one in self.clips})
+
+    def of_film(self, film_id: str) -> tuple[SidedClip, ...]:
+        """A film's clips."""
+        return tuple(one for one in self.clips if one.clip.film_id == film_id)
+
+    def on(self, side: str) -> tuple[SidedClip, ...]:
+        """The clips of one side.
+
+        Raises:
+            OsslError: `side_unknown`, `side_empty`.
+        """
+        if side not in SIDES:
+            raise OsslError("side_unknown", f"There is no side {side!r}.", f"Use one of {SIDES}.")
+        found = tuple(one for one in self.clips if one.side == side)
+        if not found:
+            raise OsslError(
+                "side_empty",
+                f"No clip of {self.root} stands on the side {side}.",
+                "Split again with a share for it: `ossl split`.",
+            )
+        return found
+
+
+def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = True) -> Source:
+    """Read the tables.
+
+    Args:
+        corpus: the corpus' folder (`ossl -C`).
+        data: a folder written by `ossl export parquet`, used instead.
+        use_labels: whether the labels table is read; else no clip has a label.
+
+    Raises:
+        OsslError: `no_tables`, `table_missing`, `table_version`, `splits_empty`.
+    """
+    root = (data or corpus).resolve()
+    folder = root / "manifests"
+    if not folder.is_dir():
+        raise OsslError(
+            "no_tables",
+            f"{root} is no corpus and no export: it has no folder manifests.",
+            "Name a corpus with `ossl -C DIR`, or an export with --data DIR.",
+        )
+    sides: dict[str, str | None] = {
+        row.film_id: row.side for row in manifests.read_table(folder, SPLITS)
+    }
+    labels = {(row.film_id, row.clip_id): row for row in _labels(folder, use_labels)}
+    clips: list[Clip] = manifests.read_table(folder, CLIPS)
+    sided = [
+        SidedClip(clip, side, labels.get((clip.film_id, clip.clip_id)))
+        for clip in clips
+        if (side := sides.get(clip.film_id)) is not None
+    ]
+    if not sided:
+        raise OsslError(
+            "splits_empty",
+            f"No film of {root} that has clips stands on a side.",
+            "`ossl split` puts films on sides.",
+        )
+    names = [CLIPS.name, SPLITS.name, *([LABELS.name] if use_labels else [])]
+    return Source(
+        root=root,
+        clips=tuple(sorted(sided, key=lambda one: (one.clip.film_id, one.clip.clip_id))),
+        n_left_out=len(clips) - len(sided),
+        checksums={name: files.sha256_file(folder / f"{name}.parquet") for name in names},
+    )
+
+
+def _labels(folder: Path, use_labels: bool) -> list[Label]:
+    if not use_labels:
+        return []
+    try:
+        return manifests.read_table(folder, LABELS)
+    except OsslError as error:
+        if error.code != "table_missing":
+            raise
+        hint = f"{error.hint} To train without moods: --set prompts.use_labels=false."
+        raise OsslError(error.code, error.message, hint) from error
