@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -48,11 +49,10 @@ def serve(
     base = checked_base(public_url) if public_url else ""
     with serving.listen(host, port) as taken:
         base = base or _address(host, taken.getsockname()[1])
-        try:
+        with suppress(KeyboardInterrupt):
             _introduce(context.obj, corpus.root, len(clips), host, base)
             serving.serve(taken, ROUTE, clips.find)
-        except KeyboardInterrupt:
-            show.say("Stopped. Addresses stay good: serve again, and they work.")
+    show.say("Stopped. Addresses stay good: serve again, and they work.")
 
 
 def _introduce(folder: Path, root: Path, n_clips: int, host: str, base: str) -> None:

@@ -150,6 +150,11 @@ def _make(server: Server, corpus: Corpus, state: State, wish: Wish, taxonomy: Ta
     ]
     if not made:
         raise label_studio.gone(server, setback or Setback("status", "made no project"))
+    # A server on SQLite repeats a request by itself when its database was locked, and then makes
+    # several.
+    for surplus in made[1:]:
+        if surplus.n_tasks == 0:
+            label_studio.remove_project(server, surplus.project_id)
     return made[0]
 
 

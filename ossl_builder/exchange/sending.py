@@ -3,7 +3,8 @@
 The server has no uniqueness, and an answer that is lost says nothing of what was done. So a chunk
 is asked for once; on any doubt we wait until the number of tasks stands still, list what is there,
 and send only what is missing. That a chunk is on its way is written down first, so that the next
-run after a crash waits as well. What arrives still later (a request that hung in a proxy) makes
+run after a crash waits as well. What arrives still later (a request that hung in a proxy), or what
+the server doubles (on SQLite it repeats a request by itself when its database was locked), makes
 copies: those that nobody has answered are removed, by this run or the next.
 """
 

@@ -22,9 +22,7 @@ class Fingerprint:
     audio_hashes: tuple[int, ...] = column(
         "what is heard in its music, and when; sorted, each once"
     )
-    picture_hashes: tuple[int, ...] = column(
-        "what its pictures show, and when; sorted, each once"
-    )
+    picture_hashes: tuple[int, ...] = column("what its pictures show, and when; sorted, each once")
 
 
 def _check(rows: Sequence[Fingerprint]) -> Iterable[str]:

@@ -163,6 +163,11 @@ def make_project(
     return int(made.id)
 
 
+def remove_project(server: Server, project_id: int) -> None:
+    """Delete a project with all its tasks; one that is gone already is no error."""
+    or_none(lambda: server.insist(lambda: server.client.projects.delete(id=project_id)))
+
+
 def change_project(server: Server, project_id: int, **fields: Any) -> None:
     """Set fields of a project: `label_config`, `description`, `show_collab_predictions`."""
     server.insist(lambda: server.client.projects.update(id=project_id, **fields))

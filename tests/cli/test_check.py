@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ossl_builder.catalogue import load_catalogue
+from ossl_builder.pipeline import STAGES
 from tests.cli.conftest import Ossl
 from tests.cli.small_archive import SmallArchive, item, serving
 
@@ -173,7 +174,7 @@ def test_a_large_build_is_estimated_before_it_starts(
     said = ossl("-C", corpus, "build", "--dry-run", "--json")
     assert "To fetch: 12 films, 24.0 GB (from the sizes of 8 of them), 1.3 h" in said.err
     assert "GB are free on the disk" in said.err
-    assert len(said.json) == 12 * 5, "standard output holds the data only"
+    assert len(said.json) == 12 * len(STAGES), "standard output holds the data only"
     assert len(archive.asked) == 8
     for document in archive.items.values():
         document["files"][0]["size"] = str(10**15)

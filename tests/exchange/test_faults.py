@@ -88,6 +88,7 @@ def test_every_clip_once(label_studio: LabelStudio, tmp_path: Path) -> None:
         assert again - first >= 5.0
 
 
+@pytest.mark.slow
 def test_what_arrives_after_all_is_removed_again(
     label_studio: LabelStudio, proxy: FaultProxy, tmp_path: Path
 ) -> None:

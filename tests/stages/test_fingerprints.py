@@ -154,7 +154,7 @@ def test_music_that_a_machine_plays_matches_itself_under_noise_only() -> None:
     kept = [sketch(*landmarks(at_rate(sound, acoustics.RATE)), 200) for sound in sounds]
     whats = [{value >> MOMENT_BITS for value in hashes} for hashes in kept]
     shared = [len(whats[0] & others) for others in whats[1:]]
-    assert shared[-1] > 40
+    assert shared[-1] > 20
     assert max(shared[:-1]) <= 2
 
 

@@ -184,6 +184,30 @@ def test_only_the_adapter_gets_gradients(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_bf16_model_fits_an_adapter_in_full_precision(
+    load: Load, kind: str, codes: Tensor, video: Tensor
+) -> None:
+    backbone = load(kind, torch.bfloat16)
+    adapter = awake(backbone, positions="time")
+    text = backbone.encode_text(PROMPTS)
+    with adapter.watching(video, times()), torch.autocast("cpu", torch.bfloat16):
+        logits = backbone.logits(codes, text)[0]
+    logits.square().mean().backward()
+    adapter.detach()
+    exact = load(kind)
+    adapter.attach(exact)
+    with torch.no_grad(), adapter.watching(video, times()):
+        expected = exact.logits(codes, text)[0]
+    adapter.detach()
+    assert logits.dtype == torch.float32
+    assert (logits - expected).abs().mean() < 0.05 * expected.std()
+    for weight in adapter.parameters():
+        assert weight.grad.dtype == torch.float32
+        assert torch.isfinite(weight.grad).all()
+        assert weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_padding_and_batch_mates_do_not_matter(
     load: Load, kind: str, codes: Tensor, video: Tensor
 ) -> None:

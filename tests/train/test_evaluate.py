@@ -2,18 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from ossl_train.cli import app
-from ossl_train.evaluation import passt
 from ossl_train.evaluation.audio_files import mono, windows
 from ossl_train.evaluation.beginnings import shared_beginning_s
 from ossl_train.evaluation.clap import load_clap
@@ -25,14 +20,9 @@ from ossl_train.evaluation.model_folder import model_folder
 from ossl_train.evaluation.report import write_report
 from ossl_train.evaluation.settings import Settings
 from ossl_train.evaluation.tag_figures import figure_of
-from typer.testing import CliRunner, Result
 
-from ossl_builder.engine import manifests
-from ossl_builder.errors import OsslError
-from ossl_builder.tables import CLIPS, LABELS, SCENES, SPLITS, Label, Scene, Split
-from tests.exchange.clips import clip_row
-from tests.train.test_picture_measures import CUTS, write_music, write_picture
-from tests.train.tiny_clap import DIMENSION, RATE, WINDOW_S, write_tiny_clap
+from tests.train.evaluating import folder_of, settings, sound
+from tests.train.tiny_clap import DIMENSION, RATE, write_tiny_clap
 
 N = 12
 
@@ -48,28 +38,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def settings(clap: Path, **chosen: Any) -> Settings:
-    few = Settings(clap=str(clap), resamples=200, distance_resamples=10, device="cpu")
-    return replace(few, **chosen)
-
-
-def sound(seed: int, seconds: float = 3.0) -> np.ndarray:
-    """A chord of its own for each seed, under noise."""
-    drawn = np.random.default_rng(seed)
-    time_s = np.arange(round(seconds * RATE)) / RATE
-    tones = [np.sin(2 * np.pi * tone * time_s) for tone in drawn.uniform(80, 3000, 4)]
-    return 0.1 * sum(tones) + 0.02 * drawn.normal(size=len(time_s))
-
-
-def folder_of(folder: Path, seeds: Sequence[int], begin: np.ndarray | None = None) -> Path:
-    """A file for each seed, named by its place."""
-    folder.mkdir()
-    for number, seed in enumerate(seeds):
-        whole = sound(seed) if begin is None else np.concatenate((begin, sound(seed)))
-        soundfile.write(folder / f"clip-{number:02}.wav", whole, RATE)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -226,45 +194,6 @@ def test_divergence_of_tags_is_finite_and_below_that_of_strangers() -> None:
     assert 0 <= found.value < found.chance < np.log(527e6)
 
 
-def run(*arguments: object, corpus: Path = Path()) -> Result:
-    return CliRunner().invoke(app, [str(one) for one in arguments], obj=corpus)
-
-
-def error_of(result: Result) -> OsslError:
-    assert isinstance(result.exception, OsslError), result.output
-    return result.exception
-
-
-def test_what_cannot_be_had_is_said(
-    tmp_path: Path,
-    sides: tuple[Path, Path],
-    clap: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    generated, real = sides
-    base = ("evaluate", generated, "--real", real, "--out", tmp_path)
-    missing = error_of(run(*base, "--clap", tmp_path / "nothing"))
-    assert missing.code == "model_missing"
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    offline = error_of(run(*base, "--clap", "nobody/no-such-model"))
-    assert offline.code == "model_unavailable"
-    assert "give its folder" in offline.hint
-    if not passt.is_installed():
-        absent = error_of(run(*base, "--clap", clap, "--kl"))
-        assert absent.code == "passt_not_installed"
-        assert "pip install hear21passt" in absent.hint
-    (tmp_path / "broken").mkdir()
-    shutil.copy(clap / "model.safetensors", tmp_path / "broken")
-    (tmp_path / "broken" / "config.json").write_text('{"model_type": "bert"}')
-    assert error_of(run(*base, "--clap", tmp_path / "broken")).code == "model_invalid"
-    assert error_of(run(*base, "--clap", "none")).code == "measures_none"
-    assert error_of(run("evaluate", tmp_path / "no", "--real", real)).code == "folder_missing"
-    (tmp_path / "empty").mkdir()
-    assert error_of(run("evaluate", tmp_path / "empty", "--real", real)).code == "no_files"
-    assert not list(tmp_path.rglob("evaluation.*"))
-
-
 def test_a_file_that_cannot_be_read_is_left_out_with_its_pair(
     tmp_path: Path, sides: tuple[Path, Path], clap: Path
 ) -> None:
@@ -273,103 +202,6 @@ def test_a_file_that_cannot_be_read_is_left_out_with_its_pair(
     found = evaluate(of_folders(generated, sides[1]), settings(clap), Kept(tmp_path / "m"))
     assert any("clip-03.wav" in sentence for sentence in found.left_out)
     assert found.figure("similarity").n == found.figure("recall").n == N - 1
-
-
-def label(film_id: str, clip_id: str) -> Label:
-    return Label(
-        film_id=film_id, clip_id=clip_id, quadrant="Q2", mood="tense", rule="majority",
-        confidence=1.0, n_annotators=3, n_skipped=0, majority_quadrant="Q2", majority_share=1.0,
-        dawid_skene_quadrant=None, dawid_skene_confidence=None, valence=None, energy=None,
-        tension=None, music_audible=None, speech_over_music=None, mood_words="", caption=None,
-        caption_source="none",
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two test clips whose music hits the cuts and follows the motion; one in train."""
-    root = tmp_path_factory.mktemp("corpus")
-    clips = [clip_row("film", start, start + 12.0) for start in (100.0, 200.0)]
-    clips.append(clip_row("other", 0.0, 12.0))
-    scene_starts = [0.0, *(clip.start_s + cut for clip in clips[:2] for cut in CUTS), 300.0]
-    scenes = [
-        Scene(
-            film_id="film", scene_id=f"film_s{number}", start_s=start, end_s=end,
-            start_frame=round(start * 25), end_frame=round(end * 25),
-            transition_in="cut" if number else "start", is_black_and_white=False,
-            thumbnail_path="t.jpg", black_spans=(), damaged_spans=(),
-        )
-        for number, (start, end) in enumerate(pairwise(scene_starts))
-    ]  # fmt: skip
-    splits = [
-        Split(film_id=film, side=side, why="made for tests", group_id=film, n_clips=2,
-              duration_s=24.0, quadrant=None, length="short")
-        for film, side in (("film", "test"), ("other", "train"))
-    ]  # fmt: skip
-    manifests.write_corpus_table(root, CLIPS, clips)
-    manifests.write_corpus_table(root, SCENES, scenes)
-    manifests.write_corpus_table(root, SPLITS, splits)
-    manifests.write_corpus_table(root, LABELS, [label("film", clips[0].clip_id)])
-    (root / "generated").mkdir()
-    (root / clips[0].video_path).parent.mkdir(parents=True)
-    for clip in clips[:2]:
-        write_picture(root / clip.video_path)
-        write_music(root / clip.music_path, CUTS, follows=True)
-        beside = tuple(cut + 0.5 for cut in CUTS)
-        write_music(root / "generated" / f"{clip.clip_id}.wav", beside, follows=False)
-    write_music(root / "generated" / "unknown.wav", CUTS, follows=True)
-    return root
-
-
-def test_a_split_by_the_command_line(corpus: Path, clap: Path) -> None:
-    arguments = (
-        "evaluate", corpus / "generated", "--clap", clap, "--distance-resamples", 2,
-        "--resamples", 50, "--device", "cpu",
-    )  # fmt: skip
-    planned = json.loads(run(*arguments, "--dry-run", "--json", corpus=corpus).stdout)
-    assert [(one["what"], one["files"], one["kept"]) for one in planned["work"]] == [
-        ("CLAP vectors", 4, 0), ("music curves", 4, 0), ("picture curves", 2, 0),
-    ]  # fmt: skip
-    assert not (corpus / "generated" / "evaluation").exists()
-    result = run(*arguments, "--json", corpus=corpus)
-    assert result.exit_code == 0, result.output
-    report = json.loads(result.stdout)
-    found = {(one["name"], one["of"]): one for one in report["figures"]}
-    own, generated = found["onset_at_cuts", "own music"], found["onset_at_cuts", "generated"]
-    assert (own["value"], own["n"]) == (1, 12)
-    assert own["value"] > own["chance"] + 0.5
-    assert own["more"]["p"] < 0.01
-    assert generated["value"] == 0
-    assert found["text_similarity", "generated"]["n"] == 1  # one clip of the two has a label
-    assert found["similarity", "generated"]["n"] == 2
-    follows = found["loudness_follows_motion", "own music"]["more"]
-    assert follows["correlation"] > 0.5
-    assert found["loudness_follows_motion", "generated"]["more"]["correlation"] < -0.5
-    assert "unknown" in " ".join(report["left_out"])
-    assert report["embedding"]["dimension"] == DIMENSION
-    assert report["embedding"]["window_s"] == WINDOW_S
-    assert json.loads((corpus / "generated/evaluation/evaluation.json").read_text()) == report
-    text = (corpus / "generated/evaluation/evaluation.md").read_text()
-    assert "| onset_at_cuts | own music | 1 |" in text
-    assert str(corpus) not in text + json.dumps(report)
-    planned = json.loads(run(*arguments, "--dry-run", "--json", corpus=corpus).stdout)
-    assert [one["kept"] for one in planned["work"]] == [4, 4, 2]
-
-
-def test_a_split_without_what_is_needed(corpus: Path, tmp_path: Path, clap: Path) -> None:
-    generated = corpus / "generated"
-    nobody = error_of(run("evaluate", generated, "--side", "train", corpus=corpus))
-    assert nobody.code == "no_pairs"
-    assert error_of(run("evaluate", generated, corpus=tmp_path)).code == "no_tables"
-    assert error_of(run("evaluate", generated, "--video", tmp_path)).code == "option_alone"
-    bad = tmp_path / "prompts.json"
-    bad.write_text("[1]")
-    options = ("--prompts", bad, "--dry-run")
-    assert error_of(run("evaluate", generated, *options, corpus=corpus)).code == "prompts_invalid"
-    without = run("evaluate", generated, "--clap", "none", "--resamples", 20, corpus=corpus)
-    assert without.exit_code == 0, without.output
-    assert "onset_at_cuts" in without.stdout
-    assert "fad" not in without.stdout
 
 
 def test_sound_of_any_rate_and_channels(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_another_run_is_not_gone_on_with(fit: Fit, corpus: Path) -> None:
 def test_a_dry_run_says_what_it_will_take_and_writes_nothing(fit: Fit, corpus: Path) -> None:
     found = fit("--dry-run")
     assert not (corpus / "train" / "tiny_cpu").exists()
+    assert fit("--dry-run", "--data", corpus)["train_windows"] == found["train_windows"]
     assert found["train_windows"] > 0
     assert found["validation_windows"] > 0
     assert found["passes"] == pytest.approx(6 * 2 / found["train_windows"])

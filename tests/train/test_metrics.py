@@ -174,5 +174,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         held += low <= 0 <= high
     assert 180 <= held <= 198  # of 200 at 95 %, with what 60 values lose
     assert intervals.of_mean(np.ones(1), 100, rng()) is None
+    assert intervals.of_mean(np.ones(9), 0, rng()) is None
     low, high = intervals.around(3.0, [10.0, 11.0, 12.0]) or (0, 0)
     assert 2 <= low < 3 < high <= 4

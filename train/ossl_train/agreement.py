@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ossl_train.backbones.backbone import Backbone
 
 # What the metadata of a store say of single clips; the rest holds for a whole run.
-OF_CLIPS = ("clips", "windows", "silent", "prompts")
+OF_CLIPS = ("clips", "dialogue", "windows", "silent", "prompts")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,12 @@ def check_clip(
         said = stored[kind].of[clip.film_id]
         if said["prompts" if kind == TEXT else "clips"].get(clip.clip_id) != value:
             raise _stale(kind, clip)
-    if recipe.model.dialogue and clip.dialogue_path is None:
+    if not recipe.model.dialogue:
+        return
+    heard = stored[FEATURES].of[clip.film_id]["dialogue"].get(clip.clip_id)
+    if heard != clip.dialogue_sha256:
+        raise _stale(FEATURES, clip)
+    if clip.dialogue_path is None:
         raise OsslError(
             "dialogue_missing",
             f"The recipe wants dialogue, and {clip.clip_id} has no dialogue stem.",

@@ -45,12 +45,14 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on a device."""
+        import torch
+
         from ossl_train.backbones.values import TextStates
 
         moved = {
             field.name: value.to(device, non_blocking=True)
             for field in dataclasses.fields(self)
-            if hasattr(value := getattr(self, field.name), "to")
+            if isinstance(value := getattr(self, field.name), torch.Tensor)
         }
         text = TextStates(
             self.text.states.to(device, non_blocking=True),

@@ -78,6 +78,7 @@ def _metadata(work: FeaturesWork, encoder: vivit.Encoder, clips: Sequence[Clip])
         "per_slot": encoder.per_slot,
         "width": encoder.width,
         "clips": {clip.clip_id: clip.video_sha256 for clip in clips},
+        "dialogue": {clip.clip_id: clip.dialogue_sha256 for clip in clips},
     }
 
 

@@ -50,7 +50,7 @@ def joined(wanted: str) -> Iterator[Processes]:
         wanted: `auto`, `cpu` or `cuda`.
 
     Raises:
-        OsslError: `no_gpu`.
+        OsslError: `no_gpu`, `too_few_gpus`.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise OsslError(
@@ -62,6 +62,12 @@ def joined(wanted: str) -> Iterator[Processes]:
     on_gpu = wanted != "cpu" and torch.cuda.is_available()
     world = int(os.environ.get("WORLD_SIZE", "1"))
     number = int(os.environ.get("LOCAL_RANK", "0"))
+    if on_gpu and number >= torch.cuda.device_count():
+        raise OsslError(
+            "too_few_gpus",
+            f"This machine shows {torch.cuda.device_count()} GPUs, and more processes were begun.",
+            "Begin as many as there are GPUs: `torchrun --nproc-per-node`.",
+        )
     device = torch.device("cuda", number) if on_gpu else torch.device("cpu")
     if on_gpu:
         torch.cuda.set_device(device)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ossl_builder.engine.files import replacing, write_bytes
 from ossl_train.places import MUSICGEN, VIVIT
+from ossl_train.quiet import quiet
 from ossl_train.tiny_settings import (
     CARDINALITY,
     DIM,
@@ -41,7 +42,7 @@ def write_tiny_models(folder: Path) -> None:
 
     The random state of the caller is left as it was.
     """
-    with torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         write_tiny_musicgen(folder / MUSICGEN)
         write_tiny_vivit(folder / VIVIT)

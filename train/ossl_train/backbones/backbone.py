@@ -163,8 +163,8 @@ class Backbone:
             the last k frames of codebook k lie beyond the delayed sequence and hold zeros.
         """
         n_frames = codes.shape[-1]
-        sequence = delayed(codes, self.shape.cardinality)[..., :n_frames]
-        return realigned(self.language_model.forward(sequence, text).float())
+        sequence = delayed(codes.to(self.device), self.shape.cardinality)[..., :n_frames]
+        return realigned(self.language_model.forward(sequence, text.to(self.device)).float())
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def generate(
@@ -196,6 +196,7 @@ class Backbone:
         generators = generators_for(
             seeds or range(sampling.seed, sampling.seed + batch), self.device
         )
+        text = text.to(self.device)
         copies = copies_for(sampling, bool(text.mask.any()), self.watched)
         with (
             self._copying(copies.seeing),

@@ -105,7 +105,7 @@ def fill(
     done, n_steps = 0, sequence.shape[-1]
     for now in range(first, n_steps):
         present = sequence[..., done:now].repeat(len(copies.weights), 1, 1)
-        token = draw(guided(step(present), copies), sampling, generators)
+        token = draw(guided(step(present).float(), copies), sampling, generators)
         sequence[..., now] = torch.where(sequence[..., now] == UNKNOWN, token, sequence[..., now])
         done = now
         if progress is not None:

@@ -18,9 +18,10 @@ from ossl_train.backbones.conversion import convert_codec, convert_language_mode
 from ossl_train.backbones.text import TextEncoder
 from ossl_train.backbones.transformers import TransformersModel
 from ossl_train.backbones.values import Shape
+from ossl_train.places import ALIASES
 from ossl_train.quiet import quiet
 
-HUB = {size: f"facebook/musicgen-{size}" for size in ("small", "medium", "large")}
+
 KINDS = ("audiocraft", "transformers")
 LANGUAGE_MODEL, CODEC = "state_dict.bin", "compression_state_dict.bin"
 """audiocraft's two files; transformers' layout has a ``config.json``."""
@@ -81,8 +82,8 @@ Parts = tuple[LanguageModel, TextEncoder, Codec, Shape]
 
 def _located(source: str) -> Path | str:
     """The folder, or the hub id."""
-    if source in HUB:
-        return HUB[source]
+    if source in ALIASES:
+        return ALIASES[source]
     path = Path(source).expanduser()
     if path.is_dir():
         return path
@@ -102,7 +103,7 @@ def _missing(source: str, error: Exception | None) -> OsslError:
         "model_missing",
         f"MusicGen {source} is not here and cannot be had{why}.",
         "Name a folder that holds the model; or, with a network, run the command again, or fetch "
-        f"it once with `hf download {HUB.get(source, 'facebook/musicgen-small')}`, after which it "
+        f"it once with `hf download {ALIASES.get(source, 'facebook/musicgen-small')}`, after which it "
         "works offline.",
     )
 

@@ -27,7 +27,7 @@ class TransformersModel:
 
     def forward(self, sequence: Tensor, text: TextStates) -> Tensor:
         """Logits [B, K, S, cardinality] of the steps after those of a sequence [B, K, S]."""
-        return self._run(sequence, text, self._project(text), None)
+        return self._run(sequence, self._project(text), _allowed(text), None)
 
     @contextlib.contextmanager
     def streaming(self, text: TextStates) -> Iterator[Step]:
@@ -36,8 +36,8 @@ class TransformersModel:
 
         config = self._model.config
         memory = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
-        projected = self._project(text)
-        yield lambda sequence: self._run(sequence, text, projected, memory)[:, :, -1]
+        projected, allowed = self._project(text), _allowed(text)
+        yield lambda sequence: self._run(sequence, projected, allowed, memory)[:, :, -1]
 
     def add_positions(self, extra: Callable[[Tensor], Tensor]) -> Callable[[], None]:
         """Add `extra` (from steps [S] to [S, dim]) to every input; gives the way to undo it."""
@@ -60,14 +60,19 @@ class TransformersModel:
         projected = self._projection(text.states.to(weight))
         return projected * text.mask[..., None].to(projected)
 
-    def _run(self, sequence: Tensor, text: TextStates, projected: Tensor, memory: Any) -> Tensor:
-        batch, n_codebooks, _ = sequence.shape
-        allowed = text.attended()
+    def _run(
+        self, sequence: Tensor, projected: Tensor, allowed: Tensor | None, memory: Any
+    ) -> Tensor:
         logits = self._model(
             input_ids=sequence.flatten(0, 1),
             encoder_hidden_states=projected,
-            encoder_attention_mask=None if allowed is None else allowed[:, 0, 0].long(),
+            encoder_attention_mask=allowed,
             past_key_values=memory,
             use_cache=memory is not None,
         ).logits
-        return logits.unflatten(0, (batch, n_codebooks))
+        return logits.unflatten(0, sequence.shape[:2])
+
+
+def _allowed(text: TextStates) -> Tensor | None:
+    allowed = text.attended()
+    return None if allowed is None else allowed[:, 0, 0].long()

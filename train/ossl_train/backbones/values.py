@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 Guidance = Literal["same", "none"]
@@ -48,6 +49,10 @@ class TextStates:
 
     states: Tensor
     mask: Tensor
+
+    def to(self, device: torch.device) -> TextStates:
+        """The same on a device."""
+        return TextStates(self.states.to(device), self.mask.to(device))
 
     def without_text(self) -> TextStates:
         """As many empty prompts of the same length."""

@@ -138,4 +138,6 @@ def _ending(standing: Any, out: Path) -> str:
     }[standing.ended]
     loss = "" if standing.best_loss is None else f", loss {standing.best_loss:.4f} nats per token"
     best = f"best: step {standing.best_step}{loss}"
+    if standing.best_step == 0:
+        best += ", which is the base model: no step was better"
     return f"{why}: {standing.step} steps; {best}. {out / 'best' / 'adapter.safetensors'}"

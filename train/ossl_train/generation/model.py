@@ -62,7 +62,7 @@ def load_models(recipe: TrainRecipe, adapter: Path | None, device: str, precisio
         loaded = load_reference(adapter, n_heads=backbone.shape.n_heads).to(place)
         notes.append(f"{adapter.name} holds published weights: nothing says what they belong to.")
     loaded.attach(backbone).eval()
-    if all(float(layer.alpha) == 0 for layer in loaded.layers):
+    if not any(bool(layer.alpha.any()) for layer in loaded.layers):
         notes.append("All gates of the adapter are 0: what it gives is plain MusicGen.")
     encoder = vivit.load_encoder(recipe.features.encoder, recipe.features.revision, place)
     if encoder.width != loaded.config.video_dim:

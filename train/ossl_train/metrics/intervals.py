@@ -26,7 +26,7 @@ def of_mean(values: Values, count: int, rng: np.random.Generator) -> Interval | 
         count: resamples.
         rng: draws them.
     """
-    if len(values) < 2:
+    if len(values) < 2 or count < 2:
         return None
     return _percentiles(values[resampled(len(values), count, rng)].mean(axis=1))
 
@@ -42,7 +42,7 @@ def of_ratio(
         count: resamples.
         rng: draws them.
     """
-    if len(numerator) < 2:
+    if len(numerator) < 2 or count < 2:
         return None
     chosen = resampled(len(numerator), count, rng)
     return _percentiles(numerator[chosen].sum(axis=1) / denominator[chosen].sum(axis=1))

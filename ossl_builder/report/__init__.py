@@ -1,0 +1,1 @@
+"""The report: what is in a corpus, as pages for its curator."""

@@ -1,0 +1,234 @@
+"""One film's page: what is told of it, as plain values for the template and the player."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from ossl_builder.labelling.annotation import Annotation
+from ossl_builder.report.curves import STEP_S, Curves
+from ossl_builder.report.drawing import area_path, line_path, time_ticks
+from ossl_builder.report.reading import Row
+from ossl_builder.report.warnings import KINDS, Warned
+
+SOUNDS = ("mix", "music", "dialogue")
+# Loudness from here to there is drawn; what is quieter lies on the ground.
+DRAWN_LUFS = (-60.0, -5.0)
+# More points than a screen has are not seen.
+POINTS = 900
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a report lies, and so how its pages name the corpus' files.
+
+    Attributes:
+        corpus: the corpus' folder.
+        out: the report's folder.
+    """
+
+    corpus: Path
+    out: Path
+
+    def address(self, path: str) -> str:
+        """A file of the corpus, relative to the report's folder."""
+        base = Path(os.path.relpath(self.corpus, self.out)).as_posix()
+        return quote(str(PurePosixPath(base) / path))
+
+
+def page_of(film_id: str) -> str:
+    """The name of a film's page."""
+    return f"film-{film_id}.html"
+
+
+def film_data(
+    film_id: str,
+    tables: Mapping[str, list[Row]],
+    answers: Sequence[Annotation],
+    warned: Iterable[Warned],
+    place: Place,
+) -> dict[str, Any]:
+    """Everything on a film's page but its curves; equal data make an equal page.
+
+    Args:
+        film_id: the film.
+        tables: its rows, by table.
+        answers: its annotations.
+        warned: its warnings, those from curves not among them.
+        place: where the report lies.
+    """
+    film = tables["films"][0] if tables["films"] else None
+    ordered = sorted(tables["clips"], key=_order)
+    labels = {row["clip_id"]: row for row in tables["labels"]}
+    clips = [_clip(clip, labels.get(clip["clip_id"]), answers, place) for clip in ordered]
+    ends = [row["end_s"] for name in ("scenes", "cues", "clips") for row in tables[name]]
+    ends += [row["duration_s"] for row in tables["stems"]]
+    length = film["duration_s"] if film else max((end for end in ends if end), default=None)
+    has_times = bool(tables["scenes"] or tables["cues"] or any(c["start_s"] is not None for c in clips))
+    return {
+        "film_id": film_id,
+        "title": film["title"] if film else film_id,
+        "year": film["year"] if film else None,
+        "length_s": length,
+        "has_timeline": bool(length) and has_times,
+        "side": tables["splits"][0] if tables["splits"] else None,
+        "facts": _facts(film),
+        "rights": _rights(film),
+        "licence_url": _web(film["licence_url"] if film else None),
+        "scenes": [_scene(scene, place) for scene in sorted(tables["scenes"], key=_order)],
+        "cues": sorted(tables["cues"], key=_order),
+        "clips": clips,
+        "stems": tables["stems"],
+        "warned": [vars(one) for one in sorted(warned)],
+    }
+
+
+def with_curves(
+    data: dict[str, Any], curves: Curves | None, warned: Iterable[Warned]
+) -> dict[str, Any]:
+    """The data of a page with what its curves show: drawings, and the warnings from them."""
+    told = sorted([*(Warned(**one) for one in data["warned"]), *warned])
+    titles = {kind.name: kind for kind in KINDS}
+    of_clip: dict[str, list[dict[str, str]]] = {}
+    for one in told:
+        entry = {"title": titles[one.kind].title, "sentence": one.sentence}
+        of_clip.setdefault(one.clip_id, []).append(entry)
+    length = data["length_s"]
+    return {
+        **data,
+        "ticks": time_ticks(length) if length else [],
+        "drawn": _drawn(curves, length) if curves and length else None,
+        "clips": [{**clip, "warned": of_clip.get(clip["clip_id"], [])} for clip in data["clips"]],
+        "film_warned": of_clip.get("", []),
+        "kinds": [
+            {"title": kind.title, "why": kind.why, "count": count}
+            for kind in KINDS
+            if (count := sum(one.kind == kind.name for one in told))
+        ],
+        "player": _player(data),
+    }
+
+
+def _order(row: Row) -> tuple[float, str]:
+    start = row.get("start_s")
+    return (float("inf") if start is None else start, row.get("clip_id", ""))
+
+
+def _clip(
+    clip: Row, label: Row | None, answers: Sequence[Annotation], place: Place
+) -> dict[str, Any]:
+    paths = {"mix": clip["video_path"], "music": clip["music_path"], "dialogue": clip["dialogue_path"]}
+    there = {
+        sound: place.address(path)
+        for sound, path in paths.items()
+        if path and (place.corpus / path).exists()
+    }
+    return {
+        "clip_id": clip["clip_id"],
+        "start_s": clip["start_s"],
+        "end_s": clip["end_s"],
+        "duration_s": clip["duration_s"],
+        "music_lufs": clip["music_lufs"],
+        "dialogue_share": clip["dialogue_share"],
+        "files": there,
+        "label": label,
+        "answers": [
+            {"annotator": one.annotator, "state": one.state, "source": one.source,
+             "answers": {name: _said(answer) for name, answer in sorted(one.answers.items())}}
+            for one in answers
+            if one.clip_id == clip["clip_id"]
+        ],
+    }  # fmt: skip
+
+
+def missing_files(clip: Row, corpus: Path) -> list[str]:
+    """Names of a clip's files that are not there."""
+    paths = [clip[f"{name}_path"] for name in ("video", "mix", "music", "dialogue")]
+    return [PurePosixPath(path).name for path in paths if path and not (corpus / path).exists()]
+
+
+def _said(answer: object) -> str:
+    return ", ".join(answer) if isinstance(answer, tuple) else str(answer)
+
+
+def _scene(scene: Row, place: Place) -> dict[str, Any]:
+    path = scene["thumbnail_path"]
+    return {
+        "scene_id": scene["scene_id"],
+        "start_s": scene["start_s"],
+        "end_s": scene["end_s"],
+        "begins": scene["transition_in"],
+        "thumbnail": place.address(path) if path and (place.corpus / path).exists() else None,
+    }
+
+
+def _facts(film: Row | None) -> list[tuple[str, str]]:
+    """What a film is, in words."""
+    if film is None:
+        return []
+    sound = "none"
+    if film["audio_codec"]:
+        sound = f"{film['audio_codec']}, {film['audio_sample_rate']} Hz, {film['audio_channels']} ch"
+    return [
+        ("Picture", f"{film['width']} × {film['height']}, {film['fps']:.3f} fps, {film['video_codec']}"),
+        ("Sound", sound),
+        ("File", f"{film['size_bytes'] / 1e6:.1f} MB, SHA-256 {film['sha256'][:16]}…"),
+    ]
+
+
+def _rights(film: Row | None) -> list[tuple[str, str]]:
+    """The evidence of a film's rights, as recorded."""
+    if film is None:
+        return []
+    source = film["source"]
+    if "://" not in source and not source.startswith("ia:"):
+        source = Path(source).name  # where it lay is nobody else's business
+    told = [
+        ("Basis", film["basis"].replace("_", " ")),
+        ("Evidence", film["evidence"]),
+        ("Rests on", "the word of who added it" if film["is_claim"] else "the catalogue's evidence"),
+        ("Country", film["country"]),
+        ("Source", source),
+        ("File at the source", f"{film['chosen_file']} ({film['chosen_why']})"),
+        ("The source says", film["rights_statement"] or ""),
+        ("Licence", film["licence_url"] or ""),
+    ]
+    return [(name, text) for name, text in told if text]
+
+
+def _web(address: str | None) -> str | None:
+    """An address that may be followed: of the web, not a script."""
+    return address if address and address.startswith(("https://", "http://")) else None
+
+
+def _drawn(curves: Curves, length_s: float) -> dict[str, Any]:
+    low, high = DRAWN_LUFS
+    paths = {}
+    for role, draw in (("music", area_path), ("dialogue", line_path)):
+        if role in curves.short:
+            values = [value / 10 for value in curves.short[role]]
+            paths[role] = draw(values, STEP_S, length_s, (low, high), POINTS)
+    return paths
+
+
+def _player(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the player reads."""
+    return {
+        "length": data["length_s"],
+        "scenes": [
+            [scene["scene_id"], scene["start_s"], scene["end_s"], scene["begins"], scene["thumbnail"]]
+            for scene in data["scenes"]
+        ],
+        "cues": [[cue["cue_id"], cue["start_s"], cue["end_s"]] for cue in data["cues"]],
+        "clips": [
+            {"id": clip["clip_id"], "start": clip["start_s"], "end": clip["end_s"],
+             "length": clip["duration_s"], "files": clip["files"],
+             "mood": (clip["label"] or {}).get("mood"),
+             "quadrant": (clip["label"] or {}).get("quadrant")}
+            for clip in data["clips"]
+        ],
+    }  # fmt: skip

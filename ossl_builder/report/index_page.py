@@ -1,0 +1,232 @@
+"""The index: the corpus at a glance, as plain values for its template."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ossl_builder.exports.figures import figures
+from ossl_builder.labelling.agreement import Agreement, Disagreement
+from ossl_builder.report.drawing import clock, histogram, mood_plane, shares
+from ossl_builder.report.film_page import page_of
+from ossl_builder.report.reading import Contents
+from ossl_builder.report.warnings import KINDS, Warned
+from ossl_builder.tables import CLIPS, FILMS, LABELS, SCENES, SPLITS
+from ossl_builder.tables.labels import QUADRANTS
+from ossl_builder.tables.splits import SIDES
+
+# Films named with a warning; the table of films finds the others.
+NAMED = 8
+MOST_DISAGREED = 10
+# Rejected or failed films named; `ossl status` names all.
+MOST_REJECTED = 50
+
+
+def index_data(
+    contents: Contents,
+    warned: Iterable[Warned],
+    agreed: Sequence[Agreement],
+    disagreed: Sequence[Disagreement],
+    status: Mapping[str, list[dict[str, Any]]],
+    moods: Mapping[str, str],
+) -> dict[str, Any]:
+    """Everything on the index page.
+
+    Args:
+        contents: the corpus' tables.
+        warned: all warnings.
+        agreed: agreement over all films, a question each.
+        disagreed: clips, most disagreed on first.
+        status: as of `upkeep.status`.
+        moods: quadrant to its words.
+    """
+    told = sorted(warned)
+    films = _films(contents, told)
+    names = {film["film_id"]: film["title"] for film in films}
+    found = figures(contents.folder)
+    return {
+        "glance": _glance(found, len(films)),
+        "films": films,
+        "warnings": _warnings(told, names),
+        "plots": [plot for plot in _plots(contents) if plot],
+        "moods": _moods(contents, found, moods),
+        "agreed": [vars(one) for one in agreed if one.film_id is None],
+        "disagreed": [
+            {**vars(one), "title": names.get(one.film_id, one.film_id), "page": page_of(one.film_id)}
+            for one in disagreed[:MOST_DISAGREED]
+            if one.score > 0
+        ],
+        "sides": _sides(contents, found),
+        "rejected": status["rejected"][:MOST_REJECTED],
+        "failed": status["failed"][:MOST_REJECTED],
+        "n_rejected": len(status["rejected"]),
+        "n_failed": len(status["failed"]),
+        "candidates": [
+            {**one, "reason": one["reason"].replace("_", " ")} for one in status["candidates"]
+        ],
+    }
+
+
+def _glance(found: Mapping[str, Any], n_films: int) -> list[dict[str, str]]:
+    """The figures on top."""
+    tiles = [{"says": "films" if n_films != 1 else "film", "figure": f"{n_films:,}"}]
+    if "films" in found:
+        tiles[0]["more"] = f"{_hours(found['films']['hours'])} of film"
+    if "clips" in found:
+        clips = found["clips"]
+        tiles.append({"says": "clips", "figure": f"{clips['count']:,}"})
+        if clips["length_s"]:
+            tiles[-1]["more"] = f"half of them below {clips['length_s']['median']:.0f} s"
+        tiles.append({"says": "of clips", "figure": _hours(clips["hours"])})
+    if "cues" in found:
+        tiles[-1]["more"] = f"of {_hours(found['cues']['hours'])} of music found"
+    if "labels" in found:
+        labels = found["labels"]
+        decided = labels["count"] - labels["undecided"]
+        tiles.append({"says": "clips with a mood", "figure": f"{decided:,}"})
+        if labels["undecided"]:
+            tiles[-1]["more"] = f"{labels['undecided']:,} undecided"
+    decades = list(found.get("films", {}).get("by_decade", {}))
+    if decades:
+        span = f"{decades[0]}s" if len(decades) == 1 else f"{decades[0]}s to {decades[-1]}s"
+        tiles.append({"says": "years", "figure": span})
+        unknown = found["films"]["year_unknown"]
+        if unknown:
+            tiles[-1]["more"] = f"{unknown:,} unknown"
+    return [{"more": "", **tile} for tile in tiles]
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
+
+
+def _films(contents: Contents, told: Sequence[Warned]) -> list[dict[str, Any]]:
+    """A row per film."""
+    columns = {
+        "films": contents.clip_columns(FILMS, ["film_id", "title", "year", "duration_s", "basis"]),
+        "clips": contents.clip_columns(CLIPS, ["film_id", "duration_s"]),
+        "labels": contents.clip_columns(LABELS, ["film_id", "quadrant"]),
+        "splits": contents.clip_columns(SPLITS, ["film_id", "side"]),
+    }
+    known = {row["film_id"]: row for row in columns["films"]}
+    sides = {row["film_id"]: row["side"] for row in columns["splits"]}
+    clips: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    for row in columns["clips"]:
+        clips[row["film_id"]] += 1
+        seconds[row["film_id"]] += row["duration_s"]
+    quadrants = Counter((row["film_id"], row["quadrant"]) for row in columns["labels"])
+    warnings: dict[str, Counter[str]] = {}
+    for one in told:
+        warnings.setdefault(one.film_id, Counter())[one.kind] += 1
+    rows = []
+    for film_id in contents.film_ids:
+        film = known.get(film_id, {})
+        counts = {name: quadrants[film_id, name] for name in QUADRANTS}
+        rows.append(
+            {
+                "film_id": film_id,
+                "title": film.get("title") or film_id,
+                "page": page_of(film_id),
+                "year": film.get("year"),
+                "length_s": film.get("duration_s"),
+                "length": clock(film["duration_s"]) if film else "",
+                "clips": clips[film_id],
+                "clip_s": round(seconds[film_id]),
+                "clip_length": clock(seconds[film_id]),
+                "moods": shares(counts),
+                "side": sides.get(film_id) or "",
+                "warnings": sum(warnings.get(film_id, Counter()).values()),
+                "kinds": " ".join(sorted(warnings.get(film_id, {}))),
+            }
+        )
+    return rows
+
+
+def _warnings(told: Sequence[Warned], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The warnings by kind, with the films that have most of them."""
+    found = []
+    for kind in KINDS:
+        films = Counter(one.film_id for one in told if one.kind == kind.name)
+        if films:
+            most = sorted(films.items(), key=lambda entry: (-entry[1], entry[0]))
+            found.append(
+                {
+                    "name": kind.name,
+                    "title": kind.title,
+                    "why": kind.why,
+                    "count": sum(films.values()),
+                    "n_films": len(films),
+                    "films": [
+                        {"title": names.get(film, film), "page": page_of(film), "count": count}
+                        for film, count in most[:NAMED]
+                    ],
+                    "more": len(most) - NAMED,
+                }
+            )
+    return found
+
+
+def _plots(contents: Contents) -> list[Any]:
+    clips = contents.clip_columns(CLIPS, ["duration_s", "music_lufs"])
+    films = contents.clip_columns(FILMS, ["year"])
+    lufs = [row["music_lufs"] for row in clips if row["music_lufs"] is not None]
+    years = [float(row["year"]) for row in films if row["year"] is not None]
+    scenes = contents.tables[SCENES.name].table
+    shots = [] if scenes is None else _lengths(scenes)
+    return [
+        histogram("lengths", "Clip lengths", "seconds", [row["duration_s"] for row in clips]),
+        histogram("loudness", "Loudness of the music", "LUFS, integrated, by clip", lufs, 1),
+        histogram("years", "Years of the films", "year of publication", years, 1),
+        histogram("scenes", "Scene lengths", "seconds, those below 60 s", shots),
+    ]
+
+
+def _lengths(scenes: Any) -> list[float]:
+    import pyarrow.compute as pc
+
+    found: list[float] = pc.subtract(scenes["end_s"], scenes["start_s"]).to_pylist()
+    return [length for length in found if length < 60]
+
+
+def _moods(
+    contents: Contents, found: Mapping[str, Any], moods: Mapping[str, str]
+) -> dict[str, Any] | None:
+    if "labels" not in found:
+        return None
+    rows = contents.clip_columns(LABELS, ["valence", "energy", "tension", "quadrant"])
+    points = []
+    for row in rows:
+        arousal = [row[name] for name in ("energy", "tension") if row[name] is not None]
+        if arousal and row["valence"] is not None:
+            points.append((row["valence"], sum(arousal) / len(arousal), row["quadrant"]))
+    counts = found["labels"]["by_quadrant"]
+    return {
+        "plane": mood_plane(points),
+        "quadrants": [
+            {**one, "words": moods.get(one["name"], "")} for one in shares(counts)
+        ],
+        "counts": [{"name": n, "count": counts[n], "words": moods.get(n, "")} for n in QUADRANTS],
+        "undecided": found["labels"]["undecided"],
+        "count": found["labels"]["count"],
+    }
+
+
+def _sides(contents: Contents, found: Mapping[str, Any]) -> dict[str, Any] | None:
+    if "splits" not in found:
+        return None
+    side_of = {
+        row["film_id"]: row["side"]
+        for row in contents.clip_columns(SPLITS, ["film_id", "side"])
+    }
+    quadrants = Counter(
+        (side_of.get(row["film_id"]), row["quadrant"])
+        for row in contents.clip_columns(LABELS, ["film_id", "quadrant"])
+    )
+    rows = []
+    for side in SIDES:
+        counts = {name: quadrants[side, name] for name in QUADRANTS}
+        figure = found["splits"][side]
+        rows.append({"side": side, **figure, "hours": _hours(figure["hours"]), "moods": shares(counts)})
+    return {"rows": rows, "left_out": found["splits"]["left_out"]}

@@ -1,0 +1,199 @@
+"""What a curator should look at: kinds of warnings, their thresholds, and why these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ossl_builder.labelling.agreement import Disagreement
+from ossl_builder.report.curves import STEP_S, Curves
+from ossl_builder.report.reading import Row
+from ossl_builder.splitting.leaks import Leak
+from ossl_builder.splitting.matches import SHARED, Match
+
+# Of a stereo mix, music and dialogue, a separator that shares the whole mix leaves nothing; what
+# is left in no stem is effects or was lost. From this on, below the mix, it can be heard.
+REST_DB = -12.0
+# Speech pauses at least every few seconds, and its stem falls silent in them. Where even the
+# quieter moments of the dialogue stem lie within this of the music, something else stands in it:
+# 20 dB below is what a good separator leaves (SI-SDR of 10 to 15 dB), 12 dB below is heard.
+RESIDUAL_LU = -12.0
+# ... the quieter moments being those below this part of all.
+QUIETER = 0.25
+# Only seconds in which the music is louder than this are asked: beside silence all is loud.
+MUSIC_SOUNDS_LUFS = -45.0
+# A clip of fewer such seconds says too little.
+LEAST_STEPS = 5
+# EBU R 128 puts programmes at -23 LUFS; music 17 LU below that is lost in a room's noise.
+QUIET_LUFS = -40.0
+# 0 is agreement, 1 the whole scale apart on every question. People who agree on the mood differ
+# by one or two of eight steps (0.12 to 0.25) on the scales; beyond this they heard another mood.
+DISAGREED = 0.35
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of warning.
+
+    Attributes:
+        name: stable, lower-case, with underscores.
+        title: for people.
+        why: why it matters, and what to do.
+    """
+
+    name: str
+    title: str
+    why: str
+
+
+KINDS = (
+    Kind("leak", "Shared across sides",
+         "Films on two sides of the split share music or picture: measured results would be too "
+         "good. Divide one of them anew with `ossl split --forget FILM`."),
+    Kind("near_duplicate", "Near-duplicates",
+         "Two films share music or picture. They stay on one side; one of them may be a second "
+         "copy that can go."),
+    Kind("low_separation", "Low separation quality",
+         "Much of the mix is in no stem: what is missing may be music. Listen to mix and music; a "
+         "larger model may do better (`stems.model`)."),
+    Kind("residual_music", "Music left in the dialogue",
+         "The dialogue stem does not fall silent between words while music plays, so some of the "
+         "music is probably in it."),
+    Kind("quiet_music", "Quiet music",
+         "The music is hardly heard, by its loudness or by what people said. A model learns "
+         "little from it."),
+    Kind("disagreement", "People disagree",
+         "People heard different moods, or chose quadrants without a majority. Ask another person, "
+         "or leave the clip out."),
+    Kind("damaged", "Damaged picture or sound",
+         "Stretches of the film could not be decoded. No clip is cut from them; another copy may "
+         "be whole."),
+    Kind("rights_unknown", "Rights unknown",
+         "Nothing shows that the film may be used. Do not publish its clips before that is settled "
+         "(`ossl films check`)."),
+    Kind("media_missing", "Files missing",
+         "The tables name files that are not here. `ossl build` makes them again; imported clips "
+         "have to be copied."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, order=True)
+class Warned:
+    """One warning.
+
+    Attributes:
+        film_id: the film.
+        clip_id: the clip; empty: the whole film.
+        kind: name of one of `KINDS`.
+        sentence: what was found.
+    """
+
+    film_id: str
+    clip_id: str
+    kind: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What the film's curves say of one clip.
+
+    Attributes:
+        rest_db: what of its mix is in no stem, below the mix, in dB, median; None: not known.
+        residual_lu: the dialogue stem's quieter moments below the music, in LU; None: not known.
+    """
+
+    rest_db: float | None
+    residual_lu: float | None
+
+
+def measures_of(clip: Row, curves: Curves) -> Measures:
+    """Look at the stretch of a film that a clip was cut from."""
+    import numpy as np
+
+    if clip["start_s"] is None:
+        return Measures(None, None)
+    first, last = round(clip["start_s"] / STEP_S), round(clip["end_s"] / STEP_S)
+    rest = np.array(curves.rest[first:last]) / 10
+    residual = None
+    if {"music", "dialogue"} <= curves.low.keys():
+        music = np.array(curves.short["music"][first:last]) / 10
+        dialogue = np.array(curves.low["dialogue"][first:last]) / 10
+        sounds = music > MUSIC_SOUNDS_LUFS
+        if sounds.sum() >= LEAST_STEPS:
+            residual = round(float(np.quantile((dialogue - music)[sounds], QUIETER)), 1)
+    return Measures(round(float(np.median(rest)), 1) if len(rest) else None, residual)
+
+
+def of_clip(clip: Row, label: Row | None, missing: Sequence[str]) -> Iterator[Warned]:
+    """What tables and disk say of a clip.
+
+    Args:
+        clip: its row.
+        label: its label's row, if it has one.
+        missing: names of its files that are not there.
+    """
+    film_id, clip_id = clip["film_id"], clip["clip_id"]
+    if missing:
+        yield Warned(film_id, clip_id, "media_missing", f"Not there: {', '.join(missing)}.")
+    if clip["music_lufs"] is not None and clip["music_lufs"] < QUIET_LUFS:
+        text = f"The music has {clip['music_lufs']:.0f} LUFS."
+        yield Warned(film_id, clip_id, "quiet_music", text)
+    elif label is not None and label["music_audible"] in ("faint", "none"):
+        said = {"faint": "faint", "none": "not heard at all"}[label["music_audible"]]
+        yield Warned(film_id, clip_id, "quiet_music", f"Most people say that music is {said}.")
+
+
+def of_measures(film_id: str, measured: Mapping[str, Measures]) -> Iterator[Warned]:
+    """What the stems' curves say of a film's clips."""
+    for clip_id, found in measured.items():
+        if found.rest_db is not None and found.rest_db > REST_DB:
+            text = f"What no stem holds is only {-found.rest_db:.0f} dB below the mix."
+            yield Warned(film_id, clip_id, "low_separation", text)
+        if found.residual_lu is not None and found.residual_lu > RESIDUAL_LU:
+            text = f"The quieter dialogue is at {found.residual_lu:+.0f} LU of the music."
+            yield Warned(film_id, clip_id, "residual_music", text)
+
+
+def of_film(film: Row | None, tables: Mapping[str, list[Row]], film_id: str) -> Iterator[Warned]:
+    """What is said of a whole film."""
+    if film is None or film["basis"].lower().startswith("unknown"):
+        yield Warned(film_id, "", "rights_unknown", "Nothing is recorded that permits its use.")
+    for table, what in (("scenes", "picture"), ("stems", "sound")):
+        spans = {
+            (span["start_s"], span["end_s"]) for row in tables[table] for span in row["damaged_spans"]
+        }
+        if spans:
+            lost = sum(end - start for start, end in spans)
+            text = f"{lost:.1f} s of {what} could not be decoded."
+            yield Warned(film_id, "", "damaged", text)
+
+
+def of_answers(
+    disagreed: Iterable[Disagreement], labels: Iterable[Row]
+) -> Iterator[Warned]:
+    """Clips people do not agree on: by the distance of their answers, or for want of a majority."""
+    found: dict[tuple[str, str], str] = {}
+    for row in labels:
+        # Only of chosen quadrants can one be the most probable.
+        if row["majority_quadrant"] is None and row["dawid_skene_quadrant"] is not None:
+            found[row["film_id"], row["clip_id"]] = "No quadrant has a majority."
+    for one in disagreed:
+        if one.score >= DISAGREED:
+            text = f"Answers lie {one.score:.2f} of the scales apart."
+            found[one.film_id, one.clip_id] = text
+    for (film_id, clip_id), text in found.items():
+        yield Warned(film_id, clip_id, "disagreement", text)
+
+
+def of_matches(matches: Iterable[Match], leaks: Iterable[Leak]) -> Iterator[Warned]:
+    """Films that share material, told at both of them."""
+    leaking = {(leak.film_a, leak.film_b, leak.kind) for leak in leaks}
+    for match in matches:
+        kind = "near_duplicate"
+        if (match.film_a, match.film_b, match.kind) in leaking:
+            kind = "leak"
+        ends = ((match.film_a, match.clip_a), (match.film_b, match.clip_b))
+        for (film_id, clip_id), (_, other) in (ends, ends[::-1]):
+            text = f"Shares {SHARED[match.kind]} with {other} ({match.shared} hashes)."
+            yield Warned(film_id, clip_id, kind, text)

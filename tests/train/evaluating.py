@@ -1,0 +1,34 @@
+"""What tests of `ossl train evaluate` share: sounds, folders of them, and few resamples."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from ossl_train.evaluation.settings import Settings
+
+from tests.train.tiny_clap import RATE
+
+
+def settings(clap: Path, **chosen: Any) -> Settings:
+    few = Settings(clap=str(clap), resamples=200, distance_resamples=10, device="cpu")
+    return replace(few, **chosen)
+
+
+def sound(seed: int, seconds: float = 3.0) -> np.ndarray:
+    """A chord of its own for each seed, under noise."""
+    drawn = np.random.default_rng(seed)
+    time_s = np.arange(round(seconds * RATE)) / RATE
+    tones = [np.sin(2 * np.pi * tone * time_s) for tone in drawn.uniform(80, 3000, 4)]
+    return 0.1 * sum(tones) + 0.02 * drawn.normal(size=len(time_s))
+
+
+def folder_of(folder: Path, seeds: Sequence[int], begin: np.ndarray | None = None) -> Path:
+    """A file for each seed, named by its place."""
+    folder.mkdir()
+    for number, seed in enumerate(seeds):
+        whole = sound(seed) if begin is None else np.concatenate((begin, sound(seed)))
+        soundfile.write(folder / f"clip-{number:02}.wav", whole, RATE)
+    return folder
