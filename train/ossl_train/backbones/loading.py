@@ -21,7 +21,6 @@ from ossl_train.backbones.values import Shape
 from ossl_train.places import ALIASES
 from ossl_train.quiet import quiet
 
-
 KINDS = ("audiocraft", "transformers")
 LANGUAGE_MODEL, CODEC = "state_dict.bin", "compression_state_dict.bin"
 """audiocraft's two files; transformers' layout has a ``config.json``."""

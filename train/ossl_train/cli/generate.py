@@ -256,8 +256,8 @@ def _show_plan(jobs: Sequence[Job], chosen: Chosen, json: bool) -> None:
             "seed": job.sample.seed,
             "duration_s": round(job.sample.piece.duration_s, 3),
             "prompt": job.sample.piece.prompt,
-            "action": "run" if job.why else "fresh",
-            "why": job.why,
+            "action": "refused" if job.error else "run" if job.why else "fresh",
+            "why": job.error.message if job.error else job.why,
             "wav": str(job.target.wav),
         }
         for job in jobs

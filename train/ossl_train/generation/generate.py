@@ -32,13 +32,15 @@ class Job:
         sample: for which picture, with which seed.
         target: its files.
         facts: what it is made from.
-        why: it must be made; empty: it is there.
+        why: it must be made; empty: it is there, or cannot be made.
+        error: why it cannot be made, if that is known beforehand.
     """
 
     sample: Sample
     target: Target
     facts: Mapping[str, Any]
     why: str
+    error: OsslError | None = None
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,15 @@ def plan(
     be given to `ossl train evaluate`.
 
     Raises:
-        OsslError: `no_picture`, `not_media`, `output_is_input`.
+        OsslError: `output_is_input`.
     """
     jobs = []
     for piece in pieces:
-        ending = muxing.ending_for(piece.video) if with_video else None
+        ending, error = None, None
+        try:
+            ending = muxing.ending_for(piece.video) if with_video else None
+        except OsslError as found:
+            error = found
         for seed in seeds:
             folder = out / f"seed-{seed}" if len(seeds) > 1 else out
             target = Target(folder / f"{piece.name}.wav", ending)
@@ -96,7 +102,8 @@ def plan(
                 )
             sample = Sample(piece, seed)
             facts = made.facts_of(sample, shared)
-            jobs.append(Job(sample, target, facts, made.lacking(target, facts)))
+            why = "" if error else made.lacking(target, facts)
+            jobs.append(Job(sample, target, facts, why, error))
     return jobs
 
 
@@ -135,7 +142,9 @@ def generate(
         OsslError: `memory_full`; `disk_full` comes as `OSError`. What is finished is kept.
     """
     for job in jobs:
-        if job.why == "":
+        if job.error is not None:
+            yield _failed(job, job.error)
+        elif job.why == "":
             yield _done(job, "fresh", ())
         elif job.why == made.VIDEO_ONLY:
             yield _tried(job, partial(_mux_again, job))
