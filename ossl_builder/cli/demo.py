@@ -32,8 +32,15 @@ def add_commands(app: typer.Typer) -> None:
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder of the corpus.")] = Path("demo-corpus"),
     workers: Annotated[int, typer.Option("--workers", min=1, help="Films at a time.")] = 2,
+    training: Annotated[
+        bool, typer.Option(help="End with labels, sides, a tiny adapter and its music.")
+    ] = True,
 ) -> None:
-    """Make three small films, build a corpus of them, and say where to look."""
+    """Make three small films, build a corpus of them, train on it, and say where to look.
+
+    What is there is left alone. The adapter is fitted on a random model of toy size: it shows that
+    everything runs, not what such a model can do.
+    """
     corpus = open_corpus(out) if (out / RECIPE).exists() else _create(out)
     with corpus.locked():
         _make_films(corpus)
@@ -47,6 +54,10 @@ def demo(
             for film_id, event in build(corpus, recipe, film_ids, STAGES, workers):
                 watcher.show(film_id, event)
     _conclude(out, corpus, film_ids)
+    if training:
+        from ossl_builder.cli.demo_training import end_with_music
+
+        end_with_music(out, corpus)
 
 
 def _create(out: Path) -> Corpus:

@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from ossl_builder import __version__
-from ossl_builder.cli import build, corpus, demo, doctor, export, films, label, split, stats, train
+from ossl_builder.cli import (
+    build,
+    corpus,
+    demo,
+    doctor,
+    export,
+    films,
+    label,
+    report,
+    split,
+    stats,
+    train,
+)
 from ossl_builder.engine.files import disk_full
 from ossl_builder.errors import OsslError
 
@@ -52,6 +64,7 @@ demo.add_commands(app)
 label.add_commands(app)
 split.add_commands(app)
 stats.add_commands(app)
+report.add_commands(app)
 export.add_commands(app)
 train.add_commands(app)
 

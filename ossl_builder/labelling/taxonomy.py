@@ -102,10 +102,14 @@ class Taxonomy:
 
 def bundled() -> Taxonomy:
     """The taxonomy that comes with the program."""
-    # A wheel carries annotations/ inside the package; in a checkout it stands beside the package.
+    return read(bundled_folder() / FILE)
+
+
+def bundled_folder() -> Path:
+    """`annotations/`: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).parents[1]
-    inside = package / "annotations" / FILE
-    return read(inside if inside.exists() else package.parent / "annotations" / FILE)
+    inside = package / records.FOLDER
+    return inside if inside.exists() else package.parent / records.FOLDER
 
 
 def of(corpus: Path) -> Taxonomy:

@@ -68,7 +68,9 @@ def film_data(
     ends = [row["end_s"] for name in ("scenes", "cues", "clips") for row in tables[name]]
     ends += [row["duration_s"] for row in tables["stems"]]
     length = film["duration_s"] if film else max((end for end in ends if end), default=None)
-    has_times = bool(tables["scenes"] or tables["cues"] or any(c["start_s"] is not None for c in clips))
+    has_times = bool(
+        tables["scenes"] or tables["cues"] or any(c["start_s"] is not None for c in clips)
+    )
     return {
         "film_id": film_id,
         "title": film["title"] if film else film_id,
@@ -121,7 +123,11 @@ def _order(row: Row) -> tuple[float, str]:
 def _clip(
     clip: Row, label: Row | None, answers: Sequence[Annotation], place: Place
 ) -> dict[str, Any]:
-    paths = {"mix": clip["video_path"], "music": clip["music_path"], "dialogue": clip["dialogue_path"]}
+    paths = {
+        "mix": clip["video_path"],
+        "music": clip["music_path"],
+        "dialogue": clip["dialogue_path"],
+    }
     there = {
         sound: place.address(path)
         for sound, path in paths.items()
@@ -172,9 +178,14 @@ def _facts(film: Row | None) -> list[tuple[str, str]]:
         return []
     sound = "none"
     if film["audio_codec"]:
-        sound = f"{film['audio_codec']}, {film['audio_sample_rate']} Hz, {film['audio_channels']} ch"
+        sound = (
+            f"{film['audio_codec']}, {film['audio_sample_rate']} Hz, {film['audio_channels']} ch"
+        )
     return [
-        ("Picture", f"{film['width']} × {film['height']}, {film['fps']:.3f} fps, {film['video_codec']}"),
+        (
+            "Picture",
+            f"{film['width']} × {film['height']}, {film['fps']:.3f} fps, {film['video_codec']}",
+        ),
         ("Sound", sound),
         ("File", f"{film['size_bytes'] / 1e6:.1f} MB, SHA-256 {film['sha256'][:16]}…"),
     ]
@@ -190,7 +201,10 @@ def _rights(film: Row | None) -> list[tuple[str, str]]:
     told = [
         ("Basis", film["basis"].replace("_", " ")),
         ("Evidence", film["evidence"]),
-        ("Rests on", "the word of who added it" if film["is_claim"] else "the catalogue's evidence"),
+        (
+            "Rests on",
+            "the word of who added it" if film["is_claim"] else "the catalogue's evidence",
+        ),
         ("Country", film["country"]),
         ("Source", source),
         ("File at the source", f"{film['chosen_file']} ({film['chosen_why']})"),

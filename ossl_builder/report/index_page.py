@@ -53,7 +53,11 @@ def index_data(
         "moods": _moods(contents, found, moods),
         "agreed": [vars(one) for one in agreed if one.film_id is None],
         "disagreed": [
-            {**vars(one), "title": names.get(one.film_id, one.film_id), "page": page_of(one.film_id)}
+            {
+                **vars(one),
+                "title": names.get(one.film_id, one.film_id),
+                "page": page_of(one.film_id),
+            }
             for one in disagreed[:MOST_DISAGREED]
             if one.score > 0
         ],
@@ -204,9 +208,7 @@ def _moods(
     counts = found["labels"]["by_quadrant"]
     return {
         "plane": mood_plane(points),
-        "quadrants": [
-            {**one, "words": moods.get(one["name"], "")} for one in shares(counts)
-        ],
+        "quadrants": [{**one, "words": moods.get(one["name"], "")} for one in shares(counts)],
         "counts": [{"name": n, "count": counts[n], "words": moods.get(n, "")} for n in QUADRANTS],
         "undecided": found["labels"]["undecided"],
         "count": found["labels"]["count"],
@@ -217,8 +219,7 @@ def _sides(contents: Contents, found: Mapping[str, Any]) -> dict[str, Any] | Non
     if "splits" not in found:
         return None
     side_of = {
-        row["film_id"]: row["side"]
-        for row in contents.clip_columns(SPLITS, ["film_id", "side"])
+        row["film_id"]: row["side"] for row in contents.clip_columns(SPLITS, ["film_id", "side"])
     }
     quadrants = Counter(
         (side_of.get(row["film_id"]), row["quadrant"])
@@ -228,5 +229,7 @@ def _sides(contents: Contents, found: Mapping[str, Any]) -> dict[str, Any] | Non
     for side in SIDES:
         counts = {name: quadrants[side, name] for name in QUADRANTS}
         figure = found["splits"][side]
-        rows.append({"side": side, **figure, "hours": _hours(figure["hours"]), "moods": shares(counts)})
+        rows.append(
+            {"side": side, **figure, "hours": _hours(figure["hours"]), "moods": shares(counts)}
+        )
     return {"rows": rows, "left_out": found["splits"]["left_out"]}

@@ -161,7 +161,9 @@ def of_film(film: Row | None, tables: Mapping[str, list[Row]], film_id: str) -> 
         yield Warned(film_id, "", "rights_unknown", "Nothing is recorded that permits its use.")
     for table, what in (("scenes", "picture"), ("stems", "sound")):
         spans = {
-            (span["start_s"], span["end_s"]) for row in tables[table] for span in row["damaged_spans"]
+            (span["start_s"], span["end_s"])
+            for row in tables[table]
+            for span in row["damaged_spans"]
         }
         if spans:
             lost = sum(end - start for start, end in spans)
@@ -169,9 +171,7 @@ def of_film(film: Row | None, tables: Mapping[str, list[Row]], film_id: str) -> 
             yield Warned(film_id, "", "damaged", text)
 
 
-def of_answers(
-    disagreed: Iterable[Disagreement], labels: Iterable[Row]
-) -> Iterator[Warned]:
+def of_answers(disagreed: Iterable[Disagreement], labels: Iterable[Row]) -> Iterator[Warned]:
     """Clips people do not agree on: by the distance of their answers, or for want of a majority."""
     found: dict[tuple[str, str], str] = {}
     for row in labels:

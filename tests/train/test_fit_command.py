@@ -71,6 +71,9 @@ def test_another_run_is_not_gone_on_with(fit: Fit, corpus: Path) -> None:
     with pytest.raises(OsslError, match="tables splits was") as raised:
         fit()
     assert raised.value.code == "run_differs"
+    (corpus / "train" / "tiny_cpu" / "recipe.yaml").write_text("name: tiny\nfrom: elsewhere\n")
+    with pytest.raises(OsslError, match="damaged, or of another version"):
+        fit()
     assert fit("--restart", "--seed", 3, "--max-steps", 1)["begun_at"] == 0
     assert len(losses_of(corpus / "train" / "tiny_cpu")) == 1
 

@@ -359,7 +359,7 @@ def test_what_cannot_be_is_a_sentence(root: Path, generate: Generate, tmp_path: 
         (("--video", tmp_path / "nowhere.mp4"), "file_missing"),
         (("--clip", "clip2", *other), "adapter_other_features"),
         (("--clip", "clip2", "--window", 3, "--overlap", 3), "overlap_too_long"),
-        (("--clip", "clip2", "--set", f"model.source={tmp_path}"), "model_missing"),
+        (("--clip", "clip2", "--set", f"model.source={tmp_path}/none"), "model_missing"),
         (("--video", root / "clip2.mp4", "--out", root), "output_is_input"),
     ):
         with pytest.raises(OsslError) as caught:

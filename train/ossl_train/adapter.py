@@ -176,6 +176,8 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
         assert showing is not None
         batch = len(showing.video)
         seeing = showing.copies_that_see(len(query), copies)
+        if not seeing:
+            return torch.zeros_like(query)
         looking = query[: seeing * batch]
         # Copies share keys and values: they are laid one after another along the query's time.
         folded = looking.unflatten(0, (seeing, batch)).transpose(0, 1).flatten(1, 2)

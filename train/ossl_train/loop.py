@@ -220,8 +220,8 @@ def _not_finite(
     return OsslError(
         "loss_not_finite",
         f"At step {step} the loss or its gradient is not a finite number; clips: {named}.",
-        "The last checkpoint is kept. Look at these clips, or lower fit.learning_rate; the same "
-        "command goes on from the checkpoint.",
+        "The last checkpoint is kept. Look at the music of these clips, or begin another run "
+        "(--out) with a lower fit.learning_rate.",
     )
 
 

@@ -29,9 +29,12 @@ def with_models(recipe: TrainRecipe, root: Path, *, write: bool = True) -> Train
         return recipe
     folder = root / "train" / "models"
     if write and not (folder / "written").exists():
-        from ossl_train.tiny import write_tiny_models
+        from ossl_train.quiet import quiet
 
-        write_tiny_models(folder)
+        with quiet():
+            from ossl_train.tiny import write_tiny_models
+
+            write_tiny_models(folder)
         files.write_bytes(folder / "written", b"")
     model, features = recipe.model, recipe.features
     if model.source == TINY:

@@ -80,15 +80,13 @@ def describe(out: Path, recipe: TrainRecipe, data: Mapping[str, Any]) -> None:
         data: checksums of tables, numbers of windows, digests of models.
 
     Raises:
-        OsslError: `run_differs`, which names what does.
+        OsslError: `run_differs`, which names what does; `run_unreadable`.
     """
     import yaml
 
     here = shaping(recipe)
     if (out / DATA).exists() and (out / RECIPE).exists():
-        text = json.dumps(yaml.safe_load((out / RECIPE).read_text("utf-8")))
-        there = TrainRecipe.model_validate_json(text)
-        before = json.loads((out / DATA).read_bytes())
+        there, before = _described(out)
         differing = [*_differing(shaping(there), here), *_differing(_flat(before), _flat(data))]
         if differing:
             raise OsslError(
@@ -100,6 +98,20 @@ def describe(out: Path, recipe: TrainRecipe, data: Mapping[str, Any]) -> None:
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     files.write_bytes(out / RECIPE, text.encode())
     files.write_bytes(out / DATA, json.dumps(data, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def _described(out: Path) -> tuple[TrainRecipe, dict[str, Any]]:
+    import yaml
+
+    try:
+        text = json.dumps(yaml.safe_load((out / RECIPE).read_text("utf-8")))
+        return TrainRecipe.model_validate_json(text), json.loads((out / DATA).read_bytes())
+    except (ValueError, yaml.YAMLError) as error:  # pydantic's errors are ValueErrors
+        raise OsslError(
+            "run_unreadable",
+            f"{out / RECIPE} or {DATA} beside it is damaged, or of another version.",
+            "Give the new run its own --out, or throw the old one away with --restart.",
+        ) from error
 
 
 def shaping(recipe: TrainRecipe) -> dict[str, Any]:

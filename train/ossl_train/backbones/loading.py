@@ -102,8 +102,8 @@ def _missing(source: str, error: Exception | None) -> OsslError:
         "model_missing",
         f"MusicGen {source} is not here and cannot be had{why}.",
         "Name a folder that holds the model; or, with a network, run the command again, or fetch "
-        f"it once with `hf download {ALIASES.get(source, 'facebook/musicgen-small')}`, after which it "
-        "works offline.",
+        f"it once with `hf download {ALIASES.get(source, ALIASES['small'])}`, after which it works "
+        "offline.",
     )
 
 

@@ -1,0 +1,58 @@
+"""`ossl report`: pages that show a corpus to its curator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ossl_builder.cli import show
+from ossl_builder.config import load_recipe
+from ossl_builder.workspace import open_corpus
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `report`."""
+    app.command(epilog="Example: ossl -C corpus report")(report)
+
+
+def report(
+    context: typer.Context,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder to write.", metavar="DIR", show_default="CORPUS/report"),
+    ] = None,
+    title: Annotated[
+        str | None,
+        typer.Option("--title", help="What the pages call the corpus.", show_default="its folder"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written, write nothing.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print for scripts.")] = False,
+) -> None:
+    """Write pages that show the corpus: an index, and one page per film beside it.
+
+    They open in any browser without network; clips are played from the corpus. Run again after a
+    change: only pages of films that changed are written.
+    """
+    from ossl_builder.report.writing import write
+
+    corpus = open_corpus(context.obj)
+    recipe = load_recipe(corpus.recipe_path)
+    folder = corpus.root / "report" if out is None else out
+    with corpus.locked():
+        written = write(
+            corpus, recipe, folder, title or corpus.root.name, dry_run,
+            lambda films: show.counted(films, "Films"),
+        )  # fmt: skip
+    if json:
+        show.as_json({**vars(written), "out": str(folder), "written": not dry_run})
+        return
+    would = "would be written" if dry_run else "written"
+    show.say(
+        f"{len(written.pages)} film pages {would}, {written.kept} kept, "
+        f"{len(written.removed)} removed; {written.warnings} warnings."
+    )
+    show.say(f"Open {folder / 'index.html'}")
