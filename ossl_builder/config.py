@@ -68,6 +68,27 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return validated(Recipe, data, path.name, "`ossl settings` lists every key with its default.")
 
 
+def recipe_named(name: str) -> Path:
+    """The file of a recipe that comes with the program, or a path to one.
+
+    Raises:
+        OsslError: `recipe_unknown`.
+    """
+    # A wheel carries manifests/ inside the package; in a checkout it stands beside the package.
+    here = Path(__file__).parent
+    inside = here / "manifests" / "recipes"
+    folder = inside if inside.exists() else here.parent / "manifests" / "recipes"
+    shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    path = shipped.get(name, Path(name))
+    if not path.is_file():
+        raise OsslError(
+            "recipe_unknown",
+            f"There is no recipe {name!r}.",
+            f"Give one of {', '.join(shipped)}, or the path of a YAML file.",
+        )
+    return path
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The sections of a YAML file.
 

@@ -17,6 +17,7 @@ from ossl_builder.pipeline import STAGES
 from ossl_builder.rights import gate
 from ossl_builder.stages.clips import CLIPS_STAGE
 from ossl_builder.standing import current_records, refresh_tables
+from ossl_builder.tables import CLIPS
 from ossl_builder.workspace import Corpus
 
 
@@ -26,9 +27,9 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
     A film counts once per stage: as done, rejected or failed if nothing has changed since, as
     stale if something has, as waiting if the stage has not had it yet. One whose rights do not
     let it be built is rejected at the first stage. Orphans are clips that people annotated and
-    that are gone.
+    that are gone. In an imported corpus no stage has anything to do.
     """
-    films = corpus.film_ids()
+    films = [] if corpus.is_imported else corpus.film_ids()
     counts = {stage.name: Counter[str]() for stage in STAGES}
     reasons: Counter[tuple[str, str]] = Counter()
     lists: dict[str, list[dict[str, Any]]] = {"rejected": [], "failed": [], "stale": []}
@@ -73,6 +74,11 @@ def _clip_ids(corpus: Corpus) -> dict[str, set[str]]:
     annotated = label_records.film_ids(corpus.root)
     if not annotated:
         return {}
+    if corpus.is_imported:
+        found: dict[str, set[str]] = {}
+        for row in manifests.read_table(corpus.root / "manifests", CLIPS):
+            found.setdefault(row.film_id, set()).add(row.clip_id)
+        return found
     current = current_records(corpus)[CLIPS_STAGE.name]
     return {
         film_id: {row.clip_id for row in records.read_rows(corpus.root, CLIPS_STAGE, film_id)}
@@ -93,6 +99,8 @@ def _state(action: str, record: Record | None) -> str:
 
 def verify(corpus: Corpus) -> tuple[list[dict[str, str]], int]:
     """Hash every file that a record names, every record, and every table.
+
+    In an imported corpus, where no record names files, every file that the clips table names.
 
     Returns:
         Problems, each with `path` and `problem`; and the number of files hashed.
@@ -120,7 +128,12 @@ def verify(corpus: Corpus) -> tuple[list[dict[str, str]], int]:
     return problems, n_files + len(STAGES)
 
 
-def _expected(corpus: Corpus) -> Iterator[tuple[str, int, str]]:
+def _expected(corpus: Corpus) -> Iterator[tuple[str, int | None, str]]:
+    """Path, size where it is recorded, and hash of each file there should be."""
+    if corpus.is_imported and (corpus.root / "manifests" / f"{CLIPS.name}.parquet").exists():
+        for row in manifests.read_table(corpus.root / "manifests", CLIPS):
+            yield row.video_path, None, row.video_sha256
+            yield row.music_path, None, row.music_sha256
     for stage in STAGES:
         for film_id in corpus.film_ids():
             record = records.read(corpus.root, stage.name, film_id)
@@ -129,17 +142,19 @@ def _expected(corpus: Corpus) -> Iterator[tuple[str, int, str]]:
                     yield entry.path, entry.size_bytes, entry.sha256
 
 
-def _problem(corpus: Corpus, name: str, size_bytes: int, sha256: str) -> str:
+def _problem(corpus: Corpus, name: str, size_bytes: int | None, sha256: str) -> str:
     path = corpus.root / name
     if not path.exists():
         return "is gone"
-    if path.stat().st_size != size_bytes:
+    if size_bytes is not None and path.stat().st_size != size_bytes:
         return f"has {path.stat().st_size} bytes, not {size_bytes}"
     return "" if files.sha256_file(path) == sha256 else "its bytes have changed"
 
 
 def clean(corpus: Corpus, dry_run: bool) -> tuple[list[str], int]:
     """Delete what no current row points to; the caller holds the corpus' lock.
+
+    Not for imported corpora, whose files no record names.
 
     Returns:
         The paths, relative to the corpus, and their bytes together.

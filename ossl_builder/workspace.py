@@ -13,6 +13,8 @@ from ossl_builder.errors import OsslError
 from ossl_builder.tables import SOURCES, Source, checked_film_id
 
 RECIPE = "ossl.yaml"
+# Stands in a corpus whose clips were imported.
+IMPORTED = "imported.json"
 
 FIRST_RECIPE = """\
 # The recipe of this corpus. Every key has a default; write down only what differs.
@@ -42,6 +44,26 @@ class Corpus:
     def recipe_path(self) -> Path:
         """Its `ossl.yaml`."""
         return self.root / RECIPE
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its clips were imported: its films are not here."""
+        return (self.root / IMPORTED).is_file()
+
+    def check_has_films(self) -> None:
+        """See that this is a corpus that clips can be made in.
+
+        Raises:
+            OsslError: `corpus_imported`.
+        """
+        if self.is_imported:
+            raise OsslError(
+                "corpus_imported",
+                f"The clips of {self.root} were imported; its films are not here.",
+                "Nothing can be built or cleaned in it. `ossl verify`, `stats`, `query`, `split`, "
+                "`report`, `export` and `train` work on it; films want a corpus of their own: "
+                "`ossl init DIR`.",
+            )
 
     @staticmethod
     def film_home(film_id: str) -> str:
@@ -118,8 +140,12 @@ class Corpus:
             lock.release()
 
 
-def create(root: Path) -> Corpus:
+def create(root: Path, recipe: str = FIRST_RECIPE) -> Corpus:
     """Make a corpus without films.
+
+    Args:
+        root: its folder, new or empty.
+        recipe: text of its recipe, which is valid.
 
     Raises:
         OsslError: `corpus_exists`, `folder_not_empty`.
@@ -132,7 +158,7 @@ def create(root: Path) -> Corpus:
         )
     (root / "films").mkdir(parents=True)
     (root / "manifests").mkdir()
-    files.write_bytes(root / RECIPE, FIRST_RECIPE.encode())
+    files.write_bytes(root / RECIPE, recipe.encode())
     return Corpus(root)
 
 

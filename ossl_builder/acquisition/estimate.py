@@ -170,7 +170,7 @@ def _pace(corpus: Corpus) -> Pace | None:
         film = film_row(corpus, film_id)
         if film is None or len(done) < len(STAGES):
             continue
-        film_s += film.duration_s
+        film_s += film.file().duration_s
         work_s += sum(record.seconds for record in done[1:])
         made_bytes += sum(entry.size_bytes for record in done[1:] for entry in record.files)
         n_films += 1

@@ -138,6 +138,7 @@ def _run(
     json: bool,
 ) -> None:
     corpus = open_corpus(folder)
+    corpus.check_has_films()
     recipe = load_recipe(corpus.recipe_path, overrides or ())
     film_ids = corpus.chosen(films or ())
     if not film_ids:

@@ -9,7 +9,7 @@ import typer
 
 from ossl_builder import upkeep
 from ossl_builder.cli import show
-from ossl_builder.config import all_settings, load_recipe
+from ossl_builder.config import all_settings, load_recipe, recipe_named
 from ossl_builder.workspace import create, open_corpus
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
@@ -17,16 +17,29 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands about the corpus as a whole."""
-    app.command(epilog="Example: ossl init corpus")(init)
+    app.command(epilog="Example: ossl init corpus --recipe ossl-v2")(init)
     app.command(epilog="Example: ossl -C corpus status")(status)
     app.command(epilog="Example: ossl -C corpus verify")(verify)
     app.command(epilog="Example: ossl -C corpus clean --dry-run")(clean)
     app.command(epilog="Example: ossl settings")(settings)
 
 
-def init(folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.")]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", help="Begin with this recipe: ossl-v1, ossl-v2, or a file's path."
+        ),
+    ] = None,
+) -> None:
     """Make a corpus: a folder with a recipe (ossl.yaml) and no films."""
-    create(folder)
+    if recipe is None:
+        create(folder)
+    else:
+        path = recipe_named(recipe)
+        load_recipe(path)
+        create(folder, path.read_text(encoding="utf-8"))
     show.say(
         f"Made {folder}. Next: ossl -C {folder} films add FILE "
         "--id … --title … --basis … --evidence …"
@@ -77,7 +90,11 @@ def verify(context: typer.Context, json: AsJson = False) -> None:
         show.table(("path", "problem"), [(entry["path"], entry["problem"]) for entry in problems])
     show.say(f"{n_files} files hashed, {len(problems)} problems.")
     if problems:
-        show.say("Delete the files named: `ossl build` makes them again (and fetches films again).")
+        show.say(
+            "`ossl import` again, with a folder that is whole, puts other files in their place."
+            if corpus.is_imported
+            else "Delete the files named: `ossl build` makes them again (and fetches films again)."
+        )
         raise typer.Exit(1)
 
 
@@ -88,6 +105,7 @@ def clean(
 ) -> None:
     """Delete files that no row points to: of films removed, and what killed runs left."""
     corpus = open_corpus(context.obj)
+    corpus.check_has_films()
     with corpus.locked():
         paths, size = upkeep.clean(corpus, dry_run)
     if json:

@@ -45,6 +45,13 @@ def end_with_music(out: Path, corpus: Corpus) -> None:
     )
 
 
+def bundled_annotations() -> Path:
+    """The folder with what people said of the demo's clips."""
+    from ossl_builder.labelling import taxonomy
+
+    return taxonomy.bundled_folder()
+
+
 def _label(corpus: Corpus) -> None:
     """Bundled annotations, brought to the clips of this machine, become labels."""
     from ossl_builder.engine import manifests
@@ -53,7 +60,7 @@ def _label(corpus: Corpus) -> None:
     from ossl_builder.tables import CLIPS, LABELS
 
     settings = load_recipe(corpus.recipe_path).labels
-    bundled = taxonomy.bundled_folder().parent
+    bundled = bundled_annotations().parent
     for film_id in corpus.film_ids():
         # What somebody has answered since stays.
         if not records.path_of(corpus.root, film_id).exists():

@@ -73,6 +73,7 @@ def add(
     from ossl_builder.acquisition.shelf import Shelf
 
     corpus = open_corpus(context.obj)
+    corpus.check_has_films()
     claim = Claim(film_id, title, year, country, basis, evidence)
     asked = Asked(tuple(film or ()), tier, claim, sha256, allow_unverified)
     with corpus.locked():
@@ -126,6 +127,7 @@ def remove(
     from ossl_builder.trial import labelled
 
     corpus = open_corpus(context.obj)
+    corpus.check_has_films()
     with corpus.locked():
         chosen = corpus.chosen(film_id)
         for one in () if drop_labelled else chosen:

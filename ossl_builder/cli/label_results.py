@@ -14,6 +14,7 @@ from ossl_builder.workspace import Corpus, open_corpus
 
 if TYPE_CHECKING:
     from ossl_builder.labelling.annotation import Annotation
+    from ossl_builder.tables import Label
 
 Films = Annotated[
     list[str] | None, typer.Argument(help="Film ids; none: all of the corpus.", metavar="FILM")
@@ -115,6 +116,8 @@ def merge(
         clips = clips_of(corpus)
         given = list(records.read_all(corpus.root))
         labels = merging.labels_of(given, clips, questions, settings)
+        if corpus.is_imported:
+            labels = merging.beside_imported(labels, _labels_there(corpus))
         if not dry_run:
             write_corpus_table(corpus.root, LABELS, labels)
     clip_ids: dict[str, set[str]] = {}
@@ -148,6 +151,14 @@ def merge(
             "carry` moves annotations to clips that overlap): "
             + ", ".join(one["clip_id"] for one in orphaned)
         )
+
+
+def _labels_there(corpus: Corpus) -> list[Label]:
+    from ossl_builder.engine.manifests import read_table
+    from ossl_builder.tables import LABELS
+
+    folder = corpus.root / "manifests"
+    return read_table(folder, LABELS) if (folder / f"{LABELS.name}.parquet").exists() else []
 
 
 def _annotations(corpus: Corpus, film: list[str] | None) -> list[Annotation]:

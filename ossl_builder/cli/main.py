@@ -16,6 +16,7 @@ from ossl_builder.cli import (
     doctor,
     export,
     films,
+    import_released,
     label,
     report,
     split,
@@ -65,6 +66,7 @@ label.add_commands(app)
 split.add_commands(app)
 stats.add_commands(app)
 report.add_commands(app)
+import_released.add_commands(app)
 export.add_commands(app)
 train.add_commands(app)
 

@@ -24,6 +24,14 @@ from ossl_builder.tables.schema import Table
 UNSHAPING: JsonDict = {"shapes_result": False}
 
 
+def only_where(**values: tuple[str, ...]) -> JsonDict:
+    """Mark a setting, by `json_schema_extra`, that counts only where another has one of the values.
+
+    Changing it elsewhere makes nothing stale.
+    """
+    return {"only_where": {name: list(wanted) for name, wanted in values.items()}}
+
+
 # Bytes under which a file is small: a thousand films have near a million thumbnails, and to ask
 # each for its size would take longer than all the rest.
 SMALL = 65_536
@@ -70,17 +78,22 @@ def inputs_of(
 
 
 def _settings(config: Any) -> dict[str, str]:
-    """Settings that shape the result; one marked `UNSHAPING` (a batch size) is left out."""
-    unshaping = {
-        name
-        for name, field in type(config).model_fields.items()
-        if field.json_schema_extra == UNSHAPING
-    }
+    """Settings that shape the result.
+
+    One marked `UNSHAPING` (a batch size) is left out, and one that does not apply (`only_where`).
+    """
+    values = config.model_dump(mode="json")
+    marks = {name: field.json_schema_extra for name, field in type(config).model_fields.items()}
     return {
         key: repr(value)
-        for key, value in config.model_dump(mode="json").items()
-        if key not in unshaping
+        for key, value in values.items()
+        if marks[key] != UNSHAPING and _applies(marks[key], values)
     }
+
+
+def _applies(mark: Any, values: Mapping[str, Any]) -> bool:
+    conditions = mark.get("only_where", {}) if isinstance(mark, dict) else {}
+    return all(values[name] in wanted for name, wanted in conditions.items())
 
 
 def hash_rows(table: Table, rows: tuple[Any, ...]) -> str:

@@ -197,7 +197,7 @@ def _page(taxonomy: Taxonomy) -> str:
 
 def _description(state: State, taxonomy: Taxonomy) -> str:
     return (
-        "Moods of film music. Made by ossl-builder; leave the next line as it is.\n"
+        "Film music, judged by people. Made by ossl-builder; leave the next line as it is.\n"
         f"[ossl corpus={state.corpus_id} schema={taxonomy.version}]"
     )
 

@@ -11,7 +11,7 @@ import yaml
 
 from ossl_builder import __version__
 from ossl_builder.engine import files
-from ossl_builder.exports.citation import CITATION
+from ossl_builder.exports.citation import CITATION, CITATION_V2
 from ossl_builder.exports.huggingface import DTYPES, FEATURE
 from ossl_builder.exports.samples import Sample, columns
 from ossl_builder.exports.selection import Selection
@@ -20,6 +20,20 @@ from ossl_builder.tables import FILMS, STEMS
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
+OPENING = (
+    "Film music with its picture: one row per clip, each of them traceable to a second of a film "
+    "with evidence of its rights."
+)
+OPENING_IMPORTED = (
+    "Film music with its picture: one row per clip, imported from a released corpus. Nobody looked "
+    "into the rights of its films here."
+)
+LIMITS_IMPORTED = """\
+- The rights of every film are unknown here: find out before you use or share its clips.
+- Pictures, music, moods and captions are as they were released; lengths, loudness and numbers of
+  pictures were measured by decoding.
+- Old films show people and say things as their makers saw fit then.
+"""
 LIMITS = """\
 - Music was separated from speech and noise by a model: a stem can carry rests of the others.
 - Cues and cuts were found by programs; their settings stand below.
@@ -32,10 +46,11 @@ LIMITS = """\
 
 def write(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) -> None:
     """Write `README.md`: the head that the hub reads, then the card that people read."""
+    imported = selection.imported()
     head = yaml.safe_dump(_head(out, title, shards), sort_keys=False, allow_unicode=True)
+    cited = CITATION_V2 if imported.get("layout") == "ossl-v2" else CITATION
     parts = [
-        f"# {title}\n\nFilm music with its picture: one row per clip, each of them traceable to a "
-        "second of a film with evidence of its rights.",
+        f"# {title}\n\n{OPENING_IMPORTED if imported else OPENING}",
         "```python\nfrom datasets import load_dataset\n\n"
         'dataset = load_dataset("PATH_OR_NAME")\n'
         'dataset["train"][0]["music"], dataset["train"][0]["video"]\n```',
@@ -43,8 +58,8 @@ def write(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) 
         "## Columns\n\n" + _columns(),
         "## How it was made\n\n" + _making(selection),
         "## Films and their rights\n\n" + _films(selection),
-        "## Limits\n\n" + LIMITS.rstrip(),
-        f"## Citation\n\nPlease cite the corpus this one follows:\n\n```bibtex\n{CITATION}```",
+        "## Limits\n\n" + (LIMITS_IMPORTED if imported else LIMITS).rstrip(),
+        f"## Citation\n\nPlease cite the corpus this one follows:\n\n```bibtex\n{cited}```",
     ]
     text = f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
     files.write_bytes(out / "README.md", text.encode())
@@ -123,6 +138,12 @@ def _columns() -> str:
 
 
 def _making(selection: Selection) -> str:
+    imported = selection.imported()
+    if imported:
+        return (
+            f"Imported from the layout {imported['layout']} by ossl-builder {__version__}; the "
+            f"folder was called {_cell(imported['folder'])}."
+        )
     recipe = selection.root / "ossl.yaml"
     told = f"By ossl-builder {__version__}: scenes, separation, cues, clips."
     if selection.has(STEMS):

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ossl_builder import __version__
-from ossl_builder.engine import files
+from ossl_builder.engine import files, manifests
 from ossl_builder.exports.citation import CITATION
 from ossl_builder.exports.parquet import EXPORTED
 from ossl_builder.exports.placing import Medium
-from ossl_builder.tables import Table
+from ossl_builder.tables import FILMS, Table
 
 NAME = "croissant.json"
 TYPES: dict[Any, str] = {
@@ -25,6 +25,8 @@ TYPES: dict[Any, str] = {
     bool: "sc:Boolean",
 }
 FORMATS = {".mp4": "video/mp4", ".flac": "audio/flac", ".wav": "audio/wav"}
+FREE = "https://creativecommons.org/publicdomain/mark/1.0/"
+UNKNOWN = "Unknown for some films: see the columns basis and evidence of the table films."
 CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -85,7 +87,7 @@ def write(out: Path, title: str, description: str, media: Iterable[Medium]) -> N
         "description": description,
         "version": __version__,
         "citeAs": CITATION,
-        "license": "https://creativecommons.org/publicdomain/mark/1.0/",
+        "license": UNKNOWN if _has_unknown(out) else FREE,
         "url": "https://github.com/ossl-builder/ossl-builder",
         "isLiveDataset": False,
         "distribution": [
@@ -96,6 +98,14 @@ def write(out: Path, title: str, description: str, media: Iterable[Medium]) -> N
     }
     text = json.dumps(described, indent=1, ensure_ascii=False)
     files.write_bytes(out / NAME, text.encode() + b"\n")
+
+
+def _has_unknown(out: Path) -> bool:
+    """Whether the rights of one of the films are unknown."""
+    import pyarrow.compute as pc
+
+    bases = manifests.read_arrow(out / "manifests", FILMS, ["basis"])["basis"]
+    return bool(pc.any(pc.starts_with(pc.utf8_lower(bases), "unknown")).as_py())
 
 
 def _path(out: Path, table: Table) -> Path:

@@ -27,6 +27,8 @@ V1_COLUMNS = (
     "film_id", "clip_id", "mood", "caption", "ossl_clip_id", "title", "start_s", "end_s",
     "duration_s",
 )  # fmt: skip
+# The published code adds mood and caption as texts; pandas reads an empty cell as a number.
+NOTHING = " "
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,8 @@ def write_v1_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
                 **one.sample.facts,
                 "clip_id": one.number,
                 "ossl_clip_id": one.sample.clip_id,
-                "mood": one.sample.facts["mood"] or "",
-                "caption": one.sample.facts["caption"] or "",
+                "mood": one.sample.facts["mood"] or NOTHING,
+                "caption": one.sample.facts["caption"] or NOTHING,
             }
             for one in own
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from ossl_builder.engine import manifests
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS, FILMS, SPLITS, Table
 from ossl_builder.tables.splits import SIDES
+from ossl_builder.workspace import IMPORTED
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,6 +58,11 @@ class Selection:
             if table is FILMS and "source" in batch.column_names:
                 batch = _without_folders(batch)
             yield batch.filter(pc.is_in(batch["film_id"], films)) if self.sides else batch
+
+    def imported(self) -> dict[str, str]:
+        """Of a corpus whose clips were imported, the layout and the folder; else nothing."""
+        told = self.root / IMPORTED
+        return json.loads(told.read_bytes()) if told.is_file() else {}
 
     def count(self, table: Table) -> int:
         """How many rows of a table belong to these films."""

@@ -46,6 +46,18 @@ def labels_of(
     ]
 
 
+def beside_imported(labels: Iterable[Label], there: Iterable[Label]) -> list[Label]:
+    """Labels, and of those there already the released ones of clips that nobody answered here.
+
+    What came with a released corpus has no annotations that it could be made from again.
+    """
+    found = {(one.film_id, one.clip_id): one for one in labels}
+    for one in there:
+        if one.rule == "import" and not one.n_annotators:
+            found.setdefault((one.film_id, one.clip_id), one)
+    return [found[place] for place in sorted(found)]
+
+
 def of_clips(annotations: Iterable[Annotation], clips: Iterable[Clip]) -> list[Annotation]:
     """The annotations whose clip is in the table; see `orphans` for the others."""
     places = {(clip.film_id, clip.clip_id) for clip in clips}

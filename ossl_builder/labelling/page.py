@@ -43,7 +43,7 @@ STYLE = """\
 .mood .lsf-choices { margin: 0 !important; min-width: 0; }
 .mood .lsf-choices label { line-height: 20px; }
 .mood .lsf-choices input { visibility: hidden; }
-.mood .scale .lsf-choices { display: grid; grid-template-columns: repeat(9, minmax(0, 1fr)); }
+.mood .scale .lsf-choices { display: grid; grid-template-columns: repeat(SCALE, minmax(0, 1fr)); }
 .mood .scale .lsf-hint { display: block; top: 0; line-height: 11px; margin-left: -20px; }
 .mood .choices .lsf-choices { display: grid; grid-template-columns: repeat(5, auto); }
 .mood .choices .lsf-hint { display: none; }
@@ -57,11 +57,13 @@ def label_config(taxonomy: Taxonomy) -> str:
     of stars takes its keys one press per step.
     """
     numbers = {question.name: at for at, question in enumerate(taxonomy.questions, start=1)}
+    scales = [len(question.values) for question in taxonomy.questions if question.kind == "scale"]
+    style = STYLE.replace("SCALE", str(max(scales, default=1)))
     lines = [
         '<View className="mood">',
         f"  <!-- {taxonomy.version}, made from {taxonomies.FILE}. The names are keys in exports:",
         "       never rename or re-use one. -->",
-        f"  <Style>\n{_indented(escape(STYLE), 4)}\n  </Style>",
+        f"  <Style>\n{_indented(escape(style), 4)}\n  </Style>",
         f"  <Header value={quoteattr(f'{taxonomy.intro} {HELP}')} size={quoteattr('5')}/>",
         f'  <Video name="{CLIP}" value="$video" framerate="$fps" height="220"/>',
         '  <View className="columns">',

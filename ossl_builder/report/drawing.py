@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, floor, log10
 from typing import Any
 
 # Of a plot, in the units of its drawing; a column on a desktop is about as wide.
 WIDTH, HEIGHT = 360, 190
-LEFT, RIGHT, TOP, BOTTOM = 38, 6, 10, 26
+LEFT, RIGHT, TOP, BOTTOM = 38, 16, 10, 26
 MOST_BINS = 24
+# Fewer would be blocks, not bars: empty ones stand around them.
+LEAST_BINS = 7
 # More labelled clips than these are drawn as fields of a grid.
 MOST_DOTS = 400
 SQUARE = 360
@@ -20,7 +24,7 @@ FIELD = 0.5
 
 
 def nice(rough: float) -> float:
-    """The next larger of 1, 2, 5, 10, 20, …"""
+    """The next larger one of 1, 2, 5, 10, 20 and so on."""
     power = 10 ** floor(log10(rough)) if rough > 0 else 1
     return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
 
@@ -29,7 +33,8 @@ def time_ticks(length_s: float) -> list[dict[str, Any]]:
     """About ten marks along a film: their times in s, and as text."""
     steps = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)
     step = next((one for one in steps if length_s / one <= 10), 7200)
-    count = int(length_s // step)
+    # The last one needs room for its text.
+    count = int(length_s * 0.965 // step)
     return [{"at": at * step, "text": clock(at * step)} for at in range(count + 1)]
 
 
@@ -105,7 +110,12 @@ class Bars:
 
 
 def histogram(
-    name: str, title: str, what: str, values: Sequence[float], least_step: float = 0
+    name: str,
+    title: str,
+    what: str,
+    values: Sequence[float],
+    least_step: float = 0,
+    whole: bool = False,
 ) -> Bars | None:
     """How often values of each size occur; None: there are none.
 
@@ -115,42 +125,63 @@ def histogram(
         what: what is counted along it, with its unit.
         values: any order.
         least_step: no narrower bins than this.
+        whole: the values are whole numbers.
     """
     if not values:
         return None
     ordered = sorted(values)
-    low, high = ordered[0], ordered[-1]
-    step = max(nice((high - low or 1) / MOST_BINS * 1.6), least_step)
-    first = floor(low / step)
-    count = floor(high / step) - first + 1
+    step = max(nice((ordered[-1] - ordered[0] or 1) / MOST_BINS * 1.6), least_step)
+    first = floor(ordered[0] / step)
+    count = floor(ordered[-1] / step) - first + 1
+    if count < LEAST_BINS:
+        first -= (LEAST_BINS - count) // 2
+        count = LEAST_BINS
     counts = [0] * count
     for value in values:
-        counts[min(floor(value / step) - first, count - 1)] += 1
+        counts[floor(value / step) - first] += 1
     edges = [(first + at) * step for at in range(count + 1)]
-    half = ordered[len(ordered) // 2]
+    texts = [_stretch(low, high, whole) for low, high in pairwise(edges)]
     says = (
-        f"{len(values)} values from {low:.4g} to {high:.4g}, half of them below {half:.4g}; "
-        f"most often {_number(edges[counts.index(max(counts))])} to "
-        f"{_number(edges[counts.index(max(counts)) + 1])}."
+        f"{len(values)} values from {_number(ordered[0])} to {_number(ordered[-1])}, half of them "
+        f"below {_number(ordered[len(ordered) // 2])}; most often "
+        f"{texts[counts.index(max(counts))]}."
     )
-    texts = [f"{_number(a)} to {_number(b)}" for a, b in zip(edges, edges[1:], strict=False)]
     width = (WIDTH - LEFT - RIGHT) / count
+    # What lies between two whole numbers is marked in its middle.
+    shift = width / 2 if whole and step == 1 else 0.0
+    marked = edges[:-1] if shift else edges
+    every = ceil(len(marked) / 7)
     top = max(counts)
-    every = ceil(len(edges) / 7)
     return Bars(
-        name, title, says, what,
+        name,
+        title,
+        says,
+        what,
         [
-            {"x": _two(LEFT + at * width + 0.75), "w": _two(max(width - 1.5, 0.5)), "text": text,
-             "count": n, "y": _two(_height(n, top)), "h": _two(HEIGHT - BOTTOM - _height(n, top))}
+            _bar(LEFT + at * width, width, n, top, text)
             for at, (n, text) in enumerate(zip(counts, texts, strict=True))
         ],
         [
-            {"x": _two(LEFT + at * width), "text": _number(edge)}
-            for at, edge in enumerate(edges)
+            {"x": _two(LEFT + at * width + shift), "text": _number(edge)}
+            for at, edge in enumerate(marked)
             if at % every == 0
         ],
         _lines(top),
-    )  # fmt: skip
+    )
+
+
+def _bar(x: float, width: float, count: int, top: int, text: str) -> dict[str, Any]:
+    y = _height(count, top)
+    return {
+        "x": _two(x + 0.75), "y": _two(y), "w": _two(max(width - 1.5, 0.5)),
+        "h": _two(HEIGHT - BOTTOM - y), "text": text, "count": count,
+    }  # fmt: skip
+
+
+def _stretch(low: float, high: float, whole: bool) -> str:
+    if whole:
+        return _number(low) if high - low == 1 else f"{_number(low)} to {_number(high - 1)}"
+    return f"{_number(low)} to {_number(high)}"
 
 
 def _height(count: float, top: float) -> float:
@@ -179,12 +210,7 @@ def mood_plane(points: Sequence[tuple[float, float, str | None]]) -> dict[str, A
     if not points:
         return None
     if len(points) <= MOST_DOTS:
-        dots = [
-            {"x": _two(_across(v)), "y": _two(SQUARE - _across(a)), "quadrant": q or "none",
-             "text": f"valence {v:.1f}, arousal {a:.1f}"}
-            for v, a, q in sorted(points, key=lambda one: (one[0], one[1], one[2] or ""))
-        ]  # fmt: skip
-        return {"dots": dots, "fields": [], "count": len(points)}
+        return {"dots": _dots(points), "fields": [], "count": len(points)}
     counts: dict[tuple[int, int], int] = {}
     for valence, arousal, _ in points:
         place = (int((valence - SCALE[0]) / FIELD), int((arousal - SCALE[0]) / FIELD))
@@ -200,6 +226,24 @@ def mood_plane(points: Sequence[tuple[float, float, str | None]]) -> dict[str, A
              "text": f"valence {valence:g}, arousal {arousal:g}: {count} clips"}
         )  # fmt: skip
     return {"dots": [], "fields": fields, "count": len(points)}
+
+
+def _dots(points: Sequence[tuple[float, float, str | None]]) -> list[dict[str, Any]]:
+    """A dot for each place, the larger the more clips lie there."""
+    together = Counter(points)
+    return [
+        {
+            "x": _two(_across(valence)),
+            "y": _two(SQUARE - _across(arousal)),
+            "r": _two(min(4.5 * count**0.5, 14)),
+            "quadrant": quadrant or "none",
+            "text": f"valence {valence:.1f}, arousal {arousal:.1f}"
+            + (f": {count} clips" if count > 1 else ""),
+        }
+        for (valence, arousal, quadrant), count in sorted(
+            together.items(), key=lambda one: (one[0][0], one[0][1], one[0][2] or "")
+        )
+    ]
 
 
 def _across(value: float) -> float:

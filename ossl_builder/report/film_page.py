@@ -15,7 +15,8 @@ from ossl_builder.report.drawing import area_path, line_path, time_ticks
 from ossl_builder.report.reading import Row
 from ossl_builder.report.warnings import KINDS, Warned
 
-SOUNDS = ("mix", "music", "dialogue")
+# What plays for each sound that can be chosen; the picture comes with the mix.
+SOUNDS = {"mix": "video_path", "music": "music_path", "dialogue": "dialogue_path"}
 # Loudness from here to there is drawn; what is quieter lies on the ground.
 DRAWN_LUFS = (-60.0, -5.0)
 # More points than a screen has are not seen.
@@ -67,7 +68,8 @@ def film_data(
     clips = [_clip(clip, labels.get(clip["clip_id"]), answers, place) for clip in ordered]
     ends = [row["end_s"] for name in ("scenes", "cues", "clips") for row in tables[name]]
     ends += [row["duration_s"] for row in tables["stems"]]
-    length = film["duration_s"] if film else max((end for end in ends if end), default=None)
+    length = film["duration_s"] if film else None
+    length = length or max((end for end in ends if end), default=None)
     has_times = bool(
         tables["scenes"] or tables["cues"] or any(c["start_s"] is not None for c in clips)
     )
@@ -123,15 +125,10 @@ def _order(row: Row) -> tuple[float, str]:
 def _clip(
     clip: Row, label: Row | None, answers: Sequence[Annotation], place: Place
 ) -> dict[str, Any]:
-    paths = {
-        "mix": clip["video_path"],
-        "music": clip["music_path"],
-        "dialogue": clip["dialogue_path"],
-    }
     there = {
-        sound: place.address(path)
-        for sound, path in paths.items()
-        if path and (place.corpus / path).exists()
+        sound: place.address(clip[column])
+        for sound, column in SOUNDS.items()
+        if clip[column] and (place.corpus / clip[column]).exists()
     }
     return {
         "clip_id": clip["clip_id"],
@@ -173,19 +170,17 @@ def _scene(scene: Row, place: Place) -> dict[str, Any]:
 
 
 def _facts(film: Row | None) -> list[tuple[str, str]]:
-    """What a film is, in words."""
-    if film is None:
+    """What a film's file is, in words; nothing of a film that is not here."""
+    if film is None or film["path"] is None:
         return []
     sound = "none"
     if film["audio_codec"]:
-        sound = (
-            f"{film['audio_codec']}, {film['audio_sample_rate']} Hz, {film['audio_channels']} ch"
-        )
+        channels = {1: "mono", 2: "stereo"}.get(film["audio_channels"])
+        channels = channels or f"{film['audio_channels']} channels"
+        sound = f"{film['audio_codec']}, {film['audio_sample_rate']} Hz, {channels}"
+    size = f"{film['width']} × {film['height']}, {film['fps']:.5g} pictures a second"
     return [
-        (
-            "Picture",
-            f"{film['width']} × {film['height']}, {film['fps']:.3f} fps, {film['video_codec']}",
-        ),
+        ("Picture", f"{size}, {film['video_codec']}"),
         ("Sound", sound),
         ("File", f"{film['size_bytes'] / 1e6:.1f} MB, SHA-256 {film['sha256'][:16]}…"),
     ]
@@ -203,15 +198,19 @@ def _rights(film: Row | None) -> list[tuple[str, str]]:
         ("Evidence", film["evidence"]),
         (
             "Rests on",
-            "the word of who added it" if film["is_claim"] else "the catalogue's evidence",
+            "the word of who added it" if film["is_claim"] else "the catalogue",
         ),
         ("Country", film["country"]),
         ("Source", source),
-        ("File at the source", f"{film['chosen_file']} ({film['chosen_why']})"),
+        ("File at the source", _chosen(film)),
         ("The source says", film["rights_statement"] or ""),
         ("Licence", film["licence_url"] or ""),
     ]
     return [(name, text) for name, text in told if text]
+
+
+def _chosen(film: Row) -> str:
+    return f"{film['chosen_file']} ({film['chosen_why']})" if film["chosen_file"] else ""
 
 
 def _web(address: str | None) -> str | None:
@@ -234,8 +233,8 @@ def _player(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "length": data["length_s"],
         "scenes": [
-            [scene["scene_id"], scene["start_s"], scene["end_s"], scene["begins"], scene["thumbnail"]]
-            for scene in data["scenes"]
+            [one["scene_id"], one["start_s"], one["end_s"], one["begins"], one["thumbnail"]]
+            for one in data["scenes"]
         ],
         "cues": [[cue["cue_id"], cue["start_s"], cue["end_s"]] for cue in data["cues"]],
         "clips": [

@@ -55,7 +55,7 @@ def index_data(
         "disagreed": [
             {
                 **vars(one),
-                "title": names.get(one.film_id, one.film_id),
+                "title": names[one.film_id],
                 "page": page_of(one.film_id),
             }
             for one in disagreed[:MOST_DISAGREED]
@@ -102,16 +102,19 @@ def _glance(found: Mapping[str, Any], n_films: int) -> list[dict[str, str]]:
 
 
 def _hours(hours: float) -> str:
-    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    seconds = round(hours * 3600)
+    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
 
 
 def _films(contents: Contents, told: Sequence[Warned]) -> list[dict[str, Any]]:
     """A row per film."""
     columns = {
-        "films": contents.clip_columns(FILMS, ["film_id", "title", "year", "duration_s", "basis"]),
-        "clips": contents.clip_columns(CLIPS, ["film_id", "duration_s"]),
-        "labels": contents.clip_columns(LABELS, ["film_id", "quadrant"]),
-        "splits": contents.clip_columns(SPLITS, ["film_id", "side"]),
+        "films": contents.columns_of(FILMS, ["film_id", "title", "year", "duration_s", "basis"]),
+        "clips": contents.columns_of(CLIPS, ["film_id", "duration_s"]),
+        "labels": contents.columns_of(LABELS, ["film_id", "quadrant"]),
+        "splits": contents.columns_of(SPLITS, ["film_id", "side"]),
     }
     known = {row["film_id"]: row for row in columns["films"]}
     sides = {row["film_id"]: row["side"] for row in columns["splits"]}
@@ -135,7 +138,7 @@ def _films(contents: Contents, told: Sequence[Warned]) -> list[dict[str, Any]]:
                 "page": page_of(film_id),
                 "year": film.get("year"),
                 "length_s": film.get("duration_s"),
-                "length": clock(film["duration_s"]) if film else "",
+                "length": clock(film["duration_s"]) if film.get("duration_s") else "",
                 "clips": clips[film_id],
                 "clip_s": round(seconds[film_id]),
                 "clip_length": clock(seconds[film_id]),
@@ -173,16 +176,16 @@ def _warnings(told: Sequence[Warned], names: Mapping[str, str]) -> list[dict[str
 
 
 def _plots(contents: Contents) -> list[Any]:
-    clips = contents.clip_columns(CLIPS, ["duration_s", "music_lufs"])
-    films = contents.clip_columns(FILMS, ["year"])
+    clips = contents.columns_of(CLIPS, ["duration_s", "music_lufs"])
+    films = contents.columns_of(FILMS, ["year"])
     lufs = [row["music_lufs"] for row in clips if row["music_lufs"] is not None]
     years = [float(row["year"]) for row in films if row["year"] is not None]
     scenes = contents.tables[SCENES.name].table
     shots = [] if scenes is None else _lengths(scenes)
     return [
-        histogram("lengths", "Clip lengths", "seconds", [row["duration_s"] for row in clips]),
+        histogram("lengths", "Clip lengths", "seconds", [row["duration_s"] for row in clips], 1),
         histogram("loudness", "Loudness of the music", "LUFS, integrated, by clip", lufs, 1),
-        histogram("years", "Years of the films", "year of publication", years, 1),
+        histogram("years", "Years of the films", "year of publication", years, 1, True),
         histogram("scenes", "Scene lengths", "seconds, those below 60 s", shots),
     ]
 
@@ -199,7 +202,7 @@ def _moods(
 ) -> dict[str, Any] | None:
     if "labels" not in found:
         return None
-    rows = contents.clip_columns(LABELS, ["valence", "energy", "tension", "quadrant"])
+    rows = contents.columns_of(LABELS, ["valence", "energy", "tension", "quadrant"])
     points = []
     for row in rows:
         arousal = [row[name] for name in ("energy", "tension") if row[name] is not None]
@@ -219,11 +222,11 @@ def _sides(contents: Contents, found: Mapping[str, Any]) -> dict[str, Any] | Non
     if "splits" not in found:
         return None
     side_of = {
-        row["film_id"]: row["side"] for row in contents.clip_columns(SPLITS, ["film_id", "side"])
+        row["film_id"]: row["side"] for row in contents.columns_of(SPLITS, ["film_id", "side"])
     }
     quadrants = Counter(
         (side_of.get(row["film_id"]), row["quadrant"])
-        for row in contents.clip_columns(LABELS, ["film_id", "quadrant"])
+        for row in contents.columns_of(LABELS, ["film_id", "quadrant"])
     )
     rows = []
     for side in SIDES:

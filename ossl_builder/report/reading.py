@@ -46,7 +46,8 @@ class Contents:
     Attributes:
         corpus: the corpus.
         tables: by name, all of `READ`.
-        film_ids: films that any table or the corpus itself knows, sorted.
+        film_ids: films of the corpus, or with a row or clips in the tables, sorted. Labels and
+            sides of a film that has gone since are not asked.
     """
 
     corpus: Corpus
@@ -62,7 +63,7 @@ class Contents:
         """A film's rows of every table, by the table's name."""
         return {name: rows.of(film_id) for name, rows in self.tables.items()}
 
-    def clip_columns(self, table: Table, columns: list[str]) -> list[Row]:
+    def columns_of(self, table: Table, columns: list[str]) -> list[Row]:
         """Some columns of a whole table; none if it is not there."""
         whole = self.tables[table.name].table
         found: list[Row] = [] if whole is None else whole.select(columns).to_pylist()
@@ -77,7 +78,7 @@ def read(corpus: Corpus) -> Contents:
     """
     folder = corpus.root / "manifests"
     tables = {table.name: _rows(folder, table) for table in READ}
-    known = {film_id for rows in tables.values() for film_id in rows.places}
+    known = {film_id for table in (FILMS, CLIPS) for film_id in tables[table.name].places}
     return Contents(corpus, tables, tuple(sorted(known | set(corpus.film_ids()))))
 
 

@@ -20,7 +20,7 @@ from ossl_builder.report.film_page import Place, page_of
 from ossl_builder.report.reading import Contents
 from ossl_builder.report.warnings import Measures, Warned
 from ossl_builder.splitting import leaks, matches
-from ossl_builder.tables import LABELS, SPLITS
+from ossl_builder.tables import CLIPS, LABELS, SPLITS
 from ossl_builder.tables.labels import QUADRANTS
 from ossl_builder.tools.templates import Render, renderer
 from ossl_builder.upkeep import status
@@ -117,7 +117,8 @@ def write(
         }  # fmt: skip
         told += [*page.warned, *warnings.of_measures(film_id, measured)]
     written.warnings = len(told)
-    written.removed = [page_of(film_id) for film_id in sorted(state) if film_id not in films]
+    gone = [film_id for film_id in sorted(state) if film_id not in films]
+    written.removed = [page_of(film_id) for film_id in gone]
     moods = {name: questions.mood(name) for name in _asked(questions)}
     data = index_page.index_data(
         contents, told, found.agreed, found.disagreed, status(corpus, recipe), moods
@@ -125,7 +126,7 @@ def write(
     text = render(INDEX, {**shared, **data, "title": title}).encode()
     written.index = not _holds(out / INDEX, text)
     if not dry_run:
-        _put(out, text, films, written)
+        _put(out, text if written.index else None, films, gone)
     return written
 
 
@@ -169,7 +170,7 @@ class _Page:
 
 def _findings(contents: Contents, recipe: Recipe, questions: taxonomy.Taxonomy) -> _Findings:
     root = contents.corpus.root
-    clips = contents.clip_columns(reading.CLIPS, ["film_id", "clip_id"])
+    clips = contents.columns_of(CLIPS, ["film_id", "clip_id"])
     places = {(row["film_id"], row["clip_id"]) for row in clips}
     given = [one for one in records.read_all(root) if (one.film_id, one.clip_id) in places]
     agreed = []
@@ -179,11 +180,11 @@ def _findings(contents: Contents, recipe: Recipe, questions: taxonomy.Taxonomy) 
         )
     disagreed = agreement.most_disagreed(given, questions)
     columns = ["film_id", "clip_id", "majority_quadrant", "dawid_skene_quadrant"]
-    told = list(warnings.of_answers(disagreed, contents.clip_columns(LABELS, columns)))
+    told = list(warnings.of_answers(disagreed, contents.columns_of(LABELS, columns)))
     prints = matches.fingerprinted(contents.folder)
     if prints is not None:
         alike = matches.find_matches(prints, recipe.splits)
-        sides = contents.clip_columns(SPLITS, ["film_id", "side"])
+        sides = contents.columns_of(SPLITS, ["film_id", "side"])
         stands = [(row["film_id"], row["side"]) for row in sides if row["side"]]
         told += warnings.of_matches(alike, leaks.find_leaks(stands, alike))
     answers: dict[str, list[Annotation]] = {}
@@ -229,17 +230,15 @@ def _holds(path: Path, data: bytes) -> bool:
     return path.exists() and path.read_bytes() == data
 
 
-def _put(out: Path, index: bytes, films: Mapping[str, Any], written: Written) -> None:
-    """The rest of the report; what is known of it last."""
+def _put(out: Path, index: bytes | None, films: Mapping[str, Any], gone: Sequence[str]) -> None:
+    """The rest of the report, and less the pages of films that are gone; what is known last."""
     for name in ASSETS:
         data = (TEMPLATES / name).read_bytes()
         if not _holds(out / name, data):
             files.write_bytes(out / name, data)
-    if written.index:
+    if index is not None:
         files.write_bytes(out / INDEX, index)
-    for name in written.removed:
-        (out / name).unlink(missing_ok=True)
-        (out / KEPT / f"{name.removeprefix('film-').removesuffix('.html')}.json").unlink(
-            missing_ok=True
-        )
+    for film_id in gone:
+        (out / page_of(film_id)).unlink(missing_ok=True)
+        (out / KEPT / f"{film_id}.json").unlink(missing_ok=True)
     files.write_bytes(out / STATE, files.json_bytes({"films": films}))

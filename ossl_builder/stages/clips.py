@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ def _chosen(
         {span for stem in stems.values() for span in stem.damaged_spans},
         key=lambda span: span.start_s,
     )
-    times = picture_times(item.corpus / film.path)
+    times = picture_times(item.corpus / film.file().path)
     found = list(candidates(item.rows["cues"], scenes, damaged_sound, times, item.config))
     chosen: list[tuple[Candidate, Heard]] = []
     rejects = [each for each in found if isinstance(each, Reject)]
@@ -117,15 +116,11 @@ def _cut(
     if not chosen:
         return iter(())
     settings: ClipsSettings = item.config
-    form = Form(
-        rate=Fraction(film.fps_num, film.fps_den),
-        sar=Fraction(film.sar_num, film.sar_den),
-        is_interlaced=film.is_interlaced,
-    )
+    file = film.file()
     return cut(
-        film=item.corpus / film.path,
+        film=item.corpus / file.path,
         film_end_s=max(scene.end_s for scene in scenes),
-        form=form,
+        form=Form(rate=file.rate, sar=file.sar, is_interlaced=file.is_interlaced),
         spans=[candidate.span for candidate, _ in chosen],
         mix=item.corpus / stems["mix"].path,
         folder=item.folder,
@@ -167,8 +162,8 @@ def _clip(
         end_s=found.end_s,
         duration_s=duration_s,
         fps=found.n_frames / duration_s,
-        fps_num=film.fps_num,
-        fps_den=film.fps_den,
+        fps_num=film.file().rate.numerator,
+        fps_den=film.file().rate.denominator,
         n_frames=found.n_frames,
         width=found.width,
         height=found.height,

@@ -153,7 +153,7 @@ def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list
     audible = is_share | (_within(REACH_S, sure) & (near > settings.off_share))
     maybe = audible & (music.momentary > np.maximum(edge, level - settings.off_lu))
     found: list[tuple[int, int]] = []
-    for start, end in _joined(_runs(maybe), _hops(settings.bridge_s)):
+    for start, end in _joined(runs(maybe), _hops(settings.bridge_s)):
         if sure[start:end].sum() * HOP_S < settings.sure_s:
             continue
         # The quieter a cue is, the further down its own fades reach.
@@ -187,7 +187,7 @@ def _level(power: Curve, chosen: Mask) -> float | None:
     return loudness.integrated(power[chosen], HOP_S)
 
 
-def _runs(mask: Mask) -> list[tuple[int, int]]:
+def runs(mask: Mask) -> list[tuple[int, int]]:
     """Runs of True as half-open pairs."""
     import numpy as np
 

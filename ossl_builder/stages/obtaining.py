@@ -88,8 +88,8 @@ def obtain(item: Item, source: Source, before: Film | None) -> Obtained:
 
 def _kept(item: Item, before: Film) -> Obtained | None:
     """The file that is here already, if only something else about the film has changed."""
-    here = item.corpus / before.path
-    if not here.is_file() or sha256_file(here) != before.sha256:
+    here, sha256 = item.corpus / before.file().path, before.sha256
+    if sha256 is None or not here.is_file() or sha256_file(here) != sha256:
         return None
     path = item.folder / here.name
     path.unlink(missing_ok=True)
@@ -97,7 +97,7 @@ def _kept(item: Item, before: Film) -> Obtained | None:
     beside = here.with_name(METADATA)
     return Obtained(
         path=path,
-        sha256=before.sha256,
+        sha256=sha256,
         chosen_file=before.chosen_file,
         chosen_why=before.chosen_why,
         original_sha1=before.original_sha1,

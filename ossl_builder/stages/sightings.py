@@ -115,11 +115,11 @@ def look(
     Raises:
         OsslError: `picture_undecodable`.
     """
-    step = Fraction(film.fps_den, film.fps_num)
+    file = film.file()
+    step = 1 / file.rate
     reader = PictureReader(path, step)
     watch: _Watch | None = None
     taken_s, taken = -1.0, None
-    pixel_aspect = Fraction(film.sar_num, film.sar_den)
     for picture in reader:
         watch = watch or _Watch(reader.time_base, settings)
         watch.show(picture)
@@ -129,12 +129,12 @@ def look(
             or time_s - taken_s >= settings.min_scene_s
             or cv2.mean(cv2.absdiff(picture.small, taken))[0] > _MOVED
         ):
-            jpeg = thumbnail(picture.frame, settings.thumbnail_width, pixel_aspect)
+            jpeg = thumbnail(picture.frame, settings.thumbnail_width, file.sar)
             thumbnails.add(time_s, jpeg)
             taken_s = time_s
         taken = picture.small
         if picture.number % 32 == 0:
-            progress(min(1.0, time_s / film.duration_s))
+            progress(min(1.0, time_s / file.duration_s))
     assert watch is not None  # the reader raises if there is no picture
     return watch.sightings(reader)
 

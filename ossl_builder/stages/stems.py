@@ -112,7 +112,8 @@ def separate_film(item: Item) -> Outcome:
     settings: StemsSettings = item.config
     model = models.load(settings.model, settings.device)
     sources = demucs.roles(model.sources, settings.roles)
-    sound = FilmSound(item.corpus / film.path, model.rate, model.channels)
+    path = film.file().path
+    sound = FilmSound(item.corpus / path, model.rate, model.channels)
     due = max(1.0, ((film.audio_offset_s or 0) + (film.audio_duration_s or 0)) * model.rate)
     with ExitStack() as stack:
         tracks = [
@@ -143,7 +144,7 @@ def separate_film(item: Item) -> Outcome:
     if not mix.writer.samples:
         raise OsslError(
             "sound_undecodable",
-            f"No sound of {Path(film.path).name} stands beside its pictures.",
+            f"No sound of {Path(path).name} stands beside its pictures.",
             "Fetch or copy the film again.",
         )
     return Outcome(tuple(_row(item, track, model.rate, sound) for track in tracks))

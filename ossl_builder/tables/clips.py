@@ -10,16 +10,20 @@ from ossl_builder.tables.schema import Table, column
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip. Its sounds begin with its first picture, to the sample."""
+    """One clip. Its sounds begin with its first picture, to the sample.
+
+    An imported clip has no film time, and its music, often a WAV file, may be longer or shorter
+    than its pictures by one of them: its length is that of its music.
+    """
 
     clip_id: str = column("`<film_id>_<start ms>-<end ms>`; imported corpora keep their own")
     film_id: str = column("the film")
     start_s: float | None = column("film time of its first picture", "s")
     end_s: float | None = column("film time of the picture after its last", "s")
-    duration_s: float = column("length", "s")
+    duration_s: float = column("length; of imported clips, that of their music", "s")
     fps: float = column("mean picture rate: n_frames / duration_s", "1/s")
-    fps_num: int = column("numerator of the film's nominal picture rate")
-    fps_den: int = column("denominator of the film's nominal picture rate")
+    fps_num: int = column("numerator of the nominal picture rate")
+    fps_den: int = column("denominator of the nominal picture rate")
     n_frames: int = column("pictures in the MP4, counted by decoding", "pictures")
     width: int = column("width, pixels being square", "pixels")
     height: int = column("height", "pixels")
@@ -27,12 +31,12 @@ class Clip:
     video_sha256: str = column("its SHA-256")
     mix_path: str | None = column("FLAC of the film's mix")
     mix_sha256: str | None = column("its SHA-256")
-    music_path: str = column("FLAC of the music stem")
+    music_path: str = column("FLAC of the music stem; of imported clips, WAV")
     music_sha256: str = column("its SHA-256")
     dialogue_path: str | None = column("FLAC of the dialogue stem")
     dialogue_sha256: str | None = column("its SHA-256")
-    sample_rate: int = column("sample rate of the FLAC files", "Hz")
-    n_samples: int = column("samples per channel of each FLAC file", "samples")
+    sample_rate: int = column("sample rate of the sound files", "Hz")
+    n_samples: int = column("samples per channel of each sound file", "samples")
     cue_id: str | None = column("the cue it was cut from")
     music_lufs: float | None = column("integrated loudness of its music; empty: silent", "LUFS")
     dialogue_share: float | None = column("part of its time in which dialogue is heard", "0 to 1")

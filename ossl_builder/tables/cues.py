@@ -11,7 +11,7 @@ from ossl_builder.tables.schema import Table, column
 
 @dataclass(frozen=True)
 class Cue:
-    """One stretch of music, found in the stems alone."""
+    """One stretch of music, found in the stems alone; with `soundtrack`, recognised."""
 
     film_id: str = column("the film")
     cue_id: str = column("`<film_id>_c<number>`, numbered from 0 in film order")
@@ -21,6 +21,17 @@ class Cue:
     music_peak_dbfs: float = column("sample peak of the music stem within it", "dBFS")
     music_share: float = column("energy of music in that of all stems", "0 to 1")
     dialogue_share: float = column("part of its time in which dialogue is heard", "0 to 1")
+    recording: str | None = column(
+        "the recording it comes from, by its path in the folder; empty: not looked for",
+        descriptive=True, later=True,
+    )  # fmt: skip
+    recording_offset_s: float | None = column(
+        "time of the recording at the cue's start; below 0 where the cue begins first",
+        "s", descriptive=True, later=True,
+    )  # fmt: skip
+    similarity: float | None = column(
+        "mean cosine of its chroma and the recording's", "-1 to 1", descriptive=True, later=True
+    )
 
 
 def _check(rows: Sequence[Cue]) -> Iterable[str]:
@@ -30,6 +41,11 @@ def _check(rows: Sequence[Cue]) -> Iterable[str]:
             yield f"cue {row.cue_id} is empty"
         if not (0 <= row.dialogue_share <= 1 and 0 <= row.music_share <= 1):
             yield f"cue {row.cue_id} has a share outside 0 to 1"
+        known = {row.recording is None, row.recording_offset_s is None, row.similarity is None}
+        if len(known) > 1:
+            yield f"cue {row.cue_id} has half of a recording"
+        if row.recording == "" or not -1 <= (row.similarity or 0) <= 1:
+            yield f"cue {row.cue_id} has a recording without name, or a similarity outside -1 to 1"
     for before, after in pairwise(ordered):
         if after.start_s < before.end_s:
             yield f"the cues {before.cue_id} and {after.cue_id} overlap"
@@ -39,7 +55,7 @@ CUES = Table(
     name="cues",
     doc="One row per stretch of music of a film.",
     row=Cue,
-    version=1,
+    version=2,
     key=("film_id", "cue_id"),
     parent="films",
     check=_check,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ossl_builder.errors import OsslError
 from ossl_builder.tables.schema import Table, column
@@ -47,8 +48,30 @@ class Source:
 
 
 @dataclass(frozen=True)
+class FilmFile:
+    """What stages need to know of the file of a film that is here.
+
+    Attributes:
+        path: the file, relative to the corpus.
+        duration_s: from the first picture's time to the last one's end, in seconds.
+        rate: nominal picture rate, in pictures per second.
+        sar: a pixel's aspect ratio.
+        is_interlaced: whether the pictures are interlaced.
+    """
+
+    path: str
+    duration_s: float
+    rate: Fraction
+    sar: Fraction
+    is_interlaced: bool
+
+
+@dataclass(frozen=True)
 class Film:
-    """A film that is here: its file, as measured by reading every packet of it."""
+    """A film: its file, as measured by reading every packet of it, and evidence of its rights.
+
+    Where only clips were imported, the film is not here, and all that its file would tell is empty.
+    """
 
     film_id: str = column("the film's id in this corpus")
     title: str = column("title", descriptive=True)
@@ -60,31 +83,57 @@ class Film:
     source: str = column(
         "file, address, or `ia:<identifier>` it was fetched from", descriptive=True
     )
-    chosen_file: str = column("name of its file at the source", descriptive=True)
+    chosen_file: str = column(
+        "name of its file at the source; empty: it is not here", descriptive=True
+    )
     chosen_why: str = column("why that file was chosen", descriptive=True)
     original_sha1: str | None = column("SHA-1 of it as the source states", descriptive=True)
     licence_url: str | None = column("address of a licence the source names", descriptive=True)
     rights_statement: str | None = column("what the source says of rights", descriptive=True)
-    path: str = column("the film's file, relative to the corpus")
-    sha256: str = column("SHA-256 of that file")
-    size_bytes: int = column("size of that file", "bytes")
-    duration_s: float = column("from the first picture's time to the last one's end", "s")
-    n_packets: int = column("coded pictures in the file")
-    fps: float = column("mean picture rate", "1/s")
-    fps_num: int = column("numerator of the nominal picture rate")
-    fps_den: int = column("denominator of the nominal picture rate")
-    is_variable_rate: bool = column("whether the pictures are unevenly spaced in time")
-    width: int = column("stored width", "pixels")
-    height: int = column("stored height", "pixels")
-    sar_num: int = column("numerator of a pixel's aspect ratio")
-    sar_den: int = column("denominator of a pixel's aspect ratio")
-    is_interlaced: bool = column("whether the pictures are interlaced")
-    video_codec: str = column("codec of the picture, e.g. `h264`")
+    path: str | None = column("the film's file, relative to the corpus; empty: it is not here")
+    sha256: str | None = column("SHA-256 of that file")
+    size_bytes: int | None = column("size of that file", "bytes")
+    duration_s: float | None = column("from the first picture's time to the last one's end", "s")
+    n_packets: int | None = column("coded pictures in the file")
+    fps: float | None = column("mean picture rate", "1/s")
+    fps_num: int | None = column("numerator of the nominal picture rate")
+    fps_den: int | None = column("denominator of the nominal picture rate")
+    is_variable_rate: bool | None = column("whether the pictures are unevenly spaced in time")
+    width: int | None = column("stored width", "pixels")
+    height: int | None = column("stored height", "pixels")
+    sar_num: int | None = column("numerator of a pixel's aspect ratio")
+    sar_den: int | None = column("denominator of a pixel's aspect ratio")
+    is_interlaced: bool | None = column("whether the pictures are interlaced")
+    video_codec: str | None = column("codec of the picture, e.g. `h264`")
     audio_codec: str | None = column("codec of the sound; empty: the film has none")
     audio_sample_rate: int | None = column("sample rate of the sound", "Hz")
     audio_channels: int | None = column("channels of the sound")
     audio_offset_s: float | None = column("start of the sound after the first picture", "s")
     audio_duration_s: float | None = column("length of the sound by its packets", "s")
+
+    def file(self) -> FilmFile:
+        """The file of a film that is here, as any film is that a stage is given.
+
+        Raises:
+            ValueError: the film is not here.
+        """
+        if self.path is None or self.duration_s is None or self.is_interlaced is None:
+            raise ValueError(f"film {self.film_id} is not here")
+        return FilmFile(
+            self.path,
+            self.duration_s,
+            Fraction(self.fps_num or 0, self.fps_den or 1),
+            Fraction(self.sar_num or 1, self.sar_den or 1),
+            self.is_interlaced,
+        )
+
+
+# What only a film that is here has.
+OF_ITS_FILE = (
+    "path", "sha256", "size_bytes", "duration_s", "n_packets", "fps", "fps_num", "fps_den",
+    "is_variable_rate", "width", "height", "sar_num", "sar_den", "is_interlaced", "video_codec",
+)  # fmt: skip
+OF_ITS_SOUND = ("audio_codec", "audio_sample_rate", "audio_channels", "audio_offset_s")
 
 
 def _check_sources(rows: Sequence[Source]) -> Iterable[str]:
@@ -103,19 +152,27 @@ def _check_films(rows: Sequence[Film]) -> Iterable[str]:
             yield f"{row.film_id!r} is no film id"
         if not row.basis.strip() or not row.evidence.strip():
             yield f"film {row.film_id} has no basis or no evidence of its rights"
-        if not SHA256.fullmatch(row.sha256):
-            yield f"film {row.film_id} has no checksum"
-        if not row.chosen_file or not row.chosen_why:
-            yield f"film {row.film_id} does not say which file of its source it is, and why"
-        if row.duration_s <= 0 or row.n_packets <= 0 or row.size_bytes <= 0:
-            yield f"film {row.film_id} is empty"
-        if row.width <= 0 or row.height <= 0 or row.sar_num <= 0 or row.sar_den <= 0:
-            yield f"film {row.film_id} has no picture size"
-        if row.fps <= 0 or row.fps_num <= 0 or row.fps_den <= 0:
-            yield f"film {row.film_id} has no picture rate"
-        sound = (row.audio_codec, row.audio_sample_rate, row.audio_channels, row.audio_offset_s)
-        if len({value is None for value in sound}) != 1:
+        if len({getattr(row, name) is None for name in OF_ITS_FILE}) != 1:
+            yield f"film {row.film_id} has half of a file"
+        sound = {getattr(row, name) is None for name in OF_ITS_SOUND}
+        if len(sound) != 1 or (row.path is None and sound != {True}):
             yield f"film {row.film_id} has half of a sound"
+        if row.path is not None:
+            yield from _check_file(row)
+
+
+def _check_file(row: Film) -> Iterable[str]:
+    if not SHA256.fullmatch(row.sha256 or ""):
+        yield f"film {row.film_id} has no checksum"
+    if not row.chosen_file or not row.chosen_why:
+        yield f"film {row.film_id} does not say which file of its source it is, and why"
+    for what, names in (
+        ("is empty", ("duration_s", "n_packets", "size_bytes")),
+        ("has no picture size", ("width", "height", "sar_num", "sar_den")),
+        ("has no picture rate", ("fps", "fps_num", "fps_den")),
+    ):
+        if any((getattr(row, name) or 0) <= 0 for name in names):
+            yield f"film {row.film_id} {what}"
 
 
 SOURCES = Table(
@@ -130,9 +187,9 @@ SOURCES = Table(
 
 FILMS = Table(
     name="films",
-    doc="One row per film that is here: its file, its form, the evidence of its rights.",
+    doc="One row per film: its file where it is here, its form, the evidence of its rights.",
     row=Film,
-    version=2,
+    version=3,
     key=("film_id",),
     parent=None,
     check=_check_films,

@@ -30,7 +30,7 @@ SPANS: Any = tuple[Span, ...]
 INTS: Any = tuple[int, ...]
 
 
-def column(doc: str, unit: str = "", *, descriptive: bool = False) -> Any:
+def column(doc: str, unit: str = "", *, descriptive: bool = False, later: bool = False) -> Any:
     """A column of a row type.
 
     Args:
@@ -38,8 +38,12 @@ def column(doc: str, unit: str = "", *, descriptive: bool = False) -> Any:
         unit: in which unit; empty: none.
         descriptive: no later stage's result depends on it, so that a corrected title does not
             make a film's scenes stale.
+        later: added when the table had rows already, which then have it empty; it must be
+            nullable, and stand behind the others.
     """
-    return dataclasses.field(metadata={"doc": doc, "unit": unit, "descriptive": descriptive})
+    metadata = {"doc": doc, "unit": unit, "descriptive": descriptive}
+    default: Any = None if later else dataclasses.MISSING
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)

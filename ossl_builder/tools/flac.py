@@ -101,8 +101,13 @@ class FlacWriter:
             self._file.close()
 
 
-def read_flac(path: Path) -> Iterator[Block]:
+def read_flac(path: Path, first: int = 0, last: int | None = None) -> Iterator[Block]:
     """The file's blocks of `READ_S` seconds, the last one shorter.
+
+    Args:
+        path: the file.
+        first: sample to begin with.
+        last: sample before which to end; None, or beyond the end: to the end.
 
     Raises:
         OsslError: `sound_unreadable`.
@@ -113,8 +118,11 @@ def read_flac(path: Path) -> Iterator[Block]:
     try:
         with soundfile.SoundFile(str(path)) as file:
             length = int(READ_S * file.samplerate)
-            while len(block := file.read(length, dtype="float32", always_2d=True)):
+            file.seek(min(first, len(file)))
+            left = len(file) - file.tell() if last is None else max(0, last - first)
+            while len(block := file.read(min(length, left), dtype="float32", always_2d=True)):
                 yield np.ascontiguousarray(block.T)
+                left -= len(block)
     except soundfile.LibsndfileError as error:
         raise OsslError(
             "sound_unreadable",

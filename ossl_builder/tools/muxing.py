@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine.files import replacing
+from ossl_builder.engine.files import disk_full, replacing
 from ossl_builder.errors import OsslError
 from ossl_builder.tools.streams import packets, picture_stream
 
@@ -41,7 +41,7 @@ def mux(video: Path, sound: Path, target: Path) -> None:
         target: ends as `ending_for` says; replaced whole or not at all.
 
     Raises:
-        OsslError: `no_picture`, `not_media`, `mux_failed`.
+        OsslError: `no_picture`, `not_media`, `mux_failed`, `disk_full`.
     """
     import av
 
@@ -70,6 +70,9 @@ def mux(video: Path, sound: Path, target: Path) -> None:
                 out.mux(packet)
             encoded.end()
     except av.FFmpegError as error:
+        full = disk_full(OSError(error.errno, "full"), target.parent)
+        if full is not None:
+            raise full from error
         raise OsslError(
             "mux_failed",
             f"The picture of {video.name} could not be put into {target.name}: {error}.",

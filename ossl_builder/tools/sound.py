@@ -98,7 +98,7 @@ class FilmSound:
                     "Fetch or copy the film again.",
                 )
             placed = _on_time_line(first, frames, self.damaged)
-            yield from _resampled(_regrouped(placed, first.rate), first.rate, self.rate)
+            yield from resampled(_regrouped(placed, first.rate), first.rate, self.rate)
 
 
 def _first_picture_s(path: Path) -> float:
@@ -212,7 +212,7 @@ def _regrouped(pieces: Iterator[Block], length: int) -> Iterator[Block]:
         yield np.concatenate(held, axis=1)
 
 
-def _resampled(blocks: Iterator[Block], rate: int, to_rate: int) -> Iterator[Block]:
+def resampled(blocks: Iterator[Block], rate: int, to_rate: int) -> Iterator[Block]:
     """The same sound at another rate (libswresample), n samples becoming n * to_rate / rate."""
     import av
     import numpy as np

@@ -14,7 +14,7 @@ ROOT = Path(ossl_builder.__file__).parent
 # Each layer may import those below it; modules of one layer may import each other.
 LAYERS = (
     ("cli",),
-    ("checks", "upkeep", "demo", "acquisition", "exchange", "exports", "report"),
+    ("checks", "upkeep", "demo", "acquisition", "exchange", "exports", "imports", "report"),
     ("building",),
     ("deciding", "standing", "trial"),
     ("config", "workspace", "pipeline"),

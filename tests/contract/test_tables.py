@@ -10,6 +10,7 @@ import pytest
 from ossl_builder.engine.manifests import write_parquet
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import (
+    FILMS,
     SOURCES,
     TABLES,
     Clip,
@@ -24,6 +25,7 @@ from ossl_builder.tables import (
     Stem,
     Table,
 )
+from ossl_builder.tables.films import OF_ITS_FILE, OF_ITS_SOUND
 from ossl_builder.tables.schema import INTS, SPANS
 
 README = Path(__file__).parents[2] / "manifests" / "README.md"
@@ -52,7 +54,7 @@ STEMS = tuple(
 )
 CUES = (
     Cue("f", "f_c000", 0.0, 1.0, -20.0, -3.0, 0.9, 0.1),
-    Cue("f", "f_c001", 1.0, 2.0, -20.0, -3.0, 0.9, 0.1),
+    Cue("f", "f_c001", 1.0, 2.0, -20.0, -3.0, 0.9, 0.1, "Album/1.flac", -0.05, 0.9),
 )
 CLIP = Clip(
     clip_id="f_0-2000", film_id="f", start_s=0.0, end_s=2.0, duration_s=2.0, fps=24.0, fps_num=24,
@@ -89,6 +91,8 @@ BAD: list[tuple[str, dict[str, Any], int]] = [
     ("films", {"width": 4.0}, 0),
     ("films", {"title": None}, 0),
     ("films", {"audio_codec": None}, 0),
+    ("films", {"path": None}, 0),
+    ("films", {"is_interlaced": None}, 0),
     ("films", {"sar_den": 0}, 0),
     ("films", {"fps": -1.0}, 0),
     ("scenes", {"transition_in": "wipe"}, 1),
@@ -103,6 +107,8 @@ BAD: list[tuple[str, dict[str, Any], int]] = [
     ("cues", {"start_s": 0.5}, 1),
     ("cues", {"end_s": 1.0}, 1),
     ("cues", {"dialogue_share": 1.5}, 0),
+    ("cues", {"recording": "1.flac"}, 0),
+    ("cues", {"similarity": 1.5}, 1),
     ("clips", {"n_samples": 22}, 0),
     ("clips", {"clip_id": "f_0-1"}, 0),
     ("clips", {"end_s": None}, 0),
@@ -140,6 +146,16 @@ def test_bad_rows_are_refused(name: str, change: dict[str, Any], index: int) -> 
     with pytest.raises(OsslError) as caught:
         table_named(name).validate(rows)
     assert caught.value.code == "invariant_broken"
+
+
+def test_a_film_that_is_not_here_has_nothing_of_a_file() -> None:
+    without = dict.fromkeys(OF_ITS_FILE) | dict.fromkeys(OF_ITS_SOUND)
+    row = dataclasses.replace(FILM, chosen_file="", chosen_why="", **without)
+    FILMS.validate([row])
+    with pytest.raises(ValueError, match="not here"):
+        row.file()
+    with pytest.raises(OsslError, match="half of a sound"):
+        FILMS.validate([dataclasses.replace(row, **{n: getattr(FILM, n) for n in OF_ITS_SOUND})])
 
 
 def test_stems_need_mix_and_music() -> None:

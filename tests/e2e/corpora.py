@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,12 @@ def add_film(ossl: Ossl, corpus: Path, film: Path, film_id: str) -> None:
         "-C", corpus, "films", "add", film, "--id", film_id, "--title", film_id, "--year", 2020,
         "--basis", "licensed", "--evidence", "for tests",
     )  # fmt: skip
+
+
+def linked(corpus: Path, copy: Path) -> Path:
+    """A copy of a corpus that tests share: its files are links, which no write changes."""
+    shutil.copytree(corpus, copy, copy_function=os.link)
+    return copy
 
 
 def rows(corpus: Path, table: str) -> list[dict[str, Any]]:

@@ -35,6 +35,12 @@
     const shown = track && (!clip || clip.start !== null) ? clipAt(time) : clip;
     put("now-clip", !shown ? "none here" : shown.start === null ? shown.id : `${clock(shown.start)} to ${clock(shown.end)}`);
     put("now-mood", shown?.mood ? `${shown.quadrant} ${shown.mood}` : "–");
+    const still = find("still");
+    if (still) {
+      const scene = !shown && track ? film.scenes[sceneAt(time)] : null;
+      if (scene?.[4] && still.getAttribute("src") !== scene[4]) still.src = scene[4];
+      still.hidden = !scene?.[4];
+    }
     document.querySelectorAll("[data-clip]").forEach((one) => {
       const on = one.dataset.clip === shown?.id;
       one.classList.toggle("on", on);
@@ -187,6 +193,9 @@
   }
   const asked = decodeURIComponent(location.hash.slice(1));
   const wanted = film.clips.find((one) => one.id === asked);
-  if (wanted && wanted.start !== null && track) seek(wanted.start, false);
+  // The player shows the clip asked for, or the first that is there.
+  const first = wanted ?? film.clips.find((one) => Object.keys(one.files).length);
+  if (first && track && first.start !== null) seek(first.start, false);
+  else if (first && Object.keys(first.files).length) load(first, 0);
   draw();
 })();

@@ -6,6 +6,7 @@ import typer
 
 from ossl_train.cli import evaluate as evaluation
 from ossl_train.cli import generate as generation
+from ossl_train.cli import listen
 from ossl_train.cli.codes import codes
 from ossl_train.cli.features import features
 from ossl_train.cli.fit import fit
@@ -30,3 +31,4 @@ app.command(epilog="Example: ossl -C corpus train codes --recipe small --device 
 app.command(epilog="Example: ossl -C corpus train fit --recipe small --dry-run")(fit)
 app.command(epilog=evaluation.EPILOG)(evaluation.evaluate)
 app.command(epilog=generation.EPILOG)(generation.generate)
+app.add_typer(listen.app)

@@ -211,6 +211,9 @@ def _run(
         steps = total_steps(jobs, models, settings)
         for note in models.notes:
             show.say(note)
+        deaf = sorted({job.sample.piece.name for job in jobs if job.sample.piece.dialogue is None})
+        if models.adapter is not None and models.adapter.config.dialogue and deaf:
+            show.say(f"No dialogue is known of {', '.join(deaf[:3])}: taken as silence.")
     ended = []
     with show.bar(steps, "Steps") as advance:
         for done in generate(jobs, models, recipe, settings, advance):

@@ -66,6 +66,7 @@ def shared_facts(chosen: Chosen, recipe: TrainRecipe, settings: GenerateSettings
             if field.json_schema_extra != UNSHAPING
         },
         "adapter": None,
+        "with_dialogue": chosen.adapter is not None and recipe.model.dialogue,
     }
     if chosen.adapter is not None:
         features = recipe.features
@@ -87,7 +88,7 @@ def facts_of(sample: Sample, shared: Mapping[str, Any]) -> dict[str, Any]:
     piece = sample.piece
     own = {
         "picture": {"sha256": piece.video_sha256, "duration_s": piece.duration_s},
-        "dialogue_sha256": piece.dialogue_sha256 if shared["adapter"] else None,
+        "dialogue_sha256": piece.dialogue_sha256 if shared["with_dialogue"] else None,
         "prompt": piece.prompt,
         "seed": sample.seed,
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossl_builder.engine.files import replacing
+from ossl_builder.errors import OsslError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,8 +85,23 @@ def limited(sound: Mono, rate: int) -> tuple[Mono, Limited]:
 
 
 def write_wav(path: Path, sound: Mono, rate: int) -> None:
-    """Write one channel [samples] as 16-bit WAV; equal sounds give equal bytes."""
+    """Write one channel [samples] as 16-bit WAV; equal sounds give equal bytes.
+
+    Raises:
+        OsslError: `write_failed`; a full disk comes as `OSError`.
+    """
     import soundfile
 
-    with replacing(path) as temporary:
-        soundfile.write(str(temporary), sound, rate, subtype="PCM_16", format="WAV")
+    try:
+        with replacing(path) as temporary:
+            soundfile.write(str(temporary), sound, rate, subtype="PCM_16", format="WAV")
+            with temporary.open("rb+") as file:
+                # libsndfile does not tell that a disk is full: whole files have this length.
+                if file.seek(0, 2) < 2 * len(sound):
+                    raise OSError(errno.ENOSPC, "full")
+    except soundfile.LibsndfileError as error:
+        raise OsslError(
+            "write_failed",
+            f"{path} could not be written: {str(error).rstrip('.')}.",
+            "Make room on the disk, and run the same command again.",
+        ) from error

@@ -1,0 +1,1 @@
+"""Released corpora into our tables: read their layout, measure their clips, say what is wrong."""

@@ -1,0 +1,195 @@
+"""The rows of an imported corpus: what was measured, what the release says, and no more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from ossl_builder.imports.layout import Entry, Found, ReleasedFilm
+from ossl_builder.imports.measuring import Measured
+from ossl_builder.imports.moods import quadrant_of
+from ossl_builder.splitting.leaks import Leak, find_leaks
+from ossl_builder.splitting.record import Assigned
+from ossl_builder.splitting.strata import FilmFacts
+from ossl_builder.tables import Clip, Film, Label, Source, Split
+from ossl_builder.tables.films import OF_ITS_FILE, OF_ITS_SOUND
+from ossl_builder.tables.splits import SIDES
+from ossl_builder.workspace import Corpus
+
+BASIS = "unknown"
+
+
+def source_row(film: ReleasedFilm, layout: str, folder: str) -> Source:
+    """A film as the corpus has recorded it: nothing is known of its rights.
+
+    Args:
+        film: what the release says.
+        layout: `ossl-v1` or `ossl-v2`.
+        folder: name of the folder its clips were imported from.
+    """
+    return Source(
+        film_id=film.film_id,
+        title=film.title,
+        year=film.year,
+        basis=BASIS,
+        evidence=f"None: its clips were imported from {folder} ({layout}); nobody looked into its "
+        "rights here.",
+        source=f"{layout}:{film.name}",
+        alternates="",
+        country="",
+        licence="",
+        sha256=None,
+        is_claim=False,
+        allow_unknown=False,
+    )
+
+
+def film_row(source: Source) -> Film:
+    """A film that is not here: of its file nothing is known."""
+    return Film(
+        film_id=source.film_id,
+        title=source.title,
+        year=source.year,
+        basis=source.basis,
+        evidence=source.evidence,
+        is_claim=False,
+        country="",
+        source=source.source,
+        chosen_file="",
+        chosen_why="",
+        original_sha1=None,
+        licence_url=None,
+        rights_statement=None,
+        audio_duration_s=None,
+        **dict.fromkeys((*OF_ITS_FILE, *OF_ITS_SOUND)),
+    )
+
+
+def media_path(entry: Entry, path: str) -> str:
+    """Where one of a clip's files goes, relative to the corpus."""
+    ending = PurePosixPath(path).suffix.lower()
+    return f"{Corpus.film_home(entry.film_id)}/clips/{entry.clip_id}{ending}"
+
+
+def clip_row(entry: Entry, measured: Measured) -> Clip:
+    """A clip; its length is that of its music, to the sample."""
+    picture, music = measured.picture, measured.music
+    return Clip(
+        clip_id=entry.clip_id,
+        film_id=entry.film_id,
+        start_s=None,
+        end_s=None,
+        duration_s=music.duration_s,
+        fps=picture.n_frames / music.duration_s,
+        fps_num=picture.fps_num,
+        fps_den=picture.fps_den,
+        n_frames=picture.n_frames,
+        width=picture.width,
+        height=picture.height,
+        video_path=media_path(entry, entry.video),
+        video_sha256=measured.video_sha256,
+        mix_path=None,
+        mix_sha256=None,
+        music_path=media_path(entry, entry.music),
+        music_sha256=measured.music_sha256,
+        dialogue_path=None,
+        dialogue_sha256=None,
+        sample_rate=music.sample_rate,
+        n_samples=music.n_samples,
+        cue_id=None,
+        music_lufs=music.lufs,
+        dialogue_share=None,
+        first_scene_id=None,
+        last_scene_id=None,
+    )
+
+
+def label_row(entry: Entry, words: dict[str, str]) -> Label | None:
+    """A clip's mood and caption as they were released; None: it has neither.
+
+    Args:
+        entry: the clip.
+        words: words that name a quadrant; see `moods`.
+    """
+    if entry.mood is None and entry.caption is None:
+        return None
+    return Label(
+        film_id=entry.film_id,
+        clip_id=entry.clip_id,
+        quadrant=None if entry.mood is None else quadrant_of(entry.mood, words),
+        mood=entry.mood,
+        rule="import",
+        confidence=None,
+        n_annotators=0,
+        n_skipped=0,
+        majority_quadrant=None,
+        majority_share=None,
+        dawid_skene_quadrant=None,
+        dawid_skene_confidence=None,
+        valence=None,
+        energy=None,
+        tension=None,
+        music_audible=None,
+        speech_over_music=None,
+        mood_words="",
+        caption=entry.caption,
+        caption_source="none" if entry.caption is None else "import",
+    )
+
+
+def leaks_of(entries: Iterable[Entry]) -> tuple[Leak, ...]:
+    """Films whose clips the release puts on several sides."""
+    pairs = sorted({(one.film_id, side) for one in entries for side in one.sides})
+    return find_leaks(sorted(pairs, key=lambda pair: (pair[0], SIDES.index(pair[1]))), ())
+
+
+def assigned(found: Found, film_ids: Iterable[str]) -> dict[str, Assigned]:
+    """The side of each of these films that the release puts on one or several.
+
+    A film that is cut stands where most of its clips do; of equal sides on the first of train,
+    validation and test: what others have trained on is nothing to test with.
+    """
+    counts: dict[str, Counter[str]] = {film_id: Counter() for film_id in sorted(film_ids)}
+    for entry in found.entries:
+        if entry.film_id in counts:
+            counts[entry.film_id].update(entry.sides)
+    sided = {}
+    for film_id, sides in counts.items():
+        ordered = sorted(sides, key=lambda side: (-sides[side], SIDES.index(side)))
+        if len(ordered) > 1:
+            said = ", ".join(f"{sides[side]} on {side}" for side in ordered)
+            why = (
+                f"{found.layout} cuts this film (clips: {said}); it stands where most of its clips "
+                "do, and all of them with it."
+            )
+            sided[film_id] = Assigned(ordered[0], why)
+        elif ordered:
+            sided[film_id] = Assigned(ordered[0], f"All its clips stand there in {found.layout}.")
+    return sided
+
+
+def split_rows(facts: Iterable[FilmFacts], sides: dict[str, Assigned]) -> list[Split]:
+    """A row per film; one that the release puts nowhere stands on no side."""
+    nowhere = Assigned("", "The release does not say; `ossl split` gives it a side.")
+    return [
+        Split(
+            film_id=film.film_id,
+            side=sides.get(film.film_id, nowhere).side or None,
+            why=sides.get(film.film_id, nowhere).why,
+            group_id=film.film_id,
+            n_clips=film.n_clips,
+            duration_s=film.duration_s,
+            quadrant=film.quadrant,
+            length=film.length,
+        )
+        for film in facts
+    ]
+
+
+def unplaced_moods(found: Found, words: dict[str, str]) -> list[str]:
+    """Moods that name no quadrant for certain, the most frequent first."""
+    counts = Counter(
+        one.mood for one in found.entries if one.mood and quadrant_of(one.mood, words) is None
+    )
+    return [mood for mood, _ in counts.most_common()]

@@ -1,0 +1,88 @@
+"""`ossl demo` to its end: labels, sides, a toy adapter, and music for a clip it never saw."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from ossl_builder.cli import demo_training
+from ossl_builder.workspace import open_corpus
+from tests.e2e.corpora import Ossl
+
+
+def rows(root: Path, table: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = pq.read_table(root / f"manifests/{table}.parquet").to_pylist()
+    return found
+
+
+def standing(root: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        path.relative_to(root).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in root.rglob("*")
+        if path.is_file() and not path.name.startswith(".") and "tensorboard" not in path.parts
+    }
+
+
+def test_the_demo_ends_with_music_and_does_nothing_twice(
+    ossl: Ossl, demo_corpus: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "demo"
+    shutil.copytree(demo_corpus, root, copy_function=os.link)
+    # As if this machine had cut the first film's clips a little later than they were labelled.
+    bundled = demo_training.bundled_annotations() / "demo-fair.jsonl"
+    clip = next(row for row in rows(root, "clips") if row["film_id"] == "demo-fair")
+    earlier = f"demo-fair_{round(1000 * clip['start_s']) - 20}-{round(1000 * clip['end_s'])}"
+    (root / "annotations").mkdir()
+    moved = bundled.read_text().replace(str(clip["clip_id"]), earlier)
+    (root / "annotations/demo-fair.jsonl").write_text(moved)
+    assert earlier in moved
+
+    said = ossl("demo", "--out", root)
+    assert "3 carried to clips of other times" in said.stderr
+    assert {row["clip_id"] for row in rows(root, "labels")} == {
+        row["clip_id"] for row in rows(root, "clips")
+    }
+    sides = {row["side"]: row["film_id"] for row in rows(root, "splits")}
+    assert sorted(sides) == ["test", "train", "validation"]
+    (wav,) = (root / "train/tiny_cpu/generated/adapter").glob("*.wav")
+    assert wav.stem.startswith(f"{sides['test']}_")
+    assert str(wav) in said.stdout
+    assert "toy" in said.stdout
+    (length,) = [row["duration_s"] for row in rows(root, "clips") if row["clip_id"] == wav.stem]
+    assert soundfile.info(wav).duration == pytest.approx(length, abs=1e-3)
+    note = json.loads(wav.with_suffix(".json").read_bytes())
+    assert note["made_from"]["prompt"].startswith("a film soundtrack for a ")
+    losses = (root / "train/tiny_cpu/metrics.jsonl").read_text().splitlines()
+    measured = [json.loads(line).get("validation_loss") for line in losses]
+    found = [loss for loss in measured if loss is not None]
+    assert found[-1] < found[0] - 0.1, "the adapter learns something"
+
+    before = standing(root)
+    again = ossl("demo", "--out", root)
+    assert "1 as before" in again.stderr
+    after = standing(root)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert not {name for name in changed if before[name][1] != after[name][1]}
+    costly = ("films/", "train/data/", "train/models/", "train/tiny_cpu/best", "train/tiny_cpu/gen")
+    assert not {name for name in changed if name.startswith(costly)}
+
+
+def test_without_the_train_extra_it_says_so_and_ends_well(
+    demo_corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = tmp_path / "demo"
+    shutil.copytree(demo_corpus, root, copy_function=os.link)
+    monkeypatch.setattr(demo_training, "NEEDED", ("ossl_train", "no_such_package"))
+    demo_training.end_with_music(root, open_corpus(root))
+    assert "no_such_package is not installed" in capsys.readouterr().err
+    assert len(rows(root, "splits")) == 3
+    assert not (root / "train").exists()

@@ -1,0 +1,128 @@
+"""The layouts of OSSL v1 and v2, read as the published code and pandas read them, and back."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+import soundfile
+
+from ossl_builder.engine import manifests
+from ossl_builder.tables import CLIPS, LABELS
+from tests.e2e.corpora import Ossl, rows
+
+SHEETS = {"train": "train_meta.csv", "validation": "valid_meta.csv", "test": "test_meta.csv"}
+SIDES = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
+
+
+def published_v1(folder: Path, sheet: str) -> list[dict[str, Any]]:
+    """What the published code's data set gives: prompt, and the files it opens, clip by clip."""
+    data = pandas.read_csv(folder / sheet)
+    found = []
+    for index in range(len(data)):
+        item = data.iloc[index]
+        stem = item["film_id"] + "_" + str(item["clip_id"])
+        found.append(
+            {
+                "prompt": "a film soundtrack for a " + item["mood"] + " scene. " + item["caption"],
+                "music": folder / f"{stem}.wav",
+                "video": folder / f"{stem}.mp4",
+                "id": item["ossl_clip_id"],
+            }
+        )
+    return found
+
+
+def samples(path: Path) -> tuple[int, np.ndarray[Any, Any]]:
+    sound, rate = soundfile.read(path, dtype="int32", always_2d=True)
+    return rate, sound
+
+
+def test_v1_is_what_the_published_code_reads(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+    labels = manifests.read_table(corpus / "manifests", LABELS)
+    manifests.write_corpus_table(corpus, LABELS, labels[1:])  # one clip without mood or caption
+    out = tmp_path / "v1"
+    ossl("-C", corpus, "export", "ossl-v1", "--out", out)
+    clips = {row["clip_id"]: row for row in rows(corpus, "clips")}
+    said = {row.clip_id: row for row in labels[1:]}
+    for side, sheet in SHEETS.items():
+        for one in published_v1(out, sheet):
+            clip = clips.pop(one["id"])
+            assert SIDES[clip["film_id"]] == side
+            assert one["video"].read_bytes() == (corpus / clip["video_path"]).read_bytes()
+            (rate, wave), (own_rate, flac) = (
+                samples(one["music"]), samples(corpus / clip["music_path"])
+            )  # fmt: skip
+            assert rate == own_rate
+            assert np.array_equal(wave, flac)
+            label = said.get(one["id"])
+            mood, caption = (label.mood, label.caption) if label else (None, None)
+            assert one["prompt"] == (
+                f"a film soundtrack for a {mood or ' '} scene. {caption or ' '}"
+            )
+    assert not clips
+
+
+def test_v1_goes_out_and_comes_back(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+    out, back, again = tmp_path / "v1", tmp_path / "back", tmp_path / "again"
+    ossl("-C", corpus, "export", "ossl-v1", "--out", out)
+    ossl("import", "ossl-v1", out, "--out", back)
+    named = {
+        "_".join(line[:2]): line[2]
+        for sheet in SHEETS.values()
+        for line in _sheet(out / sheet, ("film_id", "clip_id", "ossl_clip_id"))
+    }
+    same = ("n_frames", "width", "height", "fps_num", "fps_den", "n_samples", "video_sha256")
+    theirs = {row["clip_id"]: row for row in rows(corpus, "clips")}
+    for row in rows(back, "clips"):
+        clip = theirs.pop(named[row["clip_id"]])
+        assert {name: row[name] for name in same} == {name: clip[name] for name in same}
+        # A clip of 24000/1001 pictures per second does not end on a sample.
+        assert row["duration_s"] == pytest.approx(clip["duration_s"], abs=1 / 44_100)
+        assert row["music_lufs"] == pytest.approx(clip["music_lufs"], abs=0.05)
+    assert not theirs
+    labels = {row["clip_id"]: row for row in rows(corpus, "labels")}
+    for row in rows(back, "labels"):
+        label = labels.pop(named[row["clip_id"]])
+        assert (row["mood"], row["caption"]) == (label["mood"], label["caption"])
+        assert row["quadrant"] == "Q1"  # by the words, which are the same for all clips here
+    assert not labels
+    assert {row["film_id"]: row["side"] for row in rows(back, "splits")} == SIDES
+    assert [row["title"] for row in rows(back, "films")] == [
+        row["title"] for row in rows(corpus, "films")
+    ]
+    ossl("-C", back, "export", "ossl-v1", "--out", again)
+    columns = ("film_id", "clip_id", "mood", "caption")
+    for sheet in SHEETS.values():
+        first, second = (_sheet(folder / sheet, columns) for folder in (out, again))
+        assert first == second
+    for path in (*out.glob("*.wav"), *out.glob("*.mp4")):
+        assert (again / path.name).read_bytes() == path.read_bytes()
+
+
+def _sheet(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
+    with path.open(newline="") as stream:
+        return [[row[name] for name in columns] for row in csv.DictReader(stream)]
+
+
+def test_v2_has_its_folders_lines_and_films(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "v2"
+    ossl("-C", corpus, "export", "ossl-v2", "--out", out)
+    films = pandas.read_csv(out / "metadata.csv").set_index("movie_id")
+    clips = manifests.read_table(corpus / "manifests", CLIPS)
+    assert {movie: row["split"] for movie, row in films.iterrows()} == SIDES
+    lines = {side: (out / f"splits/{side}.txt").read_text().split() for side in set(SIDES.values())}
+    assert sum(map(len, lines.values())) == len(clips)
+    for clip in clips:
+        side = SIDES[clip.film_id]
+        assert f"{clip.film_id}/{clip.clip_id}" in lines[side]
+        wave = out / side / "audio" / clip.film_id / f"{clip.clip_id}.wav"
+        assert np.array_equal(samples(wave)[1], samples(corpus / clip.music_path)[1])
+        assert (out / side / "video" / clip.film_id / f"{clip.clip_id}.mp4").is_file()
+    per_film = pandas.DataFrame([vars(clip) for clip in clips]).groupby("film_id")["duration_s"]
+    assert np.allclose(films["duration_s"].sort_index(), per_film.sum())
+    assert (films["n_clips"].sort_index() == per_film.count()).all()

@@ -1,0 +1,146 @@
+"""OSSL v1 and v2 as they were released, made from the demo corpus' clips."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from ossl_builder.cli.main import main
+from tests.e2e.corpora import rows
+from tests.train.conftest import tiny_models  # noqa: F401 - a fixture
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def problems(self) -> dict[str, str]:
+        return {one["path"]: one["why"] for one in self.json["problems"]}
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`ossl` in this process."""
+
+    def ossl(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["ossl", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return ossl
+
+
+@pytest.fixture(scope="session")
+def clips(demo_corpus: Path) -> dict[str, list[tuple[Path, Path]]]:
+    """Picture and music of each demo film's clips; the music as FLAC."""
+    found: dict[str, list[tuple[Path, Path]]] = {}
+    for row in rows(demo_corpus, "clips"):
+        pair = demo_corpus / row["video_path"], demo_corpus / row["music_path"]
+        found.setdefault(row["film_id"], []).append(pair)
+    return found
+
+
+def put(pair: tuple[Path, Path], video: Path, music: Path) -> None:
+    """A clip's files under other names; the music as WAV."""
+    for path in (video, music):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    os.link(pair[0], video)
+    sound, rate = soundfile.read(pair[1], dtype="int16")
+    soundfile.write(music, sound, rate, subtype="PCM_16")
+
+
+def write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header, *lines])
+
+
+def halve(path: Path) -> None:
+    """Cut a file off in its middle; it may be a link, so it is replaced."""
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[: len(data) // 2])
+
+
+@pytest.fixture(scope="session")
+def whole_v1(
+    clips: dict[str, list[tuple[Path, Path]]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """`train_meta.csv` and `valid_meta.csv` by row: film AA is cut; nothing is missing."""
+    folder = tmp_path_factory.mktemp("v1") / "OpenScreenSoundLibrary-v1"
+    for film_id, pairs in zip(("AA", "AB", "AC"), clips.values(), strict=True):
+        for number, pair in enumerate(pairs):
+            stem = folder / f"{film_id}_{number}"
+            put(pair, stem.with_suffix(".mp4"), stem.with_suffix(".wav"))
+            stem.with_suffix(".pt").write_bytes(b"features")
+    header = ("film_id", "clip_id", "mood", "caption")
+    train = [
+        ("AA", 0, "happy, excited", "A fast waltz."), ("AA", 1, "Tense", ""),
+        ("AB", 0, "bittersweet", "Strings."), ("AB", 1, "sad", "Oboe, alone."),
+    ]  # fmt: skip
+    valid = [
+        ("AA", 2, "excited and happy", "A march."), ("AC", 0, "calm", "Harp."),
+        ("AC", 1, "", ""), ("AC", 2, "tense, calm", "Both."),
+    ]  # fmt: skip
+    write_csv(folder / "train_meta.csv", header, train)
+    write_csv(folder / "valid_meta.csv", header, valid)
+    return folder
+
+
+@pytest.fixture
+def v1(whole_v1: Path, tmp_path: Path) -> Path:
+    """The same, to be spoiled: files are replaced or removed, never written into."""
+    folder = tmp_path / whole_v1.name
+    shutil.copytree(whole_v1, folder, copy_function=os.link)
+    for path in folder.glob("*.csv"):
+        text = path.read_bytes()
+        path.unlink()
+        path.write_bytes(text)
+    return folder
+
+
+@pytest.fixture
+def v2(clips: dict[str, list[tuple[Path, Path]]], tmp_path: Path) -> Path:
+    """Two films on their sides and one that is cut; clips are numbered within their films."""
+    folder = tmp_path / "OSSL-v2"
+    sides = {
+        "tt0001": ("train",) * 3,
+        "his_girl": ("test",) * 2,
+        "tt0003": ("train", "test", "train"),
+    }
+    for (movie, places), pairs in zip(sides.items(), clips.values(), strict=True):
+        for number, (side, pair) in enumerate(zip(places, pairs, strict=True)):
+            base = folder / side
+            put(pair, base / f"video/{movie}/{number}.mp4", base / f"audio/{movie}/{number}.wav")
+    (folder / "splits").mkdir()
+    (folder / "splits/train.txt").write_text("tt0001\ntrain/video/tt0003/0.mp4\ntt0003/2\n")
+    (folder / "splits/test.txt").write_text("his_girl\n./test/audio/tt0003/1.wav\n")
+    lines = [("tt0001", "The Fair", 1931), ("his_girl", "His Girl", 1940), ("tt0003", "Hills", "")]
+    write_csv(folder / "metadata.csv", ("movie_id", "title", "year"), lines)
+    return folder

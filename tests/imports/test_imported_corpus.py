@@ -1,0 +1,85 @@
+"""What works on an imported corpus, and what says that it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas
+import pytest
+
+from tests.e2e.corpora import Ossl, rows
+from tests.imports.conftest import Run
+from tests.train.labelled import copied, store_all
+
+
+@pytest.fixture(scope="session")
+def imported(ossl: Ossl, whole_v1: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("imported") / "corpus"
+    ossl("import", "ossl-v1", whole_v1, "--out", folder, code=3)  # a film of it is cut
+    return folder
+
+
+@pytest.fixture
+def corpus(imported: Path, tmp_path: Path) -> Path:
+    """A copy of it: files are replaced or removed, never written into."""
+    return copied(imported, tmp_path / "corpus")
+
+
+def test_figures_checks_and_exports(run: Run, corpus: Path, tmp_path: Path) -> None:
+    stats = run("-C", corpus, "stats", "--json").json
+    assert stats["films"]["by_basis"] == {"unknown": 3}
+    assert stats["labels"]["by_quadrant"] == {"Q1": 2, "Q2": 1, "Q3": 1, "Q4": 1}
+    asked = run("-C", corpus, "query", "SELECT count(*) n FROM clips JOIN films USING (film_id)")
+    assert asked.out.split() == ["n", "8"]
+    checked = run("-C", corpus, "split", "--check")
+    assert (checked.code, "0 leaks" in checked.err) == (0, True)
+    assert run("-C", corpus, "split").code == 0
+    assert {row["film_id"]: row["side"] for row in rows(corpus, "splits")}["AC"] == "validation"
+    assert run("-C", corpus, "export", "parquet", "--out", tmp_path / "plain").code == 0
+    plain = pandas.read_parquet(tmp_path / "plain/manifests/clips.parquet")
+    assert all((tmp_path / "plain" / path).is_file() for path in plain["music_path"])
+    assert run("-C", corpus, "export", "hf", "--out", tmp_path / "hf").code == 0
+    card = (tmp_path / "hf/README.md").read_text()
+    rights = card.split("## Films and their rights")[1]
+    assert rights.count("| unknown | None: its clips were imported from") == 3
+    assert "Imported from the layout ossl-v1" in card
+    assert "evidence of its rights" not in card.split("##")[0]
+    assert run("-C", corpus, "export", "croissant", "--out", tmp_path / "described").code == 0
+    told = json.loads((tmp_path / "described/croissant.json").read_text())
+    assert "publicdomain" not in told["license"]
+
+
+def test_nothing_is_built_or_cleaned_and_labels_survive(run: Run, corpus: Path) -> None:
+    tables = {path.name: path.read_bytes() for path in (corpus / "manifests").iterdir()}
+    for words in (["build"], ["clips", "AA"], ["clean"], ["films", "remove", "AA"], ["fetch"]):
+        said = run("-C", corpus, *words)
+        assert (said.code, "its films are not here" in said.err) == (1, True), words
+    assert run("-C", corpus, "status", "--json").json["orphans"] == []
+    assert run("-C", corpus, "label", "merge").code == 0
+    assert {path.name: path.read_bytes() for path in (corpus / "manifests").iterdir()} == tables
+    (corpus / "films/AB/clips/AB_0.wav").unlink()
+    said = run("-C", corpus, "verify", "--json")
+    assert (said.code, said.json) == (
+        1, [{"path": "films/AB/clips/AB_0.wav", "problem": "is gone"}]
+    )  # fmt: skip
+
+
+def test_fit_reads_it(
+    run: Run, corpus: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr("sys.argv", ["ossl"])
+    copied(tiny_models, corpus / "train/models")
+    (corpus / "train/models/written").touch()
+    torch.set_num_threads(1)
+    try:
+        store_all(corpus)
+        found = run("-C", corpus, "train", "fit", "--recipe", "tiny_cpu", "--dry-run", "--json")
+    finally:
+        torch.set_num_threads(before)
+    assert found.code == 0, found.err
+    assert found.json["train_windows"] >= 5
+    assert found.json["validation_windows"] >= 2

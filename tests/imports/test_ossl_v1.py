@@ -1,0 +1,151 @@
+"""OSSL v1 as people have it: what they see, and that everything works on what they get."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from tests.e2e.corpora import rows
+from tests.imports.conftest import Run, halve, put, write_csv
+
+
+def by_clip(corpus: Path, table: str) -> dict[str, dict[str, Any]]:
+    return {row["clip_id"]: row for row in rows(corpus, table)}
+
+
+def contents(corpus: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (corpus / "manifests").iterdir()}
+
+
+def test_what_is_missing_damaged_or_cut_is_named(run: Run, v1: Path, tmp_path: Path) -> None:
+    (v1 / "AA_1.wav").unlink()
+    halve(v1 / "AB_1.mp4")
+    sound, rate = soundfile.read(v1 / "AC_1.wav", dtype="int16")
+    (v1 / "AC_1.wav").unlink()
+    soundfile.write(v1 / "AC_1.wav", sound[: -rate // 5], rate)
+    (v1 / "AC_2.wav").unlink()
+    (v1 / "AC_2.wav").write_bytes(b"no sound at all")
+    with (v1 / "train_meta.csv").open("a") as stream:
+        stream.write("AD,0,sad,Gone.\r\nAA,0,sad,Again.\r\n,,,\r\n")
+    shutil.copyfile(v1 / "AA_0.mp4", v1 / "ZZ_0.mp4")
+    looked = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus", "--dry-run", "--json")
+    assert (looked.code, looked.json["written"], looked.json["clips"]) == (3, False, 7)
+    assert not (tmp_path / "corpus").exists()
+    said = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus", "--json")
+    assert said.code == 3
+    problems = said.problems()
+    assert problems.keys() == looked.problems().keys() | {"AB_1.mp4", "AC_1.wav", "AC_2.wav"}
+    assert looked.problems() == {
+        "AA_1.wav": "is not here, though AA_1.mp4 is",
+        "AD_0.mp4": "is not here, nor AD_0.wav; train_meta.csv, line 6 names the clip",
+        "train_meta.csv, line 7": "names AA_0 once more",
+        "train_meta.csv, line 8": "names no clip",
+        "ZZ_0.mp4": "stands in no sheet",
+    }
+    assert "cannot be decoded" in problems["AB_1.mp4"]
+    assert "they differ by more than 0.042 s" in problems["AC_1.wav"]
+    assert "cannot be read" in problems["AC_2.wav"]
+    assert [(leak["film_a"], leak["side_a"], leak["side_b"]) for leak in said.json["leaks"]] == [
+        ("AA", "train", "validation")
+    ]
+    corpus = tmp_path / "corpus"
+    assert sorted(by_clip(corpus, "clips")) == ["AA_0", "AA_2", "AB_0", "AC_0"]
+    shown = run("import", "ossl-v1", v1, "--out", corpus)
+    assert shown.code == 3
+    assert "Leak: AA stands on train and on validation." in shown.out
+    assert "7 of 7 clips were measured before." in shown.err
+    assert "AA_1.wav" in shown.out
+    run("import", "ossl-v1", v1, "--out", corpus, "--tolerance", "0.3")
+    assert "AC_1" in by_clip(corpus, "clips")
+
+
+def test_rows_say_what_was_measured_and_released(
+    run: Run, v1: Path, demo_corpus: Path, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus"
+    assert run("import", "ossl-v1", v1, "--out", corpus, "--workers", 2).code == 3  # AA is cut
+    clips = by_clip(corpus, "clips")
+    same = ("n_frames", "width", "height", "fps_num", "fps_den", "n_samples", "sample_rate")
+    for clip_id, truth in zip(clips, rows(demo_corpus, "clips"), strict=True):
+        row = clips[clip_id]
+        assert {name: row[name] for name in same} == {name: truth[name] for name in same}
+        assert row["music_lufs"] == pytest.approx(truth["music_lufs"], abs=0.05)
+        assert row["video_sha256"] == truth["video_sha256"]
+        assert (row["start_s"], row["mix_path"]) == (None, None)
+        assert (corpus / row["music_path"]).samefile(v1 / f"{clip_id}.wav")
+    labels = by_clip(corpus, "labels")
+    said = {one: (row["quadrant"], row["mood"], row["caption"]) for one, row in labels.items()}
+    assert said == {
+        "AA_0": ("Q1", "happy, excited", "A fast waltz."),
+        "AA_1": ("Q2", "Tense", None),
+        "AA_2": ("Q1", "excited and happy", "A march."),
+        "AB_0": (None, "bittersweet", "Strings."),
+        "AB_1": ("Q3", "sad", "Oboe, alone."),
+        "AC_0": ("Q4", "calm", "Harp."),
+        "AC_2": (None, "tense, calm", "Both."),
+    }
+    assert {(row["rule"], row["n_annotators"]) for row in labels.values()} == {("import", 0)}
+    assert {row["caption_source"] for row in labels.values()} == {"import", "none"}
+    films = rows(corpus, "films")
+    assert {(row["basis"], row["is_claim"], row["path"]) for row in films} == {
+        ("unknown", False, None)
+    }
+    assert all(v1.name in row["evidence"] for row in films)
+    sides = {row["film_id"]: (row["side"], row["why"]) for row in rows(corpus, "splits")}
+    assert {film: side for film, (side, _) in sides.items()} == {
+        "AA": "train", "AB": "train", "AC": "validation",
+    }  # fmt: skip
+    assert "2 on train, 1 on validation" in sides["AA"][1]
+    # Whatever is lost is made again, to the byte, from what was measured.
+    before = contents(corpus)
+    shutil.rmtree(corpus / "manifests")
+    copied = corpus / "films/AA/clips/AA_0.mp4"
+    copied.unlink()
+    assert "8 of 8 clips" in run("import", "ossl-v1", v1, "--out", corpus, "--copy").err
+    assert contents(corpus) == before
+    assert copied.read_bytes() == (v1 / "AA_0.mp4").read_bytes()
+    assert not copied.samefile(v1 / "AA_0.mp4")
+
+
+def test_one_sheet_with_file_names_leaves_sides_to_split(
+    run: Run, v1: Path, clips: dict[str, list[tuple[Path, Path]]], tmp_path: Path
+) -> None:
+    for sheet in v1.glob("*.csv"):
+        sheet.unlink()
+    lines = [(f"clips/{path.name}", "happy", "") for path in sorted(v1.glob("*.mp4"))]
+    write_csv(v1 / "updated_meta.csv", ("file_name", "Mood", "caption"), lines)
+    corpus = tmp_path / "corpus"
+    said = run("import", "ossl-v1", v1, "--out", corpus, "--json")
+    assert (said.code, said.json["clips"], said.json["films_by_side"]) == (0, 8, {})
+    assert "`ossl split`" in said.json["notes"][0]
+    assert not (corpus / "manifests/splits.parquet").exists()
+    assert run("-C", corpus, "split").code == 0
+    split = rows(corpus, "splits")
+    # A clip that has changed is measured and placed again; sides that were drawn stay.
+    for ending in ("mp4", "wav"):
+        (v1 / f"AA_0.{ending}").unlink()
+    put(clips["demo-hills"][0], v1 / "AA_0.mp4", v1 / "AA_0.wav")
+    assert run("import", "ossl-v1", v1, "--out", corpus).code == 0
+    assert by_clip(corpus, "clips")["AA_0"]["n_frames"] == 310
+    assert rows(corpus, "splits") == split
+    assert run("-C", corpus, "verify").code == 0
+
+
+def test_what_cannot_be_imported_ends_in_a_sentence(run: Run, v1: Path, tmp_path: Path) -> None:
+    said = run("import", "ossl-v1", tmp_path, "--out", tmp_path / "corpus")
+    assert (said.code, "has none of train_meta.csv" in said.err) == (1, True)
+    said = run("import", "ossl-v2", v1, "--out", tmp_path / "corpus")
+    assert (said.code, "has no train/video" in said.err) == (1, True)
+    said = run("import", "ossl-v1", v1, "--out", v1)
+    assert (said.code, "is not an empty folder" in said.err) == (1, True)
+    run("init", tmp_path / "films")
+    said = run("import", "ossl-v1", v1, "--out", tmp_path / "films")
+    assert (said.code, "films of its own" in said.err) == (1, True)
+    for path in v1.glob("*.wav"):
+        path.unlink()
+    said = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus")
+    assert (said.code, "No clip can be used." in said.err) == (1, True)

@@ -1,0 +1,73 @@
+"""A report of the demo corpus, and a browser that notices what a person would not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.corpora import Ossl
+from tests.report.opening import DESKTOP, Opened, copied
+
+ANNOTATIONS = Path(__file__).parents[2] / "annotations"
+
+
+@pytest.fixture(scope="session")
+def labelled(ossl: Ossl, demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo corpus with annotations, labels, sides and a report. Look, do not touch."""
+    corpus = copied(demo_corpus, tmp_path_factory.mktemp("report") / "corpus")
+    (corpus / "annotations").mkdir(exist_ok=True)
+    for path in ANNOTATIONS.glob("demo-*.jsonl"):
+        shutil.copy(path, corpus / "annotations")
+    ossl("-C", corpus, "label", "merge")
+    ossl("-C", corpus, "split")
+    ossl("-C", corpus, "report")
+    return corpus
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium of the system."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("there is no chromium")
+    with playwright.sync_playwright() as running:
+        found = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def opened(browser: Any) -> Opened:
+    """Open a page of a report; whatever it complains of, or asks the network for, fails."""
+
+    @contextmanager
+    def run(path: Path, size: tuple[int, int] = DESKTOP, **options: Any) -> Iterator[Any]:
+        view = {"width": size[0], "height": size[1]}
+        context = browser.new_context(viewport=view, **options)
+        page = context.new_page()
+        complaints: list[str] = []
+        asked: list[str] = []
+        page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda request: _failed(request, complaints))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_load_state()
+        yield page
+        assert complaints == []
+        assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+        context.close()
+
+    return run
+
+
+def _failed(request: Any, complaints: list[str]) -> None:
+    # A player that is given another clip ends the reading of the one before.
+    if request.failure != "net::ERR_ABORTED":
+        complaints.append(f"{request.url}: {request.failure}")

@@ -1,0 +1,142 @@
+"""`ossl report` as a command: what is written, when, and from what little there may be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ossl_builder.engine.files import write_bytes
+from ossl_builder.tables import CLIPS, FILMS, LABELS
+from ossl_builder.workspace import create
+from tests.e2e.corpora import Ossl
+from tests.report.made import clip, film, label, large, put
+from tests.report.opening import PHONE, Opened, copied
+
+HOSTILE = "</title><script>alert(1)</script> \"quoted\" 'single' & \U0001f3ac \u202eright to left"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_equal_corpora_have_equal_reports_and_only_changes_are_written(
+    ossl: Ossl, labelled: Path, tmp_path: Path
+) -> None:
+    corpus = copied(labelled, tmp_path / "corpus")
+    before = contents(corpus / "report")
+    ossl("-C", corpus, "report", "--out", corpus / "again")
+    assert contents(corpus / "again") == before
+    stamps = {path: path.stat().st_mtime_ns for path in (corpus / "report").rglob("*.html")}
+    told = json.loads(ossl("-C", corpus, "report", "--json").stdout)
+    assert (told["pages"], told["kept"], told["index"]) == ([], 3, False)
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    # Somebody changes an answer: that film's page changes, and so does the index.
+    answers = corpus / "annotations/demo-fair.jsonl"
+    write_bytes(answers, answers.read_bytes().replace(b'"valence": 4', b'"valence": 2'))
+    ossl("-C", corpus, "label", "merge")
+    told = json.loads(ossl("-C", corpus, "report", "--json", "--dry-run").stdout)
+    assert (told["pages"], told["index"]) == (["film-demo-fair.html"], True)
+    assert contents(corpus / "report") == before
+    ossl("-C", corpus, "report")
+    after = contents(corpus / "report")
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"film-demo-fair.html", "index.html", ".report.json"}
+    # A film goes.
+    ossl("-C", corpus, "films", "remove", "demo-fair", "--drop-labelled")
+    told = json.loads(ossl("-C", corpus, "report", "--json").stdout)
+    assert told["removed"] == ["film-demo-fair.html"]
+    assert b"film-demo-fair.html" not in (corpus / "report/index.html").read_bytes()
+
+
+def test_another_page_is_not_overwritten(ossl: Ossl, labelled: Path, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    said = ossl("-C", labelled, "report", "--out", tmp_path, code=1)
+    assert "is no report of ossl" in said.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+def test_a_corpus_without_anything_has_a_report(ossl: Ossl, tmp_path: Path, opened: Opened) -> None:
+    ossl("init", tmp_path / "corpus")
+    ossl("-C", tmp_path / "corpus", "report")
+    with opened(tmp_path / "corpus/report/index.html", PHONE) as page:
+        assert "no films yet" in page.locator("main").text_content()
+
+
+def test_an_imported_corpus_has_sensible_pages(
+    ossl: Ossl, labelled: Path, tmp_path: Path, opened: Opened
+) -> None:
+    """Clips without film times, films that are not here, nothing but labels beside them."""
+    corpus = create(tmp_path / "corpus")
+    of_film = {"path": None, "sha256": None, "size_bytes": None, "duration_s": None}
+    film_columns = FILMS.types()
+    measured = {
+        name: None for name, (_, nullable) in film_columns.items()
+        if nullable and (name in of_film or name not in ("year", "licence_url"))
+    }  # fmt: skip
+    put(corpus, FILMS, [film("AA", title="An Import", basis="unknown", **measured)])
+    playing = next((labelled / "films/demo-fair/clips").glob("*.mp4"))
+    (corpus.root / "clips").mkdir()
+    (corpus.root / "clips/AA_0 a.mp4").write_bytes(playing.read_bytes())
+    times = {"start_s": None, "end_s": None, "mix_path": None, "music_lufs": None}
+    clips = [
+        clip("AA", 0, 10, clip_id="AA_0", video_path="clips/AA_0 a.mp4", **times),
+        clip("AA", 0, 10, clip_id="AA_1", **times),
+    ]
+    put(corpus, CLIPS, clips)
+    put(corpus, LABELS, [label(clips[0], "Q3", None, None)])
+    ossl("-C", corpus.root, "report")
+    with opened(corpus.root / "report/film-AA.html", PHONE) as page:
+        assert page.locator("#timeline-h").count() == 0
+        page.get_by_role("button", name="Play AA_0").click()
+        page.wait_for_function("() => document.getElementById('video').currentTime > 0.3")
+        assert page.locator("#now-clip").text_content() == "AA_0"
+        assert page.locator("#now-mood").text_content() == "Q3 sad, gloomy"
+        assert page.locator("[data-play]").count() == 1
+        text = page.locator("main").text_content()
+        assert "Rights unknown" in text
+        assert "Files missing" in text
+        assert "AA_1.mp4" in text
+    with opened(corpus.root / "report/index.html", PHONE) as page:
+        assert "No clip has ratings" in page.locator("#plots").text_content()
+        page.locator("#kind").select_option("media_missing")
+        assert page.locator("#film-table tbody tr").count() == 1
+
+
+def test_hostile_texts_are_texts(ossl: Ossl, tmp_path: Path, opened: Opened) -> None:
+    corpus = create(tmp_path / "a corpus & <b>more</b>")
+    told = {"title": HOSTILE, "evidence": HOSTILE, "licence_url": "javascript:alert(2)"}
+    put(corpus, FILMS, [film("film", **told)])
+    clips = [clip("film", 0, 3)]
+    put(corpus, CLIPS, clips)
+    put(corpus, LABELS, [label(clips[0], "Q1", 5.0, 5.0)])
+    ossl("-C", corpus.root, "report")
+    for name in ("index.html", "film-film.html"):
+        with opened(corpus.root / "report" / name, PHONE) as page:
+            page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+            assert page.locator("script:not([src]):not([type])").count() == 0
+            assert HOSTILE in page.locator("main" if name == "index.html" else "h1").text_content()
+            assert page.locator("a[href^=javascript]").count() == 0
+            wide = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+            assert wide[0] <= wide[1]
+
+
+def test_the_index_of_a_thousand_films_opens_at_once(
+    ossl: Ossl, tmp_path: Path, opened: Opened
+) -> None:
+    corpus = large(tmp_path / "corpus", 1000, 30_000)
+    ossl("-C", corpus.root, "report")
+    index = corpus.root / "report/index.html"
+    assert index.stat().st_size < 5e6
+    with opened(index) as page:
+        timing = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
+        assert timing["loadEventEnd"] < 3000
+        assert page.locator("#shown").text_content() == "1 to 50 of 1000 films"
+        page.get_by_label("Search").fill("999th")
+        assert page.locator("#film-table tbody tr").count() == 1
+        assert page.locator("#mood-d").text_content().startswith("30000 clips")

@@ -1,0 +1,54 @@
+"""The recipes that come with the program: they load, and say where each setting comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ossl_builder.config import load_recipe, recipe_named
+from ossl_builder.errors import OsslError
+from tests.e2e.corpora import Ossl
+
+
+@pytest.mark.parametrize("name", ["ossl-v1", "ossl-v2"])
+def test_a_recipe_loads_and_every_setting_has_its_source(name: str) -> None:
+    path = recipe_named(name)
+    load_recipe(path)
+    source = ""
+    for line in path.read_text().splitlines():
+        stripped = line.strip()
+        if not stripped:
+            source = ""
+        elif stripped.startswith("#"):
+            source += stripped
+        elif line.startswith("  "):
+            assert "aper" in source or "ot known" in source, f"{line!r} does not say why"
+
+
+def test_the_published_rules() -> None:
+    first, second = (load_recipe(recipe_named(name)) for name in ("ossl-v1", "ossl-v2"))
+    assert (first.cues.rule, first.labels.rule) == ("soundtrack", "majority")
+    assert second.cues.rule == "tagger"
+    assert (second.cues.min_s, second.clips.min_s, second.cues.tagger_max_other) == (10, 10, 0.05)
+    assert (second.splits.train, second.splits.test, second.clips.snap_s) == (0.9, 0.1, 0)
+
+
+def test_a_corpus_begins_with_a_recipe(ossl: Ossl, tmp_path: Path) -> None:
+    ossl("init", tmp_path / "named", "--recipe", "ossl-v2")
+    text = (tmp_path / "named/ossl.yaml").read_text()
+    assert text == recipe_named("ossl-v2").read_text()
+    (tmp_path / "own.yaml").write_text("clips: {min_s: 12}\n")
+    ossl("init", tmp_path / "own", "--recipe", tmp_path / "own.yaml")
+    assert load_recipe(tmp_path / "own/ossl.yaml").clips.min_s == 12
+    (tmp_path / "wrong.yaml").write_text("clips: {minimum: 12}\n")
+    said = ossl("init", tmp_path / "wrong", "--recipe", tmp_path / "wrong.yaml", code=1).stderr
+    assert "clips.minimum: unknown key" in said
+    assert not (tmp_path / "wrong").exists()
+    assert "ossl-v1, ossl-v2" in ossl("init", tmp_path / "x", "--recipe", "v3", code=1).stderr
+
+
+def test_an_unknown_recipe() -> None:
+    with pytest.raises(OsslError) as caught:
+        recipe_named("ossl-v3")
+    assert caught.value.code == "recipe_unknown"

@@ -1,0 +1,39 @@
+"""People who rate, simulated: each with a mean and a mood of their own."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+import numpy as np
+from ossl_train.listening.keeping import QUESTIONS as FILE
+
+from ossl_builder.labelling import taxonomy as taxonomies
+from ossl_builder.labelling.annotation import Answer
+
+TAXONOMY = taxonomies.read(FILE)
+QUESTIONS = ("mood_fit", "genre_fit", "picture_fit", "quality")
+
+
+def rate(
+    clip: str, system: str, rater: int, liking: dict[str, float], seed: int
+) -> dict[str, Answer]:
+    """A rater's answers to a stimulus: clip, rater, what is planted, and scatter; 1 to 5.
+
+    Args:
+        clip, system: of the stimulus.
+        rater: a number.
+        liking: by how much a system is liked more, on every question.
+        seed: of the whole test.
+    """
+    found: dict[str, Answer] = {}
+    for question in QUESTIONS:
+        suits = _drawn(seed, clip, question) * 0.5
+        strict = _drawn(seed, str(rater)) * 0.4
+        scatter = _drawn(seed, clip, system, str(rater), question) * 0.8
+        score = 2.8 + liking.get(system, 0.0) + suits + strict + scatter
+        found[question] = int(np.clip(round(score), 1, 5))
+    return found
+
+
+def _drawn(seed: int, *what: str) -> float:
+    return float(np.random.default_rng([seed, crc32("/".join(what).encode())]).normal())

@@ -1,0 +1,285 @@
+"""The listening test on the real Label Studio, three simulated raters, and what cannot go well."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import Result
+from ossl_train.listening import keeping, sounding
+from ossl_train.listening.planning import ADAPTER, BASE, CONTROL, FILM, choose, partners
+from ossl_train.source import read_source
+from typer.testing import CliRunner
+
+from ossl_builder.cli.main import app
+from ossl_builder.engine import manifests
+from ossl_builder.errors import OsslError
+from ossl_builder.labelling.page_answers import results_of
+from ossl_builder.tables import CLIPS
+from ossl_builder.tools.loudness import integrated, measured
+from ossl_builder.tools.sound import FilmSound
+from tests.e2e.label_studio_server import LabelStudio
+from tests.exchange.clip_server import serving
+from tests.train.labelled import clips_of, put_on_sides
+from tests.train.listening import QUESTIONS, TAXONOMY, rate
+from tests.train.long_clips import Made, corpus_of
+from tests.train.test_generate import write_run
+
+SYSTEMS = (FILM, BASE, ADAPTER, CONTROL)
+N_CLIPS = 8
+Listen = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _alone(one_thread: None) -> None:
+    """Small steps gain nothing from threads, and sums come in one order."""
+
+
+@pytest.fixture(scope="module")
+def root(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten short clips of four films on the test side, one of them silent, one too long."""
+    made = [Made(f"film{n % 4}", 2 + n % 2, gain=0.1 + 0.08 * n) for n in range(N_CLIPS)]
+    made += [Made("film0", 2, gain=0), Made("film1", 70)]
+    folder = corpus_of(tmp_path_factory.mktemp("listen") / "corpus", made, tiny_models)
+    clips = [
+        dataclasses.replace(one, music_lufs=None if number == N_CLIPS else -20.0)
+        for number, one in enumerate(clips_of(folder))
+    ]
+    manifests.write_corpus_table(folder, CLIPS, clips)
+    put_on_sides(folder, {f"film{n}": "test" for n in range(4)})
+    write_run(folder, "tiny_cpu", alpha=0.6)
+    return folder
+
+
+def listen(root: Path, *arguments: object) -> Result:
+    found = CliRunner().invoke(app, [str(one) for one in ("-C", root, "train", "listen",
+                                                          *arguments)])  # fmt: skip
+    if isinstance(found.exception, OsslError):
+        raise found.exception
+    assert found.exit_code == 0, found.output
+    return found
+
+
+def said(root: Path, *arguments: object) -> Any:
+    return json.loads(listen(root, *arguments, "--json").stdout)
+
+
+def rate_all(
+    server: LabelStudio, test: Path, project_id: int, liking: dict[str, float], seed: int
+) -> None:
+    """Three people rate everything, but the third stops after 20 and skips one more."""
+    stimuli = {one.clip_id: one for one in keeping.read_key(test).stimuli}
+    tasks = sorted(server.tasks(project_id), key=lambda task: task["id"])
+    for number, name in enumerate(("ada", "ben", "cyd")):
+        rater = server.sign_up(name)
+        for at, task in enumerate(tasks):
+            if name == "cyd" and at >= 20:
+                rater.skip(task["id"])
+                break
+            one = stimuli[task["data"]["clip_id"]]
+            result = results_of(TAXONOMY, rate(one.name, one.system, number, liking, seed))
+            rater.ask("POST", f"/api/tasks/{task['id']}/annotations/", json={"result": result})
+
+
+def test_three_raters_on_label_studio(
+    root: Path, label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
+    test = root / "train/listening"
+    given = ("push", "--recipe", "tiny_cpu", "--clips", N_CLIPS, "--url", label_studio.url)
+    foreseen = said(root, *given, "--dry-run")
+    assert (foreseen["stimuli"], foreseen["to_generate"]) == (4 * N_CLIPS, 3 * N_CLIPS)
+    assert not test.exists()
+    pushed = said(root, *given, "--title", "Which music fits")
+    assert (pushed["sent"], pushed["present"]) == (4 * N_CLIPS, 0)
+    before = {path: path.stat().st_mtime_ns for path in test.rglob("*.*") if path.is_file()}
+    again = said(root, *given)
+    assert (again["sent"], again["present"]) == (0, 4 * N_CLIPS)
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items()
+               if path.parent.name != "annotations")  # fmt: skip
+    check_blind(test, label_studio, pushed["project_id"])
+    check_made(root, test)
+
+    # That the adapter is liked better was planted.
+    rate_all(label_studio, test, pushed["project_id"], {ADAPTER: 1.9, CONTROL: -0.2}, seed=4)
+    found = said(root, "pull", "--resamples", 2000)
+    assert (found["n_clips"], found["n_raters"]) == (N_CLIPS, 3)
+    assert found["n_ratings"] == 2 * 4 * N_CLIPS + 20
+    assert len(found["differences"]) == 4 * 6
+    planted = [one for one in found["differences"] if ADAPTER == one["system"]]
+    assert all(0 < one["low"] < one["value"] < one["high"] for one in planted)
+    assert sum(one["found"] for one in planted) >= 8
+    assert not [one for one in found["differences"] if one["found"] and one not in planted]
+    means = {(one["question"], one["system"]): one for one in found["means"]}
+    mean = means["picture_fit", ADAPTER]
+    assert mean["low"] < mean["value"] < mean["high"]
+    assert mean["value"] > means["picture_fit", BASE]["value"] + 1
+    assert {one["question"] for one in found["agreement"]} == set(QUESTIONS)
+    assert all(one["level"] == "interval" and one["alpha"] > 0 for one in found["agreement"])
+    assert [(one["rater"], one["rated"], one["skipped"]) for one in found["raters"]] == [
+        ("a01", 32, 0), ("a02", 32, 0), ("a03", 20, 1),
+    ]  # fmt: skip
+    warned = " ".join(found["warnings"])
+    assert "a03 has not finished: 20 of 32" in warned
+    assert "8 clips are few" in warned
+    assert "@" not in json.dumps(found)
+    text = (test / "results.md").read_text()
+    assert re.search(r"\| picture_fit \| adapter - control \| \+\d", text)
+    assert said(root, "pull", "--offline", "--resamples", 2000) == found
+
+    # Finished music from a folder, and nobody prefers anything.
+    out = tmp_path / "equal"
+    write_finished(tmp_path / "finished")
+    more = ("--sounds", tmp_path / "finished", "--out", out, "--title", "Equal music", "--seed", 3)
+    pushed = said(root, *given, *more)
+    assert (pushed["sent"], label_studio.clip_ids(pushed["project_id"])) == (
+        32, [f"{n:03d}" for n in range(1, 33)],
+    )  # fmt: skip
+    check_levels(out)
+    rate_all(label_studio, out, pushed["project_id"], {}, seed=4)
+    equal = said(root, "pull", "--out", out, "--resamples", 2000)
+    assert not [one for one in equal["differences"] if one["found"]]
+
+
+def check_blind(test: Path, server: LabelStudio, project_id: int) -> None:
+    """Nothing that a rater, the server or a served file shows tells whose music it is."""
+    key = keeping.read_key(test)
+    assert (test / "key.json").stat().st_mode & 0o077 == 0
+    assert (test / ".gitignore").read_text() == "*\n"
+    tasks = sorted(server.tasks(project_id), key=lambda task: task["id"])
+    assert [task["data"]["clip_id"] for task in tasks] == [one.clip_id for one in key.stimuli]
+    by_clip: dict[str, list[dict[str, Any]]] = {}
+    for one, task in zip(key.stimuli, tasks, strict=True):
+        own = {name: value for name, value in task["data"].items()
+               if name not in ("clip_id", "video")}  # fmt: skip
+        by_clip.setdefault(one.name, []).append(own)
+    for same in by_clip.values():
+        assert [one == same[0] for one in same] == [True] * 4
+    project = server.owner.ask("GET", f"/api/projects/{project_id}/")
+    assert project["maximum_annotations"] == 3
+    assert "repeat(5, " in project["label_config"]
+    shown = json.dumps([[task["data"] for task in tasks], project["description"]])
+    films = {path.name: path.read_bytes() for path in (test / "films").rglob("*.*")}
+    for word in (*SYSTEMS[1:], "clip0", "film0", "musicgen"):
+        assert word not in shown.replace("/clips/", "")
+        assert not any(word.encode() in data.lower() for data in films.values())
+        assert not any(word in name for name in films)
+    positions = {system: [] for system in SYSTEMS}  # type: dict[str, list[int]]
+    for at, one in enumerate(key.stimuli):
+        positions[one.system].append(at % 4)
+    assert all(sorted(found) == [0, 0, 1, 1, 2, 2, 3, 3] for found in positions.values())
+    with serving(test) as served:
+        address = urlsplit(tasks[0]["data"]["video"])
+        answer = served.ask(f"{address.path}?{address.query}")
+        assert (answer.status, answer.body) == (200, films["001.mp4"])
+        assert served.ask(address.path).status == 403
+        assert served.ask(f"/key.json?{address.query}").status == 404
+
+
+def write_finished(folder: Path) -> None:
+    """Stereo noise of 44.1 kHz, loud and quiet, longer than the clips; one of it peaks."""
+    rng = np.random.default_rng(1)
+    for name in (f"clip{number}" for number in range(N_CLIPS)):
+        for number, system in enumerate(SYSTEMS[1:]):
+            noise = rng.uniform(-1, 1, (4 * 44_100, 2)) * 10 ** -(0.3 + number)
+            if (name, system) == ("clip3", BASE):
+                noise *= 0.01
+                noise[1000] = 1
+            path = folder / system / f"{name}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, noise, 44_100, subtype="FLOAT")
+
+
+def check_levels(test: Path) -> None:
+    """Of one format and length, equally loud as browsers hear them, not clipped."""
+    key = keeping.read_key(test)
+    for one in key.stimuli:
+        flac, film = sounding.paths(test, one.clip_id)
+        sound, rate_hz = soundfile.read(flac)
+        decoded = np.concatenate(list(FilmSound(film, 32_000, 1).blocks()), axis=1)
+        assert (rate_hz, sound.ndim) == (32_000, 1)
+        assert abs(decoded.shape[1] - len(sound)) <= 2048
+        assert np.abs(sound).max() <= 10 ** (-1 / 20) + 1e-4
+        assert one.lufs is not None
+        level = integrated(measured([decoded.astype(np.float32)], 32_000).power())
+        assert level == pytest.approx(one.lufs + one.gain_db, abs=0.5)
+    for name in {one.name for one in key.stimuli}:
+        own = [one for one in key.stimuli if one.name == name]
+        came = [one.lufs for one in own if one.lufs is not None]
+        levels = [one.lufs + one.gain_db for one in own if one.lufs is not None]
+        assert max(came) - min(came) > 15
+        assert max(levels) - min(levels) < 0.01
+        if name == "clip3":  # one of its sounds would clip
+            assert max(levels) < sounding.TARGET_LUFS - 3
+        else:
+            assert max(levels) == pytest.approx(sounding.TARGET_LUFS, abs=0.01)
+
+
+def check_made(root: Path, test: Path) -> None:
+    """Four kinds of music for each clip; the control's is made for another film's picture."""
+    key = keeping.read_key(test)
+    clips = {clip.clip_id: clip for clip in clips_of(root)}
+    heard: dict[str, list[bytes]] = {}
+    for one in key.stimuli:
+        sound, _ = soundfile.read(sounding.paths(test, one.clip_id)[0])
+        assert len(sound) == clips[one.name].duration_s * 32_000
+        heard.setdefault(one.name, []).append(sound.tobytes())
+    assert all(len(set(made)) == 4 for made in heard.values())
+    for name, other in key.made_from["control"].items():
+        assert clips[name].film_id != clips[other].film_id
+        note = json.loads((test / "made/control" / f"{name}.json").read_bytes())["made_from"]
+        assert note["picture"]["sha256"] == clips[other].video_sha256
+        assert note["picture"]["duration_s"] == clips[name].duration_s
+
+
+def test_what_is_drawn(root: Path) -> None:
+    side = {one.clip.clip_id: one for one in read_source(root, use_labels=False).on("test")}
+    drawn = choose(side, 6, 60, 1)
+    assert drawn == choose(side, 6, 60, 1) != choose(side, 6, 60, 2)
+    films = [side[name].clip.film_id for name in drawn]
+    assert {films.count(film) for film in set(films)} <= {1, 2}
+    assert f"clip{N_CLIPS}" not in choose(side, N_CLIPS, 60, 0)  # silent
+    assert "clip9" in choose(side, N_CLIPS + 1, 100, 0)
+    assert partners(["clip9"], side, 0)["clip9"] in {f"clip{n}" for n in range(9)}
+    with pytest.raises(OsslError) as few:
+        choose(side, N_CLIPS + 1, 60, 0)
+    assert few.value.code == "clips_too_few"
+
+
+def refused(root: Path, *arguments: object) -> str:
+    with pytest.raises(OsslError) as error:
+        listen(root, *arguments)
+    assert error.value.hint
+    return error.value.code
+
+
+def test_what_cannot_be_done_is_said(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "a.b.c")
+    push = ("push", "--recipe", "tiny_cpu", "--clips", 2, "--out", tmp_path / "out")
+    assert refused(root, "pull", "--out", tmp_path / "none") == "listening_missing"
+    assert refused(root, *push) == "server_unknown"
+    assert refused(root, *push, "--side", "validation") == "side_empty"
+    assert refused(root, *push, "--recipe", "small") == "no_checkpoint"
+    assert refused(root, *push, "--sounds", tmp_path) == "no_systems"
+    (tmp_path / "base").mkdir()
+    assert refused(root, *push, "--sounds", tmp_path) == "file_missing"
+    assert not (tmp_path / "out").exists()
+    # A test that stands there is never made another.
+    keeping.write_key(tmp_path, keeping.TestKey({"seed": 1}, ()))
+    with pytest.raises(OsslError) as differs:
+        keeping.check_same(tmp_path, {"seed": 2})
+    assert (differs.value.code, "other seed" in differs.value.message) == (
+        "listening_differs", True,
+    )  # fmt: skip
+    (tmp_path / "key.json").write_text("{")
+    assert refused(root, "pull", "--out", tmp_path) == "listening_damaged"

@@ -1,0 +1,160 @@
+"""What a listening test finds, on simulated raters: what was planted, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ossl_train.listening.intervals import estimate, variance
+from ossl_train.listening.keeping import Keyed, TestKey
+from ossl_train.listening.planning import ADAPTER, BASE, CONTROL, FILM, ordered
+from ossl_train.listening.results import Results, results
+
+from ossl_builder.labelling import taxonomy as taxonomies
+from ossl_builder.labelling.annotation import Annotation
+from tests.train.listening import QUESTIONS, TAXONOMY, rate
+
+SYSTEMS = (FILM, BASE, ADAPTER, CONTROL)
+
+
+def key_of(n_clips: int, seed: int = 0) -> TestKey:
+    names = [f"clip{number}" for number in range(n_clips)]
+    stimuli = ordered(names, SYSTEMS, seed)
+    return TestKey(
+        {"systems": list(SYSTEMS)},
+        tuple(Keyed(one.clip_id, one.name, "film", one.system, -20.0, 0.0, "") for one in stimuli),
+    )
+
+
+def rated(
+    key: TestKey, n_raters: int, liking: dict[str, float], seed: int, only: int | None = None
+) -> list[Annotation]:
+    """Ratings by raters who like some systems more; `only`: the last rates no more than these."""
+    found = []
+    for rater in range(n_raters):
+        mine = key.stimuli[:only] if rater == n_raters - 1 else key.stimuli
+        for one in mine:
+            answers = rate(one.name, one.system, rater, liking, seed)
+            found.append(
+                Annotation("listening", one.clip_id, f"a{rater + 1:02d}", TAXONOMY.version,
+                           "answered", answers, "label-studio", "2026-01-01T00:00:00Z")
+            )  # fmt: skip
+    return found
+
+
+def found_in(given: Results) -> set[tuple[str, str, str]]:
+    return {(one.question, one.system, one.other) for one in given.differences if one.found}
+
+
+def test_questions_are_a_taxonomy_whose_scales_share_no_keys() -> None:
+    assert [one.name for one in TAXONOMY.questions] == list(QUESTIONS)
+    assert all(one.answers == (1, 2, 3, 4, 5) for one in TAXONOMY.questions)
+    assert TAXONOMY.version != taxonomies.bundled().version
+
+
+def test_orders_are_balanced_and_drawn() -> None:
+    stimuli = ordered([f"clip{n}" for n in range(8)], SYSTEMS, 1)
+    assert [one.clip_id for one in stimuli] == [f"{n:03d}" for n in range(1, 33)]
+    rows = [stimuli[at : at + 4] for at in range(0, 32, 4)]
+    assert all(len({one.name for one in row}) == 1 for row in rows)
+    for place in range(4):
+        heard = [row[place].system for row in rows]
+        assert {system: heard.count(system) for system in SYSTEMS} == dict.fromkeys(SYSTEMS, 2)
+    follows = [(row[at].system, row[at + 1].system) for row in rows for at in range(3)]
+    assert {follows.count(pair) for pair in set(follows)} == {2}
+    assert len(set(follows)) == 12
+    assert ordered([f"clip{n}" for n in range(8)], SYSTEMS, 1) == stimuli
+    assert ordered([f"clip{n}" for n in range(8)], SYSTEMS, 2) != stimuli
+
+
+def test_a_planted_preference_is_found_and_nothing_else() -> None:
+    liking = {FILM: 0.0, BASE: 0.0, ADAPTER: 1.3, CONTROL: 0.0}
+    hits = np.zeros(2)
+    for seed in range(12):
+        key = key_of(16, seed)
+        answers = rated(key, 3, liking, seed)
+        seen = found_in(results(key, answers, TAXONOMY, resamples=2000))
+        wanted = {(q, ADAPTER, other) for q in QUESTIONS for other in (BASE, CONTROL, FILM)}
+        hits += len(seen & wanted) / len(wanted), len(seen - wanted)
+    power, false = hits / 12
+    assert power > 0.9
+    assert false < 0.2
+
+
+def test_nothing_is_found_where_nothing_was_planted() -> None:
+    """All 24 differences of a test together: in at most 5 of 100 tests one is found by chance."""
+    wrong = 0
+    for seed in range(40):
+        key = key_of(12, seed)
+        wrong += bool(found_in(results(key, rated(key, 3, {}, seed), TAXONOMY, resamples=1000)))
+    assert wrong <= 2
+
+
+@pytest.mark.parametrize(("n_clips", "n_raters"), [(10, 3), (20, 3), (20, 8)])
+@pytest.mark.parametrize("of_clips", [0.0, 0.5])
+def test_an_interval_misses_the_truth_in_at_most_about_5_of_100(
+    n_clips: int, n_raters: int, of_clips: float
+) -> None:
+    """Also where some clips suit one system and others the other."""
+    rng = np.random.default_rng(7)
+    misses, n = 0, 400
+    for _ in range(n):
+        scores = rng.normal(0, of_clips, (n_clips, 1)) + rng.normal(0, 1.2, (n_clips, n_raters))
+        found = estimate(scores, 500, rng)
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        misses += not found.low <= 0 <= found.high
+    assert 0.01 < misses / n < 0.07
+
+
+def test_the_variance_is_that_of_tests_drawn_anew() -> None:
+    rng = np.random.default_rng(3)
+    means, expected = [], []
+    for _ in range(3000):
+        scores = (
+            rng.normal(0, 0.6, (15, 1)) + rng.normal(0, 0.4, (1, 6)) + rng.normal(0, 1, (15, 6))
+        )
+        means.append(scores.mean())
+        expected.append(variance(scores))
+    assert np.mean(expected) == pytest.approx(np.var(means), rel=0.1)
+
+
+def test_raters_who_have_not_finished_and_answers_that_do_not_count() -> None:
+    key = key_of(8)
+    answers = rated(key, 3, {ADAPTER: 1.0}, 5, only=10)
+    whole = results(key, rated(key, 3, {ADAPTER: 1.0}, 5), TAXONOMY, resamples=500)
+    part = results(key, answers, TAXONOMY, resamples=500)
+    assert part.facts["n_ratings"] == 2 * 32 + 10
+    assert any("a03 has not finished: 10 of 32" in one for one in part.warnings)
+    assert any("clips are few" in one for one in part.warnings)
+    assert not any("finished" in one for one in whole.warnings)
+    pairs = {(d.system, d.other): d.estimate.n for d in part.differences}
+    assert all(16 <= n <= 19 for n in pairs.values())
+    # Skipped, withdrawn, of other questions, of a clip that is none of the test's.
+    more = [
+        Annotation("listening", one.clip_id, "a09", schema, state, dict(one.answers), "x", "")
+        for one in answers[:5]
+        for state, schema in (("skipped", TAXONOMY.version), ("answered", "mood-1"))
+    ]
+    other = Annotation("listening", "999", "a08", TAXONOMY.version, "answered", {}, "x", "")
+    again = results(key, [*answers, *more, other], TAXONOMY, resamples=500)
+    assert (again.means, again.differences) == (part.means, part.differences)
+    assert [one.rater for one in again.raters] == ["a01", "a02", "a03", "a09"]
+    nobody = results(key, [], TAXONOMY)
+    assert (nobody.means, nobody.differences) == ((), ())
+    assert "nobody has rated anything yet." in nobody.warnings
+
+
+def test_one_rater_and_one_clip() -> None:
+    rng = np.random.default_rng(0)
+    one_clip = estimate(np.array([[1.0, 2.0]]), 100, rng)
+    assert one_clip is not None
+    assert (one_clip.value, one_clip.low) == (1.5, None)
+    one_rater = estimate(np.array([[1.0], [2.0], [4.0]]), 1000, rng)
+    assert one_rater is not None
+    assert one_rater.low is not None
+    assert one_rater.low < 7 / 3
+    equal = estimate(np.full((4, 3), 2.0), 100, rng)
+    assert equal is not None
+    assert (equal.low, equal.high) == (2.0, 2.0)
+    assert estimate(np.full((2, 2), np.nan), 100, rng) is None
