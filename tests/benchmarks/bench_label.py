@@ -8,17 +8,16 @@ which looks at what changed.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ossl_builder.exchange.pulling import OVERLAP_S
+from tests.benchmarks.measuring import Cost, ossl_cost
 from tests.e2e.label_studio_server import PROGRAM, LabelStudio, run
 from tests.exchange.made_up import made_up_corpus
 
@@ -29,24 +28,9 @@ ANSWERS = {
 }  # fmt: skip
 
 
-class Cost(NamedTuple):
-    """What a command took: seconds by the clock, and its most memory at once, in MB."""
-
-    seconds: float
-    peak_mb: float
-
-
 def cost_of(server: LabelStudio, corpus: Path, *arguments: str) -> Cost:
-    began = time.monotonic()
-    command = subprocess.Popen(
-        [sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus), "label", *arguments],
-        env={**os.environ, "LABEL_STUDIO_API_KEY": server.token},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    _, status, used = os.wait4(command.pid, 0)
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"label {' '.join(arguments)} failed")
-    return Cost(time.monotonic() - began, used.ru_maxrss / 1024)
+    token = {"LABEL_STUDIO_API_KEY": server.token}
+    return ossl_cost("label", *arguments, corpus=corpus, environment=token)
 
 
 def measure(server: LabelStudio, corpus: Path, n_clips: int) -> dict[str, Cost]:
@@ -96,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for name, cost in measure(server, corpus, n_clips).items():
                     sys.stdout.write(
                         f"{n_clips:>6} tasks  {name:<24} {cost.seconds:6.1f} s  "
-                        f"{cost.peak_mb:5.0f} MB at most\n"
+                        f"{cost.peak_mb:5.0f} MB\n"
                     )
                     sys.stdout.flush()
         finally:
