@@ -60,9 +60,9 @@ class Corpus:
             raise OsslError(
                 "corpus_imported",
                 f"The clips of {self.root} were imported; its films are not here.",
-                "Nothing can be built or cleaned in it. `ossl verify`, `stats`, `query`, `split`, "
-                "`report`, `export` and `train` work on it; films want a corpus of their own: "
-                "`ossl init DIR`.",
+                "Nothing can be built or cleaned in it. `ossl verify`, `fingerprints`, `split`, "
+                "`stats`, `query`, `report`, `export` and `train` work on it; films want a corpus "
+                "of their own: `ossl init DIR`.",
             )
 
     @staticmethod

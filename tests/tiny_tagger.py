@@ -44,7 +44,9 @@ def constant(folder: Path, music: float, other: float) -> Path:
     is_music = np.array(audioset.is_music())
     shares = np.where(is_music, music / is_music.sum(), other / (~is_music).sum())
     model.classifier.dense.weight.data.zero_()
-    model.classifier.dense.bias.data = torch.tensor(np.log(shares / (1 - shares)), dtype=torch.float)
+    model.classifier.dense.bias.data = torch.tensor(
+        np.log(shares / (1 - shares)), dtype=torch.float
+    )
     return save(folder, model, extractor)
 
 

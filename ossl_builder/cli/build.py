@@ -16,6 +16,7 @@ from ossl_builder.config import Recipe, load_recipe
 from ossl_builder.engine.freshness import Decision
 from ossl_builder.engine.stage import Stage
 from ossl_builder.stages.fetch import FETCH_STAGE
+from ossl_builder.stages.fingerprints import FINGERPRINTS_STAGE
 from ossl_builder.standing import End, end_by, end_of
 from ossl_builder.workspace import Corpus, open_corpus
 
@@ -138,8 +139,11 @@ def _run(
     json: bool,
 ) -> None:
     corpus = open_corpus(folder)
-    corpus.check_has_films()
     recipe = load_recipe(corpus.recipe_path, overrides or ())
+    if corpus.is_imported and stages == (FINGERPRINTS_STAGE,):
+        _fingerprint_imported(corpus, recipe, films or (), workers, dry_run, json)
+        return
+    corpus.check_has_films()
     film_ids = corpus.chosen(films or ())
     if not film_ids:
         show.say("The corpus has no films yet: `ossl films add` adds one.")
@@ -157,6 +161,34 @@ def _run(
             if isinstance(event, building.Finished) and not event.is_recorded:
                 unrecorded[film_id] = end_by(event.record)
     _conclude(corpus, film_ids, stages, unrecorded, json)
+
+
+def _fingerprint_imported(
+    corpus: Corpus,
+    recipe: Recipe,
+    films: Sequence[str],
+    workers: int,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """The one stage that imported clips can be given."""
+    from ossl_builder.imports import fingerprinting
+
+    film_ids = corpus.chosen(films)
+    if dry_run:
+        _show_plan(list(fingerprinting.plan(corpus, recipe, film_ids)), json)
+        return
+    watcher = show.Watcher(film_ids)
+    ends: dict[str, End] = {}
+    with corpus.locked(), watcher.watching():
+        fresh = [one.item_id for one in fingerprinting.plan(corpus, recipe, film_ids)]
+        for film_id, event in fingerprinting.take(corpus, recipe, film_ids, workers):
+            watcher.show(film_id, event)
+            if isinstance(event, building.Finished):
+                ends[film_id] = end_by(event.record)
+    for film_id in fresh:
+        ends.setdefault(film_id, End(film_id, "done", FINGERPRINTS_STAGE.name))
+    _say_ends(corpus, list(ends.values()), (FINGERPRINTS_STAGE,), json)
 
 
 def _say_estimate(corpus: Corpus, recipe: Recipe, film_ids: Sequence[str]) -> None:
@@ -187,6 +219,10 @@ def _conclude(
 ) -> None:
     """Print how the films stand now; end with the exit code that says so."""
     ends = [unrecorded.get(one) or end_of(corpus, one, stages) for one in film_ids]
+    _say_ends(corpus, ends, stages, json)
+
+
+def _say_ends(corpus: Corpus, ends: list[End], stages: Sequence[Stage], json: bool) -> None:
     if json:
         show.as_json([vars(end) for end in ends])
     else:

@@ -53,6 +53,8 @@ def status(context: typer.Context, json: AsJson = False) -> None:
     if json:
         show.as_json(found)
         return
+    if corpus.is_imported:
+        show.say("The clips of this corpus were imported: its stages have nothing to do.")
     show.table(
         ("stage", "done", "rejected", "failed", "stale", "waiting", "rows"),
         [

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ossl_builder.cli import export_released, show
+from ossl_builder.cli import export_released, show, train
 from ossl_builder.cli.export_options import (
     AsJson,
     DryRun,
@@ -45,6 +45,7 @@ def add_commands(app: typer.Typer) -> None:
     )
     export_released.add_commands(group)
     group.command("csv", epilog="Example: ossl -C corpus export csv --out sheets")(csv)
+    train.add_export(group)
 
 
 def parquet(

@@ -218,7 +218,11 @@ def _show(told: dict[str, Any]) -> None:
     sides = ", ".join(f"{films} on {side}" for side, films in told["films_by_side"].items())
     show.say(
         f"{count}, {told['hours']:.2f} h; {told['moods']} moods, {told['captions']} captions; "
-        f"films: {sides or 'on no side yet'}. {len(told['problems'])} problems."
+        f"films: {sides or 'on no side yet'}."
     )
+    show.say(f"Missing, damaged or contradictory: {len(told['problems'])}.")
     show.say("Nothing is known of the films' rights: find out before you share anything.")
-    show.say(f"Next: ossl -C {told['out']} stats")
+    show.say(
+        f"Next: ossl -C {told['out']} fingerprints, which `ossl -C {told['out']} split --check` "
+        "needs to find material that films on two sides share."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,7 @@ def report(
     corpus = open_corpus(context.obj)
     recipe = load_recipe(corpus.recipe_path)
     folder = corpus.root / "report" if out is None else out
-    with corpus.locked():
+    with nullcontext() if dry_run else corpus.locked():
         written = write(
             corpus, recipe, folder, title or corpus.root.name, dry_run,
             lambda films: show.counted(films, "Films"),

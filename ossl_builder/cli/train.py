@@ -14,8 +14,24 @@ def add_commands(app: typer.Typer) -> None:
     )(train)
 
 
+def add_export(group: typer.Typer) -> None:
+    """Add `model` to the group `export`."""
+    group.command(
+        "model",
+        context_settings=EVERYTHING,
+        epilog="Example: ossl -C corpus export model corpus/train/small --out adapter",
+    )(model)
+
+
 def train(context: typer.Context) -> None:
     """Fit a video adapter on a frozen MusicGen, and write music for a scene."""
     from ossl_train.cli import app
 
     app(args=context.args, prog_name="ossl train", obj=context.obj)
+
+
+def model(context: typer.Context) -> None:
+    """An adapter to be published: weights, configuration, checksums, and a model card."""
+    from ossl_train.cli.export_model import app
+
+    app(args=context.args, prog_name="ossl export model", obj=context.obj)

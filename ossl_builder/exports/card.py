@@ -57,7 +57,7 @@ def write(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) 
         "## What is in it\n\n" + _counts(shards),
         "## Columns\n\n" + _columns(),
         "## How it was made\n\n" + _making(selection),
-        "## Films and their rights\n\n" + _films(selection),
+        "## Films and their rights\n\n" + films_table(selection),
         "## Limits\n\n" + (LIMITS_IMPORTED if imported else LIMITS).rstrip(),
         f"## Citation\n\nPlease cite the corpus this one follows:\n\n```bibtex\n{cited}```",
     ]
@@ -109,7 +109,7 @@ def _counts(shards: Sequence[Shard]) -> str:
     every = [one for shard in shards for one in shard.samples]
     if len(rows) > 1:
         rows.append(("together", *_figures(every)))
-    return _table(("split", "films", "clips", "hours", "with a mood", "Q1 Q2 Q3 Q4"), rows)
+    return table(("split", "films", "clips", "hours", "with a mood", "Q1 Q2 Q3 Q4"), rows)
 
 
 def _figures(samples: Sequence[Sample]) -> tuple[Any, ...]:
@@ -134,7 +134,7 @@ def _columns() -> str:
         )
     ]
     plain = [(f"`{name}`", DTYPES[kind], unit, doc) for name, kind, unit, doc in columns()]
-    return _table(("column", "type", "unit", "meaning"), [*media, *plain])
+    return table(("column", "type", "unit", "meaning"), [*media, *plain])
 
 
 def _making(selection: Selection) -> str:
@@ -156,7 +156,8 @@ def _making(selection: Selection) -> str:
     return told
 
 
-def _films(selection: Selection) -> str:
+def films_table(selection: Selection) -> str:
+    """The films and why they may be used, as a Markdown table."""
     rows = [
         (
             row.film_id,
@@ -170,10 +171,11 @@ def _films(selection: Selection) -> str:
         for batch in selection.batches(FILMS)
         for row in map(FILMS.from_json, batch.to_pylist())
     ]
-    return _table(("film", "title", "year", "basis", "evidence", "licence", "source"), rows)
+    return table(("film", "title", "year", "basis", "evidence", "licence", "source"), rows)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table; line breaks and bars in cells become harmless."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 

@@ -64,7 +64,8 @@ def _films(films: pd.DataFrame) -> dict[str, Any]:
     decades = films["year"].dropna().astype(int) // 10 * 10
     return {
         "count": len(films),
-        "hours": _hours(films["duration_s"]),
+        # Films whose clips were imported are not here: their lengths are not known.
+        "hours": _hours(films["duration_s"]) if films["duration_s"].notna().any() else None,
         "length_s": _quantiles(films["duration_s"]),
         "by_decade": _counts(decades),
         "year_unknown": int(films["year"].isna().sum()),

@@ -109,7 +109,7 @@ def _copy(medium: Medium) -> None:
             raise OsslError(
                 "media_changed",
                 f"The bytes of {medium.source} are not those the tables name.",
-                "`ossl verify` lists all such files; `ossl build` makes them again.",
+                "`ossl verify` lists all such files; `ossl build` makes them again, or `ossl import`.",
             )
 
 
@@ -123,5 +123,7 @@ def size_of_file(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError as error:
         raise OsslError(
-            "media_missing", f"The file {path} is gone.", "`ossl build` makes it again."
+            "media_missing",
+            f"The file {path} is gone.",
+            "`ossl build` makes it again; in an imported corpus `ossl import` brings it.",
         ) from error

@@ -12,7 +12,7 @@ from ossl_builder.engine import files, manifests
 from ossl_builder.errors import OsslError
 from ossl_builder.exports import placing
 from ossl_builder.exports.placing import Medium
-from ossl_builder.imports import rows
+from ossl_builder.imports import fingerprinting, rows
 from ossl_builder.imports.layout import Entry, Found, Problem
 from ossl_builder.imports.measuring import Damage, Measured, Pair, recorded
 from ossl_builder.imports.moods import words_of_quadrants
@@ -164,6 +164,7 @@ def write(corpus: Corpus, found: Found, folder: Path, usable: Sequence[Usable]) 
         save_record(root, Record(sides, SplitsSettings().ratios(), SplitsSettings().seed))
         facts = film_facts(root / "manifests")
         manifests.write_corpus_table(root, SPLITS, rows.split_rows(facts, sides))
+    fingerprinting.refresh(corpus)
     return clips
 
 

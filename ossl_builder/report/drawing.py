@@ -39,8 +39,8 @@ def time_ticks(length_s: float) -> list[dict[str, Any]]:
 
 
 def clock(seconds: float) -> str:
-    """A time as `m:ss` or `h:mm:ss`."""
-    whole = int(seconds + 0.5)
+    """A time as `m:ss` or `h:mm:ss`, begun seconds left out, as players show it."""
+    whole = int(seconds + 1e-6)
     hours, rest = divmod(whole, 3600)
     text = f"{rest // 60}:{rest % 60:02d}"
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else text
@@ -190,7 +190,11 @@ def _height(count: float, top: float) -> float:
 
 def _lines(top: int) -> list[dict[str, Any]]:
     step = max(1, int(nice(top / 3)))
-    return [{"y": _two(_height(at, top)), "text": f"{at:,}"} for at in range(0, top + 1, step)]
+    return [{"y": _two(_height(at, top)), "text": _short(at)} for at in range(0, top + 1, step)]
+
+
+def _short(count: int) -> str:
+    return f"{count / 1000:g}k" if count >= 10_000 else f"{count:,}"
 
 
 def _number(value: float) -> str:
@@ -213,7 +217,7 @@ def mood_plane(points: Sequence[tuple[float, float, str | None]]) -> dict[str, A
         return {"dots": _dots(points), "fields": [], "count": len(points)}
     counts: dict[tuple[int, int], int] = {}
     for valence, arousal, _ in points:
-        place = (int((valence - SCALE[0]) / FIELD), int((arousal - SCALE[0]) / FIELD))
+        place = (_field(valence), _field(arousal))
         counts[place] = counts.get(place, 0) + 1
     side = _across(SCALE[0] + FIELD) - _across(SCALE[0])
     most = max(counts.values())
@@ -244,6 +248,11 @@ def _dots(points: Sequence[tuple[float, float, str | None]]) -> list[dict[str, A
             together.items(), key=lambda one: (one[0][0], one[0][1], one[0][2] or "")
         )
     ]
+
+
+def _field(value: float) -> int:
+    """The row or column of the grid; the scale's end belongs to the last one."""
+    return int(min(value - SCALE[0], SCALE[1] - SCALE[0] - FIELD) / FIELD)
 
 
 def _across(value: float) -> float:

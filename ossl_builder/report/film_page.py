@@ -149,9 +149,9 @@ def _clip(
 
 
 def missing_files(clip: Row, corpus: Path) -> list[str]:
-    """Names of a clip's files that are not there."""
-    paths = [clip[f"{name}_path"] for name in ("video", "mix", "music", "dialogue")]
-    return [PurePosixPath(path).name for path in paths if path and not (corpus / path).exists()]
+    """What of a clip's files is not there: `video`, `mix`, `music`, `dialogue`."""
+    paths = {name: clip[f"{name}_path"] for name in ("video", "mix", "music", "dialogue")}
+    return [name for name, path in paths.items() if path and not (corpus / path).exists()]
 
 
 def _said(answer: object) -> str:

@@ -17,7 +17,7 @@ from ossl_builder.tables.labels import QUADRANTS
 from ossl_builder.tables.splits import SIDES
 
 # Films named with a warning; the table of films finds the others.
-NAMED = 8
+NAMED = 5
 MOST_DISAGREED = 10
 # Rejected or failed films named; `ossl status` names all.
 MOST_REJECTED = 50

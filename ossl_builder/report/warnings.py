@@ -131,7 +131,7 @@ def of_clip(clip: Row, label: Row | None, missing: Sequence[str]) -> Iterator[Wa
     Args:
         clip: its row.
         label: its label's row, if it has one.
-        missing: names of its files that are not there.
+        missing: what of its files is not there, `video` for example.
     """
     film_id, clip_id = clip["film_id"], clip["clip_id"]
     if missing:

@@ -40,6 +40,7 @@ OUTSIDE = {
     "starlette": ("tools/serving.py",),
     "uvicorn": ("tools/serving.py",),
     "duckdb": ("tools/",),
+    "transformers": ("tools/tagger.py",),
     "jinja2": ("tools/",),
 }
 

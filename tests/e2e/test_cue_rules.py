@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +27,18 @@ def write_recipe(corpus: Path, **cues: Any) -> None:
     (corpus / "ossl.yaml").write_text(f"{lines}\ncues: {json.dumps(cues)}\n")
 
 
-def why(ossl: Ossl, corpus: Path) -> str:
-    """What a dry run says of the cues: `fresh`, or why they would be found again."""
-    said = json.loads(ossl("-C", corpus, "cues", "--dry-run", "--json").stdout)
-    assert len(said) == 3
-    (reason,) = {one["why"] if one["action"] == "run" else one["action"] for one in said}
-    return reason
+def why(ossl: Ossl, corpus: Path, film: str) -> str:
+    """What a dry run says of a film's cues: `fresh`, or why they would be found again."""
+    (said,) = json.loads(ossl("-C", corpus, "cues", film, "--dry-run", "--json").stdout)
+    return str(said["why"] if said["action"] == "run" else said["action"])
 
 
-def spans(corpus: Path) -> dict[str, list[tuple[float, float]]]:
-    found: dict[str, list[tuple[float, float]]] = {}
-    for cue in rows(corpus, "cues"):
-        found.setdefault(cue["film_id"], []).append((cue["start_s"], cue["end_s"]))
-    return found
+def cues_of(corpus: Path, film: str) -> list[dict[str, Any]]:
+    return [cue for cue in rows(corpus, "cues") if cue["film_id"] == film]
+
+
+def spans(corpus: Path, film: str) -> list[tuple[float, float]]:
+    return [(cue["start_s"], cue["end_s"]) for cue in cues_of(corpus, film)]
 
 
 def music_of(corpus: Path, film_id: str) -> tuple[np.ndarray, int]:
@@ -48,58 +46,50 @@ def music_of(corpus: Path, film_id: str) -> tuple[np.ndarray, int]:
     return sound, rate
 
 
-def windows(corpus: Path, inside: bool) -> np.ndarray:
-    """Windows of 2 s of the films' music stems, each within a cue, or within none."""
+def windows(corpus: Path, film: str, inside: bool) -> np.ndarray:
+    """Windows of 2 s of a film's music stem, each within a cue, or within none."""
     from scipy.signal import resample_poly
 
+    sound, rate = music_of(corpus, film)
+    slow = resample_poly(sound.mean(axis=1), 160, rate * 160 // tiny_tagger.RATE)
     found = []
-    for film_id, cues in spans(corpus).items():
-        sound, rate = music_of(corpus, film_id)
-        slow = resample_poly(sound.mean(axis=1), 160, rate * 160 // tiny_tagger.RATE)
-        for start in np.arange(0, len(sound) / rate - 2, 0.5):
-            covers = [min(start + 2, b) - max(start, a) for a, b in cues]
-            if max(covers) >= 1.9 if inside else max(covers) <= 0:
-                at = round(start * tiny_tagger.RATE)
-                found.append(slow[at : at + 2 * tiny_tagger.RATE].astype(np.float32))
+    for start in np.arange(0, len(sound) / rate - 2, 0.5):
+        covers = [min(start + 2, b) - max(start, a) for a, b in spans(corpus, film)]
+        if max(covers) >= 1.9 if inside else max(covers) <= 0:
+            at = round(start * tiny_tagger.RATE)
+            found.append(slow[at : at + 2 * tiny_tagger.RATE].astype(np.float32))
     return np.stack(found)
 
 
 def test_tagger(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
-    by_energy = spans(corpus)
-    assert why(ossl, corpus) == "fresh"
-    model = tiny_tagger.trained(tmp_path / "model", windows(corpus, True), windows(corpus, False))
+    film = sorted(path.name for path in (corpus / "films").iterdir())[0]
+    by_energy = spans(corpus, film)
+    assert why(ossl, corpus, film) == "fresh"
+    model = tiny_tagger.trained(
+        tmp_path / "model", windows(corpus, film, True), windows(corpus, film, False)
+    )
     chosen = {
-        "rule": "tagger", "tagger_model": str(model), "tagger_window_s": 2.0, "tagger_hop_s": 0.5,
+        "rule": "tagger", "tagger_model": str(model), "tagger_window_s": 2.0, "tagger_hop_s": 1.0,
         "tagger_device": "cpu", "min_s": 5.0,
     }  # fmt: skip
     # What only another rule asks for makes nothing stale.
     write_recipe(corpus, tagger_hop_s=0.5, tagger_model=str(model), min_similarity=0.5)
-    assert why(ossl, corpus) == "fresh"
+    assert why(ossl, corpus, film) == "fresh"
     write_recipe(corpus, **chosen)
-    assert "cues.rule was 'energy', is 'tagger'" in why(ossl, corpus)
-    ossl("-C", corpus, "cues")
-    found = spans(corpus)
-    assert {film: len(cues) for film, cues in found.items()} == {
-        film: len(cues) for film, cues in by_energy.items()
-    }
-    for film, cues in found.items():
-        # A window of 2 s hears music up to 1 s before it begins, and after it has ended.
-        assert np.abs(np.array(cues) - np.array(by_energy[film])).max() <= 1.5
-    assert {cue["recording"] for cue in rows(corpus, "cues")} == {None}
-    table = (corpus / "manifests/cues.parquet").read_bytes()
+    assert "cues.rule was 'energy', is 'tagger'" in why(ossl, corpus, film)
+    ossl("-C", corpus, "cues", film)
+    found = cues_of(corpus, film)
+    assert len(found) == len(by_energy)
+    # A window of 2 s hears music up to 1 s before it begins, and after it has ended.
+    assert np.abs(np.array(spans(corpus, film)) - np.array(by_energy)).max() <= 1.6
+    assert {cue["recording"] for cue in found} == {None}
     # How it runs and where the model lies shape nothing; which model it is does.
     (tmp_path / "model").rename(tmp_path / "moved")
     chosen |= {"tagger_model": str(tmp_path / "moved"), "tagger_batch_size": 3, "on_lu": 10.0}
     write_recipe(corpus, **chosen)
-    assert why(ossl, corpus) == "fresh"
-    for record in (corpus / "records/cues").glob("*.json"):
-        record.unlink()
-    ossl("-C", corpus, "cues")
-    assert (corpus / "manifests/cues.parquet").read_bytes() == table
+    assert why(ossl, corpus, film) == "fresh"
     tiny_tagger.constant(tmp_path / "moved", 0.01, 0.04)
-    assert why(ossl, corpus).startswith("tool model was ")
-    ossl("-C", corpus, "cues")
-    assert rows(corpus, "cues") == []
+    assert why(ossl, corpus, film).startswith("tool model was ")
 
 
 def test_a_tagger_that_is_not_to_be_had(
@@ -115,53 +105,38 @@ def test_a_tagger_that_is_not_to_be_had(
 
 
 def test_soundtrack(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
-    """Recordings made of the films' own music: the second cue of each, with 4 s before it."""
-    by_energy = spans(corpus)
+    film = sorted(path.name for path in (corpus / "films").iterdir())[0]
+    by_energy = spans(corpus, film)
+    sound, rate = music_of(corpus, film)
+    write_recipe(corpus, rule="soundtrack")
+    said = ossl("-C", corpus, "cues", film, code=1).stderr
+    assert "cues.recordings names no folder" in said
+    # A recording of all its music: every cue stands where it stood, and no clip is stale for it.
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    begins = {}
-    for film, cues in by_energy.items():
-        sound, rate = music_of(corpus, film)
-        begins[f"{film}.ogg"] = cues[1][0] - 4
-        part = sound[round((cues[1][0] - 4) * rate) : round(cues[1][1] * rate)]
-        soundfile.write(shelf / f"{film}.ogg", part, rate)
-    write_recipe(corpus, rule="soundtrack")
-    said = ossl("-C", corpus, "cues", code=1).stderr
-    assert "cues.recordings names no folder" in said
+    soundfile.write(shelf / "all.flac", sound, rate)
     write_recipe(corpus, rule="soundtrack", recordings=str(shelf))
-    ossl("-C", corpus, "cues")
-    found = rows(corpus, "cues")
-    assert [cue["recording"] for cue in found] == sorted(begins)
-    for cue in found:
-        offset_s = cue["start_s"] - begins[cue["recording"]]
-        assert cue["recording_offset_s"] == pytest.approx(offset_s, abs=0.01)
-        assert cue["similarity"] > 0.9
-        assert (cue["start_s"], cue["end_s"]) == by_energy[cue["film_id"]][1]
-    status = json.loads(ossl("-C", corpus, "status", "--json").stdout)
-    rest = sum(map(len, by_energy.values())) - len(found)
-    assert {"stage": "cues", "reason": "not_in_recordings", "count": rest} in status["candidates"]
-    assert why(ossl, corpus) == "fresh"
+    ossl("-C", corpus, "cues", film)
+    assert spans(corpus, film) == by_energy
+    for cue in cues_of(corpus, film):
+        assert cue["recording"] == "all.flac"
+        assert cue["recording_offset_s"] == pytest.approx(cue["start_s"], abs=0.001)
+    said = json.loads(ossl("-C", corpus, "build", film, "--dry-run", "--json").stdout)
+    assert {one["action"] for one in said} == {"fresh"}
     shelf.rename(tmp_path / "moved")
     write_recipe(corpus, rule="soundtrack", recordings=str(tmp_path / "moved"))
-    assert why(ossl, corpus) == "fresh"
-    first = sorted(begins)[0]
-    (tmp_path / "moved" / first).unlink()
-    assert why(ossl, corpus).startswith("tool recordings was ")
-    ossl("-C", corpus, "cues")
-    assert [cue["recording"] for cue in rows(corpus, "cues")] == sorted(begins)[1:]
-
-
-def test_what_a_recording_adds_makes_no_clip_stale(
-    ossl: Ossl, corpus: Path, tmp_path: Path
-) -> None:
-    shelf = tmp_path / "shelf"
-    shelf.mkdir()
-    for film in spans(corpus):
-        os.link(corpus / f"films/{film}/stems/music.flac", shelf / f"{film}.flac")
-    write_recipe(corpus, rule="soundtrack", recordings=str(shelf))
-    before = spans(corpus)
-    ossl("-C", corpus, "cues")
-    assert spans(corpus) == before
-    assert None not in {cue["recording"] for cue in rows(corpus, "cues")}
-    said = json.loads(ossl("-C", corpus, "build", "--dry-run", "--json").stdout)
-    assert {one["action"] for one in said} == {"fresh"}
+    assert why(ossl, corpus, film) == "fresh"
+    # A recording of its second cue only, with 4 s before it.
+    (tmp_path / "moved/all.flac").unlink()
+    begins = by_energy[1][0] - 4
+    part = sound[round(begins * rate) : round(by_energy[1][1] * rate)]
+    soundfile.write(tmp_path / "moved/second.ogg", part, rate)
+    assert why(ossl, corpus, film).startswith("tool recordings was ")
+    ossl("-C", corpus, "cues", film)
+    (cue,) = cues_of(corpus, film)
+    assert (cue["recording"], cue["cue_id"]) == ("second.ogg", f"{film}_c000")
+    assert (cue["start_s"], cue["end_s"]) == by_energy[1]
+    assert cue["recording_offset_s"] == pytest.approx(cue["start_s"] - begins, abs=0.01)
+    status = json.loads(ossl("-C", corpus, "status", "--json").stdout)
+    lost = {"stage": "cues", "reason": "not_in_recordings", "count": len(by_energy) - 1}
+    assert lost in status["candidates"]

@@ -33,7 +33,7 @@ def test_figures_checks_and_exports(run: Run, corpus: Path, tmp_path: Path) -> N
     asked = run("-C", corpus, "query", "SELECT count(*) n FROM clips JOIN films USING (film_id)")
     assert asked.out.split() == ["n", "8"]
     checked = run("-C", corpus, "split", "--check")
-    assert (checked.code, "0 leaks" in checked.err) == (0, True)
+    assert (checked.code, "3 of the films have no fingerprints" in checked.err) == (0, True)
     assert run("-C", corpus, "split").code == 0
     assert {row["film_id"]: row["side"] for row in rows(corpus, "splits")}["AC"] == "validation"
     assert run("-C", corpus, "export", "parquet", "--out", tmp_path / "plain").code == 0
@@ -48,6 +48,30 @@ def test_figures_checks_and_exports(run: Run, corpus: Path, tmp_path: Path) -> N
     assert run("-C", corpus, "export", "croissant", "--out", tmp_path / "described").code == 0
     told = json.loads((tmp_path / "described/croissant.json").read_text())
     assert "publicdomain" not in told["license"]
+
+
+def test_fingerprints_find_what_films_on_two_sides_share(
+    run: Run, v1: Path, tmp_path: Path
+) -> None:
+    for ending in ("mp4", "wav"):  # AB_0, for training, is AC_0, for validation
+        (v1 / f"AC_0.{ending}").unlink()
+        (v1 / f"AC_0.{ending}").hardlink_to(v1 / f"AB_0.{ending}")
+    for path in (*v1.glob("AA_*"), v1 / "AB_1.wav", v1 / "AC_1.wav", v1 / "AC_2.wav"):
+        path.unlink()
+    corpus = tmp_path / "corpus"
+    run("import", "ossl-v1", v1, "--out", corpus)
+    planned = run("-C", corpus, "fingerprints", "--dry-run", "--json").json
+    assert [(one["item_id"], one["action"]) for one in planned] == [("AB", "run"), ("AC", "run")]
+    taken = run("-C", corpus, "fingerprints", "--json")
+    assert (taken.code, [one["state"] for one in taken.json]) == (0, ["done", "done"])
+    assert all(len(row["audio_hashes"]) > 20 for row in rows(corpus, "fingerprints"))
+    planned = run("-C", corpus, "fingerprints", "--dry-run", "--json").json
+    assert {one["action"] for one in planned} == {"fresh"}
+    checked = run("-C", corpus, "split", "--check", "--json")
+    assert checked.code == 3
+    assert {(leak["kind"], leak["clip_a"], leak["clip_b"]) for leak in checked.json} == {
+        ("audio", "AB_0", "AC_0"), ("picture", "AB_0", "AC_0"),
+    }  # fmt: skip
 
 
 def test_nothing_is_built_or_cleaned_and_labels_survive(run: Run, corpus: Path) -> None:

@@ -145,6 +145,13 @@ def test_what_cannot_be_imported_ends_in_a_sentence(run: Run, v1: Path, tmp_path
     run("init", tmp_path / "films")
     said = run("import", "ossl-v1", v1, "--out", tmp_path / "films")
     assert (said.code, "films of its own" in said.err) == (1, True)
+    (v1 / "test_meta.csv").write_text("name,mood\nAA_0,sad\n")
+    said = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus")
+    assert (said.code, "neither film_id and clip_id nor file_name" in said.err) == (1, True)
+    (v1 / "test_meta.csv").write_bytes(b"film_id,clip_id\n\xff\xfe,0\n")
+    said = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus")
+    assert (said.code, "cannot be read" in said.err) == (1, True)
+    (v1 / "test_meta.csv").unlink()
     for path in v1.glob("*.wav"):
         path.unlink()
     said = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus")

@@ -101,7 +101,7 @@ def test_an_imported_corpus_has_sensible_pages(
         text = page.locator("main").text_content()
         assert "Rights unknown" in text
         assert "Files missing" in text
-        assert "AA_1.mp4" in text
+        assert "Not there: video, music." in text
     with opened(corpus.root / "report/index.html", PHONE) as page:
         assert "No clip has ratings" in page.locator("#plots").text_content()
         page.locator("#kind").select_option("media_missing")
@@ -136,7 +136,7 @@ def test_the_index_of_a_thousand_films_opens_at_once(
     with opened(index) as page:
         timing = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
         assert timing["loadEventEnd"] < 3000
-        assert page.locator("#shown").text_content() == "1 to 50 of 1000 films"
+        assert page.locator("#shown").text_content() == "1 to 25 of 1000 films"
         page.get_by_label("Search").fill("999th")
         assert page.locator("#film-table tbody tr").count() == 1
         assert page.locator("#mood-d").text_content().startswith("30000 clips")

@@ -159,7 +159,8 @@ def test_a_recordings_time_begins_with_its_first_decoded_sample(
 def stems_of(folder: Path, music: np.ndarray, speech: np.ndarray, rate: int) -> tuple[Stem, ...]:
     rows = []
     for role, sound in (("mix", music + speech), ("music", music), ("dialogue", speech)):
-        soundfile.write(folder / f"{role}.flac", sound, rate)
+        if role != "mix":  # nobody listens to it here
+            soundfile.write(folder / f"{role}.flac", sound, rate)
         rows.append(
             Stem(
                 film_id="film", role=role, path=f"{role}.flac", sha256="0" * 64, sample_rate=rate,
@@ -203,7 +204,7 @@ def right_offsets(shared_media: Path) -> dict[str, tuple[str, float]]:
             stated = cue["source_start"] - cue["start"]
             # The recording begins with 0.52 s of near silence, which the film's makers left out of
             # the cue that begins with it, though the truth says 0.0.
-            left_out = 0.52 if (cue["id"], name) == ("D1", files[cue["source"]]) else 0.0
+            left_out = 0.52 if cue["id"] == "D1" else 0.0
             assert offset == pytest.approx(stated + left_out, abs=0.03)
             found[cue["id"]] = (name, offset)
     assert set(found) == {"D1", "D3", "D4"}

@@ -134,8 +134,8 @@ def test_thresholds(
 
 def test_models_that_are_none_of_these_are_refused(tmp_path: Path, random_model: Path) -> None:
     def refused(name: object, window_s: float = 2.0) -> str:
+        chosen = settings(Path(str(name)), tagger_window_s=window_s)
         with pytest.raises(OsslError) as caught:
-            chosen = settings(Path(str(name)), tagger_window_s=window_s)
             tag([np.zeros((1, RATE), np.float32)], RATE, chosen, lambda seconds: None)
         assert caught.value.hint
         return caught.value.code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from zlib import crc32
 
 import numpy as np
@@ -15,22 +16,29 @@ QUESTIONS = ("mood_fit", "genre_fit", "picture_fit", "quality")
 
 
 def rate(
-    clip: str, system: str, rater: int, liking: dict[str, float], seed: int
+    clip: str,
+    system: str,
+    rater: int,
+    liking: dict[str, float],
+    seed: int,
+    on: Collection[str] = QUESTIONS,
 ) -> dict[str, Answer]:
     """A rater's answers to a stimulus: clip, rater, what is planted, and scatter; 1 to 5.
 
     Args:
         clip, system: of the stimulus.
         rater: a number.
-        liking: by how much a system is liked more, on every question.
+        liking: by how much a system is liked more.
         seed: of the whole test.
+        on: questions on which that is so.
     """
     found: dict[str, Answer] = {}
     for question in QUESTIONS:
         suits = _drawn(seed, clip, question) * 0.5
         strict = _drawn(seed, str(rater)) * 0.4
         scatter = _drawn(seed, clip, system, str(rater), question) * 0.8
-        score = 2.8 + liking.get(system, 0.0) + suits + strict + scatter
+        liked = liking.get(system, 0.0) if question in on else 0.0
+        score = 2.8 + liked + suits + strict + scatter
         found[question] = int(np.clip(round(score), 1, 5))
     return found
 

@@ -13,7 +13,7 @@ from ossl_train.monitor import read_metrics
 from ossl_builder.errors import OsslError
 from tests.e2e.corpora import Ossl
 from tests.train.fitting import losses_of
-from tests.train.labelled import SIDES, put_labels, put_on_sides
+from tests.train.labelled import SIDES, copied, put_labels, put_on_sides, store_all
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FEW = ("--set", "fit.steps=6", "--set", "fit.validate_every=3", "--set", "fit.batch_size=2")
@@ -115,3 +115,16 @@ def test_two_runs_do_not_share_a_folder(fit: Fit, corpus: Path) -> None:
         fit()
     assert raised.value.code == "run_in_use"
     assert [path.name for path in out.iterdir()] == [".lock"]
+
+
+def test_an_export_gives_the_loss_sequence_of_its_corpus(
+    fit: Fit, corpus: Path, ossl: Ossl, tmp_path: Path
+) -> None:
+    export = tmp_path / "export"
+    ossl("-C", corpus, "export", "parquet", "--out", export, "--copy")
+    copied(corpus / "train/models", export / "train/models")
+    store_all(export)
+    fit("--out", tmp_path / "here")
+    fit("--data", export, "--out", tmp_path / "there")
+    assert losses_of(tmp_path / "here") == losses_of(tmp_path / "there")
+    assert len(losses_of(tmp_path / "there")) == 6

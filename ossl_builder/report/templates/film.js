@@ -6,6 +6,8 @@
   const video = find("video"), audio = find("audio"), track = find("track");
   // A second sound that has drifted from the picture by more than this is put right.
   const DRIFT_S = 0.12;
+  // Times of pictures are rounded: this much later lies within the picture that is meant.
+  const NEAR_S = 0.002;
   let clip = null, sound = "mix", time = 0;
 
   const clock = (seconds, digits = 0) => {
@@ -77,8 +79,9 @@
       for (const choice of document.getElementsByName("sound")) choice.disabled = !clip.files[choice.value];
     }
     // Before its metadata are read a medium keeps this as the place to begin at.
-    video.currentTime = at;
+    video.currentTime = at + NEAR_S / 4;
     listen();
+    buttons();
   }
 
   function complain(error) {
@@ -100,9 +103,14 @@
     reveal();
   }
 
-  function reveal() {
+  function inside() {
     const view = find("window"), at = (time / film.length) * track.offsetWidth;
-    if (at < view.scrollLeft || at > view.scrollLeft + view.clientWidth) view.scrollLeft = at - view.clientWidth / 2;
+    return at >= view.scrollLeft && at <= view.scrollLeft + view.clientWidth;
+  }
+
+  function reveal() {
+    const view = find("window");
+    if (!inside()) view.scrollLeft = (time / film.length) * track.offsetWidth - view.clientWidth / 4;
   }
 
   function start(id) {
@@ -113,14 +121,20 @@
     if (wanted.start !== null && again) time = wanted.start;
     play();
     draw();
+    if (track) reveal();
     const box = find("player").getBoundingClientRect();
     if (box.bottom < 80 || box.top > window.innerHeight - 80) find("player").scrollIntoView({ block: "start" });
   }
 
   if (video) {
     const follow = () => {
-      if (clip && clip.start !== null) time = Math.min(clip.start + video.currentTime, film.length ?? Infinity);
+      const seen = track && inside();
+      // A player that stands comes within a fraction of a picture of where it was sent.
+      if (clip && clip.start !== null && !(video.paused && Math.abs(clip.start + video.currentTime - time) < NEAR_S))
+        time = Math.min(clip.start + video.currentTime, film.length ?? Infinity);
       draw();
+      // Who has scrolled elsewhere is left there.
+      if (seen) reveal();
       if (video.muted && !video.paused && Math.abs(audio.currentTime - video.currentTime) > DRIFT_S) audio.currentTime = video.currentTime;
     };
     const smooth = () => { if (!video.paused) { follow(); requestAnimationFrame(smooth); } };
@@ -168,13 +182,9 @@
       const count = Math.max(4, Math.round(track.offsetWidth / 96));
       if (strip.childElementCount === count) return;
       strip.replaceChildren(...Array.from({ length: count }, (_, at) => {
-        const image = new Image();
         const shown = film.scenes[sceneAt(((at + 0.5) / count) * film.length)];
-        image.alt = "";
-        image.loading = "lazy";
-        image.draggable = false;
-        if (shown?.[4]) image.src = shown[4];
-        return image;
+        if (!shown?.[4]) return document.createElement("span");
+        return Object.assign(new Image(), { alt: "", loading: "lazy", draggable: false, src: shown[4] });
       }));
     }
     function scale(factor) {

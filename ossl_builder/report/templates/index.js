@@ -3,7 +3,7 @@
 (() => {
   const table = document.getElementById("film-table");
   if (!table) return;
-  const SIZE = 50;
+  const SIZE = 25;
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const rows = [...body.rows].map((row) => ({

@@ -1,0 +1,127 @@
+"""Warnings: each is raised by what it is about, and by nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ossl_builder.labelling.agreement import Disagreement
+from ossl_builder.report import curves, warnings
+from ossl_builder.splitting.leaks import find_leaks
+from ossl_builder.splitting.matches import Match
+from ossl_builder.tools.flac import FlacWriter
+from tests.report.made import clip, film, label
+
+RATE = 16_000
+LENGTH_S = 14
+
+
+def tone(frequency: float, level: float = 0.1) -> np.ndarray:
+    at = np.arange(LENGTH_S * RATE) / RATE
+    return (level * np.sin(2 * np.pi * frequency * at)).astype(np.float32)[np.newaxis]
+
+
+def speech() -> np.ndarray:
+    """Words of 0.6 s with pauses of 0.4 s."""
+    at = np.arange(LENGTH_S * RATE) / RATE
+    return tone(300) * (at % 1 < 0.6)
+
+
+def stems(folder: Path, sounds: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    rows = []
+    for role, sound in sounds.items():
+        with FlacWriter(folder / f"{role}.flac", RATE, 1) as writer:
+            writer.write(sound)
+        rows.append({"role": role, "path": f"{role}.flac", "sha256": role, "sample_rate": RATE})
+    return rows
+
+
+def kinds(folder: Path, **sounds: np.ndarray) -> set[str]:
+    folder.mkdir()
+    found = curves.curves_of(folder, stems(folder, sounds), folder / "kept.json")
+    assert found is not None
+    row = vars(clip("film", 1, 13))
+    measured = {"a": warnings.measures_of(row, found)}
+    return {one.kind for one in warnings.of_measures("film", measured)}
+
+
+def test_stems_that_are_not_well_separated_are_told(tmp_path: Path) -> None:
+    music, dialogue = tone(440), speech()
+    good = {"mix": music + dialogue, "music": music, "dialogue": dialogue}
+    assert kinds(tmp_path / "good", **good) == set()
+    # A fifth of the music's level, 14 dB below it, is what a good separator leaves at most.
+    leaking = good | {"dialogue": dialogue + 0.2 * music, "music": 0.8 * music}
+    assert kinds(tmp_path / "a_little", **leaking) == set()
+    leaking = good | {"dialogue": dialogue + 0.4 * music, "music": 0.6 * music}
+    assert kinds(tmp_path / "leaking", **leaking) == {"residual_music"}
+    lost = good | {"mix": music + dialogue + tone(1000)}
+    assert kinds(tmp_path / "lost", **lost) == {"low_separation"}
+
+
+def test_curves_are_measured_once_and_told_in_lufs(tmp_path: Path) -> None:
+    rows = stems(tmp_path, {"mix": tone(997), "music": tone(997), "dialogue": 0 * tone(997)})
+    kept = tmp_path / "kept.json"
+    found = curves.curves_of(tmp_path, rows, kept)
+    assert found is not None
+    assert len(found.short["music"]) == LENGTH_S
+    # BS.1770: a sine at 997 Hz and full scale reads -3.01 LUFS; this one is at -20 dBFS.
+    assert found.short["music"][5] == pytest.approx(-230, abs=1)
+    assert found.low["music"][5] == pytest.approx(-230, abs=1)
+    assert max(found.short["dialogue"]) <= -1000
+    stamp = kept.stat().st_mtime_ns
+    assert curves.curves_of(tmp_path, rows, kept) == found
+    assert kept.stat().st_mtime_ns == stamp
+    rows[1]["sha256"] = "another"
+    curves.curves_of(tmp_path, rows, kept)
+    assert kept.stat().st_mtime_ns > stamp
+    (tmp_path / "music.flac").unlink()
+    assert curves.curves_of(tmp_path, rows, kept) is None
+
+
+def test_tables_tell_of_quiet_music_and_missing_files() -> None:
+    def found(missing: list[str], audible: str = "clear", **other: Any) -> set[str]:
+        row = clip("film", 0, 10, **other)
+        said = dataclasses.replace(label(row, "Q1", 5.0, 5.0), music_audible=audible)
+        return {one.kind for one in warnings.of_clip(vars(row), vars(said), missing)}
+
+    assert found([]) == set()
+    assert found([], music_lufs=-39.9) == set()
+    assert found([], music_lufs=-40.1) == {"quiet_music"}
+    assert found([], audible="faint") == {"quiet_music"}
+    assert found(["music"], music_lufs=None) == {"media_missing"}
+
+
+def test_people_disagree_by_distance_or_without_majority() -> None:
+    disagreed = [Disagreement("film", "a", 0.36, 3), Disagreement("film", "b", 0.34, 2)]
+    row = {"film_id": "film", "majority_quadrant": None}
+    rows = [
+        {**row, "clip_id": "c", "dawid_skene_quadrant": "Q1"},
+        {**row, "clip_id": "d", "dawid_skene_quadrant": None},
+    ]  # fmt: skip
+    assert {one.clip_id for one in warnings.of_answers(disagreed, rows)} == {"a", "c"}
+
+
+def test_shared_material_is_told_at_both_films() -> None:
+    match = Match("a", "b", "audio", "a_1", "b_2", 12, 1)
+    for sides, kind in (([("a", "train"), ("b", "test")], "leak"), ([], "near_duplicate")):
+        found = list(warnings.of_matches([match], find_leaks(sides, [match])))
+        assert [(one.film_id, one.clip_id, one.kind) for one in found] == [
+            ("a", "a_1", kind), ("b", "b_2", kind),
+        ]  # fmt: skip
+
+
+def test_films_tell_of_rights_and_damage() -> None:
+    nothing: dict[str, list[Any]] = {"scenes": [], "stems": []}
+    span = {"start_s": 1.0, "end_s": 2.5}
+    damaged = {"scenes": [], "stems": [{"damaged_spans": [span]}, {"damaged_spans": [span]}]}
+    assert list(warnings.of_film(vars(film("a")), nothing, "a")) == []
+    unknown = vars(film("a", basis="unknown"))
+    assert [one.kind for one in warnings.of_film(unknown, nothing, "a")] == ["rights_unknown"]
+    assert [one.kind for one in warnings.of_film(None, nothing, "a")] == ["rights_unknown"]
+    (told,) = warnings.of_film(vars(film("a")), damaged, "a")
+    assert told.sentence == "1.5 s of sound could not be decoded."

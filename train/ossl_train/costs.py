@@ -1,0 +1,166 @@
+"""What a recipe costs, worked out from the shapes of its models: work, memory, disk, hours.
+
+`python -m ossl_train.costs` prints the tables of train/README.md; a test sees that they stand
+there. Operations agree to a few hundredths with those that PyTorch's counter found; what a training
+step keeps for its backward pass was counted on small models with PyTorch's hooks for saved tensors.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ossl_train.recipe import TrainRecipe, load_train_recipe
+
+CODEBOOKS, CARDINALITY, FRAME_RATE = 4, 2048, 50.0
+VIDEO_DIM, ALL_TOKENS, FEW_TOKENS = 768, 3137, 17
+"""Of ViViT-B 16x2 with 32 pictures of 224 x 224, as they are or pooled by time."""
+TEXT_BYTES = 74_000
+"""T5 states of a long prompt; one for each clip."""
+KEPT_PER_FRAME, KEPT_PER_TOKEN = 17.2, 3.0
+"""Values kept for the backward pass, per layer, in units of the model's width."""
+SUSTAINED = 400e12
+"""Operations per second in bf16 that a well fed H200 may sustain, two fifths of its peak. Not
+measured here."""
+CORPORA = (("OSSL v1", 36.5), ("OSSL v2", 246.4))
+
+
+@dataclass(frozen=True)
+class Size:
+    """A published MusicGen."""
+
+    name: str
+    dim: int
+    layers: int
+
+    @property
+    def frozen(self) -> int:
+        """Parameters of the language model."""
+        # Attention, cross-attention and feed-forward layers; embeddings and heads of four books.
+        per_layer = 16 * self.dim**2
+        return self.layers * per_layer + CODEBOOKS * (2 * CARDINALITY + 1) * self.dim
+
+    @property
+    def trained(self) -> int:
+        """Parameters of the adapter."""
+        return self.layers * (VIDEO_DIM * self.dim + 4 * self.dim**2)
+
+
+SIZES = {
+    "small": Size("small", 1024, 24),
+    "medium": Size("medium", 1536, 48),
+    "large": Size("large", 2048, 48),
+}
+
+
+def operations(size: Size, n_tokens: int, window_s: float = 30.0) -> float:
+    """Floating-point operations of one training step on one window.
+
+    A frozen layer costs a forward pass and the gradient of its input, a trained one also that of
+    its weights; attention to the past is counted as the half of all pairs that it is.
+    """
+    frames, dim, layers = window_s * FRAME_RATE, size.dim, size.layers
+    frozen = 4 * size.frozen * frames
+    itself = 3 * 0.5 * 4 * frames**2 * dim * layers
+    queries = 6 * 2 * dim**2 * frames * layers
+    tokens = (4 * VIDEO_DIM * dim + 6 * 2 * dim**2) * n_tokens * layers
+    looking = 3 * 4 * frames * n_tokens * dim * layers
+    return frozen + itself + queries + tokens + looking
+
+
+def memory(size: Size, n_tokens: int, batch: int, precision: str, window_s: float = 30.0) -> float:
+    """Bytes of a training step: weights, gradients, AdamW's averages, and what is kept."""
+    each = 2 if precision == "bf16" else 4
+    frames, wide = window_s * FRAME_RATE, size.dim * size.layers
+    kept = frames * (KEPT_PER_FRAME * wide + CODEBOOKS * CARDINALITY)
+    kept += n_tokens * (KEPT_PER_TOKEN * wide + VIDEO_DIM)
+    return each * size.frozen + 16 * size.trained + batch * each * kept
+
+
+def stored(n_tokens: int, window_s: float = 30.0) -> int:
+    """Bytes on disk for one window: features in half precision, codes in 16 bits, the prompt."""
+    return 2 * VIDEO_DIM * n_tokens + 2 * round(CODEBOOKS * window_s * FRAME_RATE) + TEXT_BYTES
+
+
+def model_rows() -> Iterator[Sequence[str]]:
+    """A row for each MusicGen and number of video tokens."""
+    for size in SIZES.values():
+        for n_tokens in (FEW_TOKENS, ALL_TOKENS):
+            work = operations(size, n_tokens)
+            yield (
+                size.name,
+                f"{size.frozen / 1e6:.0f} M",
+                f"{size.trained / 1e6:.0f} M",
+                str(n_tokens),
+                f"{work / 1e12:.1f}",
+                f"{work / SUSTAINED * 1e3:.0f} ms",
+                *(_gigabytes(memory(size, n_tokens, n, "bf16")) for n in (1, 4, 8)),
+                _gigabytes(memory(size, n_tokens, 4, "fp32")),
+            )
+
+
+def recipe_rows(names: Iterable[str] = ("small", "paper_medium")) -> Iterator[Sequence[str]]:
+    """A row for each recipe: its whole run, on one GPU and on eight."""
+    for name in names:
+        recipe = load_train_recipe(name)
+        size, n_tokens = SIZES[recipe.model.source], tokens_of(recipe)
+        fit = recipe.fit
+        windows = fit.steps * fit.batch_size * fit.accumulation
+        hours = windows * operations(size, n_tokens) / SUSTAINED / 3600
+        needed = memory(size, n_tokens, fit.batch_size, fit.precision)
+        yield (
+            name,
+            f"{fit.batch_size} x {fit.accumulation}",
+            fit.precision,
+            f"{fit.steps}",
+            f"{windows:,}",
+            _gigabytes(needed),
+            f"{hours:.1f} h" if fit.precision == "bf16" else f"{hours:.1f} h in bf16",
+            # `best` has the weights, `last` also two averages, twice while it is replaced.
+            _gigabytes(7 * 4 * size.trained),
+        )
+
+
+def disk_rows() -> Iterator[Sequence[str]]:
+    """A row for each corpus: what features, codes and prompts take."""
+    for name, hours in CORPORA:
+        windows = round(hours * 3600 / 30)
+        few, every = (windows * stored(n) for n in (FEW_TOKENS, ALL_TOKENS))
+        yield name, f"{hours:g}", f"{windows:,}", _gigabytes(few), _gigabytes(every)
+
+
+def tokens_of(recipe: TrainRecipe) -> int:
+    """Video tokens of a window."""
+    return ALL_TOKENS if recipe.features.pooling == "all" else FEW_TOKENS
+
+
+def tables() -> str:
+    """The tables of train/README.md."""
+    return "\n\n".join(
+        "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows))
+        for header, rows in (
+            (
+                ("MusicGen", "frozen", "adapter", "video tokens", "TFLOP a window", "at 400 TFLOP/s",
+                 "memory, batch 1", "4", "8", "4 in fp32"),
+                model_rows(),
+            ),
+            (
+                ("recipe", "batch x accumulation", "precision", "steps", "windows", "memory",
+                 "one GPU at 400 TFLOP/s", "disk for checkpoints"),
+                recipe_rows(),
+            ),
+            (
+                ("corpus", "hours", "windows", "stored, 17 tokens", "stored, 3137 tokens"),
+                disk_rows(),
+            ),
+        )
+    )  # fmt: skip
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{tables()}\n")
