@@ -109,7 +109,7 @@ def _copy(medium: Medium) -> None:
             raise OsslError(
                 "media_changed",
                 f"The bytes of {medium.source} are not those the tables name.",
-                "`ossl verify` lists all such files; `ossl build` makes them again, or `ossl import`.",
+                "`ossl verify` lists all such files; `ossl build` or `ossl import` mends them.",
             )
 
 

@@ -2,7 +2,8 @@
 
 Source: Kim, Novack, McAuley, Dong (arXiv 2608.11576). Beside the folders stand `metadata.csv`, a
 row per film, and `splits/train.txt` and `splits/test.txt`; what a line of these is has not been
-published, so ids of films, ids of clips and paths are all understood.
+published, so ids of films, ids of clips and paths are all understood. Nor is it known whether the
+WAV holds the music alone: it is taken for the clip's music.
 """
 
 from __future__ import annotations

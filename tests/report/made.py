@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ossl_builder.engine import manifests
 from ossl_builder.tables import CLIPS, FILMS, LABELS, SCENES, SPLITS, Clip, Film, Label, Table
@@ -54,8 +55,10 @@ def label(of: Clip, quadrant: str | None, valence: float | None, arousal: float 
 
 def put(corpus: Corpus, table: Table, rows: Sequence[Any]) -> None:
     """Write a table of these rows, which are sorted already."""
+    schema = table.arrow_schema()
+    columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
     path = corpus.root / "manifests" / f"{table.name}.parquet"
-    manifests.write_parquet(path, table, [tuple(rows)])
+    manifests.write_arrow(path, table, [pa.Table.from_pydict(columns, schema)])
 
 
 def large(root: Path, n_films: int, n_clips: int) -> Corpus:

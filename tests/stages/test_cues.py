@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from ossl_builder.engine.freshness import shaping_of
 from ossl_builder.stages.cues import CUES_STAGE
-from ossl_builder.tables import CUES, Stem
+from ossl_builder.stages.cues_settings import CuesSettings
+from ossl_builder.tables import CUES, Cue, Stem
 from ossl_builder.tools.sound import FilmSound
 
 RATE = 44_100
@@ -235,3 +237,25 @@ def test_other_rates(found):
     music, dialogue = placed(30, (8, melody(10, -20))), silence(30)
     slower = [sound[:, ::2] for sound in (music, dialogue)]
     assert_near(times(found(*slower, rate=22_050)), [(8, 18)], 0.1)
+
+
+def test_what_other_rules_ask_for_does_not_shape_this_one():
+    by_rule = {
+        rule: {key.removeprefix("cues.") for key in shaping_of(CUES_STAGE, CuesSettings(rule=rule))}
+        for rule in ("energy", "tagger", "soundtrack")
+    }
+    own = {"tagger_window_s", "tagger_hop_s", "tagger_max_other"}
+    assert own <= by_rule["tagger"]
+    assert {"min_similarity", "on_lu"} <= by_rule["soundtrack"]
+    assert not (own | {"min_similarity"}) & by_rule["energy"]
+    assert not {"on_lu", "bridge_s", "min_similarity"} & by_rule["tagger"]
+    for keys in by_rule.values():
+        assert {"rule", "min_s", "dialogue_lu"} <= keys
+        assert not {"recordings", "tagger_model", "tagger_batch_size", "tagger_device"} & keys
+
+
+def test_rows_recorded_before_there_were_recordings_are_read():
+    row = Cue("f", "f_c000", 0.0, 1.0, -20.0, -3.0, 0.9, 0.1)
+    old = {key: value for key, value in CUES.to_json(row).items() if value is not None}
+    assert len(old) == 8
+    assert CUES.from_json(old) == row

@@ -72,7 +72,7 @@ def test_a_planted_preference_is_found_and_nothing_else() -> None:
     for seed in range(12):
         key = key_of(16, seed)
         answers = rated(key, 3, liking, seed)
-        seen = found_in(results(key, answers, TAXONOMY, resamples=2000))
+        seen = found_in(results(key, answers, TAXONOMY, resamples=1000))
         wanted = {(q, ADAPTER, other) for q in QUESTIONS for other in (BASE, CONTROL, FILM)}
         hits += len(seen & wanted) / len(wanted), len(seen - wanted)
     power, false = hits / 12
@@ -85,7 +85,7 @@ def test_nothing_is_found_where_nothing_was_planted() -> None:
     wrong = 0
     for seed in range(40):
         key = key_of(12, seed)
-        wrong += bool(found_in(results(key, rated(key, 3, {}, seed), TAXONOMY, resamples=1000)))
+        wrong += bool(found_in(results(key, rated(key, 3, {}, seed), TAXONOMY, resamples=500)))
     assert wrong <= 2
 
 

@@ -116,7 +116,7 @@ def recipe_rows(names: Iterable[str] = ("small", "paper_medium")) -> Iterator[Se
             f"{fit.steps}",
             f"{windows:,}",
             _gigabytes(needed),
-            f"{hours:.1f} h" if fit.precision == "bf16" else f"{hours:.1f} h in bf16",
+            f"{hours * 60:.0f} min" + ("" if fit.precision == "bf16" else " in bf16"),
             # `best` has the weights, `last` also two averages, twice while it is replaced.
             _gigabytes(7 * 4 * size.trained),
         )
@@ -141,8 +141,8 @@ def tables() -> str:
         "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows))
         for header, rows in (
             (
-                ("MusicGen", "frozen", "adapter", "video tokens", "TFLOP a window", "at 400 TFLOP/s",
-                 "memory, batch 1", "4", "8", "4 in fp32"),
+                ("MusicGen", "frozen", "adapter", "video tokens", "TFLOP a window",
+                 "at 400 TFLOP/s", "memory, batch 1", "4", "8", "4 in fp32"),
                 model_rows(),
             ),
             (

@@ -22,6 +22,7 @@ ASKED_FIRST = (ADAPTER, BASE, CONTROL, FILM)
 """Differences are those of an earlier less a later one."""
 FEW_CLIPS, FEW_RATERS = 12, 3
 LOW_ALPHA = 0.4
+AGREEMENT_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,13 @@ def results(
             if found is not None:
                 is_found = found.outer is not None and not (found.outer[0] <= 0 <= found.outer[1])
                 differences.append(Difference(question, one, other, found, is_found))
-    agreed = tuple(agreement(counted, taxonomy, LabelsSettings(seed=seed)))
+    agreed = tuple(
+        agreement(
+            counted,
+            taxonomy,
+            LabelsSettings(seed=seed, resamples=min(resamples, AGREEMENT_RESAMPLES)),
+        )
+    )
     raters = tuple(_raters(key, annotations, taxonomy))
     facts = {
         "n_clips": len({stimuli[one.clip_id].name for one in counted}),

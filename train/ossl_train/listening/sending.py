@@ -69,6 +69,8 @@ def send(
     for chunk in counted(sending.chunks_of(planned.missing), "sending"):
         is_in_doubt |= sending.ensure(server, found.project_id, chunk)
     done = pushing.finish(server, test, state, found, planned, is_in_doubt)
+    if addresses.kind == "local-files":
+        pushing.allow_local_files(server, found, test)
     return Sent(
         found.project_id, found.title, planned.present, len(planned.missing), done.copies_removed
     )
