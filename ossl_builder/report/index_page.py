@@ -75,7 +75,7 @@ def index_data(
 def _glance(found: Mapping[str, Any], n_films: int) -> list[dict[str, str]]:
     """The figures on top."""
     tiles = [{"says": "films" if n_films != 1 else "film", "figure": f"{n_films:,}"}]
-    if "films" in found:
+    if "films" in found and found["films"]["hours"]:
         tiles[0]["more"] = f"{_hours(found['films']['hours'])} of film"
     if "clips" in found:
         clips = found["clips"]
