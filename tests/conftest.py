@@ -81,7 +81,7 @@ def demo_corpus(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made_before = os.environ.get("OSSL_TEST_DEMO", "")
     if made_before:
         shutil.copytree(made_before, folder, copy_function=os.link)
-    ossl("demo", "--out", folder)
+    ossl("demo", "--out", folder, "--no-training")
     return folder
 
 

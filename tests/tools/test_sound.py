@@ -6,19 +6,20 @@ import subprocess
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import soundfile
 
 from ossl_builder.errors import OsslError, Rejected
-from ossl_builder.tools.ffmpeg import binary
 from ossl_builder.tools.sound import FilmSound
 
 CLICKS_S = (1.0, 3.0)
 
 
 def ffmpeg(*arguments: str | Path) -> None:
-    command = [binary(), "-y", "-loglevel", "error", *map(str, arguments)]
+    # Always the same writer: older ones begin the picture of a WebM after its sound.
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True)
 
 

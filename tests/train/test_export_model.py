@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import torch
 import yaml
 from ossl_train.adapter_file import load_adapter
 from ossl_train.backbones import load_backbone
+from ossl_train.listening.results import results
 from typer.testing import CliRunner
 
 from ossl_builder.cli.main import app
 from ossl_builder.engine import files
 from ossl_builder.errors import OsslError
-from tests.train.labelled import copied, put_on_sides
+from tests.train.labelled import clips_of, copied, put_on_sides
+from tests.train.listening import TAXONOMY
+from tests.train.test_listening_statistics import key_of, rated
 
 QUICK = ("--set", "fit.steps=2", "--set", "fit.warmup_steps=0", "--set", "fit.validate_every=2")
 EVALUATION = {
@@ -75,7 +79,12 @@ def test_a_published_adapter_is_the_checkpoint(root: Path, tmp_path: Path) -> No
     out = tmp_path / "adapter"
     planned = export(root, "--out", out, "--evaluation", report, "--dry-run")
     assert (planned["written"], out.exists()) == (False, False)
-    done = export(root, "--out", out, "--evaluation", report)
+    heard = tmp_path / "results.json"
+    key = key_of(12)
+    rated_by = rated(key, 3, {"adapter": 1.5}, seed=1)
+    heard.write_text(json.dumps(results(key, rated_by, TAXONOMY, resamples=100).plain()))
+    reports = ("--evaluation", report, "--listening", heard)
+    done = export(root, "--out", out, *reports)
     names = {path.name: path.read_bytes() for path in out.iterdir()}
     assert set(names) == {*done["files"], "checksums.sha256"}
     for line in names["checksums.sha256"].decode().splitlines():
@@ -114,15 +123,17 @@ def test_a_published_adapter_is_the_checkpoint(root: Path, tmp_path: Path) -> No
     for name, content in names.items():
         assert str(root).encode() not in content, name
         assert b"/tmp/" not in content, name
-    export(root, "--out", out, "--evaluation", report)
+    assert re.search(r"\| picture_fit \| adapter \| \d\.\d+ \| \d\S* to \d\S* \| 12 \| 3 \|", text)
+    assert "3 raters are few" in text
+    export(root, "--out", out, *reports)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == names
-    export(root, "--out", tmp_path / "again", "--evaluation", report)
+    export(root, "--out", tmp_path / "again", *reports)
     assert all((tmp_path / "again" / name).read_bytes() == names[name] for name in names)
+    export(root, "--out", tmp_path / "again")
+    assert not (tmp_path / "again/evaluation.json").exists()
 
 
 def first_clip(root: Path) -> str:
-    from tests.train.labelled import clips_of
-
     return clips_of(root)[0].clip_id
 
 
