@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from ossl_builder.engine.stage import Item, Stage
 from tests.e2e.corpora import Ossl, add_film
+from tests.said import Run, Said
 
 # One server for all tests of a session, wherever they stand.
 pytest_plugins = ["tests.e2e.label_studio_server"]
@@ -26,6 +27,40 @@ def shared_media() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("the shared media are not here (OSSL_TEST_MEDIA)")
     return Path(folder)
+
+
+@pytest.fixture
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own in memory, as large as the test says; making one needs root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    command = ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "ossl-test", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine does not let a test mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def ossl_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`ossl` in this process, which is faster; whatever its exit code."""
+
+    def run(*arguments: object) -> Said:
+        from ossl_builder.cli.main import main
+
+        monkeypatch.setattr(sys, "argv", ["ossl", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return run
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,16 @@ def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_remembered(path: Path) -> str:
+    """SHA-256 of a large file that seldom changes: hashed once per process and time of change."""
+    return _sha256_at(path.resolve(), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _sha256_at(path: Path, mtime_ns: int) -> str:
+    return sha256_file(path)
 
 
 def sha256_json(value: Any) -> str:

@@ -11,11 +11,12 @@ import hashlib
 import pickle
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.engine.files import sha256_remembered
 from ossl_builder.errors import OsslError
+from ossl_builder.tools import packages
 
 BUNDLED = "bundled"
 BUNDLED_FILE = Path(__file__).parent.parent / "separator" / "bundled.safetensors"
@@ -53,13 +54,7 @@ def _is_path(name: str) -> bool:
 
 def versions() -> dict[str, str]:
     """Versions of what a model's result depends on, as far as it is installed."""
-    found = {}
-    for name in ("av", "demucs", "torch"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return packages.versions("av", "demucs", "torch")
 
 
 def fingerprint(name: str) -> str | None:
@@ -74,16 +69,10 @@ def fingerprint(name: str) -> str | None:
         return None
     if not files or not all(file.is_file() for file in files):
         return None
-    hashes = {file.name: _sha256(file.resolve(), file.stat().st_mtime_ns) for file in files}
+    hashes = {file.name: sha256_remembered(file) for file in files}
     if len(hashes) == 1:
         return hashes.popitem()[1]
     return hashlib.sha256(repr(sorted(hashes.items())).encode()).hexdigest()
-
-
-@lru_cache(maxsize=64)
-def _sha256(file: Path, mtime_ns: int) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def load(name: str, device: str) -> Model:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossl_builder.engine.files import sha256_file
+from ossl_builder.engine.files import sha256_remembered
 from ossl_builder.errors import OsslError
-from ossl_builder.tools import audioset
+from ossl_builder.tools import audioset, packages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,14 +65,8 @@ class Tagger:
 
 def versions() -> dict[str, str]:
     """Versions of what the tags depend on, as far as it is installed."""
-    found = {}
     # Where torchaudio is missing, transformers makes the features in another way.
-    for name in ("torch", "torchaudio", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return packages.versions("torch", "torchaudio", "transformers")
 
 
 def fingerprint(name: str) -> str | None:
@@ -82,13 +75,8 @@ def fingerprint(name: str) -> str | None:
     if folder is None:
         return None
     files = [folder / file for file in FILES]
-    hashes = [_sha256(file.resolve(), file.stat().st_mtime_ns) for file in files]
+    hashes = [sha256_remembered(file) for file in files]
     return hashlib.sha256(repr(hashes).encode()).hexdigest()
-
-
-@lru_cache(maxsize=64)
-def _sha256(file: Path, mtime_ns: int) -> str:
-    return sha256_file(file)
 
 
 def load(name: str, device: str) -> Tagger:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,24 +11,7 @@ from tests.e2e.corpora import Ossl, rows
 from tests.films import make_mono
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own in memory; making one needs root."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    options = "size=2m"
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "ossl-test", str(folder)],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        pytest.skip("this machine does not let a test mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
+@pytest.mark.parametrize("small_disk", ["2m"], indirect=True)
 def test_a_full_disk_is_said_and_nothing_finished_is_lost(
     ossl: Ossl, small_disk: Path, tmp_path: Path
 ) -> None:

@@ -3,58 +3,23 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shutil
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import soundfile
 
-from ossl_builder.cli.main import main
 from tests.e2e.corpora import rows
+from tests.said import Run
 from tests.train.conftest import tiny_models  # noqa: F401 - a fixture
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    def problems(self) -> dict[str, str]:
-        return {one["path"]: one["why"] for one in self.json["problems"]}
-
-
-Run = Callable[..., Said]
-
-
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(ossl_here: Run) -> Run:
     """`ossl` in this process."""
-
-    def ossl(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["ossl", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
-
-    return ossl
+    return ossl_here
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,15 @@ def corpus(train_corpus: Path, tmp_path: Path) -> Path:
     return copied(train_corpus, tmp_path / "corpus")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny CLAP."""
+    from tests.train.tiny_clap import write_tiny_clap
+
+    return write_tiny_clap(tmp_path_factory.mktemp("clap"))
+
+
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Sums of several threads may come in another order."""
     import torch

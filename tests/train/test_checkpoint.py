@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -86,20 +83,7 @@ def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
         checkpoint.read_standing(last)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB in memory; making one needs root."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "ossl-test", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this machine does not let a test mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
+@pytest.mark.parametrize("small_disk", ["1m"], indirect=True)
 def test_a_full_disk_is_said_and_the_last_good_checkpoint_stays(small_disk: Path) -> None:
     last = small_disk / "last"
     write(last, 3)

@@ -2,13 +2,11 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 from ossl_train.evaluation.audio_files import mono, windows
 from ossl_train.evaluation.beginnings import shared_beginning_s
 from ossl_train.evaluation.clap import load_clap
@@ -22,22 +20,12 @@ from ossl_train.evaluation.settings import Settings
 from ossl_train.evaluation.tag_figures import figure_of
 
 from tests.train.evaluating import folder_of, settings, sound
-from tests.train.tiny_clap import DIMENSION, RATE, write_tiny_clap
+from tests.train.tiny_clap import DIMENSION, RATE
 
 N = 12
 
 
-@pytest.fixture(scope="module")
-def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_clap(tmp_path_factory.mktemp("clap"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

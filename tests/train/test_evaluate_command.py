@@ -2,12 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import torch
 from ossl_train.cli import app
 from ossl_train.evaluation import passt
 from typer.testing import CliRunner, Result
@@ -18,20 +16,9 @@ from ossl_builder.tables import CLIPS, LABELS, SCENES, SPLITS, Label, Scene, Spl
 from tests.exchange.clips import clip_row
 from tests.train.evaluating import folder_of
 from tests.train.test_picture_measures import CUTS, write_music, write_picture
-from tests.train.tiny_clap import DIMENSION, WINDOW_S, write_tiny_clap
+from tests.train.tiny_clap import DIMENSION, WINDOW_S
 
-
-@pytest.fixture(scope="module")
-def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_clap(tmp_path_factory.mktemp("clap"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

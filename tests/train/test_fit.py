@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -187,20 +186,7 @@ def test_a_recipe_that_needs_a_gpu_says_so() -> None:
     assert raised.value.code == "no_gpu"
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own in memory; making one needs root."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    command = ["mount", "-t", "tmpfs", "-o", "size=2500k", "ossl-test", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this machine does not let a test mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
+@pytest.mark.parametrize("small_disk", ["2500k"], indirect=True)
 def test_a_disk_that_fills_up_at_a_checkpoint_loses_nothing(
     tiny_models: Path, small_disk: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,8 @@ from ossl_builder.engine.files import sha256_json
 from ossl_builder.engine.stage import Item, Outcome, Reject, Stage
 from ossl_builder.tables import Clip
 from ossl_builder.tools.loudness import dbfs
-from ossl_train.places import checked_device, fingerprint, shown_name, versions
+from ossl_builder.tools.packages import versions
+from ossl_train.places import checked_device, fingerprint, shown_name
 from ossl_train.sounds import window_sounds
 from ossl_train.store import StoreWriter
 from ossl_train.stores import CODES, CODES_TABLE, StoredWindow, key_of

@@ -9,8 +9,9 @@ from ossl_builder.engine.files import sha256_json
 from ossl_builder.engine.stage import Item, Outcome, Reject, Stage
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import Clip
+from ossl_builder.tools.packages import versions
 from ossl_train import vivit
-from ossl_train.places import shown_name, versions
+from ossl_train.places import shown_name
 from ossl_train.recipe import WindowsSettings
 from ossl_train.seeing import Seen, all_seen
 from ossl_train.store import StoreWriter

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from ossl_builder.engine import files
@@ -75,19 +74,6 @@ def fingerprint(source: str, names: Sequence[str], revision: str | None = None) 
     return NOT_HERE
 
 
-def versions(*names: str) -> dict[str, str]:
-    """Versions of packages, as far as they are installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
 def checked_device(device: str) -> str:
     """`cpu` or `cuda`, as is asked for (or `auto`) and to be had.
 
@@ -130,9 +116,4 @@ def _sha256(path: Path) -> str:
     name = path.resolve().name
     if len(name) == hashlib.sha256().digest_size * 2 and path.is_symlink():
         return name
-    return _hashed(path.resolve(), path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _hashed(path: Path, mtime_ns: int) -> str:
-    return files.sha256_file(path)
+    return files.sha256_remembered(path)

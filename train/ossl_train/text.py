@@ -9,8 +9,9 @@ from typing import Any
 
 from ossl_builder.engine.files import sha256_json
 from ossl_builder.engine.stage import Item, Outcome, Stage
+from ossl_builder.tools.packages import versions
 from ossl_train.codes import load_model
-from ossl_train.places import fingerprint, shown_name, versions
+from ossl_train.places import fingerprint, shown_name
 from ossl_train.store import StoreWriter
 from ossl_train.stores import TEXT, TEXT_TABLE, StoredPrompt
 from ossl_train.work import TextWork

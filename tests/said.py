@@ -1,0 +1,29 @@
+"""How a command ended, and what it said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Said:
+    """Exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def problems(self) -> dict[str, str]:
+        """What `ossl import --json` found wrong: path to why."""
+        return {one["path"]: one["why"] for one in self.json["problems"]}
+
+
+# Runs `ossl` in this process.
+Run = Callable[..., Said]
