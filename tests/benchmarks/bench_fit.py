@@ -23,18 +23,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from ossl_train.adapter import VideoAdapter, adapter_for
 from ossl_train.backbones import Backbone, Shape, TextStates
 from ossl_train.backbones.audiocraft import AudiocraftModel
 from ossl_train.backbones.codec import Codec
-from ossl_train.batch import Batch
-from ossl_train.fit_settings import FitSettings
-from ossl_train.loop import step_of
-from ossl_train.loss import token_losses
-from ossl_train.optimiser import adamw
-from ossl_train.processes import Processes
-from ossl_train.watched import Watched
-from ossl_train.windows import Window
+from ossl_train.data.batch import Batch
+from ossl_train.data.windows import Window
+from ossl_train.fit.loop import step_of
+from ossl_train.fit.loss import token_losses
+from ossl_train.fit.optimiser import adamw
+from ossl_train.fit.processes import Processes
+from ossl_train.fit.settings import FitSettings
+from ossl_train.fit.watched import Watched
+from ossl_train.model.adapter import VideoAdapter, adapter_for
 from torch import nn
 
 CARDINALITY, CODEBOOKS, TEXT_DIM, VIDEO_DIM, FRAME_RATE = 2048, 4, 768, 768, 50

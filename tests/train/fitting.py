@@ -17,18 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ossl_train.adapter import VideoAdapter, adapter_for
 from ossl_train.backbones import Backbone, load_backbone
-from ossl_train.checkpoint import Standing
-from ossl_train.dataset import Sample
-from ossl_train.fit_settings import FitSettings
-from ossl_train.loop import Parts, fit
-from ossl_train.monitor import monitoring, read_metrics
+from ossl_train.data.dataset import Sample
+from ossl_train.data.windows import Window
+from ossl_train.fit.checkpoint import Standing
+from ossl_train.fit.loop import Parts, fit
+from ossl_train.fit.monitor import monitoring, read_metrics
+from ossl_train.fit.processes import joined
+from ossl_train.fit.run_folder import mend, steps_done
+from ossl_train.fit.settings import FitSettings
+from ossl_train.model.adapter import VideoAdapter, adapter_for
+from ossl_train.model.tiny_settings import CARDINALITY, N_CODEBOOKS, TEXT_DIM
 from ossl_train.places import MUSICGEN
-from ossl_train.processes import joined
-from ossl_train.run_folder import mend, steps_done
-from ossl_train.tiny_settings import CARDINALITY, N_CODEBOOKS, TEXT_DIM
-from ossl_train.windows import Window
 
 FRAME_RATE, VIDEO_DIM, MOODS = 50, 24, 4
 SETTINGS: dict[str, Any] = {

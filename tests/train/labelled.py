@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ossl_train.dataset import Dataset, open_dataset
+from ossl_train.data.dataset import Dataset, open_dataset
+from ossl_train.data.preparing import Job, codes_jobs, features_job, prepare
+from ossl_train.data.source import Source, read_source
 from ossl_train.places import with_models
-from ossl_train.preparing import Job, codes_jobs, features_job, prepare
 from ossl_train.recipe import TrainRecipe, load_train_recipe
-from ossl_train.source import Source, read_source
 
 from ossl_builder.building import Event
 from ossl_builder.engine.manifests import read_table, write_corpus_table

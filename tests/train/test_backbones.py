@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from ossl_train.backbones import Backbone, Sampling, load_backbone
-from ossl_train.tiny import write_tiny_models
+from ossl_train.model.tiny import write_tiny_models
 from torch import Tensor
 
 from ossl_builder.errors import OsslError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from ossl_train import checkpoint
-from ossl_train.checkpoint import Standing
+from ossl_train.fit import checkpoint
+from ossl_train.fit.checkpoint import Standing
 from safetensors.torch import save_file
 from torch import nn
 

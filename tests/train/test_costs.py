@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from ossl_train import costs
-from ossl_train.adapter import adapter_for
 from ossl_train.costs import SIZES, Size, memory, operations
-from ossl_train.fit_settings import FitSettings
-from ossl_train.loop import step_of
-from ossl_train.optimiser import adamw
-from ossl_train.processes import Processes
+from ossl_train.fit.loop import step_of
+from ossl_train.fit.optimiser import adamw
+from ossl_train.fit.processes import Processes
+from ossl_train.fit.settings import FitSettings
+from ossl_train.fit.watched import Watched
+from ossl_train.model.adapter import adapter_for
 from ossl_train.recipe import names
-from ossl_train.watched import Watched
 
 from tests.benchmarks import bench_fit
 

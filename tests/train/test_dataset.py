@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ossl_train.batch import batches
 from ossl_train.cli import app
-from ossl_train.dataset import Dataset
-from ossl_train.store import StoreWriter, read_metadata
-from ossl_train.stores import store_path
+from ossl_train.data.batch import batches
+from ossl_train.data.dataset import Dataset
+from ossl_train.data.store import StoreWriter, read_metadata
+from ossl_train.data.stores import store_path
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from ossl_train.adapter_file import load_adapter
 from ossl_train.backbones import load_backbone
 from ossl_train.listening.results import results
+from ossl_train.model.adapter_file import load_adapter
 from typer.testing import CliRunner
 
 from ossl_builder.cli.main import app

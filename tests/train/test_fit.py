@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from ossl_train.adapter import adapter_for
-from ossl_train.adapter_file import load_adapter
-from ossl_train.batch import shares
-from ossl_train.checkpoint import read_standing
-from ossl_train.loop import Parts
-from ossl_train.monitor import read_metrics
-from ossl_train.processes import joined
+from ossl_train.data.batch import shares
+from ossl_train.fit.checkpoint import read_standing
+from ossl_train.fit.loop import Parts
+from ossl_train.fit.monitor import read_metrics
+from ossl_train.fit.processes import joined
+from ossl_train.model.adapter import adapter_for
+from ossl_train.model.adapter_file import load_adapter
 
 from ossl_builder.errors import OsslError
 from tests.train.fitting import (

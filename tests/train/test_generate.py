@@ -14,8 +14,6 @@ import pytest
 import soundfile
 import torch
 from click.testing import Result
-from ossl_train.adapter import adapter_for
-from ossl_train.adapter_file import save_adapter
 from ossl_train.backbones import Sampling, load_backbone
 from ossl_train.generation import drawing, sound
 from ossl_train.generation.drawing import Sample, draw
@@ -25,6 +23,8 @@ from ossl_train.generation.model import Models, load_models
 from ossl_train.generation.pieces import Piece, Words, of_clips
 from ossl_train.generation.settings import GenerateSettings
 from ossl_train.generation.spans import seed_of, spans, stretch
+from ossl_train.model.adapter import adapter_for
+from ossl_train.model.adapter_file import save_adapter
 from ossl_train.recipe import TrainRecipe
 from typer.testing import CliRunner
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import Result
+from ossl_train.data.source import read_source
 from ossl_train.listening import keeping, sounding
 from ossl_train.listening.assembling import Chosen, assemble, plan
 from ossl_train.listening.making import Wanted
 from ossl_train.listening.planning import ADAPTER, BASE, CONTROL, FILM, choose, partners
-from ossl_train.source import read_source
 from typer.testing import CliRunner
 
 from ossl_builder.cli import show

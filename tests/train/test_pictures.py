@@ -7,9 +7,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from ossl_train.pictures import shown_at
-from ossl_train.seeing import sample_times
-from ossl_train.windows import Stretch
+from ossl_train.data.pictures import shown_at
+from ossl_train.data.seeing import sample_times
+from ossl_train.data.windows import Stretch
 
 from ossl_builder.errors import OsslError
 

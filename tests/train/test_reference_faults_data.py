@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from ossl_train.batch import batches
-from ossl_train.sounds import window_sounds
-from ossl_train.store import read_tensor
-from ossl_train.stores import key_of, store_path
-from ossl_train.windows import Stretch
+from ossl_train.data.batch import batches
+from ossl_train.data.sounds import window_sounds
+from ossl_train.data.store import read_tensor
+from ossl_train.data.stores import key_of, store_path
+from ossl_train.data.windows import Stretch
 
 from ossl_builder.errors import OsslError
 from tests.train.labelled import SIDES, opened, recipe_for, source_of, store_all

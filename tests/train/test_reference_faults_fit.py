@@ -18,18 +18,18 @@ from typing import Any
 
 import pytest
 import torch
-from ossl_train.adapter_file import load_adapter
-from ossl_train.batch import Batch, batches, collate
-from ossl_train.checkpoint import load_weights
-from ossl_train.feed import kept
-from ossl_train.fit_settings import FitSettings
-from ossl_train.loop import Parts, step_of
-from ossl_train.loss import token_losses
-from ossl_train.monitor import read_metrics
-from ossl_train.optimiser import adamw
-from ossl_train.processes import Processes
-from ossl_train.schedule import rate_at, set_rate
-from ossl_train.watched import Watched
+from ossl_train.data.batch import Batch, batches, collate
+from ossl_train.fit.checkpoint import load_weights
+from ossl_train.fit.feed import kept
+from ossl_train.fit.loop import Parts, step_of
+from ossl_train.fit.loss import token_losses
+from ossl_train.fit.monitor import read_metrics
+from ossl_train.fit.optimiser import adamw
+from ossl_train.fit.processes import Processes
+from ossl_train.fit.schedule import rate_at, set_rate
+from ossl_train.fit.settings import FitSettings
+from ossl_train.fit.watched import Watched
+from ossl_train.model.adapter_file import load_adapter
 
 from ossl_builder.errors import OsslError
 from tests.train.fitting import (

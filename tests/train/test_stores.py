@@ -15,13 +15,13 @@ import pytest
 import torch
 from ossl_train.backbones import load_backbone
 from ossl_train.cli import app
-from ossl_train.preparing import plan, prepare
+from ossl_train.data.preparing import plan, prepare
+from ossl_train.data.store import StoreWriter, read_metadata, read_tensor
+from ossl_train.data.stores import key_of, store_path
+from ossl_train.data.text import prompt_key
+from ossl_train.data.vivit import load_encoder
+from ossl_train.data.windows import stretches
 from ossl_train.recipe import WindowsSettings
-from ossl_train.store import StoreWriter, read_metadata, read_tensor
-from ossl_train.stores import key_of, store_path
-from ossl_train.text import prompt_key
-from ossl_train.vivit import load_encoder
-from ossl_train.windows import stretches
 from typer.testing import CliRunner
 
 from ossl_builder.building import Event, Finished

@@ -31,7 +31,7 @@ def with_models(recipe: TrainRecipe, root: Path, *, write: bool = True) -> Train
         from ossl_train.quiet import quiet
 
         with quiet():
-            from ossl_train.tiny import write_tiny_models
+            from ossl_train.model.tiny import write_tiny_models
 
             write_tiny_models(folder)
         files.write_bytes(folder / "written", b"")

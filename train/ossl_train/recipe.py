@@ -12,7 +12,7 @@ from ossl_builder.config import override, read_yaml, validated
 from ossl_builder.engine.freshness import UNSHAPING
 from ossl_builder.errors import OsslError
 from ossl_builder.stages.settings import Settings
-from ossl_train.fit_settings import FitSettings
+from ossl_train.fit.settings import FitSettings
 
 FOLDER = Path(__file__).parent / "recipes"
 TINY = "tiny"

@@ -11,7 +11,7 @@ from ossl_builder.cli import show
 from ossl_train.cli import options
 
 if TYPE_CHECKING:
-    from ossl_train.processes import Processes
+    from ossl_train.fit.processes import Processes
     from ossl_train.recipe import TrainRecipe
 
 
@@ -43,7 +43,7 @@ def fit(
 
     On eight GPUs: torchrun --nproc-per-node 8 -m ossl_builder.cli.main -C corpus train fit
     """
-    from ossl_train.processes import joined
+    from ossl_train.fit.processes import joined
     from ossl_train.recipe import load_train_recipe
 
     changed = list(overrides or ())
@@ -63,9 +63,9 @@ def fit(
 def _rehearsed(
     corpus: Path, data: Path | None, recipe: TrainRecipe, out: Path, processes: Processes
 ) -> dict[str, Any]:
-    from ossl_train.assembly import assemble
-    from ossl_train.rehearsal import rehearse
-    from ossl_train.source import read_source
+    from ossl_train.data.source import read_source
+    from ossl_train.fit.assembly import assemble
+    from ossl_train.fit.rehearsal import rehearse
 
     source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)
     parts, _ = assemble(source, recipe, processes)
@@ -87,11 +87,11 @@ def _fitted(
 ) -> dict[str, Any]:
     import contextlib
 
-    from ossl_train import run_folder
-    from ossl_train.assembly import assemble
-    from ossl_train.loop import fit
-    from ossl_train.monitor import monitoring
-    from ossl_train.source import read_source
+    from ossl_train.data.source import read_source
+    from ossl_train.fit import run_folder
+    from ossl_train.fit.assembly import assemble
+    from ossl_train.fit.loop import fit
+    from ossl_train.fit.monitor import monitoring
 
     first = processes.rank == 0
     source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)

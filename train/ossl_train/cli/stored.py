@@ -12,10 +12,10 @@ from ossl_builder.cli import show
 from ossl_builder.engine import records
 from ossl_builder.engine.freshness import Decision
 from ossl_builder.workspace import Corpus
+from ossl_train.data.preparing import Job, expected_bytes, plan, prepare
+from ossl_train.data.source import Source, read_source
 from ossl_train.places import with_models
-from ossl_train.preparing import Job, expected_bytes, plan, prepare
 from ossl_train.recipe import TrainRecipe, load_train_recipe, on_device
-from ossl_train.source import Source, read_source
 
 MakeJobs = Callable[[Source, TrainRecipe], Sequence[Job]]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from ossl_builder.engine import manifests
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import SCENES, Clip, Scene
+from ossl_train.data.prompts import WITHOUT_MOOD, prompt
+from ossl_train.data.source import SidedClip, Source, read_source
 from ossl_train.evaluation.audio_files import VIDEO, files_in
-from ossl_train.prompts import WITHOUT_MOOD, prompt
-from ossl_train.source import SidedClip, Source, read_source
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ossl_builder.errors import OsslError
-from ossl_train.checkpoint import ADAPTER
+from ossl_train.fit.checkpoint import ADAPTER
+from ossl_train.fit.run_folder import BEST, RECIPE
 from ossl_train.recipe import TrainRecipe, load_train_recipe
-from ossl_train.run_folder import BEST, RECIPE
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from ossl_builder.errors import OsslError
-from ossl_train.adapter import VideoAdapter
 from ossl_train.backbones import Backbone, Sampling
-from ossl_train.batch import padded
+from ossl_train.data.batch import padded
 from ossl_train.generation.looking import Look, looks
 from ossl_train.generation.model import Models
 from ossl_train.generation.pieces import Piece
 from ossl_train.generation.settings import GenerateSettings
 from ossl_train.generation.spans import Span, seed_of, spans, stretch
+from ossl_train.model.adapter import VideoAdapter
 from ossl_train.recipe import TrainRecipe
 
 

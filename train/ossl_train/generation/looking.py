@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossl_train.features import pooled
+from ossl_train.data.features import pooled
+from ossl_train.data.pictures import shown_at
+from ossl_train.data.seeing import sample_times
+from ossl_train.data.speech import dialogue_curves
+from ossl_train.data.vivit import Encoder
+from ossl_train.data.windows import Stretch
 from ossl_train.generation.pieces import Piece
-from ossl_train.pictures import shown_at
 from ossl_train.recipe import FeaturesSettings
-from ossl_train.seeing import sample_times
-from ossl_train.speech import dialogue_curves
-from ossl_train.vivit import Encoder
-from ossl_train.windows import Stretch
 
 if TYPE_CHECKING:
     from torch import Tensor

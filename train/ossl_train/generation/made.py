@@ -11,7 +11,7 @@ from typing import Any
 from ossl_builder import __version__
 from ossl_builder.engine import files
 from ossl_builder.engine.freshness import UNSHAPING
-from ossl_train import vivit
+from ossl_train.data import vivit
 from ossl_train.generation.checkpoints import Chosen
 from ossl_train.generation.drawing import Sample
 from ossl_train.generation.settings import GenerateSettings

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from ossl_builder.errors import OsslError
-from ossl_train import vivit
-from ossl_train.adapter import VideoAdapter
-from ossl_train.adapter_file import load_adapter, read_metadata
 from ossl_train.backbones import Backbone, load_backbone
+from ossl_train.data import vivit
+from ossl_train.model.adapter import VideoAdapter
+from ossl_train.model.adapter_file import load_adapter, read_metadata
+from ossl_train.model.reference_file import load_reference
 from ossl_train.places import checked_device, shown_name
 from ossl_train.recipe import TrainRecipe
-from ossl_train.reference_file import load_reference
 
 OURS = ".safetensors"
 

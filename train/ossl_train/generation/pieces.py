@@ -9,10 +9,10 @@ from pathlib import Path
 from ossl_builder.engine import files, manifests
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS, LABELS, Clip, Label
+from ossl_train.data.prompts import WITHOUT_MOOD, prompt, prompt_of
+from ossl_train.data.source import SidedClip, read_source
 from ossl_train.evaluation.material import named_clips
-from ossl_train.prompts import WITHOUT_MOOD, prompt, prompt_of
 from ossl_train.recipe import PromptsSettings
-from ossl_train.source import SidedClip, read_source
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from ossl_builder.errors import OsslError
-from ossl_train.windows import Stretch
+from ossl_train.data.windows import Stretch
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ossl_builder.tables import Clip
 from ossl_builder.workspace import Corpus
+from ossl_train.data.source import SidedClip, read_source
 from ossl_train.evaluation.material import named_clips
 from ossl_train.generation.pieces import Words, of_side
 from ossl_train.listening import keeping, making, sounding
@@ -24,7 +25,6 @@ from ossl_train.listening.planning import (
     partners,
 )
 from ossl_train.recipe import load_train_recipe
-from ossl_train.source import SidedClip, read_source
 
 MADE = "made"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ossl_builder.errors import OsslError
-from ossl_train.source import SidedClip
+from ossl_train.data.source import SidedClip
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,11 +16,11 @@ from ossl_builder.tables import CLIPS, Clip
 from ossl_builder.tools import muxing
 from ossl_builder.tools.flac import FlacWriter
 from ossl_builder.tools.loudness import integrated, measured
+from ossl_train.data.sounds import window_sounds
+from ossl_train.data.windows import Stretch
 from ossl_train.generation.spans import n_samples
 from ossl_train.listening.keeping import Keyed, TestKey
 from ossl_train.listening.planning import Stimulus
-from ossl_train.sounds import window_sounds
-from ossl_train.windows import Stretch
 
 if TYPE_CHECKING:
     import numpy as np

@@ -62,7 +62,7 @@ def _use(base: str) -> str:
     return (
         "```python\n"
         "from pathlib import Path\n"
-        "from ossl_train.adapter_file import load_adapter\n"
+        "from ossl_train.model.adapter_file import load_adapter\n"
         "from ossl_train.backbones import load_backbone\n\n"
         f'backbone = load_backbone("{base}")\n'
         'adapter = load_adapter(Path("adapter.safetensors")).attach(backbone).eval()\n'

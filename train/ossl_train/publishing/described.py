@@ -11,12 +11,12 @@ from typing import Any
 from ossl_builder.engine import files
 from ossl_builder.errors import OsslError
 from ossl_builder.exports.selection import Selection, select
-from ossl_train import checkpoint
-from ossl_train.adapter_file import load_adapter, read_metadata
+from ossl_train.fit import checkpoint
+from ossl_train.fit.run_folder import DATA, RECIPE
 from ossl_train.generation.checkpoints import choose
+from ossl_train.model.adapter_file import load_adapter, read_metadata
 from ossl_train.places import shown_name
 from ossl_train.recipe import TrainRecipe
-from ossl_train.run_folder import DATA, RECIPE
 
 FITTED_ON = ("train", "validation")
 

@@ -12,10 +12,10 @@ import yaml
 from ossl_builder.engine import files
 from ossl_builder.errors import OsslError
 from ossl_builder.exports.sharding import CHECKSUMS, write_checksums
-from ossl_train.checkpoint import ADAPTER
+from ossl_train.fit.checkpoint import ADAPTER
+from ossl_train.fit.run_folder import DATA, RECIPE
 from ossl_train.publishing.card import card
 from ossl_train.publishing.described import Described
-from ossl_train.run_folder import DATA, RECIPE
 
 CONFIG, CARD = "config.json", "README.md"
 EVALUATION, LISTENING = "evaluation.json", "listening.json"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-    from ossl_train.fit_settings import FitSettings
+    from ossl_train.fit.settings import FitSettings
 
 
 def rate_at(step: int, settings: FitSettings) -> float:

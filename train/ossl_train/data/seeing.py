@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossl_builder.tables import Clip
-from ossl_train.pictures import shown_at
+from ossl_train.data.pictures import shown_at
+from ossl_train.data.speech import dialogue_curves
+from ossl_train.data.vivit import Encoder
+from ossl_train.data.windows import Stretch, stretches
 from ossl_train.recipe import WindowsSettings
-from ossl_train.speech import dialogue_curves
-from ossl_train.vivit import Encoder
-from ossl_train.windows import Stretch, stretches
 
 if TYPE_CHECKING:
     import numpy as np

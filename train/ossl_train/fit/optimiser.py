@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ossl_train.adapter import VideoAdapter
-from ossl_train.fit_settings import FitSettings
+from ossl_train.fit.settings import FitSettings
+from ossl_train.model.adapter import VideoAdapter
 
 
 def adamw(adapter: VideoAdapter, settings: FitSettings) -> torch.optim.AdamW:

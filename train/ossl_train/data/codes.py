@@ -11,12 +11,12 @@ from ossl_builder.engine.stage import Item, Outcome, Reject, Stage
 from ossl_builder.tables import Clip
 from ossl_builder.tools.loudness import dbfs
 from ossl_builder.tools.packages import versions
+from ossl_train.data.sounds import window_sounds
+from ossl_train.data.store import StoreWriter
+from ossl_train.data.stores import CODES, CODES_TABLE, StoredWindow, key_of
+from ossl_train.data.windows import Stretch, stretches
+from ossl_train.data.work import CodesWork
 from ossl_train.places import checked_device, fingerprint, shown_name
-from ossl_train.sounds import window_sounds
-from ossl_train.store import StoreWriter
-from ossl_train.stores import CODES, CODES_TABLE, StoredWindow, key_of
-from ossl_train.windows import Stretch, stretches
-from ossl_train.work import CodesWork
 
 if TYPE_CHECKING:
     import numpy as np

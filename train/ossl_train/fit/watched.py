@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ossl_train.adapter import VideoAdapter
 from ossl_train.backbones import Backbone, TextStates
-from ossl_train.batch import Batch
-from ossl_train.fit_settings import FitSettings
-from ossl_train.loss import counted_tokens, token_losses
+from ossl_train.data.batch import Batch
+from ossl_train.fit.loss import counted_tokens, token_losses
+from ossl_train.fit.settings import FitSettings
+from ossl_train.model.adapter import VideoAdapter
 
 
 class Watched(nn.Module):  # type: ignore[misc] # torch has no types here

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ossl_builder.errors import OsslError
-from ossl_train import checkpoint
-from ossl_train.adapter import VideoAdapter
-from ossl_train.adapter_file import save_adapter
-from ossl_train.checkpoint import Standing
-from ossl_train.optimiser import optimiser_state, restore_optimiser
-from ossl_train.processes import Processes
-from ossl_train.run_folder import BEST, LAST
+from ossl_train.fit import checkpoint
+from ossl_train.fit.checkpoint import Standing
+from ossl_train.fit.optimiser import optimiser_state, restore_optimiser
+from ossl_train.fit.processes import Processes
+from ossl_train.fit.run_folder import BEST, LAST
+from ossl_train.model.adapter import VideoAdapter
+from ossl_train.model.adapter_file import save_adapter
 
 
 @dataclass(frozen=True)

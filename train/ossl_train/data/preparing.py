@@ -18,17 +18,17 @@ from ossl_builder.engine.freshness import Decision
 from ossl_builder.engine.run import run_item
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
-from ossl_train import vivit
-from ossl_train.codes import CODES_STAGE, codes_facts
-from ossl_train.features import FEATURES_STAGE, features_facts
+from ossl_train.data import vivit
+from ossl_train.data.codes import CODES_STAGE, codes_facts
+from ossl_train.data.features import FEATURES_STAGE, features_facts
+from ossl_train.data.prompts import prompt_of
+from ossl_train.data.source import Source
+from ossl_train.data.stores import home
+from ossl_train.data.text import TEXT_STAGE, Prompted, text_facts
+from ossl_train.data.windows import stretches
+from ossl_train.data.work import FeaturesWork, codes_work, features_work, text_work
 from ossl_train.places import NOT_HERE
-from ossl_train.prompts import prompt_of
 from ossl_train.recipe import TrainRecipe
-from ossl_train.source import Source
-from ossl_train.stores import home
-from ossl_train.text import TEXT_STAGE, Prompted, text_facts
-from ossl_train.windows import stretches
-from ossl_train.work import FeaturesWork, codes_work, features_work, text_work
 
 # Sizes of the published models, for estimates before one is here.
 VIVIT_SHAPE = (32, 16, 196, 768)

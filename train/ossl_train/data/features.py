@@ -10,14 +10,14 @@ from ossl_builder.engine.stage import Item, Outcome, Reject, Stage
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import Clip
 from ossl_builder.tools.packages import versions
-from ossl_train import vivit
+from ossl_train.data import vivit
+from ossl_train.data.seeing import Seen, all_seen
+from ossl_train.data.store import StoreWriter
+from ossl_train.data.stores import FEATURES, FEATURES_TABLE, StoredWindow, key_of
+from ossl_train.data.windows import stretches
+from ossl_train.data.work import FeaturesWork
 from ossl_train.places import shown_name
 from ossl_train.recipe import WindowsSettings
-from ossl_train.seeing import Seen, all_seen
-from ossl_train.store import StoreWriter
-from ossl_train.stores import FEATURES, FEATURES_TABLE, StoredWindow, key_of
-from ossl_train.windows import stretches
-from ossl_train.work import FeaturesWork
 
 if TYPE_CHECKING:
     import numpy as np

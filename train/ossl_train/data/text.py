@@ -10,11 +10,11 @@ from typing import Any
 from ossl_builder.engine.files import sha256_json
 from ossl_builder.engine.stage import Item, Outcome, Stage
 from ossl_builder.tools.packages import versions
-from ossl_train.codes import load_model
+from ossl_train.data.codes import load_model
+from ossl_train.data.store import StoreWriter
+from ossl_train.data.stores import TEXT, TEXT_TABLE, StoredPrompt
+from ossl_train.data.work import TextWork
 from ossl_train.places import fingerprint, shown_name
-from ossl_train.store import StoreWriter
-from ossl_train.stores import TEXT, TEXT_TABLE, StoredPrompt
-from ossl_train.work import TextWork
 
 # A local folder may hold its T5; of a model on the hub, which names one, the model itself tells.
 T5_FILES = ("t5*/**/*", "state_dict.bin", "*.safetensors", "*.bin")

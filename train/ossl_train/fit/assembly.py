@@ -9,16 +9,16 @@ import torch
 from ossl_builder import __version__
 from ossl_builder.engine.files import sha256_json
 from ossl_builder.errors import OsslError
-from ossl_train import agreement
-from ossl_train.adapter import adapter_for
 from ossl_train.backbones import load_backbone
-from ossl_train.dataset import Dataset, open_dataset
-from ossl_train.loop import Parts
+from ossl_train.data import agreement
+from ossl_train.data.dataset import Dataset, open_dataset
+from ossl_train.data.source import Source
+from ossl_train.fit.loop import Parts
+from ossl_train.fit.processes import Processes
+from ossl_train.fit.run_folder import shaping
+from ossl_train.model.adapter import adapter_for
 from ossl_train.places import shown_name, with_models
-from ossl_train.processes import Processes
 from ossl_train.recipe import TrainRecipe
-from ossl_train.run_folder import shaping
-from ossl_train.source import Source
 
 
 def assemble(

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ossl_builder.engine import files
 from ossl_builder.engine.freshness import UNSHAPING
 from ossl_builder.errors import OsslError
-from ossl_train import checkpoint
+from ossl_train.fit import checkpoint
 from ossl_train.recipe import TrainRecipe
 
 LAST, BEST = "last", "best"

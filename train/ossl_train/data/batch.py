@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ossl_train.windows import Window
+from ossl_train.data.windows import Window
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from ossl_train.backbones.values import TextStates
-    from ossl_train.dataset import Dataset, Sample
+    from ossl_train.data.dataset import Dataset, Sample
 
 
 @dataclass

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ossl_builder.errors import OsslError
 from ossl_train.backbones import Guidance
-from ossl_train.positions import of_times
+from ossl_train.model.positions import of_times
 
 
 @dataclass

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ossl_builder.errors import OsslError
-from ossl_train.batch import Batch, batches, n_batches
-from ossl_train.dataset import Dataset
-from ossl_train.fit_settings import FitSettings
-from ossl_train.processes import Processes
+from ossl_train.data.batch import Batch, batches, n_batches
+from ossl_train.data.dataset import Dataset
+from ossl_train.fit.processes import Processes
+from ossl_train.fit.settings import FitSettings
 
 
 def endless(

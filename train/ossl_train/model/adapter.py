@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from ossl_builder.errors import OsslError
-from ossl_train import positions
-from ossl_train.attention import VideoAttention
 from ossl_train.backbones import Backbone, Guidance
-from ossl_train.dialogue import DialogueFilm
-from ossl_train.showing import Showing, show
+from ossl_train.model import positions
+from ossl_train.model.attention import VideoAttention
+from ossl_train.model.dialogue import DialogueFilm
+from ossl_train.model.showing import Showing, show
 
 
 @dataclass(frozen=True)

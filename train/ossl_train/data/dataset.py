@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
-from ossl_train import agreement
-from ossl_train.prompts import prompt_of
+from ossl_train.data import agreement
+from ossl_train.data.prompts import prompt_of
+from ossl_train.data.source import SidedClip, Source
+from ossl_train.data.store import read_tensor
+from ossl_train.data.stores import CODES, FEATURES, TEXT, key_of, store_path
+from ossl_train.data.text import prompt_key
+from ossl_train.data.windows import Stretch, Window, stretches
 from ossl_train.recipe import TrainRecipe
-from ossl_train.source import SidedClip, Source
-from ossl_train.store import read_tensor
-from ossl_train.stores import CODES, FEATURES, TEXT, key_of, store_path
-from ossl_train.text import prompt_key
-from ossl_train.windows import Stretch, Window, stretches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Sample:
-    """One window, unpadded; see `ossl_train.batch.Batch` for the units.
+    """One window, unpadded; see `ossl_train.data.batch.Batch` for the units.
 
     Attributes:
         window: which.

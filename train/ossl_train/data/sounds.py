@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ossl_builder.errors import OsslError, Rejected
 from ossl_builder.tools.sound import FilmSound
-from ossl_train.windows import Stretch
+from ossl_train.data.windows import Stretch
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossl_builder.tools.loudness import k_weighting, lufs
-from ossl_train.sounds import window_sounds
-from ossl_train.windows import Stretch
+from ossl_train.data.sounds import window_sounds
+from ossl_train.data.windows import Stretch
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,20 +21,20 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ossl_builder.errors import OsslError
-from ossl_train.adapter import VideoAdapter
 from ossl_train.backbones import Backbone
-from ossl_train.batch import Batch, batches
-from ossl_train.checkpoint import Standing
-from ossl_train.dataset import Dataset
-from ossl_train.feed import Ahead, endless, kept
-from ossl_train.fit_settings import FitSettings
-from ossl_train.keeping import Keeper
-from ossl_train.monitor import Monitor
-from ossl_train.optimiser import adamw
-from ossl_train.processes import Processes
-from ossl_train.schedule import rate_at, set_rate
-from ossl_train.watched import Watched
-from ossl_train.windows import Window
+from ossl_train.data.batch import Batch, batches
+from ossl_train.data.dataset import Dataset
+from ossl_train.data.windows import Window
+from ossl_train.fit.checkpoint import Standing
+from ossl_train.fit.feed import Ahead, endless, kept
+from ossl_train.fit.keeping import Keeper
+from ossl_train.fit.monitor import Monitor
+from ossl_train.fit.optimiser import adamw
+from ossl_train.fit.processes import Processes
+from ossl_train.fit.schedule import rate_at, set_rate
+from ossl_train.fit.settings import FitSettings
+from ossl_train.fit.watched import Watched
+from ossl_train.model.adapter import VideoAdapter
 
 
 @dataclass(frozen=True)

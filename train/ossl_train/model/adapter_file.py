@@ -10,7 +10,7 @@ from typing import Any
 
 from ossl_builder.engine.files import replacing
 from ossl_builder.errors import OsslError
-from ossl_train.adapter import AdapterConfig, VideoAdapter
+from ossl_train.model.adapter import AdapterConfig, VideoAdapter
 
 HEADER, FORMAT = "ossl_adapter", 1
 """The one metadata field (safetensors does not keep the order of several), and its version."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import Clip
-from ossl_train import vivit
+from ossl_train.data import vivit
+from ossl_train.data.source import SidedClip, Source
+from ossl_train.data.store import read_metadata
+from ossl_train.data.stores import CODES, FEATURES, KINDS, MAKERS, TEXT, key_of, store_path
+from ossl_train.data.windows import Stretch
 from ossl_train.places import NOT_HERE
 from ossl_train.recipe import TrainRecipe
-from ossl_train.source import SidedClip, Source
-from ossl_train.store import read_metadata
-from ossl_train.stores import CODES, FEATURES, KINDS, MAKERS, TEXT, key_of, store_path
-from ossl_train.windows import Stretch
 
 if TYPE_CHECKING:
     from ossl_train.backbones.backbone import Backbone

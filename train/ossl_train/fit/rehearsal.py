@@ -11,13 +11,13 @@ from pathlib import Path
 
 import torch
 
-from ossl_train.dataset import Dataset
-from ossl_train.feed import endless
-from ossl_train.fit_settings import FitSettings
-from ossl_train.loop import Parts, step_of
-from ossl_train.optimiser import adamw
-from ossl_train.processes import Processes
-from ossl_train.watched import Watched
+from ossl_train.data.dataset import Dataset
+from ossl_train.fit.feed import endless
+from ossl_train.fit.loop import Parts, step_of
+from ossl_train.fit.optimiser import adamw
+from ossl_train.fit.processes import Processes
+from ossl_train.fit.settings import FitSettings
+from ossl_train.fit.watched import Watched
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from ossl_builder.engine.files import replacing, write_bytes
-from ossl_train.places import MUSICGEN, VIVIT
-from ossl_train.quiet import quiet
-from ossl_train.tiny_settings import (
+from ossl_train.model.tiny_settings import (
     CARDINALITY,
     DIM,
     SAMPLE_RATE,
@@ -25,6 +23,8 @@ from ossl_train.tiny_settings import (
     codec_settings,
     language_model_settings,
 )
+from ossl_train.places import MUSICGEN, VIVIT
+from ossl_train.quiet import quiet
 
 SEED = 20250
 SENSITIVITY = 8.0

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ossl_builder.errors import OsslError
-from ossl_train.adapter import AdapterConfig, VideoAdapter
-from ossl_train.adapter_file import unreadable
+from ossl_train.model.adapter import AdapterConfig, VideoAdapter
+from ossl_train.model.adapter_file import unreadable
 
 HEAD_WIDTH = 64
 LAYER = re.compile(r"layers\.(\d+)\.(.*)$")

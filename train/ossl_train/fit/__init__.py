@@ -1,0 +1,1 @@
+"""Fitting the adapter: one readable loop, and what it stands on."""
