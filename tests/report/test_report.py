@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ossl_builder.engine.files import write_bytes
 from ossl_builder.tables import CLIPS, FILMS, LABELS
 from ossl_builder.workspace import create
 from tests.e2e.corpora import Ossl
+from tests.films import make_silent
 from tests.report.made import clip, film, label, large, put
 from tests.report.opening import PHONE, Opened, copied
 
@@ -140,3 +142,33 @@ def test_the_index_of_a_thousand_films_opens_at_once(
         page.get_by_label("Search").fill("999th")
         assert page.locator("#film-table tbody tr").count() == 1
         assert page.locator("#mood-d").text_content().startswith("30000 clips")
+
+
+def test_what_was_left_out_stands_there_with_its_reason(
+    ossl: Ossl, labelled: Path, tmp_path: Path
+) -> None:
+    corpus = copied(labelled, tmp_path / "corpus")
+    silent = tmp_path / "silent.mp4"
+    make_silent(silent)
+    ossl(
+        "-C", corpus, "films", "add", silent, "--id", "silent", "--title", "A silent film",
+        "--basis", "licensed", "--evidence", "for tests",
+    )  # fmt: skip
+    # A broken film fails; a film without sound is rejected.
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    ossl(
+        "-C", corpus, "films", "add", tmp_path / "broken.mp4", "--id", "broken", "--title", "B",
+        "--basis", "licensed", "--evidence", "for tests",
+    )  # fmt: skip
+    ossl("-C", corpus, "build", "silent", "broken", "--set", "stems.model=bundled", code=3)
+    # Settings given for one run are not the corpus' own, by which the report judges.
+    (corpus / "ossl.yaml").write_text("version: 1\nstems:\n  model: bundled\n")
+    ossl("-C", corpus, "report")
+    page = (corpus / "report/index.html").read_text()
+    status = json.loads(ossl("-C", corpus, "status", "--json").stdout)
+    (rejected,) = status["rejected"]
+    (failed,) = status["failed"]
+    assert rejected["code"] == "no_sound"
+    for one in (rejected, failed):
+        assert one["film_id"] in page
+        assert escape(one["message"]) in page

@@ -231,7 +231,7 @@ def test_weights_under_another_key_are_refused(tiny_models: Path, tmp_path: Path
 
 
 def test_conditions_are_dropped_as_often_as_asked_and_never_unasked(tiny_models: Path) -> None:
-    """Fault: no condition dropout, so that guidance cannot strengthen the video."""
+    """Fault: no condition dropout at all."""
     assert kept(FitSettings(), 0, 0, 4, ALONE) == (None, None)
     settings = FitSettings(video_dropout=0.25, text_dropout=0.5, batch_size=500)
     drawn = [kept(settings, step, turn, 500, ALONE) for step in range(4) for turn in range(2)]

@@ -75,7 +75,8 @@ class Sampling:
     a token is drawn from ``u + video_guidance * (v - u) + text_guidance * (b - v)``. A
     `video_guidance` of 1 is the published form (both halves see the video, one forward of two
     copies); one equal to `text_guidance` strengthens both together (two copies, one of them
-    blind); others take three copies. Strengthening needs an adapter fitted with condition dropout.
+    blind); others take three copies. A blind copy is the base model, to the bit, however the
+    adapter was fitted: strengthening the video needs no condition dropout.
 
     Attributes:
         temperature: divides the logits; 0 takes the most probable token.

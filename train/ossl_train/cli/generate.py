@@ -76,7 +76,7 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="Of the first sample; the next count on.")] = 0,
     text_guidance: Annotated[float, typer.Option(min=0, help="Weight of the text.")] = 3.0,
     video_guidance: Annotated[
-        float, typer.Option(min=0, help="Weight of the video; over 1: see fit.video_dropout.")
+        float, typer.Option(min=0, help="Weight of the video; over 1: stronger.")
     ] = 1.0,
     temperature: Annotated[float, typer.Option(min=0, help="0: the most probable token.")] = 1.0,
     top_k: Annotated[int, typer.Option(min=0, help="Draw among so many tokens; 0: all.")] = 250,

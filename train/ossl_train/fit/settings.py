@@ -45,7 +45,10 @@ class FitSettings(Settings):
         1.0, ge=0, description="longest gradient of a step, L2 over all parameters; 0: any"
     )
     video_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of windows trained without their video"
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of windows trained without their video; video guidance needs none",
     )
     text_dropout: float = Field(
         0.0, ge=0, lt=1, description="share of windows trained without their prompt"
