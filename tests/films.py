@@ -15,10 +15,9 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import soundfile
-
-from ossl_builder.tools.ffmpeg import binary
 
 SECONDS = 15
 SHOT_STARTS_S = (0.0, 1.5, 6.0, 10.0)
@@ -183,7 +182,8 @@ def make_film(
         spaced = f"{sum(gaps_ms)}*floor(N/{len(gaps_ms)})+{within}"
         filters = f"settb=1/1000,setpts='{spaced}',{filters}"
         video = (*video, "-fps_mode", "passthrough", "-enc_time_base", "1/1000")
-    command = [binary(), "-hide_banner", "-loglevel", "error", "-y"]
+    # Always the same writer: older ones begin the picture of a WebM after its sound.
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
     command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"]
     command += ["-r", str(rate), "-i", "-"]
     sound_file = path.with_suffix(".sound.wav")
