@@ -17,6 +17,15 @@ from ossl_builder.errors import OsslError
 LOW_DISK_GB = 20.0
 ENCODERS = ("libx264", "aac")
 DECODERS = ("h264", "hevc", "mpeg2video", "mpeg4", "vp9", "libdav1d", "aac", "ac3", "opus", "mp3")
+# What only some commands need: package, commands, how to have it.
+OPTIONAL = (
+    ("label-studio-sdk", "`ossl label`", 'pip install "ossl-builder[label]"'),
+    ("starlette", "`ossl label serve`", 'pip install "ossl-builder[label]"'),
+    ("transformers", "`ossl train`, cues.rule=tagger", 'pip install "ossl-builder[train]"'),
+    ("audiocraft", "`ossl train`", "pip install --no-deps audiocraft==1.3.0"),
+    ("duckdb", "`ossl query`", 'pip install "ossl-builder[export]"'),
+    ("jinja2", "`ossl report`", 'pip install "ossl-builder[export]"'),
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ def all_checks(folder: Path) -> Iterator[Check]:
     for package in ("scenedetect-headless", "yt-dlp", "ffmpeg-python", "pyarrow"):
         yield _package(package, "pip install ossl-builder")
     yield _package("demucs", 'pip install "ossl-builder[stems]"')
+    for package, needed_for, advice in OPTIONAL:
+        yield _optional(package, needed_for, advice)
     yield _torch()
     yield _bundled()
     yield _hub_model("htdemucs")
@@ -82,6 +93,13 @@ def _package(name: str, advice: str) -> Check:
         return Check(name, "ok", version(name))
     except PackageNotFoundError:
         return Check(name, "missing", "not installed", advice)
+
+
+def _optional(package: str, needed_for: str, advice: str) -> Check:
+    try:
+        return Check(package, "ok", version(package))
+    except PackageNotFoundError:
+        return Check(package, "note", f"not installed; {needed_for} needs it", advice)
 
 
 def _torch() -> Check:
