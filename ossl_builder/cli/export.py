@@ -18,6 +18,7 @@ from ossl_builder.cli.export_options import (
     Title,
     place_media,
     report,
+    say_size,
     selected,
 )
 
@@ -162,7 +163,10 @@ def _sharded(folder: Path, split: Sides, out: Path, layout: Any, dry_run: bool) 
     )
     if not dry_run:
         missing = [shard for shard in shards if not (out / shard.name).exists()]
-        placing.check_room(out, sum(one.size_bytes() for s in missing for one in s.samples))
+        to_come = [one for shard in missing for one in shard.samples]
+        size = sum(one.size_bytes() for one in to_come)
+        say_size(sum(len(one.media) for one in to_come), size)
+        placing.check_room(out, size)
         with show.bar(len(shards), "shards") as advance:
             for _ in sharding.write_all(out, shards, layout.write):
                 advance()

@@ -44,11 +44,17 @@ def place_media(media: Sequence[Any], out: Path, *, link: bool, dry_run: bool) -
 
     size = placing.size_of(media)
     if not dry_run:
+        say_size(len(media), size)
         placing.check_room(out, 0 if link else size)
         with show.bar(len(media), "media") as advance:
             for _ in placing.place(media, link):
                 advance()
     return size
+
+
+def say_size(files: int, size: int) -> None:
+    """Before anything is written: how much it will be."""
+    show.say(f"{files} media files, {size / 1e6:,.1f} MB.")
 
 
 def say_left_out(films: Sequence[str]) -> None:
