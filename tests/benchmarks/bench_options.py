@@ -27,7 +27,7 @@ import torch
 from ossl_train.backbones import Backbone, Sampling, TextStates, load_backbone
 from ossl_train.model.adapter import VideoAdapter, adapter_for
 from ossl_train.model.tiny import write_tiny_models
-from ossl_train.places import MUSICGEN
+from ossl_train.model.tiny_settings import MUSICGEN
 from torch import Tensor
 
 from tests.benchmarks.scene_world import DUCKED, STATES, Scenes, SceneWorld

@@ -27,8 +27,7 @@ from ossl_train.fit.processes import joined
 from ossl_train.fit.run_folder import mend, steps_done
 from ossl_train.fit.settings import FitSettings
 from ossl_train.model.adapter import VideoAdapter, adapter_for
-from ossl_train.model.tiny_settings import CARDINALITY, N_CODEBOOKS, TEXT_DIM
-from ossl_train.places import MUSICGEN
+from ossl_train.model.tiny_settings import CARDINALITY, MUSICGEN, N_CODEBOOKS, TEXT_DIM
 
 FRAME_RATE, VIDEO_DIM, MOODS = 50, 24, 4
 SETTINGS: dict[str, Any] = {

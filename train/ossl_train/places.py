@@ -8,11 +8,10 @@ from pathlib import Path
 
 from ossl_builder.engine import files
 from ossl_builder.errors import OsslError
+from ossl_train.model.tiny_settings import MUSICGEN, VIVIT
 from ossl_train.recipe import TINY, TrainRecipe
 
 NOT_HERE = "not here"
-MUSICGEN, VIVIT = "musicgen", "vivit"
-"""Folders of the tiny models."""
 ALIASES = {size: f"facebook/musicgen-{size}" for size in ("small", "medium", "large")}
 
 

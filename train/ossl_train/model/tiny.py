@@ -17,13 +17,14 @@ from ossl_builder.engine.files import replacing, write_bytes
 from ossl_train.model.tiny_settings import (
     CARDINALITY,
     DIM,
+    MUSICGEN,
     SAMPLE_RATE,
     TEXT,
     TEXT_DIM,
+    VIVIT,
     codec_settings,
     language_model_settings,
 )
-from ossl_train.places import MUSICGEN, VIVIT
 from ossl_train.quiet import quiet
 
 SEED = 20250

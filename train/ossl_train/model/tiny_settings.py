@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+MUSICGEN, VIVIT = "musicgen", "vivit"
+"""Folders of the tiny models."""
 TEXT = "t5"
 """The text encoder's folder, inside the model's own."""
 DIM, N_HEADS, N_LAYERS, N_CODEBOOKS, CARDINALITY, TEXT_DIM = 64, 4, 3, 4, 128, 32
