@@ -31,10 +31,10 @@ from ossl_builder.tools.loudness import integrated, measured
 from ossl_builder.tools.sound import FilmSound
 from tests.e2e.label_studio_server import LabelStudio
 from tests.exchange.clip_server import serving
+from tests.train.generation.conftest import write_run
 from tests.train.labelled import clips_of, put_on_sides
 from tests.train.listening import QUESTIONS, TAXONOMY, rate
 from tests.train.long_clips import Made, corpus_of
-from tests.train.test_generate import write_run
 
 SYSTEMS = (FILM, BASE, ADAPTER, CONTROL)
 N_CLIPS = 8

@@ -1,0 +1,135 @@
+"""Windows of generated music: what each sees, and how it goes on from the one before."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from ossl_train.backbones import Sampling, load_backbone
+from ossl_train.generation import sound
+from ossl_train.generation.drawing import Sample, draw
+from ossl_train.generation.looking import looks
+from ossl_train.generation.model import Models
+from ossl_train.generation.settings import GenerateSettings
+from ossl_train.generation.spans import seed_of, spans, stretch
+
+from tests.train.generation.conftest import (
+    THIRTY,
+    Generate,
+    Seen,
+    codes_of,
+    command,
+    piece_of,
+    write_run,
+)
+from tests.train.labelled import opened, recipe_for, store_all
+
+
+def test_windows_go_on_from_the_codes_of_their_overlap(seen: Seen) -> None:
+    assert [codes.shape[1] for codes in seen.codes] == [1500, 1500, 1500, 750]
+    assert seen.starts == [0, 500, 500, 500]
+    for before, after in zip(seen.codes, seen.codes[1:], strict=False):
+        assert torch.equal(before[:, 1000:], after[:, :500])
+    assert seen.whole.shape == (4, 3750)
+    for index, codes in enumerate(seen.codes):
+        assert torch.equal(seen.whole[:, 1000 * index :][:, : codes.shape[1]], codes)
+    assert (seen.whole[:, :1000] == seen.whole[:, 1000:2000]).float().mean() < 0.5
+
+
+def test_each_window_sees_its_own_stretch_of_the_picture_once(
+    root: Path, models: Models, seen: Seen
+) -> None:
+    """The reference shows the first 30 s, and projects them at every step."""
+    assert models.encoder is not None
+    recipe, piece = recipe_for(root, THIRTY), piece_of(root, "clip0")
+    for index, start_s in enumerate((0, 20, 40, 60)):
+        (span,) = [one for one in spans(75, 50, 30, 10) if one.index == index]
+        alone = dataclasses.replace(stretch(span, 50, 75), index=0)
+        assert (alone.start_s, alone.end_s) == (start_s, min(start_s + 30, 75))
+        (look,) = looks(piece, [alone], models.encoder, recipe.features, False)
+        assert torch.equal(look.video, seen.videos[index])
+    for one, other in ((0, 1), (1, 2), (2, 3)):
+        assert (seen.videos[one] - seen.videos[other]).abs().max() > 0.01
+    assert seen.projections == len(seen.codes) * models.backbone.shape.n_layers
+
+
+def test_a_window_is_seen_as_it_was_in_training(root: Path, models: Models) -> None:
+    store_all(root, THIRTY)
+    dataset = opened(root, "train", THIRTY)
+    piece, recipe = piece_of(root, "clip0"), recipe_for(root, THIRTY)
+    windows = [stretch(span, 50, 75) for span in spans(75, 50, 30, 0)]
+    assert models.encoder is not None
+    shown = list(looks(piece, windows, models.encoder, recipe.features, with_dialogue=True))
+    numbers = [n for n, one in enumerate(dataset.windows) if one.clip_id == "clip0"]
+    with_dialogue = opened(root, "train", THIRTY, "model.dialogue=true")
+    assert len(numbers) == len(shown) == 3
+    for number, look in zip(numbers, shown, strict=True):
+        sample = with_dialogue.sample(number)
+        assert torch.equal(look.video.half(), sample.video)
+        assert torch.equal(look.times_s, sample.video_times)
+        assert look.dialogue is not None
+        assert (look.dialogue - sample.dialogue).abs().max() < 1e-5
+        assert dataset.windows[number].duration_s == windows[look_index(sample)].duration_s
+
+
+def look_index(sample: Any) -> int:
+    return int(sample.window.index)
+
+
+def test_alpha_0_is_the_base_model_to_the_bit(
+    root: Path, generate: Generate, tmp_path: Path
+) -> None:
+    piece = piece_of(root, "clip2", "a sad piano")
+    backbone = load_backbone(recipe_for(root).model.source)
+    text = backbone.encode_text(["a sad piano"])
+    seed = seed_of(5, piece.video_sha256, 0)
+    base = sound.decoded(backbone, backbone.generate(text, 350, Sampling(seed=seed))[0])
+    soundfile.write(tmp_path / "base.wav", base, 32_000, subtype="PCM_16")
+    write_run(root, "closed", alpha=0.0)
+    given = ("--clip", "clip2", "--prompt", "a sad piano", "--seed", 5, "--no-mux")
+    wavs = {}
+    for name, more in {
+        "alpha 0": ("--alpha", 0),
+        "open": (),
+        "closed": ("--checkpoint", root / "train/closed"),
+        "again": (),
+        "other seed": ("--seed", 6),
+    }.items():
+        (one,) = generate(*given, *more, "--out", tmp_path / name)
+        wavs[name] = Path(one["wav"]).read_bytes()
+    assert wavs["alpha 0"] == wavs["closed"] == (tmp_path / "base.wav").read_bytes()
+    # The reference loads its adapter in vain, and plays the base model without a word.
+    assert wavs["open"] != wavs["alpha 0"]
+    assert wavs["open"] == wavs["again"] != wavs["other seed"]
+    said = command(root, *given, "--checkpoint", root / "train/closed", "--out", tmp_path / "said")
+    assert "plain MusicGen" in said.output
+
+
+def test_guidance_takes_the_video_away_from_its_blind_half(root: Path, models: Models) -> None:
+    """In the reference both halves see the video: no guidance weakens or strengthens it."""
+    base = dataclasses.replace(models, adapter=None, encoder=None)
+    assert models.adapter is not None
+    blind = codes_of(root, models, text_guidance=0, video_guidance=0)
+    models.adapter.detach()
+    alone = codes_of(root, base, text_guidance=0)
+    models.adapter.attach(models.backbone)
+    assert torch.equal(blind, alone)
+    plain = codes_of(root, models)
+    assert not torch.equal(plain, codes_of(root, models, video_guidance=4))
+    assert not torch.equal(plain, codes_of(root, models, alpha=0.5))
+
+
+def test_pieces_begin_each_in_its_own_way(root: Path, models: Models) -> None:
+    """One prompt, one seed, two pictures: two pieces, even by the base model."""
+    base = dataclasses.replace(models, adapter=None, encoder=None)
+    samples = [Sample(piece_of(root, f"clip{n}", "a sad piano"), 0) for n in (1, 2)]
+    settings = GenerateSettings(window_s=30, overlap_s=10, text_guidance=1)
+    assert models.adapter is not None
+    models.adapter.detach()
+    one, other = draw(samples, base, recipe_for(root), settings, lambda: None)
+    models.adapter.attach(models.backbone)
+    assert (one.shape[1], other.shape[1]) == (1500, 350)
+    assert (one[:, :100] == other[:, :100]).float().mean() < 0.5
