@@ -142,6 +142,7 @@ def status(context: typer.Context, url: Url = "", timeout: Timeout = TIMEOUT_S,
     By the records; with --url also by the server.
     """
     from ossl_builder.exchange import connection, progress
+    from ossl_builder.labelling.orphans import orphans
 
     corpus = open_corpus(context.obj)
     project = None
@@ -152,11 +153,13 @@ def status(context: typer.Context, url: Url = "", timeout: Timeout = TIMEOUT_S,
     else:
         films = progress.of_films(corpus, None, None)
     annotators = progress.of_annotators(corpus)
+    gone = list(orphans(corpus.root, progress.clip_ids(corpus)))
     if json:
         show.as_json(
             {
                 "films": [asdict(one) for one in films],
                 "annotators": [asdict(one) for one in annotators],
+                "orphans": [asdict(one) for one in gone],
                 "server": None
                 if project is None
                 else {"url": url, "project_id": project.project_id, "tasks": project.n_tasks},
@@ -174,6 +177,9 @@ def status(context: typer.Context, url: Url = "", timeout: Timeout = TIMEOUT_S,
     annotated = sum(one.annotated for one in films)
     people = "1 person" if len(annotators) == 1 else f"{len(annotators)} people"
     show.say(f"\n{annotated} of {clips} clips annotated by {people}.")
+    if gone:
+        named = ", ".join(one.clip_id for one in gone)
+        show.say(f"Annotated, but gone: {named}. `ossl label carry` moves annotations.")
 
 
 def _show_films(films: list[dict[str, Any]], with_server: bool) -> None:

@@ -21,7 +21,7 @@ class FilmProgress:
     Attributes:
         film_id: the film; its clips may be gone from the corpus.
         clips: clips it has.
-        annotated: clips that at least one person answered, by the records.
+        annotated: of these the clips that at least one person answered, by the records.
         annotations: answers, by the records.
         skipped, withdrawn: records in these states.
         tasks: tasks on the server; None: it was not asked.
@@ -70,13 +70,13 @@ def of_films(corpus: Corpus, server: Server | None, found: Project | None) -> li
         OsslError: `table_missing`, `table_version`, `annotations_damaged`.
         Setback: the server could not be had.
     """
-    column = manifests.read_arrow(corpus.root / "manifests", CLIPS, ["film_id"])["film_id"]
-    clips = Counter(column.to_pylist())
+    here = clip_ids(corpus)
+    clips = {film_id: len(ids) for film_id, ids in here.items()}
     states: Counter[tuple[str, str]] = Counter()
     annotated: dict[str, set[str]] = {}
     for one in records.read_all(corpus.root):
         states[one.film_id, one.state] += 1
-        if one.state == "answered":
+        if one.state == "answered" and one.clip_id in here.get(one.film_id, ()):
             annotated.setdefault(one.film_id, set()).add(one.clip_id)
     tasks: Counter[str] = Counter()
     finished: Counter[str] = Counter()
@@ -91,7 +91,7 @@ def of_films(corpus: Corpus, server: Server | None, found: Project | None) -> li
     return [
         FilmProgress(
             film_id=film_id,
-            clips=clips[film_id],
+            clips=clips.get(film_id, 0),
             annotated=len(annotated.get(film_id, ())),
             annotations=states[film_id, "answered"],
             skipped=states[film_id, "skipped"],
@@ -102,6 +102,21 @@ def of_films(corpus: Corpus, server: Server | None, found: Project | None) -> li
         )
         for film_id in sorted({*clips, *(film for film, _ in states), *tasks} - {""})
     ]
+
+
+def clip_ids(corpus: Corpus) -> dict[str, set[str]]:
+    """The clips that the corpus has, by film.
+
+    Raises:
+        OsslError: `table_missing`, `table_version`.
+    """
+    table = manifests.read_arrow(corpus.root / "manifests", CLIPS, ["film_id", "clip_id"])
+    found: dict[str, set[str]] = {}
+    for film_id, clip_id in zip(
+        table["film_id"].to_pylist(), table["clip_id"].to_pylist(), strict=True
+    ):
+        found.setdefault(film_id, set()).add(clip_id)
+    return found
 
 
 def of_annotators(corpus: Corpus) -> list[AnnotatorProgress]:

@@ -123,6 +123,9 @@ def test_dropped_when_told_reported_and_carried(ossl: Ossl, corpus: Path) -> Non
     assert status(ossl, corpus)["orphans"] == [
         {"film_id": FILM, "clip_id": clip_id, "annotators": ["a01", "a02"]} for clip_id in gone
     ]
+    told = json.loads(ossl("-C", corpus, "label", "status", "--json").stdout)
+    assert told["orphans"] == status(ossl, corpus)["orphans"]
+    assert all(film["annotated"] <= film["clips"] for film in told["films"])
     # Nothing more is dropped by doing it again: no need to say so twice.
     ossl("-C", corpus, "build", FILM, *MOVED)
 
