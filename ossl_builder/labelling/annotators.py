@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from pathlib import Path
 
@@ -117,7 +118,12 @@ def keep_out_of_git(folder: Path) -> None:
     missing = [line for line in GITIGNORE_LINES if line not in present.splitlines()]
     if missing:
         before = present if not present or present.endswith("\n") else present + "\n"
-        files.write_bytes(path, (before + "\n".join(missing) + "\n").encode())
+        # Not `files.write_bytes`: this happens before the corpus is locked, and two processes at
+        # once must not share the temporary file. Both write the same.
+        temporary = path.with_name(f"{GITIGNORE}.{os.getpid()}{files.TEMPORARY}")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes((before + "\n".join(missing) + "\n").encode())
+        temporary.replace(path)
 
 
 def _number(annotator: str) -> int:
