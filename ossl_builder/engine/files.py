@@ -45,6 +45,14 @@ def json_bytes(value: Any) -> bytes:
     return text.encode()
 
 
+def read_json(path: Path) -> Any:
+    """What a file of our own remembers; None if it is missing or was damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file: temporary file in the same folder, flush to disk, rename."""
     with replacing(path) as temporary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,10 +156,7 @@ def _memory(corpus: Path) -> Path:
 
 
 def _known(corpus: Path) -> dict[str, dict[str, Any]]:
-    try:
-        found: dict[str, dict[str, Any]] = json.loads(_memory(corpus).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
+    found: dict[str, dict[str, Any]] = files.read_json(_memory(corpus)) or {}
     return found
 
 

@@ -7,7 +7,6 @@ WAV files beside MP4 files; here the WAV holds the clip's music.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,8 +172,5 @@ def _write(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -
 
 
 def _known(out: Path) -> dict[str, str]:
-    try:
-        found: dict[str, str] = json.loads((out / PROGRESS).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
+    found: dict[str, str] = files.read_json(out / PROGRESS) or {}
     return found

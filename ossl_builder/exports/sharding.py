@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,8 +116,5 @@ def _is_whole(path: Path, entry: dict[str, Any]) -> bool:
 
 
 def _known(out: Path) -> dict[str, dict[str, Any]]:
-    try:
-        found: dict[str, dict[str, Any]] = json.loads((out / PROGRESS).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
+    found: dict[str, dict[str, Any]] = files.read_json(out / PROGRESS) or {}
     return found

@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from tests.loopback import listening
 
 # lost: passed on, and the connection is cut instead of the answer. stalled: passed on, and nothing
 # is ever answered. late: nothing is answered, and it is passed on only after `delay_s`. refused:
@@ -139,17 +141,10 @@ def fault_proxy(target: str) -> Iterator[FaultProxy]:
         if not state.closing.wait(delay_s):
             onward()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
     try:
-        yield state
+        with listening(Handler, state.closing) as host:
+            state.url = f"http://{host}"
+            yield state
     finally:
-        state.closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
         for waiting in state.late:
             waiting.join()

@@ -81,6 +81,17 @@ def test_it_goes_on_where_it_stopped(ossl: Ossl, corpus: Path, tmp_path: Path) -
     assert kept.stat().st_mtime_ns == stamp
 
 
+@pytest.mark.parametrize("link", [True, False])
+def test_a_clip_made_again_replaces_one_of_the_same_size(tmp_path: Path, link: bool) -> None:
+    source, target = tmp_path / "source", tmp_path / "out" / "target"
+    for content in (b"first", b"other"):
+        source.unlink(missing_ok=True)
+        source.write_bytes(content)
+        medium = placing.Medium(source, target, files.sha256_file(source))
+        list(placing.place([medium], link))
+        assert target.read_bytes() == content
+
+
 def test_changed_media_are_not_exported(corpus: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"other")
