@@ -62,6 +62,8 @@ def film_row(source: Source) -> Film:
         licence_url=None,
         rights_statement=None,
         audio_duration_s=None,
+        streams_other=None,
+        warnings=None,
         **dict.fromkeys((*OF_ITS_FILE, *OF_ITS_SOUND)),
     )
 

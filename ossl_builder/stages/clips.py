@@ -24,6 +24,7 @@ from ossl_builder.tables.schema import Span
 from ossl_builder.tables.stems import Stem
 from ossl_builder.tools.clip_writing import Encoding, SoundSlice, cut_sound
 from ossl_builder.tools.cutting import CutClip, cut, picture_times
+from ossl_builder.tools.demux import MediaFile
 from ossl_builder.tools.loudness import HOP_S, MOMENTARY_S, integrated, lufs, measured, windowed
 from ossl_builder.tools.picture_shaping import Form
 
@@ -66,7 +67,8 @@ def _chosen(
         {span for stem in stems.values() for span in stem.damaged_spans},
         key=lambda span: span.start_s,
     )
-    times = picture_times(item.corpus / film.file().path)
+    file = film.file()
+    times = picture_times(MediaFile.of(item.corpus, file), 1 / file.rate)
     found = list(candidates(item.rows["cues"], scenes, damaged_sound, times, item.config))
     chosen: list[tuple[Candidate, Heard]] = []
     rejects = [each for each in found if isinstance(each, Reject)]
@@ -118,14 +120,15 @@ def _cut(
     settings: ClipsSettings = item.config
     file = film.file()
     return cut(
-        film=item.corpus / file.path,
+        film=MediaFile.of(item.corpus, file),
         film_end_s=max(scene.end_s for scene in scenes),
-        form=Form(rate=file.rate, sar=file.sar, is_interlaced=file.is_interlaced),
+        form=Form(rate=file.rate, sar=file.sar),
         spans=[candidate.span for candidate, _ in chosen],
         mix=item.corpus / stems["mix"].path,
         folder=item.folder,
         encoding=Encoding(settings.crf, settings.preset, settings.audio_kbps * 1000),
         progress=lambda part: item.progress(MEASURING_PART + (1 - MEASURING_PART) * part),
+        is_damaged=any(scene.damaged_spans for scene in scenes),
     )
 
 
@@ -193,7 +196,7 @@ def tools(config: Any) -> dict[str, str]:
 CLIPS_STAGE = Stage(
     name="clips",
     doc="Cut clips: picture with the mix, and FLAC of mix, music and dialogue.",
-    version=1,
+    version=2,
     reads=("films", "scenes", "stems", "cues"),
     writes=CLIPS,
     config=ClipsSettings,

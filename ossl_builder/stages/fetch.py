@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from ossl_builder.engine import records
 from ossl_builder.engine.freshness import UNSHAPING
 from ossl_builder.engine.stage import Item, Outcome, Stage
-from ossl_builder.errors import OsslError
+from ossl_builder.errors import OsslError, Rejected
 from ossl_builder.stages.obtaining import METADATA, Obtained, local_path, obtain
 from ossl_builder.stages.settings import Settings
 from ossl_builder.tables import FILMS, Film, Source
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 # After these another source is what is needed.
 GONE = frozenset(("access_refused", "file_missing", "item_missing", "no_film", "source_gone"))
+# Lengths that differ by more than this are a warning; what codecs add at the ends is none.
+WARN_S = 2.0
+WARN_PART = 0.01
+CODEC_DELAY_S = 0.1
 
 __all__ = ["FETCH_STAGE", "FetchSettings", "fetch_film", "local_path"]
 
@@ -71,6 +76,20 @@ class FetchSettings(Settings):
     length_tolerance_s: float = _setting(
         2.0, "a film whose length differs more from that stated is refused (s)", ge=0
     )
+    max_length_difference: float = _setting(
+        0.1,
+        "a film is rejected if the lengths of its video, its audio and their packets differ by "
+        "more than this part; beyond 1 % or 2 s they are a warning",
+        ge=0,
+    )
+    video_stream: int | str | dict[str, int | str] | None = Field(
+        None,
+        description="the film's video stream: an index among all streams of the file, a language "
+        "(`eng`), or one of them per film (`{my-film: 2}`); empty: the rules decide",
+    )
+    audio_stream: int | str | dict[str, int | str] | None = Field(
+        None, description="the film's audio stream, in the same way"
+    )
 
     @property
     def max_bytes(self) -> int:
@@ -112,7 +131,8 @@ def fetch_film(item: Item) -> Outcome:
         OsslError: from the source: `source_missing`, `not_in_folder`, `several_files`,
             `item_missing`, `archive_unreachable`, `file_missing`, `no_film`, and those of
             `tools.transfer`; from the file: `content_changed`, `file_empty`, `not_media`,
-            `no_picture`, `truncated`, `picture_undecodable`, `length_differs`.
+            `no_picture`, `truncated`, `picture_undecodable`, `length_differs`, `stream_missing`.
+        Rejected: `lengths_differ`.
     """
     from ossl_builder.tools.containers import extension
 
@@ -126,7 +146,7 @@ def fetch_film(item: Item) -> Outcome:
         raise
     try:
         probed = _verified(source, obtained, item)
-    except OsslError:
+    except (OsslError, Rejected):
         # It came whole and is no film: to come again would not mend it.
         obtained.path.unlink()
         raise
@@ -155,6 +175,12 @@ def _before(item: Item, source: Source) -> Film | None:
     return None
 
 
+def _wanted(setting: Any, film_id: str) -> int | str | None:
+    """What a setting of a stream means for a film."""
+    chosen: int | str | None = setting.get(film_id) if isinstance(setting, dict) else setting
+    return chosen
+
+
 def _verified(source: Source, obtained: Obtained, item: Item) -> Probed:
     """Measure a film's file; raise if it is none, or not the whole of it."""
     from ossl_builder.tools.containers import is_web_page
@@ -168,7 +194,12 @@ def _verified(source: Source, obtained: Obtained, item: Item) -> Probed:
             "Nothing was kept. Look at the address with a browser, and add the film's own.",
         )
     try:
-        probed = probe(obtained.path, lambda part: item.progress(0.5 + 0.5 * part))
+        probed = probe(
+            obtained.path,
+            lambda part: item.progress(0.5 + 0.5 * part),
+            _wanted(item.config.video_stream, source.film_id),
+            _wanted(item.config.audio_stream, source.film_id),
+        )
     except OsslError as error:
         message = error.message.replace(obtained.path.name, name)
         raise OsslError(error.code, message, error.hint) from error
@@ -181,7 +212,60 @@ def _verified(source: Source, obtained: Obtained, item: Item) -> Probed:
             "Nothing was kept. Fetch or copy the whole file again, or choose another source.",
         )
     _check_length(name, obtained, probed, item.config.length_tolerance_s)
+    differences = length_differences(probed)
+    worst = max(differences, key=lambda each: each.part, default=None)
+    if worst is not None and worst.part > item.config.max_length_difference:
+        raise Rejected(
+            "lengths_differ",
+            f"{name}: {worst.sentence} Look at the file; if it is as it should be, raise "
+            "fetch.max_length_difference.",
+        )
     return probed
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two lengths of one film that should be about equal.
+
+    Attributes:
+        part: by how much they differ, as part of the longer one.
+    """
+
+    what: str
+    length_s: float
+    other: str
+    other_s: float
+
+    @property
+    def part(self) -> float:
+        longest = max(self.length_s, self.other_s)
+        return abs(self.length_s - self.other_s) / longest if longest > 0 else 0.0
+
+    @property
+    def is_doubtful(self) -> bool:
+        off_s = abs(self.length_s - self.other_s)
+        return off_s > WARN_S or (self.part > WARN_PART and off_s > CODEC_DELAY_S)
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.what} is {self.length_s:.2f} s long, {self.other} {self.other_s:.2f} s."
+
+
+def length_differences(probed: Probed) -> list[Difference]:
+    """Lengths of the video and the audio, by decoding and by packets, where they differ."""
+    picture, sound = probed.picture, probed.sound
+    decoded_s = max(0.0, picture.decoded_end_s - picture.start_s)
+    pairs = [
+        Difference("the decoded video", decoded_s, "its packets", picture.end_s - picture.start_s)
+    ]
+    if sound is not None:
+        pairs += [
+            Difference(
+                "the decoded audio", sound.decoded_s, "its packets", sound.end_s - sound.start_s
+            ),
+            Difference("the decoded audio", sound.decoded_s, "the decoded video", decoded_s),
+        ]
+    return [pair for pair in pairs if pair.is_doubtful]
 
 
 def _check_length(name: str, obtained: Obtained, probed: Probed, tolerance_s: float) -> None:
@@ -241,6 +325,12 @@ def _row(source: Source, obtained: Obtained, probed: Probed, size_bytes: int, pa
         audio_channels=sound.channels if sound else None,
         audio_offset_s=sound.start_s - picture.start_s if sound else None,
         audio_duration_s=sound.end_s - sound.start_s if sound else None,
+        video_stream=probed.media.video,
+        audio_stream=probed.media.audio if sound else None,
+        streams_why=probed.streams_why,
+        streams_other=probed.streams_other or None,
+        has_time_jumps=probed.media.has_time_jumps,
+        warnings="; ".join(each.sentence for each in length_differences(probed)) or None,
     )
 
 
@@ -251,7 +341,7 @@ def _tools(config: Any) -> dict[str, str]:
 FETCH_STAGE = Stage(
     name="fetch",
     doc="Copy or download films into the corpus, probe them, hash them.",
-    version=2,
+    version=3,
     reads=("sources",),
     writes=FILMS,
     config=FetchSettings,

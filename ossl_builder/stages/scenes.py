@@ -19,11 +19,13 @@ def find_scenes(item: Item) -> Outcome:
     """
     from ossl_builder.stages.sightings import Thumbnails, look
     from ossl_builder.stages.transitions import Boundary, find_fades, name_transitions
+    from ossl_builder.tools.demux import MediaFile
 
     (film,) = item.rows["films"]
     settings: ScenesSettings = item.config
     with Thumbnails(item.folder) as thumbnails:
-        seen = look(item.corpus / film.file().path, film, settings, thumbnails, item.progress)
+        media = MediaFile.of(item.corpus, film.file())
+        seen = look(media, film, settings, thumbnails, item.progress)
         fades = find_fades(seen.light, seen.middles, seen.cuts)
         boundaries = [
             Boundary(0, "start"),
@@ -78,7 +80,7 @@ def _tools(config: Any) -> dict[str, str]:
 SCENES_STAGE = Stage(
     name="scenes",
     doc="Find where the picture is cut, faded and dissolved.",
-    version=1,
+    version=2,
     reads=("films",),
     writes=SCENES,
     config=ScenesSettings,

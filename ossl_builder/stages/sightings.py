@@ -19,6 +19,7 @@ from ossl_builder.stages.cuts import CutChecker
 from ossl_builder.stages.dissolves import Dissolve, DissolveFinder
 from ossl_builder.stages.transitions import Light
 from ossl_builder.tables.films import Film
+from ossl_builder.tools.demux import MediaFile
 from ossl_builder.tools.picture import Picture, PictureReader, thumbnail
 from ossl_builder.tools.scenedetect import Detectors
 
@@ -97,7 +98,7 @@ class Thumbnails:
 
 
 def look(
-    path: Path,
+    media: MediaFile,
     film: Film,
     settings: ScenesSettings,
     thumbnails: Thumbnails,
@@ -106,7 +107,7 @@ def look(
     """Decode the picture once and note what transitions and scenes follow from.
 
     Args:
-        path: the film's file.
+        media: the film's file.
         film: its row.
         settings: of the stage.
         thumbnails: is given a picture whenever some time has passed or the picture has changed.
@@ -117,7 +118,7 @@ def look(
     """
     file = film.file()
     step = 1 / file.rate
-    reader = PictureReader(path, step)
+    reader = PictureReader(media, step)
     watch: _Watch | None = None
     taken_s, taken = -1.0, None
     for picture in reader:

@@ -20,6 +20,7 @@ from ossl_builder.stages.settings import Settings
 from ossl_builder.tables.films import Film
 from ossl_builder.tables.stems import STEMS, Stem
 from ossl_builder.tools import demucs, loudness, models
+from ossl_builder.tools.demux import MediaFile
 from ossl_builder.tools.flac import FlacWriter
 from ossl_builder.tools.sound import FilmSound
 
@@ -112,8 +113,9 @@ def separate_film(item: Item) -> Outcome:
     settings: StemsSettings = item.config
     model = models.load(settings.model, settings.device)
     sources = demucs.roles(model.sources, settings.roles)
-    path = film.file().path
-    sound = FilmSound(item.corpus / path, model.rate, model.channels)
+    file = film.file()
+    media = MediaFile.of(item.corpus, file)
+    sound = FilmSound(media, model.rate, model.channels, 1 / file.rate)
     due = max(1.0, ((film.audio_offset_s or 0) + (film.audio_duration_s or 0)) * model.rate)
     with ExitStack() as stack:
         tracks = [
@@ -144,7 +146,7 @@ def separate_film(item: Item) -> Outcome:
     if not mix.writer.samples:
         raise OsslError(
             "sound_undecodable",
-            f"No sound of {Path(path).name} stands beside its pictures.",
+            f"No sound of {media.path.name} stands beside its pictures.",
             "Fetch or copy the film again.",
         )
     return Outcome(tuple(_row(item, track, model.rate, sound) for track in tracks))
@@ -184,7 +186,7 @@ def _prepare(settings: StemsSettings) -> None:
 STEMS_STAGE = Stage(
     name="stems",
     doc="Separate a film's music from its dialogue.",
-    version=1,
+    version=2,
     reads=("films",),
     writes=STEMS,
     config=StemsSettings,

@@ -55,15 +55,19 @@ class FilmFile:
         path: the file, relative to the corpus.
         duration_s: from the first picture's time to the last one's end, in seconds.
         rate: nominal picture rate, in pictures per second.
-        sar: a pixel's aspect ratio.
-        is_interlaced: whether the pictures are interlaced.
+        sar: a pixel's aspect ratio, as stored.
+        video_stream: index of the film's video stream in the file.
+        audio_stream: index of its audio stream; None: it has none.
+        has_time_jumps: whether timestamps restart or jump, and have to be corrected.
     """
 
     path: str
     duration_s: float
     rate: Fraction
     sar: Fraction
-    is_interlaced: bool
+    video_stream: int
+    audio_stream: int | None
+    has_time_jumps: bool
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,18 @@ class Film:
     audio_channels: int | None = column("channels of the sound")
     audio_offset_s: float | None = column("start of the sound after the first picture", "s")
     audio_duration_s: float | None = column("length of the sound by its packets", "s")
+    video_stream: int | None = column("index of the film's video stream in its file")
+    audio_stream: int | None = column("index of its audio stream; empty: the film has none")
+    streams_why: str | None = column("why these streams were chosen", descriptive=True)
+    streams_other: str | None = column(
+        "the file's other video and audio streams; empty: it has none", descriptive=True
+    )
+    has_time_jumps: bool | None = column(
+        "whether timestamps restart or jump in the file; they are corrected"
+    )
+    warnings: str | None = column(
+        "what is doubtful about the file, joined by `; `; empty: nothing", descriptive=True
+    )
 
     def file(self) -> FilmFile:
         """The file of a film that is here, as any film is that a stage is given.
@@ -117,14 +133,16 @@ class Film:
         Raises:
             ValueError: the film is not here.
         """
-        if self.path is None or self.duration_s is None or self.is_interlaced is None:
+        if self.path is None or self.duration_s is None or self.video_stream is None:
             raise ValueError(f"film {self.film_id} is not here")
         return FilmFile(
             self.path,
             self.duration_s,
             Fraction(self.fps_num or 0, self.fps_den or 1),
             Fraction(self.sar_num or 1, self.sar_den or 1),
-            self.is_interlaced,
+            self.video_stream,
+            self.audio_stream,
+            bool(self.has_time_jumps),
         )
 
 
@@ -132,8 +150,11 @@ class Film:
 OF_ITS_FILE = (
     "path", "sha256", "size_bytes", "duration_s", "n_packets", "fps", "fps_num", "fps_den",
     "is_variable_rate", "width", "height", "sar_num", "sar_den", "is_interlaced", "video_codec",
+    "video_stream", "streams_why", "has_time_jumps",
 )  # fmt: skip
-OF_ITS_SOUND = ("audio_codec", "audio_sample_rate", "audio_channels", "audio_offset_s")
+OF_ITS_SOUND = (
+    "audio_codec", "audio_sample_rate", "audio_channels", "audio_offset_s", "audio_stream",
+)  # fmt: skip
 
 
 def _check_sources(rows: Sequence[Source]) -> Iterable[str]:
@@ -189,7 +210,7 @@ FILMS = Table(
     name="films",
     doc="One row per film: its file where it is here, its form, the evidence of its rights.",
     row=Film,
-    version=3,
+    version=4,
     key=("film_id",),
     parent=None,
     check=_check_films,

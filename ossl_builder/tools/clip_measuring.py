@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ossl_builder.errors import OsslError
+from ossl_builder.tools.demux import open_media, stream_at
 from ossl_builder.tools.loudness import Meter, integrated
-from ossl_builder.tools.streams import picture_stream
+from ossl_builder.tools.orientation import orientation_of
+from ossl_builder.tools.stream_choice import inspect
+from ossl_builder.tools.video_frames import no_video
 
 # Samples per channel in memory at a time.
 BLOCK = 1 << 18
@@ -23,7 +26,7 @@ class ClipPicture:
         n_frames: pictures that were decoded.
         duration_s: from the first one's time to the last one's end.
         fps_num, fps_den: nominal picture rate.
-        width, height: as shown, pixels being square.
+        width, height: as shown: upright, pixels being square.
     """
 
     n_frames: int
@@ -52,14 +55,17 @@ def measure_picture(path: Path) -> ClipPicture:
     """Decode every picture of a file.
 
     Raises:
-        OsslError: `picture_undecodable`, `no_picture`.
+        OsslError: `picture_undecodable`, `no_picture`, `not_media`, `file_empty`.
     """
     import av
 
+    media = inspect(path)
+    if media.video is None:
+        raise no_video(path.name)
     count, first, last, time_s = 0, None, None, 0.0
     try:
-        with av.open(str(path)) as container:
-            stream = picture_stream(container, path)
+        with open_media(path) as container:
+            stream = stream_at(container, media.video, media.path.name)
             # Several clips are measured at a time, each by one thread.
             stream.thread_count = 1
             for packet in container.demux(stream):
@@ -80,13 +86,16 @@ def _measured(stream: Any, first: Any, last: Any, count: int) -> ClipPicture:
     rate = stream.guessed_rate or stream.average_rate or Fraction(count)
     lasts = last.duration * last.time_base if last.duration else 1 / Fraction(rate)
     sar = stream.sample_aspect_ratio or 1
+    width, height = round(last.width * sar), last.height
+    if orientation_of(last).is_transposed:
+        width, height = height, width
     return ClipPicture(
         n_frames=count,
         duration_s=float(last.pts * last.time_base + lasts - first.pts * first.time_base),
         fps_num=rate.numerator,
         fps_den=rate.denominator,
-        width=round(last.width * sar),
-        height=last.height,
+        width=width,
+        height=height,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,14 +19,16 @@ from typing import Any
 from ossl_builder.errors import OsslError
 from ossl_builder.tables.schema import Span
 from ossl_builder.tools.clip_writing import ClipWriter, Encoding
+from ossl_builder.tools.demux import MediaFile, open_media, packets, stream_at
 from ossl_builder.tools.picture_shaping import Form
-from ossl_builder.tools.streams import packets, picture_stream
+from ossl_builder.tools.stream_choice import as_media
+from ossl_builder.tools.timeline import corrected_packets, timeline_of
+from ossl_builder.tools.video_frames import timed_frames
 
 # Over a shorter stretch, decoding on is about as quick as opening the film anew.
 WORTH_JUMPING_S = 2.0
 # How far ahead of a picture to look for a key picture from which it can be decoded.
 JUMP_AHEAD_S = (0.0, 2.0, 12.0, 60.0)
-# A file that fails this often in a row without giving a packet has ended.
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,27 @@ class CutClip:
     height: int
 
 
-def picture_times(film: Path) -> list[float]:
+def picture_times(film: Path | MediaFile, step: Fraction) -> list[float]:
     """Film times at which pictures begin, ascending, by the time stamps of the film's packets.
 
     Nothing but the first picture is decoded. Where a container has more packets than pictures,
     some times are those of no picture.
 
+    Args:
+        film: the film's file.
+        step: usual time from picture to picture, in seconds.
+
     Raises:
         OsslError: `picture_undecodable`.
     """
-    import av
-
-    start = _Film(film, 0.0)
+    media = as_media(film)
+    start = _Film(media, step, 0.0)
     start.close()
-    with av.open(str(film)) as container:
+    with open_media(media.path) as container:
+        stream = stream_at(container, media.video, media.path.name)
         stamps = {
-            packet.pts
-            for packet in packets(container, picture_stream(container, film))
+            packet.pts if packet.pts is not None else packet.dts
+            for packet in corrected_packets(container, timeline_of(media), stream)
             if packet.size and not packet.is_discard
         }
     known = sorted(pts for pts in stamps if pts is not None and pts >= start.current.pts)
@@ -65,7 +71,7 @@ def picture_times(film: Path) -> list[float]:
 
 
 def cut(
-    film: Path,
+    film: Path | MediaFile,
     film_end_s: float,
     form: Form,
     spans: Sequence[Span],
@@ -73,6 +79,8 @@ def cut(
     folder: Path,
     encoding: Encoding,
     progress: Callable[[float], None],
+    *,
+    is_damaged: bool = False,
 ) -> Iterator[CutClip | None]:
     """Cut a film's clips in one pass; give each when it is written and verified.
 
@@ -85,6 +93,8 @@ def cut(
         folder: where the MP4 files are written, named by the number of their span.
         encoding: settings of the encoders.
         progress: called with the part done, 0 to 1.
+        is_damaged: whether some pictures cannot be decoded: then they are decoded one by one, as
+            the scenes were, because what a decoder with frame threads makes of damage varies.
 
     Yields:
         For each span its clip, or None if no picture begins in it.
@@ -94,7 +104,7 @@ def cut(
     """
     # One clip is flushed, closed and verified while the next one is decoded and encoded.
     finishing: deque[Future[CutClip | None]] = deque()
-    source = _Film(film, film_end_s)
+    source = _Film(as_media(film), 1 / form.rate, film_end_s, has_frame_threads=not is_damaged)
     try:
         with ThreadPoolExecutor(1) as finisher:
             for number, span in enumerate(spans):
@@ -155,14 +165,18 @@ class _Film:
     After the last picture, the film's end is current.
     """
 
-    def __init__(self, path: Path, end_s: float) -> None:
-        self._path = path
-        self._pictures = _decoded(path)
+    def __init__(
+        self, media: MediaFile, step: Fraction, end_s: float, *, has_frame_threads: bool = True
+    ) -> None:
+        self._media = media
+        self._step = step
+        self._has_frame_threads = has_frame_threads
+        self._pictures = self._decoded()
         first = next(self._pictures, None)
         if first is None:
             raise OsslError(
                 "picture_undecodable",
-                f"No picture of {path.name} can be decoded.",
+                f"No picture of {media.path.name} can be decoded.",
                 "Fetch or copy the film again.",
             )
         self.end_s = end_s
@@ -198,7 +212,8 @@ class _Film:
 
     def go_to(self, edge_s: float) -> None:
         """Make the picture nearest to a moment the current one, unless a later one is."""
-        if edge_s - self.time_s > WORTH_JUMPING_S:
+        # Where time jumps, a seek by time would lead anywhere.
+        if edge_s - self.time_s > WORTH_JUMPING_S and not self._media.has_time_jumps:
             self._jump(edge_s)
         while not self.is_at(edge_s):
             self.advance()
@@ -225,10 +240,10 @@ class _Film:
         """
         for ahead_s in JUMP_AHEAD_S:
             near = int(self._pts(edge_s - ahead_s))
-            landing = _key_picture_at(self._path, near)
+            landing = _key_picture_at(self._media, near)
             if landing is None or landing <= self._following.pts:
                 return
-            pictures = _decoded(self._path, near)
+            pictures = self._decoded(near)
             first = next(pictures, None)
             if first is not None and self._following.pts < first.pts <= self._pts(edge_s):
                 self._pictures.close()
@@ -237,35 +252,23 @@ class _Film:
                 return
             pictures.close()
 
+    def _decoded(self, near: int | None = None) -> Generator[_Picture, None, None]:
+        """The pictures, from the begin or from the key picture at or before `near` (PTS)."""
+        frames = timed_frames(
+            self._media, self._step, near=near, has_frame_threads=self._has_frame_threads
+        )
+        with closing(frames):
+            for timed in frames:
+                if timed.frame is not None:  # where pictures are damaged, the scenes say
+                    yield _Picture(timed.pts, timed.frame)
 
-def _decoded(path: Path, near: int | None = None) -> Generator[_Picture, None, None]:
-    """A film's pictures, from its begin or from the key picture at or before `near` (PTS)."""
+
+def _key_picture_at(media: MediaFile, near: int) -> int | None:
+    """Time of the packet that a seek to `near` leads to; None if that cannot be told."""
     import av
 
-    with av.open(str(path)) as container:
-        stream = picture_stream(container, path)
-        stream.thread_type = "AUTO"
-        if near is not None:
-            container.seek(near, stream=stream)
-        last: int | None = None
-        for packet in packets(container, stream):
-            frames = []
-            with suppress(av.FFmpegError):  # where pictures are damaged, the scenes say
-                frames = packet.decode()
-            for frame in frames:
-                pts = frame.pts if frame.pts is not None else frame.dts
-                if last is not None:  # as the scenes count: a time that does not grow is a fault
-                    pts = max(last + (frame.duration or 1) if pts is None else pts, last + 1)
-                last = pts or 0
-                yield _Picture(last, frame)
-
-
-def _key_picture_at(path: Path, near: int) -> int | None:
-    """PTS of the packet that a seek to `near` leads to; None if that cannot be told."""
-    import av
-
-    with suppress(av.FFmpegError), av.open(str(path)) as container:
-        stream = picture_stream(container, path)
+    with suppress(av.FFmpegError), open_media(media.path) as container:
+        stream = stream_at(container, media.video, media.path.name)
         container.seek(near, stream=stream)
         for packet in packets(container, stream):
             landing: int | None = packet.pts if packet.pts is not None else packet.dts

@@ -1,76 +1,56 @@
-"""A picture and another sound in one file: the picture's packets are copied, not encoded again."""
+"""A film's video and another sound in one MP4 that browsers play."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from ossl_builder.engine.files import disk_full, replacing
 from ossl_builder.errors import OsslError
-from ossl_builder.tools.streams import packets, picture_stream
+from ossl_builder.tools.clip_writing import ClipWriter, Encoding
+from ossl_builder.tools.demux import MediaFile, open_media, packets, stream_at
+from ossl_builder.tools.picture_shaping import Form
+from ossl_builder.tools.stream_choice import VideoStream, choose, inspect
+from ossl_builder.tools.video_frames import USUAL_STEP, no_video, timed_frames
 
+# Codecs whose packets an MP4 can hold as they are.
 MP4_CODECS = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video"})
 BIT_RATE = 192_000
 BLOCK = 1024
 AHEAD_S = 0.5
-
-
-def ending_for(video: Path) -> str:
-    """`.mp4` if that can hold the picture, else `.mkv`.
-
-    Raises:
-        OsslError: `no_picture`, `not_media`.
-    """
-    import av
-
-    try:
-        with av.open(str(video)) as container:
-            codec = picture_stream(container, video).codec_context.codec.canonical_name
-    except (av.FFmpegError, OSError) as error:
-        raise _unreadable(video) from error
-    return ".mp4" if codec in MP4_CODECS else ".mkv"
+# Of video that has to be encoded anew: visually lossless.
+ENCODING = Encoding(crf=18, preset="medium", audio_bitrate=BIT_RATE)
 
 
 def mux(video: Path, sound: Path, target: Path) -> None:
-    """Write the picture of one file with the sound of another, both from time 0 on.
+    """Write the video of one file with the sound of another, both from time 0 on.
+
+    The video's packets are copied where an MP4 can hold them, else it is encoded anew.
 
     Args:
         video: its first picture becomes time 0; its own sound is left out.
         sound: mono or stereo WAV or FLAC; becomes AAC.
-        target: ends as `ending_for` says; replaced whole or not at all.
+        target: an MP4; replaced whole or not at all.
 
     Raises:
         OsslError: `no_picture`, `not_media`, `mux_failed`, `disk_full`.
     """
     import av
 
-    first = _first_time(video)
-    form = {".mp4": "mp4", ".mkv": "matroska"}[target.suffix]
-    options = {"fflags": "+bitexact"}
-    if form == "mp4":
-        # Lengths of tracks are counted in the movie's unit: finer than the usual millisecond.
-        options |= {"movflags": "+faststart", "movie_timescale": "96000"}
+    media = inspect(video)
+    if media.video is None:
+        raise no_video(video.name)
+    with open_media(video) as container:
+        stream = choose(container, None, wanted_video=media.video).video
+    assert stream is not None  # its index comes from the same file
     try:
-        with (
-            replacing(target) as temporary,
-            av.open(str(video)) as source,
-            av.open(str(temporary), "w", format=form, options=options) as out,
-        ):
-            stream = picture_stream(source, video)
-            picture = out.add_stream_from_template(stream, opaque=True)
-            encoded = _Sound(sound, out)
-            for packet in packets(source, stream):
-                if packet.dts is None or packet.pts is None:
-                    continue
-                time_s = float((packet.pts - first) * packet.time_base)
-                packet.pts, packet.dts = packet.pts - first, packet.dts - first
-                packet.stream = picture
-                encoded.until(time_s + AHEAD_S)
-                out.mux(packet)
-            encoded.end()
-    except av.FFmpegError as error:
-        full = disk_full(OSError(error.errno, "full"), target.parent)
+        with replacing(target) as temporary:
+            if not (_is_copied(media, stream) and _copy(media, sound, temporary)):
+                _encode(media, stream, sound, temporary)
+    except (av.FFmpegError, ValueError) as error:
+        full = disk_full(OSError(getattr(error, "errno", 0), "full"), target.parent)
         if full is not None:
             raise full from error
         raise OsslError(
@@ -78,6 +58,72 @@ def mux(video: Path, sound: Path, target: Path) -> None:
             f"The picture of {video.name} could not be put into {target.name}: {error}.",
             "The WAV beside it is whole; --no-mux leaves the video away.",
         ) from error
+
+
+def _is_copied(media: MediaFile, stream: VideoStream) -> bool:
+    """Whether the packets can stay as they are: known to MP4, and with times that hold."""
+    return stream.codec in MP4_CODECS and not media.has_time_jumps
+
+
+def _copy(media: MediaFile, sound: Path, target: Path) -> bool:
+    """Copy the video's packets; False if some of them lack a time, or MP4 refuses them."""
+    import av
+
+    first = _first_time(media)
+    if first is None:
+        return False
+    # Lengths of tracks are counted in the movie's unit: finer than the usual millisecond.
+    options = {"fflags": "+bitexact", "movflags": "+faststart", "movie_timescale": "96000"}
+    try:
+        with (
+            open_media(media.path) as source,
+            av.open(str(target), "w", format="mp4", options=options) as out,
+        ):
+            stream = stream_at(source, media.video, media.path.name)
+            picture = out.add_stream_from_template(stream, opaque=True)
+            encoded = _Sound(sound, out)
+            for packet in packets(source, stream):
+                if not packet.size:
+                    continue
+                if packet.dts is None or packet.pts is None:
+                    return False
+                time_s = float((packet.pts - first) * packet.time_base)
+                packet.pts, packet.dts = packet.pts - first, packet.dts - first
+                packet.stream = picture
+                encoded.until(time_s + AHEAD_S)
+                out.mux(packet)
+            encoded.end()
+    except (av.error.ArgumentError, av.error.InvalidDataError):
+        return False
+    return True
+
+
+def _encode(media: MediaFile, stream: VideoStream, sound: Path, target: Path) -> None:
+    """Decode the video and encode it anew."""
+    step = 1 / stream.rate if stream.rate else USUAL_STEP
+    writer: ClipWriter | None = None
+    first = 0
+    held = None
+    try:
+        for timed in timed_frames(media, step, has_frame_threads=True):
+            if timed.frame is None:
+                continue
+            if writer is None:
+                first = timed.pts
+                form = Form(rate=1 / step, sar=stream.sar)
+                base = Fraction(timed.frame.time_base)
+                writer = ClipWriter(target, form, ENCODING, sound, 0.0, base)
+            if held is not None:
+                writer.add(held.frame, held.pts - first, timed.pts - held.pts)
+            held = timed
+        if writer is None or held is None:
+            raise no_video(media.path.name)
+        writer.add(held.frame, held.pts - first, held.duration)
+        writer.close()
+    except BaseException:
+        if writer is not None:
+            writer.abandon()
+        raise
 
 
 class _Sound:
@@ -112,8 +158,6 @@ class _Sound:
         self._out.mux(self._stream.encode(None))
 
     def _read(self, path: Path) -> Iterator[Any]:
-        from fractions import Fraction
-
         import av
         import numpy as np
         import soundfile
@@ -127,24 +171,18 @@ class _Sound:
             yield frame
 
 
-def _first_time(video: Path) -> int:
-    """Presentation time of the first picture, in ticks: not always that of the first packet."""
-    import av
+def _first_time(media: MediaFile) -> int | None:
+    """Presentation time of the first picture, in ticks: not always that of the first packet.
 
+    None where a packet has no presentation time.
+    """
     times: list[int] = []
-    try:
-        with av.open(str(video)) as container:
-            for packet in packets(container, picture_stream(container, video)):
-                if packet.pts is not None and packet.size and not packet.is_discard:
-                    times.append(packet.pts)
-                if len(times) == 64:  # more than any decoder reorders
-                    break
-    except (av.FFmpegError, OSError) as error:
-        raise _unreadable(video) from error
-    if not times:
-        raise OsslError("no_picture", f"{video.name} has no picture.", "Take another file.")
-    return min(times)
-
-
-def _unreadable(video: Path) -> OsslError:
-    return OsslError("not_media", f"{video.name} cannot be read.", "Copy it again.")
+    with open_media(media.path) as container:
+        for packet in packets(container, stream_at(container, media.video, media.path.name)):
+            if packet.size and not packet.is_discard:
+                if packet.pts is None:
+                    return None
+                times.append(packet.pts)
+            if len(times) == 64:  # more than any decoder reorders
+                break
+    return min(times, default=None)

@@ -7,28 +7,28 @@ exact rationals, turned into seconds by whoever needs them.
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ossl_builder.errors import OsslError
-from ossl_builder.tools.streams import picture_stream
+from ossl_builder.tools.demux import MediaFile
+from ossl_builder.tools.orientation import orientation_of
+from ossl_builder.tools.stream_choice import as_media
+from ossl_builder.tools.tone_map import is_hdr, to_bt709
+from ossl_builder.tools.video_frames import timed_frames
 
 Plane = NDArray[np.uint8]
 
 _WIDTH = 64  # pixels of the small picture: enough for cuts, few enough to cost little
-_LOST_S = 0.5  # a gap in time that is looked into: were there pictures?
 _PLANAR = re.compile(r"(gray|yuvj?4\d\dp)(9|10|12|14|16)?(le)?")
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
-_STUBBORN = 50  # failed reads in a row after which the rest of a file counts as lost
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PictureReader:
     """Decodes a film's picture once, in presentation order.
 
     Attributes:
-        path: the film's file.
+        film: the film's file; of a path, the streams are chosen by the rules.
         step: usual time from picture to picture, in seconds.
         time_base: seconds per tick; known when the first picture is.
         end: ticks at which the last picture ends; known when all are read.
@@ -62,7 +62,7 @@ class PictureReader:
             decoded from damaged ones; known when all are read.
     """
 
-    path: Path
+    film: Path | MediaFile
     step: Fraction
     time_base: Fraction = Fraction(1)
     end: int = 0
@@ -72,125 +72,44 @@ class PictureReader:
         """All pictures.
 
         Raises:
-            OsslError: `picture_undecodable`, if not one picture can be decoded.
+            OsslError: `picture_undecodable`, if not one picture can be decoded, and those of
+                `video_frames.timed_frames`.
         """
+        media = as_media(self.film)
         first: int | None = None
-        last = -1
-        duration = 0
+        end = 0
         number = 0
         broken_since: int | None = None
         size = (0, 0)
-        for frame, broken in self._frames():
+        for timed in timed_frames(media, self.step, finds_losses=True):
+            frame = timed.frame
             if frame is None:
                 if broken_since is None and first is not None:
-                    broken_since = last + duration
+                    broken_since = end
                 continue
-            time = frame.pts if frame.pts is not None else frame.dts
             if first is None:
                 self.time_base = Fraction(frame.time_base)
-                first = time = time or 0
+                first = timed.pts
                 size = (_WIDTH, max(4, round(_WIDTH * frame.height / frame.width)))
-                duration = max(1, round(self.step / self.time_base))
-            ticks = last + duration if time is None else time - first
-            ticks = max(ticks, last + 1)  # a time that does not grow is a fault of the file
-            if broken:
+            ticks = timed.pts - first
+            if timed.is_broken:
                 broken_since = ticks if broken_since is None else broken_since
             elif broken_since is not None and frame.key_frame:
                 # Pictures refer to earlier ones: only the next key picture is sound again.
                 self.damage.append((broken_since, ticks))
                 broken_since = None
             yield Picture(number, ticks, _shrunk(frame, size), frame)
-            duration = frame.duration or max(1, round(self.step / self.time_base))
-            last = ticks
+            end = ticks + timed.duration
             number += 1
         if first is None:
             raise OsslError(
                 "picture_undecodable",
-                f"Not one picture of {self.path.name} could be decoded.",
+                f"Not one picture of {media.path.name} could be decoded.",
                 "Get the film again, or from another source.",
             )
-        self.end = last + duration
+        self.end = end
         if broken_since is not None and broken_since < self.end:
             self.damage.append((broken_since, self.end))
-
-    def _frames(self) -> Iterator[tuple[Any | None, bool]]:
-        """Decoded frames and whether they are broken; (None, True) where decoding failed."""
-        try:
-            container = av.open(str(self.path))
-        except (av.error.FFmpegError, OSError) as error:
-            raise OsslError(
-                "picture_undecodable",
-                f"{self.path.name} could not be opened: {error}.",
-                "Get the film again, or from another source.",
-            ) from error
-        with container:
-            stream = picture_stream(container, self.path)
-            # Frame threads cost more processor time, and what they make of damage varies.
-            stream.thread_type = "SLICE"
-            failures = 0
-            losses = _Losses()
-            while failures < _STUBBORN:
-                try:
-                    for packet in container.demux():
-                        losses.read(packet)
-                        if packet.stream_index != stream.index:
-                            continue
-                        try:
-                            frames = packet.decode()
-                        except av.error.FFmpegError:
-                            yield None, True
-                            continue
-                        failures = 0
-                        for frame in frames:
-                            if losses.before(frame):
-                                yield None, True
-                            yield frame, frame.is_corrupt
-                    return
-                except av.error.FFmpegError:
-                    failures += 1
-                    yield None, True
-
-
-class _Losses:
-    """Tells lost pictures from held ones.
-
-    A gap in time alone is no loss: pictures may be held, and films begin with black that is not
-    coded. But where pictures are lost, the file has bytes that belong to none, not far from as
-    many as pictures take for that time.
-    """
-
-    def __init__(self) -> None:
-        self._size = 0
-        self._last_byte: int | None = None
-        self._skipped: deque[int] = deque(maxlen=64)  # decoders reorder, and start at a key picture
-        self._first_s: float | None = None
-        self._last_s = 0.0
-
-    def read(self, packet: Any) -> None:
-        """A packet was read, of the picture or of anything else."""
-        if packet.pos is None or packet.pos < 0:
-            return
-        if self._last_byte is not None:
-            self._skipped.append(packet.pos - self._last_byte)
-        self._last_byte = packet.pos + packet.size
-        if packet.stream.type == "video":
-            self._size += packet.size
-
-    def before(self, frame: Any) -> bool:
-        """Whether pictures were lost right before this one."""
-        if frame.pts is None:
-            return False
-        time_s = float(frame.pts * frame.time_base)
-        gap_s = time_s - self._last_s
-        lost = False
-        if self._first_s is None:
-            self._first_s = time_s
-        elif gap_s > _LOST_S and self._last_s > self._first_s and self._skipped:
-            rate = self._size / (self._last_s - self._first_s)
-            lost = max(self._skipped) > rate * gap_s / 4
-            self._skipped.clear()
-        self._last_s = time_s
-        return lost
 
 
 def thumbnail(frame: Any, width: int, pixel_aspect: Fraction) -> bytes:
@@ -199,13 +118,20 @@ def thumbnail(frame: Any, width: int, pixel_aspect: Fraction) -> bytes:
     Args:
         frame: of a `Picture`.
         width: of the JPEG, in pixels.
-        pixel_aspect: width to height of the film's pixels.
+        pixel_aspect: width to height of the film's pixels, as stored.
     """
+    turn = orientation_of(frame)
+    if turn.is_transposed:
+        width = max(2, round(width * frame.width * pixel_aspect / frame.height))
     height = max(2, round(width * frame.height / (frame.width * pixel_aspect)))
     # One field of an interlaced picture shows no comb; two rows make a row well enough.
     rows = 2 if frame.interlaced_frame else max(1, frame.height // (2 * height))
     small = _averaged(frame, (width, height), rows, 1)
-    bgr = cv2.cvtColor(small, cv2.COLOR_YCrCb2BGR)
+    bgr = turn.apply(cv2.cvtColor(small, cv2.COLOR_YCrCb2BGR))
+    if is_hdr(frame):
+        bgr = np.rint(255 * to_bt709(bgr[..., ::-1] / 255, frame.color_trc)[..., ::-1]).astype(
+            np.uint8
+        )
     done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])
     if not done:
         raise OsslError("thumbnail_failed", "A thumbnail could not be encoded.", "")

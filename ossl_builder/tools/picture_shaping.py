@@ -1,4 +1,4 @@
-"""Make a film's pictures fit for any player: progressive, square pixels, 8-bit 4:2:0."""
+"""Make a film's pictures fit for any player: progressive, upright, square pixels, 8-bit 4:2:0."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from fractions import Fraction
 from math import floor
 from typing import Any
 
+from ossl_builder.tools.orientation import Orientation, orientation_of
+from ossl_builder.tools.tone_map import is_hdr, lut_file
+
 # ITU-T H.273 code points of matrix, primaries and transfer.
 UNSPECIFIED = 2
 RGB = 0
 BT709 = (1, 1, 1)
 BT601 = (6, 6, 6)
 LIMITED_RANGE = 1
+RGB_FORMATS = ("rgb", "bgr", "gbr", "0rgb", "0bgr", "argb", "abgr", "pal8")
+# Numbers of swscale for the matrices that films of high dynamic range have.
+SWS_BT2020 = 9
+SWS_MATRICES = {1: 1, 5: 5, 6: 5, 9: SWS_BT2020, 10: SWS_BT2020}
 
 
 @dataclass(frozen=True)
@@ -23,71 +30,107 @@ class Form:
 
     Attributes:
         rate: nominal picture rate, 1/s.
-        sar: a pixel's width to its height.
-        is_interlaced: whether to deinterlace.
+        sar: a pixel's width to its height, as stored.
     """
 
     rate: Fraction
     sar: Fraction
-    is_interlaced: bool
 
-    def shown_size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height with square pixels, one longer than stored; both even (4:2:0)."""
+    def shown_size(self, width: int, height: int, orientation: Orientation) -> tuple[int, int]:
+        """Width and height with square pixels, upright, one longer than stored; both even."""
         if self.sar >= 1:
-            return _even(width * self.sar), _even(Fraction(height))
-        return _even(Fraction(width)), _even(height / self.sar)
+            size = _even(width * self.sar), _even(Fraction(height))
+        else:
+            size = _even(Fraction(width)), _even(height / self.sar)
+        return (size[1], size[0]) if orientation.is_transposed else size
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What of a frame decides which filters it needs."""
+
+    width: int
+    height: int
+    format: str
+    orientation: Orientation
+    transfer: int
 
 
 class PictureShaper:
-    """Makes pictures progressive, square in their pixels, 8-bit 4:2:0 of limited range."""
+    """Makes pictures progressive, upright, square in their pixels, 8-bit 4:2:0 of BT.709 range.
+
+    Each frame's own flags decide: one that is flagged as interlaced is deinterlaced, one with a
+    display matrix is turned, one of high dynamic range is tone-mapped.
+    """
 
     def __init__(self, form: Form) -> None:
         self._form = form
         self._size: tuple[int, int] | None = None
-        self._deinterlacer: Any = None
-        self._input: Any = None
+        self._graph: Any = None
+        self._kind: _Kind | None = None
         self._waiting: deque[int] = deque()
         self._scaler: Any = None
+        self._rgb: Any = None
 
     def push(self, frame: Any, pts: int) -> Iterator[Any]:
         """Take a picture; give none or more, each with the `pts` it was pushed with."""
-        if not self._form.is_interlaced:
+        orientation = orientation_of(frame)
+        # The first picture's size is the clip's, should the film change it later.
+        self._size = self._size or self._form.shown_size(frame.width, frame.height, orientation)
+        transfer = int(frame.color_trc) if is_hdr(frame) else 0
+        kind = _Kind(frame.width, frame.height, frame.format.name, orientation, transfer)
+        if kind != self._kind:
+            yield from self.flush()
+            self._kind = kind
+        needs_filters = frame.interlaced_frame or transfer or not orientation.is_upright
+        if self._graph is None and not needs_filters:
             yield self._shaped(frame, pts)
             return
-        kind = (frame.width, frame.height, frame.format.name)
-        if kind != self._input:
-            yield from self.flush()
-            self._deinterlacer, self._input = _deinterlacer(frame), kind
+        if transfer:
+            frame = self._as_rgb(frame)
+        if self._graph is None:
+            self._graph = _graph(frame, orientation, transfer)
         self._waiting.append(pts)
-        self._deinterlacer.push(frame)
+        self._graph.push(frame)
         yield from self._pulled()
 
     def flush(self) -> Iterator[Any]:
         """Give what is still held back."""
-        if self._deinterlacer is not None:
-            self._deinterlacer.push(None)
+        if self._graph is not None:
+            self._graph.push(None)
             yield from self._pulled()
-            self._deinterlacer = self._input = None
+            self._graph = None
 
     def _pulled(self) -> Iterator[Any]:
         import av
 
         while True:
             try:
-                frame = self._deinterlacer.pull()
+                frame = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             # One picture comes out for each that went in; the filter has its own time base.
             yield self._shaped(frame, self._waiting.popleft())
 
+    def _as_rgb(self, frame: Any) -> Any:
+        """A frame of high dynamic range as RGB of 12 bits, its code values unchanged."""
+        from av.video.reformatter import VideoReformatter
+
+        self._rgb = self._rgb or VideoReformatter()
+        matrix = SWS_MATRICES.get(int(frame.colorspace), SWS_BT2020)
+        rgb = self._rgb.reformat(frame, format="gbrp12le", src_colorspace=matrix)
+        rgb.pts, rgb.time_base = frame.pts, frame.time_base
+        return rgb
+
     def _shaped(self, frame: Any, pts: int) -> Any:
         from av.video.reformatter import Interpolation, VideoReformatter
 
-        # The first picture's size is the clip's, should the film change it later.
-        self._size = self._size or self._form.shown_size(frame.width, frame.height)
+        assert self._size is not None  # set when the frame was pushed
         self._scaler = self._scaler or VideoReformatter()
         matrix, primaries, transfer = colours(frame, self._size[1])
-        is_rgb = frame.colorspace == RGB or "rgb" in frame.format.name or "bgr" in frame.format.name
+        is_rgb = frame.colorspace == RGB or frame.format.name.startswith(RGB_FORMATS)
+        if self._kind is not None and self._kind.transfer:
+            is_rgb, (matrix, primaries, transfer) = True, BT709
         shaped = self._scaler.reformat(
             frame,
             *self._size,
@@ -119,16 +162,21 @@ def colours(frame: Any, height: int) -> tuple[int, int, int]:
     )
 
 
-def _deinterlacer(frame: Any) -> Any:
-    """A graph that makes one whole picture of each interlaced one (ffmpeg's bwdif)."""
+def _graph(frame: Any, orientation: Orientation, transfer: int) -> Any:
+    """Filters that make one whole, upright BT.709 picture of each frame."""
     import av
 
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
     )
-    bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=all")
-    graph.link_nodes(source, bwdif, graph.add("buffersink")).configure()
+    # bwdif changes only frames that are flagged as interlaced.
+    filters = [("bwdif", "mode=send_frame:parity=auto:deint=interlaced")]
+    if transfer:
+        filters.append(("lut3d", f"file={lut_file(transfer)}:interp=tetrahedral"))
+    filters += orientation.filters()
+    nodes = [source, *(graph.add(name, arguments or None) for name, arguments in filters)]
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
     return graph
 
 

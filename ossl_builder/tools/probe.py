@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ossl_builder.errors import OsslError
-from ossl_builder.tools.streams import picture_stream
+from ossl_builder.tools.demux import MediaFile, open_media, packets, stream_at
+from ossl_builder.tools.stream_choice import AudioStream, Choice, VideoStream, choose
+from ossl_builder.tools.timeline import PacketLog, Timeline, corrected_packets, timeline_from
+from ossl_builder.tools.truncation import MESSAGES, missing_bytes
+from ossl_builder.tools.video_frames import Clock, no_video, timed_frames
 
-# Pictures decoded to see that they can be, and whether they are interlaced.
-LOOK_AT = 12
-
-SAID_OF_TRUNCATED = ("partial file", "File ended prematurely")
+# Key frames are decoded to see that they can be and what their flags are, no more of them than
+# one in so many seconds.
+LOOK_EVERY_S = 2.0
+FIRST_FRAMES = 12
+# No decoder holds frames back for longer.
+MOST_DELAY_S = 1.0
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The picture stream. Times in seconds on the container's clock."""
+    """The video stream. Times in seconds on the file's corrected clock.
+
+    Attributes:
+        start_s: when the first frame that can be decoded begins.
+        end_s: when the last packet's frame ends.
+        decoded_end_s: when the last frame that can be decoded ends.
+        n_packets: coded frames.
+        rate: nominal frame rate, 1/s.
+        sar: a pixel's aspect ratio, as stored.
+        is_interlaced: whether some of the frames that were looked at are flagged as interlaced.
+    """
 
     codec: str
     start_s: float
     end_s: float
+    decoded_end_s: float
     n_packets: int
     rate: Fraction
     is_variable_rate: bool
@@ -36,155 +54,231 @@ class Picture:
 
 @dataclass(frozen=True)
 class Sound:
-    """The sound stream. Times in seconds on the container's clock."""
+    """The audio stream. Times in seconds on the file's corrected clock.
+
+    Attributes:
+        decoded_s: length of all samples that can be decoded.
+    """
 
     codec: str
     start_s: float
     end_s: float
+    decoded_s: float
     sample_rate: int
     channels: int
 
 
 @dataclass(frozen=True)
 class Probed:
-    """A file: its picture, its sound if it has any, and whether its end is missing."""
+    """A file.
 
+    Attributes:
+        media: the file and its streams.
+        streams_why: why these streams.
+        streams_other: the other video and audio streams, in words.
+        is_truncated: whether the end of the file is missing.
+    """
+
+    media: MediaFile
+    streams_why: str
+    streams_other: str
     picture: Picture
     sound: Sound | None
     is_truncated: bool
 
 
-@dataclass
-class _Times:
-    """Presentation times of a stream's packets, in units of its time base."""
-
-    starts: list[int]
-    last_end: int | None = None
-
-    def add(self, packet: Any) -> None:
-        self.starts.append(packet.pts)
-        end = packet.pts + (packet.duration or 0)
-        self.last_end = end if self.last_end is None else max(self.last_end, end)
-
-
-def probe(path: Path, progress: Callable[[float], None]) -> Probed:
+def probe(
+    path: Path,
+    progress: Callable[[float], None],
+    wanted_video: int | str | None = None,
+    wanted_audio: int | str | None = None,
+) -> Probed:
     """Measure a film's file.
 
+    Args:
+        path: the file.
+        progress: called with the part done, 0 to 1.
+        wanted_video, wanted_audio: see `stream_choice.choose`.
+
     Raises:
-        OsslError: `file_empty`, `not_media`, `no_picture`, `picture_undecodable`.
+        OsslError: `file_empty`, `not_media`, `no_picture`, `picture_undecodable`,
+            `stream_missing`.
     """
-    import av
-
-    if path.stat().st_size == 0:
-        raise OsslError("file_empty", f"{path.name} is empty.", "Fetch or copy it again.")
-    try:
-        with av.open(str(path)) as container:
-            is_interlaced = _looks_interlaced(container, picture_stream(container, path), path)
-        # Opened anew: a file without an index cannot be wound back.
-        with av.open(str(path)) as container:
-            video = picture_stream(container, path)
-            audio = next(iter(container.streams.audio), None)
-            times, is_truncated = _read_packets(container, video, audio, path, progress)
-            return Probed(
-                picture=_picture(video, times[video.index], is_interlaced, path),
-                sound=_sound(audio, times) if audio is not None else None,
-                is_truncated=is_truncated,
-            )
-    except (av.FFmpegError, ValueError) as error:
-        raise OsslError(
-            "not_media",
-            f"{path.name} cannot be read as a film ({error.__class__.__name__}: "
-            f"{getattr(error, 'strerror', None) or error}).",
-            "It may be truncated, or something else with a film's name; fetch it again.",
-        ) from error
+    logs, choice, container, is_truncated = _read(path, progress, wanted_video, wanted_audio)
+    if choice.video is None:
+        raise no_video(path.name)
+    media = MediaFile(
+        path, choice.video.index, None if choice.audio is None else choice.audio.index
+    )
+    timeline = timeline_from(media, logs, container)
+    if timeline:
+        media = MediaFile(path, media.video, media.audio, has_time_jumps=True)
+    logs = {index: log.corrected(timeline.get(index, ())) for index, log in logs.items()}
+    return Probed(
+        media=media,
+        streams_why=choice.why,
+        streams_other=choice.others,
+        picture=_picture(media, timeline, choice.video, logs[choice.video.index]),
+        sound=None
+        if choice.audio is None
+        else _sound(media, timeline, choice.audio, logs[choice.audio.index]),
+        is_truncated=is_truncated,
+    )
 
 
-def _looks_interlaced(container: Any, video: Any, path: Path) -> bool:
-    """Decode the first pictures; tell by their flags whether they are interlaced."""
-    import av
-
-    flags: list[bool] = []
-    problem = ""
-    for packet in container.demux(video):
-        try:
-            flags += [bool(frame.interlaced_frame) for frame in packet.decode()]
-        except av.FFmpegError as error:
-            problem = str(error)
-        if len(flags) >= LOOK_AT:
-            break
-    if not flags:
-        raise OsslError(
-            "picture_undecodable",
-            f"No picture of {path.name} can be decoded{f' ({problem})' if problem else ''}.",
-            "Fetch or copy the file again.",
-        )
-    return sum(flags) * 2 > len(flags)
-
-
-def _read_packets(
-    container: Any, video: Any, audio: Any, path: Path, progress: Callable[[float], None]
-) -> tuple[dict[int, _Times], bool]:
-    """Read every packet: their times by stream, and whether the file's end is missing."""
+def _read(
+    path: Path,
+    progress: Callable[[float], None],
+    wanted_video: int | str | None,
+    wanted_audio: int | str | None,
+) -> tuple[dict[int, PacketLog], Choice, str, bool]:
+    """Read every packet: times by stream, the choice, the container, whether the end is missing."""
     import av.logging
 
-    streams = [stream for stream in (video, audio) if stream is not None]
-    times = {stream.index: _Times([]) for stream in streams}
     size = path.stat().st_size
-    # That a file is cut off stands in no field: the demuxers of MP4 and Matroska only say it.
+    # Some demuxers only log that a file is cut off.
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
-        with av.logging.Capture(local=False) as said:
-            for count, packet in enumerate(container.demux(streams)):
-                if packet.pts is not None and packet.size and not packet.is_discard:
-                    times[packet.stream.index].add(packet)
-                if count % 1000 == 0 and packet.pos:
-                    progress(min(1.0, packet.pos / size))
+        with av.logging.Capture(local=False) as logged, open_media(path) as container:
+            streams = [*container.streams.video, *container.streams.audio]
+            logs = {s.index: PacketLog(Fraction(s.time_base or 1)) for s in streams}
+            for order, packet in enumerate(packets(container, *streams) if streams else ()):
+                if packet.size:
+                    logs[packet.stream.index].add(packet, order)
+                if order % 1000 == 0 and packet.pos:
+                    progress(0.5 * min(1.0, packet.pos / size))
+            choice = choose(container, logs, wanted_video, wanted_audio)
+            name = container.format.name
     finally:
         av.logging.set_level(level)
-    return times, any(text in line for _, _, line in said for text in SAID_OF_TRUNCATED)
+    is_cut = any(text in line for _, _, line in logged for text in MESSAGES)
+    return logs, choice, name, is_cut or missing_bytes(path) > 0
 
 
-def _picture(video: Any, times: _Times, is_interlaced: bool, path: Path) -> Picture:
-    if not times.starts or times.last_end is None:
+def _picture(media: MediaFile, timeline: Timeline, video: VideoStream, log: PacketLog) -> Picture:
+    known = sorted(log.known())
+    if not known:
         raise OsslError(
-            "no_picture", f"{path.name} has a picture stream without pictures.", "Fetch it again."
+            "no_picture",
+            f"{media.path.name} has a video stream without frames.",
+            "Fetch it again.",
         )
-    starts = sorted(times.starts)
-    steps = [after - before for before, after in pairwise(starts)]
-    base = float(video.time_base)
+    starts = [start for start, _ in known]
+    steps = log.steps()
+    base = float(log.time_base)
     usual = sorted(steps)[len(steps) // 2] if steps else 0
-    # The last picture lasts as long as its packet says, or as the usual one.
-    end = max(times.last_end, starts[-1] + usual)
-    rate = video.guessed_rate or video.average_rate or Fraction(len(starts))
+    # The last frame lasts as long as its packet tells, or as the usual one.
+    end = max(max(start + duration for start, duration in known), starts[-1] + usual)
+    rate = video.rate or Fraction(len(starts))
     # Containers round times (Matroska: to 1 ms); only steps beyond that are uneven.
     slack = max(1.5, 0.002 / base, 0.02 * usual)
     uneven = sum(abs(step - usual) > slack for step in steps)
-    sar = video.sample_aspect_ratio or Fraction(1)
+    start_s, is_interlaced = _first_frames(media, 1 / rate)
+    decoded_end_s, has_interlaced_keys = _key_frames(media, timeline, log, 1 / rate)
+    # Packets without presentation times are counted by decoding times, which are earlier.
+    end_s = end * base
+    if log.lacks_presentation_times and end_s < decoded_end_s < end_s + MOST_DELAY_S:
+        end_s = decoded_end_s
     return Picture(
-        codec=video.codec_context.codec.canonical_name,
-        start_s=starts[0] * base,
-        end_s=end * base,
+        codec=video.codec,
+        start_s=start_s,
+        end_s=end_s,
+        decoded_end_s=decoded_end_s,
         n_packets=len(starts),
-        rate=Fraction(rate),
+        rate=rate,
         is_variable_rate=uneven > max(1, 0.01 * len(steps))
-        or abs(len(starts) / ((end - starts[0]) * base) / float(rate) - 1) > 0.01,
-        width=video.codec_context.width,
-        height=video.codec_context.height,
-        sar=Fraction(sar) if sar > 0 else Fraction(1),
-        is_interlaced=is_interlaced,
+        or abs(len(starts) / (end_s - starts[0] * base) / float(rate) - 1) > 0.01,
+        width=video.width,
+        height=video.height,
+        sar=video.sar,
+        is_interlaced=is_interlaced or has_interlaced_keys,
     )
 
 
-def _sound(audio: Any, times: dict[int, _Times]) -> Sound | None:
-    found = times[audio.index]
-    if not found.starts or found.last_end is None:
+def _first_frames(media: MediaFile, step: Fraction) -> tuple[float, bool]:
+    """When the first frame begins (s), and whether some of the first ones are interlaced."""
+    start_s: float | None = None
+    is_interlaced = False
+    with closing(timed_frames(media, step)) as frames:
+        for timed in islice((each for each in frames if each.frame is not None), FIRST_FRAMES):
+            frame: Any = timed.frame
+            start_s = float(timed.pts * frame.time_base) if start_s is None else start_s
+            is_interlaced |= bool(frame.interlaced_frame)
+    if start_s is None:
+        raise OsslError(
+            "picture_undecodable",
+            f"No picture of {media.path.name} can be decoded.",
+            "Fetch or copy the file again.",
+        )
+    return start_s, is_interlaced
+
+
+def _key_frames(
+    media: MediaFile, timeline: Timeline, log: PacketLog, step: Fraction
+) -> tuple[float, bool]:
+    """Decode key frames all along the film, and everything from the last key frame on.
+
+    Returns:
+        When the last frame that can be decoded ends (s), and whether some frames are interlaced.
+    """
+    import av
+
+    base = float(log.time_base)
+    clock = Clock(max(1, round(step / log.time_base)))
+    end_s, is_interlaced, next_s = float("-inf"), False, float("-inf")
+    with open_media(media.path) as container:
+        stream = stream_at(container, media.video, media.path.name)
+        number = -1
+        for packet in corrected_packets(container, timeline, stream):
+            number += bool(packet.size)
+            time_s = float((packet.dts if packet.dts is not None else packet.pts or 0) * base)
+            is_tail = number >= log.last_key or not packet.size
+            if not is_tail and not (packet.is_keyframe and time_s >= next_s):
+                continue
+            next_s = time_s + LOOK_EVERY_S
+            if number == log.last_key:  # what the decoder holds back belongs to earlier times
+                stream.codec_context.flush_buffers()
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                continue
+            for frame in frames:
+                is_interlaced |= bool(frame.interlaced_frame)
+                if is_tail:
+                    timed = clock.timed(frame)
+                    end_s = max(end_s, (timed.pts + timed.duration) * base)
+    return end_s, is_interlaced
+
+
+def _sound(
+    media: MediaFile, timeline: Timeline, audio: AudioStream, log: PacketLog
+) -> Sound | None:
+    known = log.known()
+    if not known:
         return None
-    base = float(audio.time_base)
+    base = float(log.time_base)
     return Sound(
-        codec=audio.codec_context.codec.canonical_name,
-        start_s=min(found.starts) * base,
-        end_s=found.last_end * base,
-        sample_rate=audio.codec_context.sample_rate,
-        channels=audio.codec_context.channels,
+        codec=audio.codec,
+        start_s=min(start for start, _ in known) * base,
+        end_s=max(start + duration for start, duration in known) * base,
+        decoded_s=_decoded_sound_s(media, timeline),
+        sample_rate=audio.sample_rate,
+        channels=audio.channels,
     )
+
+
+def _decoded_sound_s(media: MediaFile, timeline: Timeline) -> float:
+    """Length of all samples that can be decoded, in seconds."""
+    import av
+
+    length_s = 0.0
+    with open_media(media.path) as container:
+        audio = stream_at(container, media.audio, media.path.name)
+        for packet in corrected_packets(container, timeline, audio):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                continue
+            length_s += sum(frame.samples / frame.sample_rate for frame in frames)
+    return length_s

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossl_builder.engine import files
-from ossl_builder.errors import OsslError
+from ossl_builder.errors import OsslError, Rejected
+from ossl_builder.tools.demux import MediaFile, open_media, stream_at
 from ossl_builder.tools.sound import FilmSound
+from ossl_builder.tools.stream_choice import inspect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,16 +112,20 @@ def sound(folder: str | None, name: str, rate: int) -> Sound:
     Raises:
         OsslError: `recording_unreadable`.
     """
-    import av
     import numpy as np
 
     path = path_of(folder, name)
     try:
-        with av.open(str(path)) as container:
-            begins = next((stream.start_time or 0) * (stream.time_base or 0)
-                          for stream in container.streams.audio)  # fmt: skip
-        blocks = list(FilmSound(path, rate, 1).blocks())
-    except (av.FFmpegError, OsslError, StopIteration) as error:
+        media = inspect(path)
+        if media.audio is None:
+            raise Rejected("no_sound", f"{path.name} has no sound stream.")
+        # A cover or a video beside the sound has no say in when a recording begins.
+        media = MediaFile(path, None, media.audio, media.has_time_jumps)
+        with open_media(path) as container:
+            stream = stream_at(container, media.audio, media.path.name)
+            begins = (stream.start_time or 0) * (stream.time_base or 0)
+        blocks = list(FilmSound(media, rate, 1).blocks())
+    except (OsslError, Rejected) as error:
         raise OsslError(
             "recording_unreadable",
             f"The recording {path} cannot be decoded.",

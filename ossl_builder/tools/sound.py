@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import chain
 from math import sqrt
 from pathlib import Path
@@ -16,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError, Rejected
 from ossl_builder.tables.schema import Span
-from ossl_builder.tools.streams import find_picture, packets
+from ossl_builder.tools.demux import MediaFile, open_media, stream_at
+from ossl_builder.tools.stream_choice import as_media
+from ossl_builder.tools.timeline import corrected_packets, timeline_of
+from ossl_builder.tools.video_frames import timed_frames
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 SEAM_S = 0.015
 # A longer gap is damage; a shorter one corrects a clock that drifts against its time stamps.
 DAMAGE_S = 0.018
+# Full scale is 1. Floating-point sound may exceed it a little; beyond this (36 dB) it is damage.
+LOUDEST = 64.0
 # Sound is passed on in blocks of at least this length, silences in blocks of exactly this one.
 BLOCK_S = 1.0
 
@@ -53,21 +59,23 @@ class _Frame:
 
 @dataclass
 class FilmSound:
-    """The first sound stream of a film, at another rate and number of channels.
+    """The sound of a film, at another rate and number of channels.
 
     Attributes:
-        path: the film's file.
+        film: the film's file; of a path, the streams are chosen by the rules.
         rate: sample rate of the blocks, in Hz.
         channels: channels of the blocks, 1 or 2. Mono becomes two equal channels; more than two
             become ITU-R BS.775 stereo, turned down by the constant that makes clipping
             impossible (7.7 dB for 5.1); stereo becomes mono by its mean.
-        damaged: spans of film time where there was no sound to decode and silence stands;
-            complete when `blocks` has ended.
+        step: usual time from picture to picture, in seconds.
+        damaged: spans of film time where there was no sound to decode, or samples that are no
+            numbers; silence is there instead. Complete when `blocks` has ended.
     """
 
-    path: Path
+    film: Path | MediaFile
     rate: int
     channels: int
+    step: Fraction = Fraction(1, 25)
     damaged: list[Span] = field(default_factory=list)
 
     def blocks(self) -> Iterator[Block]:
@@ -79,65 +87,62 @@ class FilmSound:
 
         Raises:
             Rejected: `no_sound`.
-            OsslError: `sound_undecodable` if nothing of it can be decoded.
+            OsslError: `sound_undecodable` if nothing of it can be decoded, and those of
+                `demux.open_media`.
         """
-        import av
-
         self.damaged.clear()
-        with av.open(str(self.path)) as container:
-            audio = next(iter(container.streams.audio), None)
-            if audio is None:
-                raise Rejected("no_sound", f"{self.path.name} has no sound stream.")
-            zero_s = _first_picture_s(self.path)
-            frames = _decoded(container, audio, zero_s, self.channels)
-            first = next(frames, None)
-            if first is None:
-                raise OsslError(
-                    "sound_undecodable",
-                    f"Nothing of the sound of {self.path.name} can be decoded.",
-                    "Fetch or copy the film again.",
-                )
-            placed = _on_time_line(first, frames, self.damaged)
-            yield from resampled(_regrouped(placed, first.rate), first.rate, self.rate)
+        media = as_media(self.film)
+        if media.audio is None:
+            raise Rejected("no_sound", f"{media.path.name} has no sound stream.")
+        zero_s = first_picture_s(media, self.step)
+        frames = _decoded(media, zero_s, self.channels)
+        first = next(frames, None)
+        if first is None:
+            raise OsslError(
+                "sound_undecodable",
+                f"Nothing of the sound of {media.path.name} can be decoded.",
+                "Fetch or copy the film again.",
+            )
+        placed = _on_time_line(first, frames, self.damaged)
+        yield from resampled(_regrouped(placed, first.rate), first.rate, self.rate)
+        self.damaged.sort(key=lambda span: span.start_s)
 
 
-def _first_picture_s(path: Path) -> float:
-    """Time of the first picture on the container's clock; 0 where none can be decoded."""
-    import av
-
-    with av.open(str(path)) as container:
-        picture = find_picture(container)
-        for packet in packets(container, picture) if picture is not None else ():
-            try:
-                for frame in packet.decode():
-                    if frame.pts is not None:
-                        return float(frame.pts * frame.time_base)
-            except av.FFmpegError:
-                continue
+def first_picture_s(media: MediaFile, step: Fraction) -> float:
+    """Time of the first picture on the file's clock; 0 where none can be decoded."""
+    if media.video is None:
+        return 0.0
+    for timed in timed_frames(media, step):
+        if timed.frame is not None:
+            return float(timed.pts * timed.frame.time_base)
     return 0.0
 
 
-def _decoded(container: Any, audio: Any, zero_s: float, channels: int) -> Iterator[_Frame]:
+def _decoded(media: MediaFile, zero_s: float, channels: int) -> Iterator[_Frame]:
     """Frames in film time, and, if the last packets could not be decoded, an empty one there."""
     import av
     import numpy as np
 
+    timeline = timeline_of(media)
     lost_until_s, rate = 0.0, 0
-    for packet in packets(container, audio):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            if packet.pts is not None:
-                end = packet.pts + (packet.duration or 0)
-                lost_until_s = float(end * packet.time_base) - zero_s
-            continue
-        for frame in frames:
-            rate = rate or frame.sample_rate
-            # Of a stream that changes its rate, or of a frame marked as damaged, a gap remains.
-            if frame.is_corrupt or frame.sample_rate != rate:
+    with open_media(media.path) as container:
+        audio = stream_at(container, media.audio, media.path.name)
+        for packet in corrected_packets(container, timeline, audio):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                if packet.pts is not None:
+                    end = packet.pts + (packet.duration or 0)
+                    lost_until_s = float(end * packet.time_base) - zero_s
                 continue
-            start_s = None if frame.pts is None else float(frame.pts * frame.time_base) - zero_s
-            yield _Frame(start_s, rate, _downmixed(frame, channels))
+            for frame in frames:
+                rate = rate or frame.sample_rate
+                # Of a stream that changes its rate, or of a frame marked as damaged, a gap remains.
+                if frame.is_corrupt or frame.sample_rate != rate:
+                    continue
+                time = frame.pts if frame.pts is not None else frame.dts
+                start_s = None if time is None else float(time * frame.time_base) - zero_s
+                yield _Frame(start_s, rate, _downmixed(frame, channels))
     if rate and lost_until_s:
         yield _Frame(lost_until_s, rate, np.zeros((channels, 0), np.float32))
 
@@ -167,6 +172,25 @@ def _downmixed(frame: Any, channels: int) -> Block:
     return samples
 
 
+def _repaired(samples: Block) -> tuple[Block, list[tuple[int, int]]]:
+    """Replace samples that cannot be sound by silence, in all channels at once.
+
+    A single NaN would spoil whatever is computed from it, seconds of a stem for instance.
+
+    Returns:
+        The samples, and the runs (from, to) that were replaced.
+    """
+    import numpy as np
+
+    # The comparison is false for NaN too.
+    is_bad = ~(np.abs(samples) <= LOUDEST).all(axis=0)
+    if not is_bad.any():
+        return samples, []
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], is_bad.astype(np.int8), [0]))))
+    repaired = np.where(is_bad, np.float32(0), samples)
+    return repaired, [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
 def _on_time_line(first: _Frame, rest: Iterator[_Frame], damaged: list[Span]) -> Iterator[Block]:
     """Put frames where their times say, from film time 0 on, without seams where there are none."""
     import numpy as np
@@ -175,7 +199,7 @@ def _on_time_line(first: _Frame, rest: Iterator[_Frame], damaged: list[Span]) ->
     position = round((first.start_s or 0.0) * rate)  # of the next sample; film time 0 is sample 0
     yield from _silence(channels, position, rate)
     for frame in chain((first,), rest):
-        samples = frame.samples
+        samples, bad = _repaired(frame.samples)
         ahead = 0 if frame.start_s is None else round(frame.start_s * rate) - position
         if ahead > SEAM_S * rate:
             seen, position = max(position, 0), position + ahead
@@ -184,10 +208,21 @@ def _on_time_line(first: _Frame, rest: Iterator[_Frame], damaged: list[Span]) ->
                 damaged.append(Span(seen / rate, position / rate))
         elif ahead < -SEAM_S * rate:
             samples = samples[:, -ahead:]
+            bad = [(begin + ahead, end + ahead) for begin, end in bad]
+        for begin, end in bad:
+            if (seen := max(position + begin, 0)) < position + end:
+                _add_span(damaged, seen / rate, (position + end) / rate)
         too_early = max(-position, 0)
         position += samples.shape[1]
         if too_early < samples.shape[1]:
             yield np.ascontiguousarray(samples[:, too_early:])
+
+
+def _add_span(spans: list[Span], start_s: float, end_s: float) -> None:
+    """Add a span; one that follows the last one without a gap lengthens it."""
+    if spans and abs(spans[-1].end_s - start_s) < 1e-9:
+        start_s = spans.pop().start_s
+    spans.append(Span(start_s, end_s))
 
 
 def _silence(channels: int, length: int, rate: int) -> Iterator[Block]:

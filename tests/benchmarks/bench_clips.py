@@ -76,7 +76,7 @@ def prepare(work: Path) -> Case:
         shutil.copy(mix, stems[role])
     with av.open(str(film)) as container:
         rate = Fraction(container.streams.video[0].average_rate)
-    times = picture_times(film)
+    times = picture_times(film, 1 / rate)
     end_s = times[-1] + float(1 / rate)
     spans = []
     at = 2.0
@@ -84,7 +84,7 @@ def prepare(work: Path) -> Case:
         # Every third clip begins where the one before it ends; 11 s are left out otherwise.
         spans.append(Span(_nearest(times, at), _nearest(times, at + CLIP_S)))
         at += CLIP_S if len(spans) % 3 == 1 else CLIP_S + 11
-    return Case(film, Form(rate, Fraction(1), is_interlaced=False), end_s, stems, spans)
+    return Case(film, Form(rate, Fraction(1)), end_s, stems, spans)
 
 
 def ours(case: Case, folder: Path) -> None:
@@ -135,7 +135,7 @@ def _cpu() -> float:
 
 def exactness(case: Case, folder: Path) -> dict[str, int | float]:
     """How many clips are right, by comparison with the film decoded from its begin."""
-    times = picture_times(case.film)
+    times = picture_times(case.film, 1 / case.form.rate)
     wanted = [
         [n for n, t in enumerate(times) if span.start_s - 1e-4 < t < span.end_s - 1e-4]
         for span in case.spans

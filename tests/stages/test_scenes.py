@@ -185,7 +185,7 @@ def test_a_film_without_picture_fails_with_a_sentence(make_item, tmp_path):
     whole.write_bytes(b"\x1a\x45\xdf\xa3" + bytes(2000))
     with pytest.raises(OsslError) as error:
         SCENES_STAGE.run(item)
-    assert error.value.code == "picture_undecodable"
+    assert error.value.code == "not_media"
     assert error.value.hint
     assert list(item.folder.iterdir()) == []
 

@@ -22,7 +22,7 @@ from ossl_builder.tables import STEMS, Film
 from ossl_builder.tools import loudness
 from ossl_builder.tools.ffmpeg import binary
 from ossl_builder.tools.flac import read_flac
-from tests.rows import film_row
+from tests.rows import NO_SOUND, film_row
 
 RATE = 44_100
 
@@ -132,10 +132,7 @@ def test_damage_stands_in_the_rows(make_item, tmp_path, film, model):
 
 def test_film_without_sound_is_rejected(make_item, tmp_path, model):
     ffmpeg("-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=1", tmp_path / "mute.mp4")
-    film = film_row(
-        "mute.mp4", audio_codec=None, audio_sample_rate=None, audio_channels=None,
-        audio_offset_s=None, audio_duration_s=None,
-    )  # fmt: skip
+    film = film_row("mute.mp4", **NO_SOUND)
     item = make_item(STEMS_STAGE, {"films": (film,)}, settings(model))
     with pytest.raises(Rejected) as caught:
         STEMS_STAGE.run(item)

@@ -74,13 +74,12 @@ def cut_all(
     return [clip for clip in found if clip]
 
 
-def form_of(
-    rate: Fraction = Fraction(24), sar: Fraction = Fraction(1), is_interlaced: bool = False
-) -> Form:
-    return Form(rate, sar, is_interlaced)
+def form_of(rate: Fraction = Fraction(24), sar: Fraction = Fraction(1)) -> Form:
+    return Form(rate, sar)
 
 
 USUAL = (192, 108)
+STEP = Fraction(1, 24)
 Make = Callable[[Path], films.Truth]
 KINDS: dict[str, tuple[Make, Form, tuple[int, int]]] = {
     "plain.mp4": (films.make_flash_and_click, form_of(), USUAL),
@@ -89,7 +88,7 @@ KINDS: dict[str, tuple[Make, Form, tuple[int, int]]] = {
     "wide.mp4": (films.make_wide_pixels, form_of(sar=Fraction(16, 15)), (192, 144)),
     "tall.mp4": (films.make_tall_pixels, form_of(sar=Fraction(8, 9)), (180, 136)),
     "interlaced.mpg": (
-        films.make_interlaced, form_of(rate=Fraction(25), is_interlaced=True), (192, 144)
+        films.make_interlaced, form_of(rate=Fraction(25)), (192, 144)
     ),
     "av1.webm": (films.make_av1_opus, form_of(), USUAL),
     "hevc.mp4": (films.make_hevc, form_of(), USUAL),
@@ -174,14 +173,14 @@ def test_no_picture_is_decoded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyP
     film = tmp_path / "film.mp4"
     truth = films.make_flash_and_click(film)
     given: list[int] = []
-    decode = cutting._decoded
+    decode = cutting.timed_frames
 
-    def counting(*args: object) -> object:
-        for picture in decode(*args):  # type: ignore[arg-type]
-            given.append(picture.pts)
-            yield picture
+    def counting(*args: object, **options: object) -> object:
+        for timed in decode(*args, **options):  # type: ignore[arg-type]
+            given.append(timed.pts)
+            yield timed
 
-    monkeypatch.setattr(cutting, "_decoded", counting)
+    monkeypatch.setattr(cutting, "timed_frames", counting)
     form = form_of()
     # Neighbours, a short gap, and a long one with key pictures within (every 2 s).
     spans = [Span(1, 2), Span(2, 3), Span(3.5, 4), Span(11, 12)]
@@ -216,7 +215,7 @@ def test_a_span_in_which_no_picture_begins_gives_none(tmp_path: Path) -> None:
 def test_times_of_pictures_are_those_of_the_film(tmp_path: Path) -> None:
     film = tmp_path / "film.mkv"
     truth = films.make_variable_rate(film)
-    assert picture_times(film) == pytest.approx(truth.times_s, abs=1e-9)
+    assert picture_times(film, STEP) == pytest.approx(truth.times_s, abs=1e-9)
 
 
 def test_sound_is_copied_without_loss_and_continued_with_silence(tmp_path: Path) -> None:
@@ -256,4 +255,4 @@ def test_a_film_without_pictures_is_an_error(tmp_path: Path) -> None:
             file.seek(position)
             file.write(b"\xff" * size)
     with pytest.raises(OsslError, match="can be decoded"):
-        picture_times(broken)
+        picture_times(broken, STEP)

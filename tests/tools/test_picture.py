@@ -140,7 +140,7 @@ def test_a_file_without_a_decodable_picture_is_refused(tmp_path):
     path.write_bytes(b"no film at all")
     with pytest.raises(OsslError) as error:
         list(PictureReader(path, STEP))
-    assert error.value.code == "picture_undecodable"
+    assert error.value.code == "not_media"
 
 
 def test_thumbnail_has_square_pixels_and_the_picture_s_colours(tmp_path):

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
-from ossl_builder.tools.streams import packets, picture_stream
+from ossl_builder.tools.orientation import orientation_of
+from ossl_builder.tools.stream_choice import inspect
+from ossl_builder.tools.video_frames import timed_frames
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,30 +73,14 @@ def shown_at(path: Path, times_s: Sequence[float]) -> Iterator[Shown]:
 
 
 def _shown(frame: Any, time_s: float) -> Shown:
-    return Shown(time_s, frame.to_ndarray(format="rgb24"))
+    return Shown(time_s, orientation_of(frame).apply(frame.to_ndarray(format="rgb24")))
 
 
 def _frames(path: Path) -> Iterator[tuple[Any, float]]:
     """Decoded pictures and when they begin, after the first; what is damaged is passed over."""
-    import av
-
-    try:
-        container = av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise OsslError(
-            "picture_undecodable", f"{path} could not be opened: {error}.", "Build the clip again."
-        ) from error
-    first: Any = None
-    with container:
-        stream = picture_stream(container, path)
-        for packet in packets(container, stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                continue
-            for frame in frames:
-                if frame.pts is None:
-                    continue
-                time = frame.pts * frame.time_base
-                first = time if first is None else first
-                yield frame, float(time - first)
+    first: int | None = None
+    for timed in timed_frames(inspect(path)):
+        if timed.frame is None:
+            continue
+        first = timed.pts if first is None else first
+        yield timed.frame, float((timed.pts - first) * timed.frame.time_base)

@@ -86,14 +86,9 @@ def plan(
     """
     jobs = []
     for piece in pieces:
-        ending, error = None, None
-        try:
-            ending = muxing.ending_for(piece.video) if with_video else None
-        except OsslError as found:
-            error = found
         for seed in seeds:
             folder = out / f"seed-{seed}" if len(seeds) > 1 else out
-            target = Target(folder / f"{piece.name}.wav", ending)
+            target = Target(folder / f"{piece.name}.wav", with_video)
             if target.video is not None and target.video.resolve() == piece.video.resolve():
                 raise OsslError(
                     "output_is_input",
@@ -102,8 +97,8 @@ def plan(
                 )
             sample = Sample(piece, seed)
             facts = made.facts_of(sample, shared)
-            why = "" if error else made.lacking(target, facts)
-            jobs.append(Job(sample, target, facts, why, error))
+            why = "" if piece.error else made.lacking(target, facts)
+            jobs.append(Job(sample, target, facts, why, piece.error))
     return jobs
 
 
@@ -194,34 +189,35 @@ def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> 
     length = n_samples(piece.duration_s, rate)
     sound, lowered = limited(decoded(models.backbone, codes)[:length], rate)
     target.note.unlink(missing_ok=True)  # it would vouch for other files than those beside it
-    write_wav(target.wav, sound, rate)
     if target.video is not None:
-        muxing.mux(piece.video, target.wav, target.video)
+        target.video.unlink(missing_ok=True)
+    write_wav(target.wav, sound, rate)
     meter = measured([sound[None]], rate)
     peak, loudness = dbfs(lowered.peak), integrated(meter.power())
     windows = piece_spans(piece, shape.frame_rate, settings)
-    made.write_note(
-        target,
-        job.facts,
-        {
-            "n_samples": len(sound),
-            "sample_rate": rate,
-            "peak_before_dbfs": None if peak is None else round(peak, 2),
-            "loudness_lufs": None if loudness is None else round(loudness, 2),
-            "limited_s": lowered.seconds,
-            "lowest_gain_db": lowered.lowest_gain_db,
-            "windows": [
-                {
-                    "start_s": span.first / shape.frame_rate,
-                    "frames": span.n_frames,
-                    "known": span.n_known,
-                }
-                for span in windows
-            ],
-            "device": models.backbone.device.type,
-            "notes": list(models.notes),
-        },
-    )
+    facts = {
+        "n_samples": len(sound),
+        "sample_rate": rate,
+        "peak_before_dbfs": None if peak is None else round(peak, 2),
+        "loudness_lufs": None if loudness is None else round(loudness, 2),
+        "limited_s": lowered.seconds,
+        "lowest_gain_db": lowered.lowest_gain_db,
+        "windows": [
+            {
+                "start_s": span.first / shape.frame_rate,
+                "frames": span.n_frames,
+                "known": span.n_known,
+            }
+            for span in windows
+        ],
+        "device": models.backbone.device.type,
+        "notes": list(models.notes),
+    }
+    # The music is kept whatever becomes of the video: the next run makes only that.
+    made.write_note(target, job.facts, facts)
+    if target.video is not None:
+        muxing.mux(piece.video, target.wav, target.video)
+        made.write_note(target, job.facts, facts)
     notes = []
     if lowered.lowest_gain_db < 0:
         notes.append(
@@ -256,10 +252,13 @@ def _done(job: Job, state: str, notes: tuple[str, ...]) -> Done:
 
 
 def _failed(job: Job, error: OsslError) -> Done:
+    note = made.read_note(job.target)
+    has_music = note is not None and job.target.wav.is_file()
     return Done(
         name=job.sample.piece.name,
         seed=job.sample.seed,
         state="failed",
+        wav=str(job.target.wav) if has_music else None,
         code=error.code,
         message=error.message,
         hint=error.hint,

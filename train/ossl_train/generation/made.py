@@ -28,11 +28,11 @@ class Target:
 
     Attributes:
         wav: the music.
-        ending: of the video with it; None: none is wanted.
+        with_video: whether a video with it is wanted.
     """
 
     wav: Path
-    ending: str | None
+    with_video: bool
 
     @property
     def note(self) -> Path:
@@ -42,7 +42,7 @@ class Target:
     @property
     def video(self) -> Path | None:
         """The picture with the music."""
-        return None if self.ending is None else self.wav.with_suffix(self.ending)
+        return self.wav.with_suffix(".mp4") if self.with_video else None
 
 
 def shared_facts(chosen: Chosen, recipe: TrainRecipe, settings: GenerateSettings) -> dict[str, Any]:
@@ -129,8 +129,8 @@ VIDEO_ONLY = "the video is missing"
 
 
 def write_note(target: Target, facts: Mapping[str, Any], made: Mapping[str, Any]) -> None:
-    """Write down how a sample was made; written last, so that it vouches for the files."""
-    video = target.video
+    """Write down how a sample was made; written after the files that it vouches for."""
+    video = target.video if target.video is not None and target.video.is_file() else None
     found = {
         "format": FORMAT,
         "made_from": dict(facts),

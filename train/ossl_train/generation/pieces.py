@@ -27,6 +27,7 @@ class Piece:
         prompt: the words; none at all: MusicGen's "no text".
         dialogue: the dialogue stem, if it is known.
         dialogue_sha256: its checksum.
+        error: why no music can be written for it, if that is known; the other facts are empty.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Piece:
     prompt: str
     dialogue: Path | None = None
     dialogue_sha256: str | None = None
+    error: OsslError | None = None
 
 
 @dataclass(frozen=True)
@@ -119,33 +121,45 @@ def of_clips(corpus: Path, data: Path | None, ids: Sequence[str], words: Words) 
 
 
 def of_files(paths: Sequence[Path], words: Words) -> list[Piece]:
-    """Video files of any length.
+    """Video files of any length; one that cannot be used carries its error.
 
     Raises:
-        OsslError: `file_missing`, `name_twice`, and those of `probe`: `file_empty`, `not_media`,
-            `no_picture`, `picture_undecodable`.
+        OsslError: `name_twice`.
+    """
+    pieces: dict[str, Piece] = {}
+    for path in paths:
+        if path.stem in pieces:
+            raise OsslError(
+                "name_twice",
+                f"{pieces[path.stem].video} and {path} would give files of one name.",
+                "Generate them one after the other, each with its own --out.",
+            )
+        try:
+            pieces[path.stem] = _of_file(path, words)
+        except OsslError as error:
+            pieces[path.stem] = Piece(path.stem, path, "", 0.0, words.of(None), error=error)
+    return list(pieces.values())
+
+
+def _of_file(path: Path, words: Words) -> Piece:
+    """A video file.
+
+    Raises:
+        OsslError: `file_missing`, and those of `probe`: `file_empty`, `not_media`, `no_picture`,
+            `picture_undecodable`.
     """
     from ossl_builder.tools.probe import probe
 
-    found: dict[str, Piece] = {}
-    for path in paths:
-        if not path.is_file():
-            raise OsslError("file_missing", f"There is no file {path}.", "Check its name.")
-        if path.stem in found:
-            raise OsslError(
-                "name_twice",
-                f"{found[path.stem].video} and {path} would give files of one name.",
-                "Generate them one after the other, each with its own --out.",
-            )
-        picture = probe(path, lambda part: None).picture
-        found[path.stem] = Piece(
-            name=path.stem,
-            video=path,
-            video_sha256=files.sha256_file(path),
-            duration_s=picture.end_s - picture.start_s,
-            prompt=words.of(None),
-        )
-    return list(found.values())
+    if not path.is_file():
+        raise OsslError("file_missing", f"There is no file {path}.", "Check its name.")
+    picture = probe(path, lambda part: None).picture
+    return Piece(
+        name=path.stem,
+        video=path,
+        video_sha256=files.sha256_file(path),
+        duration_s=picture.end_s - picture.start_s,
+        prompt=words.of(None),
+    )
 
 
 def _of_clip(root: Path, name: str, one: SidedClip, words: Words) -> Piece:

@@ -69,7 +69,7 @@ def write_stimuli(
         sound_of: the music of each, at least as long as its clip.
 
     Raises:
-        OsslError: `sound_unreadable`, `file_missing`, `picture_unplayable`, and of `mux`.
+        OsslError: `sound_unreadable`, `file_missing`, and of `mux`.
     """
     for name, own in itertools.groupby(stimuli, key=lambda one: one.name):
         clip, together = clips[name], list(own)
@@ -79,7 +79,7 @@ def write_stimuli(
             gain_db = 0.0 if sound.lufs is None else target - sound.lufs
             flac, film = paths(root, one.clip_id)
             _write_sound(flac, sound.sound, gain_db)
-            _write_film(source / clip.video_path, flac, film)
+            muxing.mux(source / clip.video_path, flac, film)
             yield Keyed(
                 clip_id=one.clip_id,
                 name=name,
@@ -160,13 +160,3 @@ def _write_sound(path: Path, sound: Mono, gain_db: float) -> None:
 
     with files.replacing(path) as temporary, FlacWriter(temporary, RATE, 1) as flac:
         flac.write(sound[None] * np.float32(10 ** (gain_db / 20)))
-
-
-def _write_film(picture: Path, sound: Path, target: Path) -> None:
-    if muxing.ending_for(picture) != target.suffix:
-        raise OsslError(
-            "picture_unplayable",
-            f"The picture of {picture.name} cannot stand in an MP4, which browsers play.",
-            "Build the clip again, or choose others with another --seed.",
-        )
-    muxing.mux(picture, sound, target)

@@ -1,0 +1,114 @@
+"""Open a media file and read its packets; every reader of media begins here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ossl_builder.errors import OsslError
+from ossl_builder.tables.films import FilmFile
+
+# Containers that hold their media themselves. Playlists (concat, HLS, DASH), image sequences and
+# devices are not among them: such a file would make us read other files or addresses.
+CONTAINERS = (
+    "mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "asf", "ogg", "flv", "dv", "rm",
+    "mxf", "gxf", "nut", "ivf", "h264", "hevc", "m4v", "obu", "vc1", "y4m",
+    "wav", "w64", "aiff", "au", "caf", "flac", "mp3", "aac", "ac3", "eac3", "dts", "amr", "ape",
+    "wv", "tta",
+)  # fmt: skip
+# A file that fails so many reads in a row has ended.
+FAILED_READS = 100
+# AVFMT_FLAG_GENPTS: guess missing presentation times. The guess is wrong in AVI with B-frames.
+GUESS_TIMES = 0x0001
+
+
+@dataclass(frozen=True)
+class MediaFile:
+    """A file, and which of its streams are the film.
+
+    Attributes:
+        path: the file.
+        video: index of the video stream; None: it has none.
+        audio: index of the audio stream; None: it has none.
+        has_time_jumps: whether its timestamps have to be corrected (see `timeline`).
+    """
+
+    path: Path
+    video: int | None
+    audio: int | None
+    has_time_jumps: bool = False
+
+    @classmethod
+    def of(cls, corpus: Path, file: FilmFile) -> MediaFile:
+        """The file of a film in a corpus, with the streams that were chosen when it was fetched."""
+        path = corpus / file.path
+        return cls(path, file.video_stream, file.audio_stream, file.has_time_jumps)
+
+
+def open_media(path: Path) -> Any:
+    """Open a media file for reading; use it as a context manager.
+
+    Only containers of the list `CONTAINERS` are opened, and only the file itself is read.
+    Metadata may have any encoding: bytes that are not UTF-8 are replaced.
+
+    Raises:
+        OsslError: `file_empty`, `not_media`.
+    """
+    import av
+
+    if path.is_file() and path.stat().st_size == 0:
+        raise OsslError("file_empty", f"{path.name} is empty.", "Fetch or copy it again.")
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
+    try:
+        # The prefix keeps a name such as `concat:a|b` from being taken as an address.
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OsslError(
+            "not_media",
+            f"{path.name} cannot be opened as audio or video ({type(error).__name__}: {reason}).",
+            "It may be cut off, a playlist, or a file of another kind; fetch it again.",
+        ) from error
+    container.flags &= ~GUESS_TIMES
+    return container
+
+
+def stream_at(container: Any, index: int | None, name: str) -> Any:
+    """A stream by its index.
+
+    Raises:
+        OsslError: `stream_missing`: the file is not the one whose streams were chosen.
+    """
+    if index is not None and 0 <= index < len(container.streams):
+        return container.streams[index]
+    raise OsslError(
+        "stream_missing",
+        f"{name} has {len(container.streams)} streams, and none with the index {index}.",
+        "The file was changed since it was fetched; run `ossl verify`.",
+    )
+
+
+def packets(
+    container: Any, *streams: Any, failed: Callable[[], None] = lambda: None
+) -> Iterator[Any]:
+    """Read all packets of the given streams; without streams, of the whole file.
+
+    A read that fails is followed by the next one, so that the rest behind damage is reached.
+
+    Args:
+        failed: called after each read that failed.
+    """
+    import av
+
+    failures = 0
+    while failures < FAILED_READS:
+        try:
+            for packet in container.demux(*streams):
+                failures = 0
+                yield packet
+            return
+        except av.FFmpegError:
+            failures += 1
+            failed()
