@@ -32,7 +32,12 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
     films = [] if corpus.is_imported else corpus.film_ids()
     counts = {stage.name: Counter[str]() for stage in STAGES}
     reasons: Counter[tuple[str, str]] = Counter()
-    lists: dict[str, list[dict[str, Any]]] = {"rejected": [], "failed": [], "stale": []}
+    lists: dict[str, list[dict[str, Any]]] = {
+        "rejected": [],
+        "failed": [],
+        "stale": [],
+        "warnings": [],
+    }
     for decision in plan(corpus, recipe, films, STAGES):
         record = records.read(corpus.root, decision.stage, decision.item_id)
         state = _state(decision.action, record)
@@ -47,6 +52,7 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
             counts[decision.stage]["rows"] += record.n_rows
             for reason, count in record.rejects.items():
                 reasons[decision.stage, reason] += count
+            lists["warnings"] += [entry | {"message": warning} for warning in record.warnings]
         if state in ("rejected", "failed") and record is not None:
             said = {"code": record.code, "message": record.message, "hint": record.hint}
             lists[state].append(entry | said)

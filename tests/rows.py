@@ -18,7 +18,7 @@ def film_row(path: str, **measured: Any) -> Film:
         is_variable_rate=False, width=64, height=64, sar_num=1, sar_den=1, is_interlaced=False,
         video_codec="h264", audio_codec="aac", audio_sample_rate=44_100, audio_channels=2,
         audio_offset_s=0.0, audio_duration_s=4.0, video_stream=0, audio_stream=1,
-        streams_why="the only ones", streams_other=None, has_time_jumps=False, warnings=None,
+        streams_why="the only ones", streams_other=None, has_time_jumps=False,
     )  # fmt: skip
     return dataclasses.replace(row, **measured)
 

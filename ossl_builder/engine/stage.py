@@ -29,10 +29,18 @@ class Reject:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage made of an item: its rows, and what it left out."""
+    """What a stage made of an item.
+
+    Attributes:
+        rows: of the stage's table.
+        rejects: candidates that it left out.
+        warnings: what was repaired or is doubtful, one sentence each; `ossl status` and the
+            report show them.
+    """
 
     rows: tuple[Any, ...]
     rejects: tuple[Reject, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

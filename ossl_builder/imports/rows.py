@@ -63,7 +63,6 @@ def film_row(source: Source) -> Film:
         rights_statement=None,
         audio_duration_s=None,
         streams_other=None,
-        warnings=None,
         **dict.fromkeys((*OF_ITS_FILE, *OF_ITS_SOUND)),
     )
 

@@ -158,8 +158,16 @@ def fetch_film(item: Item) -> Outcome:
     if obtained.metadata is not None:
         (item.folder / METADATA).write_bytes(obtained.metadata)
     return Outcome(
-        rows=(_row(source, obtained, probed, path.stat().st_size, item.path(path.name)),)
+        rows=(_row(source, obtained, probed, path.stat().st_size, item.path(path.name)),),
+        warnings=_warnings(probed),
     )
+
+
+def _warnings(probed: Probed) -> tuple[str, ...]:
+    sentences = [each.sentence.capitalize() for each in length_differences(probed)]
+    if probed.media.has_time_jumps:
+        sentences.append("The timestamps of the file restart or jump; they were corrected.")
+    return tuple(sentences)
 
 
 def _before(item: Item, source: Source) -> Film | None:
@@ -330,7 +338,6 @@ def _row(source: Source, obtained: Obtained, probed: Probed, size_bytes: int, pa
         streams_why=probed.streams_why,
         streams_other=probed.streams_other or None,
         has_time_jumps=probed.media.has_time_jumps,
-        warnings="; ".join(each.sentence for each in length_differences(probed)) or None,
     )
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ossl_builder.engine.stage import Item, Outcome, Stage
 from ossl_builder.stages.scenes_settings import ScenesSettings
 from ossl_builder.tables.scenes import SCENES, Scene
 from ossl_builder.tables.schema import Span
+
+if TYPE_CHECKING:
+    from ossl_builder.stages.sightings import Sightings
+    from ossl_builder.tables.films import Film
 
 
 def find_scenes(item: Item) -> Outcome:
@@ -61,7 +65,19 @@ def find_scenes(item: Item) -> Outcome:
                     damaged_spans=_within(seen.damage_s, start_s, end_s),
                 )
             )
-    return Outcome(tuple(rows))
+    return Outcome(tuple(rows), warnings=_warnings(film, seen))
+
+
+def _warnings(film: Film, seen: Sightings) -> tuple[str, ...]:
+    """What decoding has shown that the packets did not."""
+    sentences = []
+    n_frames = len(seen.light.time_s)
+    if n_frames != film.n_packets:
+        sentences.append(f"{n_frames} frames could be decoded; the file has {film.n_packets}.")
+    damaged_s = sum(end - start for start, end in seen.damage_s)
+    if damaged_s:
+        sentences.append(f"{damaged_s:.2f} s of the video are damaged.")
+    return tuple(sentences)
 
 
 def _within(spans: list[tuple[float, float]], start_s: float, end_s: float) -> tuple[Span, ...]:

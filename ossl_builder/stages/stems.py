@@ -149,7 +149,13 @@ def separate_film(item: Item) -> Outcome:
             f"No sound of {media.path.name} stands beside its pictures.",
             "Fetch or copy the film again.",
         )
-    return Outcome(tuple(_row(item, track, model.rate, sound) for track in tracks))
+    damaged_s = sum(span.end_s - span.start_s for span in sound.damaged)
+    return Outcome(
+        tuple(_row(item, track, model.rate, sound) for track in tracks),
+        warnings=(f"{damaged_s:.2f} s of the audio are damaged; silence is there instead.",)
+        if damaged_s
+        else (),
+    )
 
 
 def _row(item: Item, track: _Track, rate: int, sound: FilmSound) -> Stem:

@@ -123,9 +123,6 @@ class Film:
     has_time_jumps: bool | None = column(
         "whether timestamps restart or jump in the file; they are corrected"
     )
-    warnings: str | None = column(
-        "what is doubtful about the file, joined by `; `; empty: nothing", descriptive=True
-    )
 
     def file(self) -> FilmFile:
         """The file of a film that is here, as any film is that a stage is given.

@@ -44,7 +44,7 @@ FILM = Film(
     sar_den=1, is_interlaced=False, video_codec="h264", audio_codec="aac",
     audio_sample_rate=44_100, audio_channels=2, audio_offset_s=0.0, audio_duration_s=2.0,
     video_stream=0, audio_stream=1, streams_why="the only ones", streams_other=None,
-    has_time_jumps=False, warnings=None,
+    has_time_jumps=False,
 )  # fmt: skip
 SCENES = (
     Scene("f", "f_s0000", 0.0, 1.0, 0, 24, "start", True, "a.jpg", (Span(0.0, 0.5),), ()),
