@@ -22,7 +22,7 @@ from ossl_builder.tools.clip_writing import ClipWriter, Encoding
 from ossl_builder.tools.demux import MediaFile, open_media, packets, stream_at
 from ossl_builder.tools.picture_shaping import Form
 from ossl_builder.tools.stream_choice import as_media
-from ossl_builder.tools.timeline import corrected_packets, timeline_of
+from ossl_builder.tools.timeline import PacketLog, corrected_packets, timeline_of
 from ossl_builder.tools.video_frames import timed_frames
 
 # Over a shorter stretch, decoding on is about as quick as opening the film anew.
@@ -61,13 +61,14 @@ def picture_times(film: Path | MediaFile, step: Fraction) -> list[float]:
     start.close()
     with open_media(media.path) as container:
         stream = stream_at(container, media.video, media.path.name)
-        stamps = {
-            packet.pts if packet.pts is not None else packet.dts
-            for packet in corrected_packets(container, timeline_of(media), stream)
-            if packet.size and not packet.is_discard
-        }
-    known = sorted(pts for pts in stamps if pts is not None and pts >= start.current.pts)
-    return [start.film_time_s(pts) for pts in known]
+        log = PacketLog(start.time_base)
+        for order, packet in enumerate(corrected_packets(container, timeline_of(media), stream)):
+            if packet.size:
+                log.add(packet, order)
+    times = log.frame_times()
+    if log.lacks_presentation_times:
+        times = [time - times[0] + start.current.pts for time in times]
+    return [start.film_time_s(time) for time in times if time >= start.current.pts]
 
 
 def cut(

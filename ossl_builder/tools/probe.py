@@ -21,6 +21,8 @@ from ossl_builder.tools.video_frames import Clock, no_video, timed_frames
 # one in so many seconds.
 LOOK_EVERY_S = 2.0
 FIRST_FRAMES = 12
+# The frames behind so many packets before the end are all decoded: more than decoders reorder.
+TAIL_PACKETS = 32
 # No decoder holds frames back for longer.
 MOST_DELAY_S = 1.0
 
@@ -217,7 +219,7 @@ def _first_frames(media: MediaFile, step: Fraction) -> tuple[float, bool]:
 def _key_frames(
     media: MediaFile, timeline: Timeline, log: PacketLog, step: Fraction
 ) -> tuple[float, bool]:
-    """Decode key frames all along the film, and everything from the last key frame on.
+    """Decode key frames all along the film, and everything from one near the end on.
 
     Returns:
         When the last frame that can be decoded ends (s), and whether some frames are interlaced.
@@ -229,15 +231,15 @@ def _key_frames(
     end_s, is_interlaced, next_s = float("-inf"), False, float("-inf")
     with open_media(media.path) as container:
         stream = stream_at(container, media.video, media.path.name)
-        number = -1
+        number, tail = -1, _tail(log)
         for packet in corrected_packets(container, timeline, stream):
             number += bool(packet.size)
             time_s = float((packet.dts if packet.dts is not None else packet.pts or 0) * base)
-            is_tail = number >= log.last_key or not packet.size
+            is_tail = number >= tail or not packet.size
             if not is_tail and not (packet.is_keyframe and time_s >= next_s):
                 continue
             next_s = time_s + LOOK_EVERY_S
-            if number == log.last_key:  # what the decoder holds back belongs to earlier times
+            if number == tail > 0:  # what the decoder holds back belongs to earlier times
                 stream.codec_context.flush_buffers()
             try:
                 frames = packet.decode()
@@ -249,6 +251,12 @@ def _key_frames(
                     timed = clock.timed(frame)
                     end_s = max(end_s, (timed.pts + timed.duration) * base)
     return end_s, is_interlaced
+
+
+def _tail(log: PacketLog) -> int:
+    """Number of the last key frame that has enough packets behind it to decode them rightly."""
+    early = [number for number in log.keys if number <= len(log) - TAIL_PACKETS]
+    return early[-1] if early else 0
 
 
 def _sound(

@@ -46,7 +46,7 @@ class PacketLog:
         order: number of each packet among all packets of the file.
         pts, dts, duration: in ticks; `MISSING` where the file has none.
         size_bytes: of all packets together.
-        last_key: number of the last packet that is a key frame.
+        keys: numbers of the packets that are key frames.
     """
 
     time_base: Fraction
@@ -55,7 +55,7 @@ class PacketLog:
     dts: array[int] = field(default_factory=lambda: array("q"))
     duration: array[int] = field(default_factory=lambda: array("q"))
     size_bytes: int = 0
-    last_key: int = 0
+    keys: array[int] = field(default_factory=lambda: array("q"))
 
     def __len__(self) -> int:
         return len(self.order)
@@ -63,7 +63,7 @@ class PacketLog:
     def add(self, packet: Any, order: int) -> None:
         """Note a packet; one that is not to be shown has no time."""
         if packet.is_keyframe:
-            self.last_key = len(self.order)
+            self.keys.append(len(self.order))
         self.order.append(order)
         is_shown = not packet.is_discard
         self.pts.append(packet.pts if is_shown and packet.pts is not None else MISSING)
@@ -81,11 +81,18 @@ class PacketLog:
         """Whether some packets have a decoding time only, as in AVI and MPEG programs."""
         return any(p == MISSING and d != MISSING for p, d in zip(self.pts, self.dts, strict=True))
 
-    def steps(self) -> list[int]:
-        """Ticks from frame to frame: of presentation times if all are known, else of decoding."""
+    def frame_times(self) -> list[int]:
+        """Ticks at which frames begin, ascending, as far as packets tell.
+
+        Where some packets have a decoding time only, decoding times are taken: frames have the
+        same distances, but begin later by what the decoder holds back.
+        """
         times = self.dts if self.lacks_presentation_times else self.pts
-        known = sorted(time for time in times if time != MISSING)
-        return [after - before for before, after in pairwise(known)]
+        return sorted({time for time in times if time != MISSING})
+
+    def steps(self) -> list[int]:
+        """Ticks from frame to frame."""
+        return [after - before for before, after in pairwise(self.frame_times())]
 
     def known(self) -> list[tuple[int, int]]:
         """(start, duration) of all packets that have a time."""
@@ -95,7 +102,7 @@ class PacketLog:
     def corrected(self, corrections: Sequence[Correction]) -> PacketLog:
         """The same packets with corrected times."""
         new = PacketLog(self.time_base, self.order, self.pts[:], self.dts[:], self.duration)
-        new.size_bytes, new.last_key = self.size_bytes, self.last_key
+        new.size_bytes, new.keys = self.size_bytes, self.keys
         edges = [*(c.first_packet for c in corrections), len(self)]
         for correction, end in zip(corrections, edges[1:], strict=True):
             for number in range(correction.first_packet, end):
