@@ -49,7 +49,7 @@ def mux(video: Path, sound: Path, target: Path) -> None:
         with replacing(target) as temporary:
             if not (_is_copied(media, stream) and _copy(media, sound, temporary)):
                 _encode(media, stream, sound, temporary)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         full = disk_full(OSError(getattr(error, "errno", 0), "full"), target.parent)
         if full is not None:
             raise full from error

@@ -201,3 +201,25 @@ def test_sound_of_which_nothing_decodes_is_an_error(tmp_path):
     with pytest.raises(OsslError) as caught:
         list(FilmSound(tmp_path / "c.mp4", 44_100, 2).blocks())
     assert caught.value.code == "sound_undecodable"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_samples_that_are_no_numbers_become_silence_and_damage(tmp_path, value, channels):
+    """In one channel only, 10 ms long, at another rate than that of the blocks."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (4 * 16_000, channels)).astype(np.float32)
+    whole = noise.copy()
+    noise[32_000:32_160, 0] = value
+    for name, samples in (("broken", noise), ("whole", whole)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, 16_000, subtype="FLOAT")
+    path = film(tmp_path / "film.mkv", tmp_path / "broken.wav", "-c:a", "pcm_f32le")
+    right = film(tmp_path / "right.mkv", tmp_path / "whole.wav", "-c:a", "pcm_f32le")
+    samples, sound = heard(path)
+    assert [(span.start_s, span.end_s) for span in sound.damaged] == [
+        (pytest.approx(2.0, abs=0.002), pytest.approx(2.01, abs=0.002))
+    ]
+    assert np.isfinite(samples).all()
+    expected, undamaged = heard(right)
+    assert undamaged.damaged == []
+    off = np.flatnonzero(np.abs(samples - expected).max(axis=0) > 1e-3)
+    assert 1.99 * 44_100 < off[0] < off[-1] < 2.02 * 44_100

@@ -192,6 +192,19 @@ def test_a_file_that_cannot_be_read_is_left_out_with_its_pair(
     assert found.figure("similarity").n == found.figure("recall").n == N - 1
 
 
+def test_a_file_with_samples_that_are_no_numbers_is_left_out(
+    tmp_path: Path, sides: tuple[Path, Path], clap: Path
+) -> None:
+    """A figure of it would mean nothing, and silence is no substitute."""
+    generated = Path(shutil.copytree(sides[0], tmp_path / "generated"))
+    samples, rate = soundfile.read(generated / "clip-03.wav", dtype="float32")
+    samples[1000:1100] = np.nan
+    soundfile.write(generated / "clip-03.wav", samples, rate, subtype="FLOAT")
+    found = evaluate(of_folders(generated, sides[1]), settings(clap), Kept(tmp_path / "m"))
+    assert any("clip-03.wav" in sentence for sentence in found.left_out)
+    assert found.figure("similarity").n == N - 1
+
+
 def test_sound_of_any_rate_and_channels(tmp_path: Path) -> None:
     stereo = np.stack([sound(1), sound(1)], axis=1)
     soundfile.write(tmp_path / "stereo.flac", stereo, RATE)

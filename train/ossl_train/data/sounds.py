@@ -30,7 +30,6 @@ def window_sounds(path: Path, found: Sequence[Stretch], rate: int) -> Iterator[M
     Raises:
         OsslError: `sound_unreadable`, also where the file is shorter than its windows.
     """
-    import av
     import numpy as np
 
     held: Mono = np.zeros(0, np.float32)
@@ -44,7 +43,7 @@ def window_sounds(path: Path, found: Sequence[Stretch], rate: int) -> Iterator[M
                 raise _unreadable(path)
             yield held[:wanted]
             held = held[wanted:]
-    except (av.FFmpegError, OSError, Rejected) as error:
+    except (OSError, OsslError, Rejected) as error:
         raise _unreadable(path) from error
 
 

@@ -56,19 +56,25 @@ def mono(path: Path, rate: int) -> Iterator[Mono]:
     Raises:
         OsslError: `audio_unreadable`.
     """
-    import av
-
     from ossl_builder.tools.sound import FilmSound
 
+    sound = FilmSound(path, rate, 1)
     try:
-        for block in FilmSound(path, rate, 1).blocks():
+        for block in sound.blocks():
             yield block[0]
-    except (av.FFmpegError, OSError, OsslError, Rejected) as error:
+    except (OSError, OsslError, Rejected) as error:
         raise OsslError(
             "audio_unreadable",
             f"{path.name} has no sound that can be decoded.",
             "Generate or copy it again.",
         ) from error
+    if sound.damaged:
+        raise OsslError(
+            "audio_unreadable",
+            f"{path.name} is damaged at {sound.damaged[0].start_s:.2f} s: it has a gap there, or "
+            "samples that are no numbers.",
+            "Generate or copy it again; a figure of it would mean nothing.",
+        )
 
 
 def windows(blocks: Iterable[Mono], length: int) -> Iterator[Mono]:

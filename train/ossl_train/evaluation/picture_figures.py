@@ -28,6 +28,9 @@ AT_CUTS = {
 }
 FOLLOWS = "rank correlation of loudness and motion, beyond that with other clips' pictures"
 
+# Codes of files that are left out, the others being measured.
+UNUSABLE = ("audio_unreadable", "picture_undecodable", "no_picture", "not_media", "file_empty")
+
 
 def picture_figures(
     material: Material, kept: Kept, settings: Settings, counted: Counted
@@ -66,7 +69,7 @@ def _measured(
         try:
             found[name] = kept.of(files[name], how, measure)
         except OsslError as error:
-            if error.code not in ("audio_unreadable", "picture_undecodable", "no_picture"):
+            if error.code not in UNUSABLE:
                 raise
             unreadable.append(error.message)
     return found

@@ -189,8 +189,8 @@ def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> 
     length = n_samples(piece.duration_s, rate)
     sound, lowered = limited(decoded(models.backbone, codes)[:length], rate)
     target.note.unlink(missing_ok=True)  # it would vouch for other files than those beside it
-    if target.video is not None:
-        target.video.unlink(missing_ok=True)
+    if target.video is not None and target.video.is_file():
+        target.video.unlink()  # it holds other music
     write_wav(target.wav, sound, rate)
     meter = measured([sound[None]], rate)
     peak, loudness = dbfs(lowered.peak), integrated(meter.power())
