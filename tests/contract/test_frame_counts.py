@@ -1,0 +1,100 @@
+"""Scenes, probe and cutting count the same frames of every film of the tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ossl_builder.tables.schema import Span
+from ossl_builder.tools.clip_writing import Encoding
+from ossl_builder.tools.cutting import cut, picture_times
+from ossl_builder.tools.picture import PictureReader
+from ossl_builder.tools.picture_shaping import Form
+from ossl_builder.tools.probe import probe
+from ossl_builder.tools.sound import FilmSound
+from tests.e2e.awkward import KINDS
+
+MEDIA = Path(os.environ.get("OSSL_TEST_MEDIA", "nowhere"))
+REPORTED = sorted(
+    path.name
+    for path in (MEDIA / "reported").glob("*.*")
+    if path.suffix in (".mp4", ".mkv", ".mov", ".avi", ".ts", ".vob", ".wmv")
+)
+REAL = ("film/popeye_sindbad_1936_part1.mkv", "film/mdn_toy_crystal.mp4",
+        "film/caminandes1_llama_drama_30s_av1.webm", "film/sintel_trailer_480x204.mp4",
+        "demo/steamboat_willie_1928_28s.mp4")  # fmt: skip
+# A file whose joint has a frame that nothing can decode: scenes and cutting pass over it, and the
+# scenes stage warns.
+UNDECODABLE = {"progressive_second_then_interlaced.ts": 1}
+
+
+def check(path: Path, folder: Path, undecodable: int = 0) -> None:
+    probed = probe(path, lambda part: None)
+    video, step = probed.picture, 1 / probed.picture.rate
+    reader = PictureReader(probed.media, step)
+    times = [float(picture.ticks * reader.time_base) for picture in reader]
+    end_s = float(reader.end * reader.time_base)
+    if reader.damage:  # recorded: frames may be missing there, but nowhere else
+        undecodable = video.n_packets - len(times)
+        assert (
+            0
+            <= undecodable / float(video.rate)
+            <= sum(float((end - start) * reader.time_base) for start, end in reader.damage)
+        )
+    assert len(times) == video.n_packets - undecodable
+    assert end_s == pytest.approx(video.end_s - video.start_s, abs=0.0021)
+    by_packets = picture_times(probed.media, step)
+    assert len(by_packets) == len(times) + undecodable
+    if not undecodable:
+        assert by_packets == pytest.approx(times, abs=0.0011)
+    sound = folder / "mix.flac"
+    write_silence(sound, end_s)
+    # In two clips, the second one after a jump over half of the film.
+    spans = [Span(0.0, end_s / 4), Span(3 * end_s / 4, end_s)]
+    form = Form(video.rate, video.sar)
+    encoding = Encoding(crf=40, preset="ultrafast", audio_bitrate=64_000)
+    clips = list(
+        cut(probed.media, end_s, form, spans, sound, folder, encoding, lambda part: None,
+            is_damaged=bool(reader.damage))
+    )  # fmt: skip
+    for span, clip in zip(spans, clips, strict=True):
+        middles = [
+            (time + after) / 2 for time, after in zip(times, [*times[1:], end_s], strict=True)
+        ]
+        inside = [middle for middle in middles if span.start_s < middle <= span.end_s]
+        assert (clip.n_frames if clip else 0) == len(inside)
+    if probed.sound is not None:
+        blocks = FilmSound(probed.media, 16_000, 1, step)
+        length_s = sum(block.shape[1] for block in blocks.blocks()) / 16_000
+        packets_s = probed.sound.end_s - video.start_s
+        # Packets of some codecs claim what an encoder added at the end, or leave it out.
+        assert length_s == pytest.approx(packets_s, abs=0.1)
+
+
+def write_silence(path: Path, seconds: float) -> None:
+    import numpy as np
+    import soundfile
+
+    soundfile.write(path, np.zeros((round(seconds * 16_000) + 1, 2)), 16_000)
+
+
+@pytest.mark.parametrize(("name", "suffix", "make"), KINDS, ids=[name for name, *_ in KINDS])
+def test_of_every_awkward_film(
+    tmp_path: Path, name: str, suffix: str, make: Callable[[Path], object]
+) -> None:
+    path = tmp_path / f"{name}.{suffix}"
+    make(path)
+    check(path, tmp_path)
+
+
+@pytest.mark.parametrize("name", REPORTED)
+def test_of_every_reported_film(tmp_path: Path, name: str) -> None:
+    check(MEDIA / "reported" / name, tmp_path, UNDECODABLE.get(name, 0))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_of_every_real_film(tmp_path: Path, shared_media: Path, name: str) -> None:
+    check(shared_media / name, tmp_path)
