@@ -307,6 +307,11 @@ def make_shorter_sound(path: Path) -> Truth:
     return make_film(path, sound_s=(0.0, 12.0))
 
 
+def make_a_little_shorter_sound(path: Path) -> Truth:
+    """Sound that ends at 14 s, 1 s before the picture: within what is only a warning."""
+    return make_film(path, sound_s=(0.0, 14.0))
+
+
 def make_damaged(path: Path, stream: str = "video", span_s: tuple[float, float] = (7, 8)) -> Truth:
     """A film (MP4) in which a stretch of the picture or of the sound is overwritten with noise.
 

@@ -13,6 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import imageio_ffmpeg
+import numpy as np
+import soundfile
 
 MPEG = ("-c:v", "mpeg2video", "-q:v", "3", "-g", "12", "-bf", "2", "-c:a", "mp2", "-b:a", "192k")
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-c:a", "aac")
@@ -138,6 +140,55 @@ MEASURED: dict[str, Callable[[Path, Path], Path]] = {
     "mp4": _as(".mp4", *COPY, "-movflags", "+faststart"),
     "fragmented mp4": WHOLE["fragmented"],
 }
+
+
+def _described_first(plain: Path, stem: Path) -> Path:
+    """An audio description, in six channels, before the film's sound."""
+    target = stem.with_suffix(".mkv")
+    ffmpeg("-i", plain, "-f", "lavfi", "-i", "sine=f=900:d=15,pan=5.1|c0=c0|c2=c0|c4=c0",
+           "-map", "0:v", "-map", "1:a", "-map", "0:a", "-c:v", "copy", "-c:a", "aac",
+           "-disposition:a:0", "visual_impaired", "-disposition:a:1", 0, target)  # fmt: skip
+    return target
+
+
+def _infinite(plain: Path, stem: Path) -> Path:
+    """Floating-point sound of which 20 ms are infinite, in one channel."""
+    target, sound = stem.with_suffix(".mkv"), stem.with_suffix(".wav")
+    ffmpeg("-i", plain, "-vn", "-ar", 48_000, sound)
+    samples, rate = soundfile.read(sound, dtype="float32")
+    samples[round(0.2 * rate) : round(0.22 * rate), 0] = np.inf
+    soundfile.write(sound, samples, rate, subtype="FLOAT")
+    ffmpeg("-i", plain, "-i", sound, "-map", "0:v", "-map", "1:a", "-c:v", "copy",
+           "-c:a", "pcm_f32le", target)  # fmt: skip
+    return target
+
+
+def _turned(plain: Path, stem: Path) -> Path:
+    """A display matrix that turns the film upside down."""
+    target = stem.with_suffix(".mp4")
+    ffmpeg("-display_rotation", 180, "-i", plain, *COPY, target)
+    return target
+
+
+def _cut_off(plain: Path, stem: Path) -> Path:
+    """Two thirds of a Flash video."""
+    path = WHOLE["flv"](plain, stem)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    return path
+
+
+HLG = "log-level=error:pools=2:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"
+OTHER: dict[str, Callable[[Path, Path], Path]] = {
+    "description first": _described_first,
+    "infinite samples": _infinite,
+    "upside down": _turned,
+    "cut off": _cut_off,
+    "high dynamic range": _as(
+        ".mp4", "-vf", "format=yuv420p10le", "-c:v", "libx265", "-preset", "ultrafast",
+        "-x265-params", HLG, "-c:a", "copy",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

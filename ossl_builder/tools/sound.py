@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # Frames that begin this near to where the last one ended follow it without a seam: containers
 # round times (Matroska and FLV to 1 ms), and no codec's usual frame is as short as this.
 SEAM_S = 0.015
+# Where parts with clocks of their own are joined, clocks tick finely, and a shift at a joint counts.
+JOINED_SEAM_S = 0.002
 # A longer gap is damage; a shorter one corrects a clock that drifts against its time stamps.
 DAMAGE_S = 0.018
 # Full scale is 1. Floating-point sound may exceed it a little; beyond this (36 dB) it is damage.
@@ -103,7 +105,8 @@ class FilmSound:
                 f"Nothing of the sound of {media.path.name} can be decoded.",
                 "Fetch or copy the film again.",
             )
-        placed = _on_time_line(first, frames, self.damaged)
+        seam_s = JOINED_SEAM_S if media.has_time_jumps else SEAM_S
+        placed = _on_time_line(first, frames, seam_s, self.damaged)
         yield from resampled(_regrouped(placed, first.rate), first.rate, self.rate)
         self.damaged.sort(key=lambda span: span.start_s)
 
@@ -191,7 +194,9 @@ def _repaired(samples: Block) -> tuple[Block, list[tuple[int, int]]]:
     return repaired, [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _on_time_line(first: _Frame, rest: Iterator[_Frame], damaged: list[Span]) -> Iterator[Block]:
+def _on_time_line(
+    first: _Frame, rest: Iterator[_Frame], seam_s: float, damaged: list[Span]
+) -> Iterator[Block]:
     """Put frames where their times say, from film time 0 on, without seams where there are none."""
     import numpy as np
 
@@ -201,12 +206,12 @@ def _on_time_line(first: _Frame, rest: Iterator[_Frame], damaged: list[Span]) ->
     for frame in chain((first,), rest):
         samples, bad = _repaired(frame.samples)
         ahead = 0 if frame.start_s is None else round(frame.start_s * rate) - position
-        if ahead > SEAM_S * rate:
+        if ahead > seam_s * rate:
             seen, position = max(position, 0), position + ahead
             yield from _silence(channels, position - seen, rate)
             if ahead > DAMAGE_S * rate and position > seen:
                 damaged.append(Span(seen / rate, position / rate))
-        elif ahead < -SEAM_S * rate:
+        elif ahead < -seam_s * rate:
             samples = samples[:, -ahead:]
             bad = [(begin + ahead, end + ahead) for begin, end in bad]
         for begin, end in bad:

@@ -10,6 +10,9 @@ from tests.e2e.corpora import Ossl
 
 NO_CLIP = {
     "no-sound": "no_sound",
+    "longer-sound": "lengths_differ",
+    "shorter-sound": "lengths_differ",
+    "cut-off": "truncated",
     "damaged-picture": "damaged_picture",
     "damaged-sound": "damaged_sound",
 }
@@ -17,6 +20,8 @@ SIZES = {
     "wide-pixels": "192x144", "tall-pixels": "180x136", "interlaced": "192x144",
     "interlaced-h264": "192x144",
 }  # fmt: skip
+# AVI has no presentation times: with B-frames the video is late, as in every player.
+LATE_MS = {"avi-b-frames": 17.0}
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +38,10 @@ def test_an_awkward_film_gives_exact_clips_or_a_reason(
     if name in NO_CLIP and not one.n_clips:
         assert NO_CLIP[name] in one.outcome
         return
-    assert name != "no-sound"
+    assert name not in ("no-sound", "longer-sound", "shorter-sound", "cut-off")
     assert one.outcome == "done"
     assert one.cuts[0] == one.cuts[1]
     assert one.size == SIZES.get(name, "192x108")
     assert one.n_frames[0] == one.n_frames[1] > 0
     assert one.ends_right
-    assert max(one.offset_ms) <= 1.0
+    assert max(one.offset_ms) <= LATE_MS.get(name, 0.0) + 1.0

@@ -12,7 +12,7 @@ import pytest
 
 from ossl_builder.tools.cutting import picture_times
 from ossl_builder.tools.probe import probe
-from ossl_builder.tools.sound import SEAM_S, FilmSound
+from ossl_builder.tools.sound import FilmSound
 from ossl_builder.tools.timeline import MISSING, PacketLog, find_corrections
 from ossl_builder.tools.video_frames import timed_frames
 from tests import films, shapes
@@ -67,9 +67,8 @@ def test_a_whole_film_in_any_shape_has_all_its_frames_and_its_length(
     clicks = films.click_times(samples, 48_000)
     assert len(clicks) == len(flashes) == 3
     offsets = [click - flash for click, flash in zip(clicks, flashes, strict=True)]
-    # AVI delays B-frames: constant, and as ffmpeg has it. At a join the audio may be placed up to
-    # `SEAM_S` beside its time.
-    assert max(offsets) - min(offsets) < (SEAM_S + 0.001 if probed.media.has_time_jumps else 0.003)
+    # AVI delays B-frames: constant, and as ffmpeg has it.
+    assert max(offsets) - min(offsets) < 0.003
     limit = 0.12 if path.suffix == ".avi" or shape == "fragmented" else 0.06
     assert max(map(abs, offsets)) < limit
 
