@@ -116,7 +116,7 @@ WHOLE: dict[str, Callable[[Path, Path], Path]] = {
     ),
     "motion JPEG in avi": _as(".avi", "-c:v", "mjpeg", "-q:v", "3", "-c:a", "pcm_s16le"),
     "MPEG-1": _as(".mpg", "-c:v", "mpeg1video", "-q:v", "3", "-bf", "2", "-c:a", "mp2"),
-    "fragmented": _as(".mp4", *COPY, "-movflags", "+frag_keyframe+empty_moov"),
+    "fragmented": _as(".mp4", *COPY, "-movflags", "+frag_keyframe+delay_moov"),
     "wmv": _as(".wmv", "-c:v", "wmv2", "-q:v", "3", "-c:a", "wmav2"),
     "flv": _as(".flv", "-c:v", "flv", "-q:v", "3", "-ar", "44100", "-c:a", "mp3"),
     "theora": _as(".ogv", "-c:v", "libtheora", "-q:v", "8", "-c:a", "libvorbis"),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # Frames that begin this near to where the last one ended follow it without a seam: containers
 # round times (Matroska and FLV to 1 ms), and no codec's usual frame is as short as this.
 SEAM_S = 0.015
-# Where parts with clocks of their own are joined, clocks tick finely, and a shift at a joint counts.
+# Joined parts have clocks of their own that tick finely: a shift at a joint is real.
 JOINED_SEAM_S = 0.002
 # A longer gap is damage; a shorter one corrects a clock that drifts against its time stamps.
 DAMAGE_S = 0.018

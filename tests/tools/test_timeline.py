@@ -38,9 +38,7 @@ def test_a_whole_film_in_any_shape_has_all_its_frames_and_its_length(
     video, audio = probed.picture, probed.sound
     assert video.n_packets == 375
     assert not probed.is_truncated
-    # The writer of fragments gives the last frame of all a longer duration.
-    end_s = 15.0214 if shape == "fragmented" else 15.0
-    assert video.end_s - video.start_s == pytest.approx(end_s, abs=0.002)
+    assert video.end_s - video.start_s == pytest.approx(15.0, abs=0.002)
     assert video.decoded_end_s == pytest.approx(video.end_s, abs=0.002)
 
     frames = [each for each in timed_frames(probed.media, 1 / video.rate) if each.frame is not None]
@@ -69,7 +67,7 @@ def test_a_whole_film_in_any_shape_has_all_its_frames_and_its_length(
     offsets = [click - flash for click, flash in zip(clicks, flashes, strict=True)]
     # AVI delays B-frames: constant, and as ffmpeg has it.
     assert max(offsets) - min(offsets) < 0.003
-    limit = 0.12 if path.suffix == ".avi" or shape == "fragmented" else 0.06
+    limit = 0.12 if path.suffix == ".avi" else 0.06
     assert max(map(abs, offsets)) < limit
 
 
