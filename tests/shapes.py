@@ -29,7 +29,7 @@ def ffmpeg(*arguments: object) -> None:
         raise RuntimeError(done.stderr[-500:])
 
 
-def _as(ending: str, *options: object) -> Callable[[Path, Path], Path]:
+def converted(ending: str, *options: object) -> Callable[[Path, Path], Path]:
     """Convert the plain film with options of ffmpeg."""
 
     def make(plain: Path, stem: Path) -> Path:
@@ -93,51 +93,51 @@ def _with_chapters(plain: Path, stem: Path) -> Path:
 AUDIO_FIRST = ("-map", "0:a", "-map", "0:v")
 # Shapes that hold the whole plain film: every picture of it, 1/25 s apart.
 WHOLE: dict[str, Callable[[Path, Path], Path]] = {
-    "audio first, mkv": _as(".mkv", *AUDIO_FIRST, *H264),
-    "audio first, ts": _as(".ts", *AUDIO_FIRST, *H264),
-    "audio first, avi": _as(
+    "audio first, mkv": converted(".mkv", *AUDIO_FIRST, *H264),
+    "audio first, ts": converted(".ts", *AUDIO_FIRST, *H264),
+    "audio first, avi": converted(
         ".avi", *AUDIO_FIRST, "-c:v", "mpeg4", "-q:v", "3", "-bf", "2", "-c:a", "mp3"
     ),
     "subtitles first, mkv": _with_subtitles(".mkv", "srt"),
     "subtitles first, mp4": _with_subtitles(".mp4", "mov_text"),
     "attached font": _with_font,
     "chapters and time code": _with_chapters,
-    "one cell": _as(".vob", *MPEG, "-f", "vob"),
+    "one cell": converted(".vob", *MPEG, "-f", "vob"),
     "two cells": _joined(".vob", MPEG, 0, 7.52),
     "three cells": _joined(".vob", MPEG, 0, 5, 10),
     "joined mpg": _joined(".mpg", MPEG, 0, 7.52),
     "joined ts": _joined(".ts", MPEG, 0, 5, 10),
     "joined ts, H.264": _joined(".ts", H264, 0, 5, 10),
-    "wrapping clock, ts": _as(".ts", *MPEG, "-output_ts_offset", "95437.5"),
-    "wrapping clock, vob": _as(".vob", *MPEG, "-output_ts_offset", "95437.5", "-f", "vob"),
-    "H.264 in avi": _as(".avi", *H264[:-1], "mp3"),
-    "MPEG-4 with B-frames in avi": _as(
+    "wrapping clock, ts": converted(".ts", *MPEG, "-output_ts_offset", "95437.5"),
+    "wrapping clock, vob": converted(".vob", *MPEG, "-output_ts_offset", "95437.5", "-f", "vob"),
+    "H.264 in avi": converted(".avi", *H264[:-1], "mp3"),
+    "MPEG-4 with B-frames in avi": converted(
         ".avi", "-c:v", "mpeg4", "-q:v", "3", "-bf", "2", "-c:a", "mp3"
     ),
-    "motion JPEG in avi": _as(".avi", "-c:v", "mjpeg", "-q:v", "3", "-c:a", "pcm_s16le"),
-    "MPEG-1": _as(".mpg", "-c:v", "mpeg1video", "-q:v", "3", "-bf", "2", "-c:a", "mp2"),
-    "fragmented": _as(".mp4", *COPY, "-movflags", "+frag_keyframe+delay_moov"),
-    "wmv": _as(".wmv", "-c:v", "wmv2", "-q:v", "3", "-c:a", "wmav2"),
-    "flv": _as(".flv", "-c:v", "flv", "-q:v", "3", "-ar", "44100", "-c:a", "mp3"),
-    "theora": _as(".ogv", "-c:v", "libtheora", "-q:v", "8", "-c:a", "libvorbis"),
-    "prores": _as(".mov", "-c:v", "prores_ks", "-c:a", "pcm_s16le"),
-    "blu-ray": _as(".m2ts", *COPY, "-mpegts_m2ts_mode", 1),
-    "real media": _as(".rm", "-c:v", "rv20", "-q:v", "3", "-c:a", "ac3"),
-    "nut": _as(".nut", *COPY),
+    "motion JPEG in avi": converted(".avi", "-c:v", "mjpeg", "-q:v", "3", "-c:a", "pcm_s16le"),
+    "MPEG-1": converted(".mpg", "-c:v", "mpeg1video", "-q:v", "3", "-bf", "2", "-c:a", "mp2"),
+    "fragmented": converted(".mp4", *COPY, "-movflags", "+frag_keyframe+delay_moov"),
+    "wmv": converted(".wmv", "-c:v", "wmv2", "-q:v", "3", "-c:a", "wmav2"),
+    "flv": converted(".flv", "-c:v", "flv", "-q:v", "3", "-ar", "44100", "-c:a", "mp3"),
+    "theora": converted(".ogv", "-c:v", "libtheora", "-q:v", "8", "-c:a", "libvorbis"),
+    "prores": converted(".mov", "-c:v", "prores_ks", "-c:a", "pcm_s16le"),
+    "blu-ray": converted(".m2ts", *COPY, "-mpegts_m2ts_mode", 1),
+    "real media": converted(".rm", "-c:v", "rv20", "-q:v", "3", "-c:a", "ac3"),
+    "nut": converted(".nut", *COPY),
 }
 DV_PAL = ("-vf", "scale=720:576", "-c:v", "dvvideo", "-pix_fmt", "yuv420p",
           "-ar", 48000, "-ac", 2, "-c:a", "pcm_s16le")  # fmt: skip
 # Shapes whose container knows its length.
 MEASURED: dict[str, Callable[[Path, Path], Path]] = {
-    "avi": _as(".avi", "-c:v", "mpeg4", "-c:a", "mp3"),
+    "avi": converted(".avi", "-c:v", "mpeg4", "-c:a", "mp3"),
     "flv": WHOLE["flv"],
     "wmv": WHOLE["wmv"],
     "ogv": WHOLE["theora"],
-    "dv": _as(".dv", *DV_PAL),
-    "mkv": _as(".mkv", *COPY),
-    "webm": _as(".webm", "-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libopus"),
-    "mov": _as(".mov", *COPY, "-movflags", "+faststart"),
-    "mp4": _as(".mp4", *COPY, "-movflags", "+faststart"),
+    "dv": converted(".dv", *DV_PAL),
+    "mkv": converted(".mkv", *COPY),
+    "webm": converted(".webm", "-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libopus"),
+    "mov": converted(".mov", *COPY, "-movflags", "+faststart"),
+    "mp4": converted(".mp4", *COPY, "-movflags", "+faststart"),
     "fragmented mp4": WHOLE["fragmented"],
 }
 
@@ -184,7 +184,7 @@ OTHER: dict[str, Callable[[Path, Path], Path]] = {
     "infinite samples": _infinite,
     "upside down": _turned,
     "cut off": _cut_off,
-    "high dynamic range": _as(
+    "high dynamic range": converted(
         ".mp4", "-vf", "format=yuv420p10le", "-c:v", "libx265", "-preset", "ultrafast",
         "-x265-params", HLG, "-c:a", "copy",
     ),

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ossl_builder.tables.films import Film
 
 
+# The video's length by decoding and by packets may differ by this without a warning.
+DURATION_TOLERANCE_S = 0.05
+
+
 def find_scenes(item: Item) -> Outcome:
     """Decode a film's picture once, find its scenes, and write a thumbnail of each.
 
@@ -74,6 +78,10 @@ def _warnings(film: Film, seen: Sightings) -> tuple[str, ...]:
     n_frames = len(seen.light.time_s)
     if n_frames != film.n_packets:
         sentences.append(f"{n_frames} frames could be decoded; the file has {film.n_packets}.")
+    if abs(seen.end_s - (film.duration_s or 0.0)) > DURATION_TOLERANCE_S:
+        sentences.append(
+            f"The decoded video lasts {seen.end_s:.2f} s; by its packets {film.duration_s:.2f} s."
+        )
     damaged_s = sum(end - start for start, end in seen.damage_s)
     if damaged_s:
         sentences.append(f"{damaged_s:.2f} s of the video are damaged.")

@@ -1,0 +1,285 @@
+"""Damage small films in many ways and build a corpus of them: `python -m tests.e2e.fuzz`.
+
+Whatever a file holds, it ends as done, rejected or failed with a code; nothing ends in a traceback;
+and where a film is done, what probe, scenes and cutting say of it agrees, or a warning tells.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests import films, shapes
+from tests.e2e.corpora import Ossl, rows
+
+N_FILMS = 300
+# In a process of its own, as the stages run: a decoder may crash.
+MEASURE = """
+import json, sys
+from tests.e2e.fuzz import measured
+print(json.dumps(measured(*json.loads(sys.argv[1]))))
+"""
+SECONDS = 4.0
+Make = Callable[[Path, Path], Path]
+SEEDS: tuple[tuple[str, Make], ...] = (
+    ("mp4", shapes.converted(".mp4", *shapes.H264, "-g", 25)),
+    ("mkv", shapes.converted(".mkv", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+                       "log-level=error:pools=1:keyint=25", "-c:a", "flac")),
+    ("avi", shapes.WHOLE["MPEG-4 with B-frames in avi"]),
+    ("ts", shapes.converted(".ts", *shapes.MPEG)),
+    ("vob", shapes.WHOLE["one cell"]),
+    ("webm", shapes.MEASURED["webm"]),
+    ("ogv", shapes.WHOLE["theora"]),
+    ("wmv", shapes.WHOLE["wmv"]),
+    ("flv", shapes.WHOLE["flv"]),
+    ("mov", shapes.converted(".mov", "-c:v", "mjpeg", "-q:v", 5, "-c:a", "pcm_s16le")),
+)  # fmt: skip
+# Timestamps altered by remuxing (ffmpeg's bitstream filter `setts`).
+TIMES = (
+    "setts=ts='if(gt(N,{n}),TS+3600/TB,TS)'",
+    "setts=ts='if(gt(N,{n}),TS+3/TB,TS)'",
+    "setts=ts='if(gt(N,{n}),TS-1/TB,TS)'",
+    "setts=pts='if(eq(N,{n}),PTS+500/TB,PTS)'",
+    "setts=ts='TS+random(0)*0.03/TB'",
+    "setts=ts='TS*1.3'",
+)
+
+
+@dataclass
+class Found:
+    """What came out: how films ended, and what was wrong, one line each."""
+
+    ends: Counter[str] = field(default_factory=Counter)
+    n_warned: int = 0
+    n_compared: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+def flip(content: bytearray, random: Random) -> None:
+    """Some bytes anywhere."""
+    for _ in range(random.choice((1, 10, 100, 1000))):
+        content[random.randrange(len(content))] = random.randrange(256)
+
+
+def cut(content: bytearray, random: Random) -> None:
+    """The end is missing."""
+    del content[random.randrange(1, len(content)) :]
+
+
+def blank(content: bytearray, random: Random) -> None:
+    """A block of zeros."""
+    start, length = _block(content, random)
+    content[start : start + length] = bytes(length)
+
+
+def repeat(content: bytearray, random: Random) -> None:
+    """A block twice."""
+    start, length = _block(content, random)
+    content[start:start] = content[start : start + length]
+
+
+def leave_out(content: bytearray, random: Random) -> None:
+    """A block is missing."""
+    start, length = _block(content, random)
+    del content[start : start + length]
+
+
+def noise(content: bytearray, random: Random) -> None:
+    """A block of noise."""
+    start, length = _block(content, random)
+    content[start : start + length] = random.randbytes(length)
+
+
+BYTES = (flip, flip, cut, blank, repeat, leave_out, noise)
+
+
+def _block(content: bytearray, random: Random) -> tuple[int, int]:
+    length = random.choice((16, 1000, len(content) // 20, len(content) // 4))
+    return random.randrange(max(1, len(content) - length)), min(length, len(content) // 2)
+
+
+def mutate(seed: Path, target: Path, random: Random) -> str:
+    """Write a damaged copy; what was done to it."""
+    kind = random.random()
+    if kind < 0.3:
+        times = random.choice(TIMES).format(n=random.randrange(10, 80))
+        stream = random.choice(("v", "a"))
+        both = ("-bsf:v", times, "-bsf:a", times) if random.random() < 0.5 else ()
+        done = f"{'both' if both else stream}: {times}"
+        order = ("-map", "0:a", "-map", "0:v") if random.random() < 0.3 else ("-map", "0")
+        try:
+            shapes.ffmpeg("-i", seed, *order, "-c", "copy", *(both or (f"-bsf:{stream}", times)),
+                          target)  # fmt: skip
+            return done
+        except RuntimeError:  # the container does not take such times
+            target.unlink(missing_ok=True)
+    content = bytearray(seed.read_bytes())
+    change = random.choice(BYTES)
+    change(content, random)
+    target.write_bytes(content)
+    return change.__name__
+
+
+def build(ossl: Ossl, folder: Path, n_films: int = N_FILMS, seed: int = 1) -> Found:
+    """Damage films, build them up to their scenes, compare what each part of the program saw."""
+    plain, corpus = folder / "plain.mp4", folder / "corpus"
+    films.make_film(plain, rate=Fraction(25), seconds=SECONDS, sound_s=(0, SECONDS))
+    seeds = [make(plain, folder / f"seed-{name}") for name, make in SEEDS]
+    ossl("init", corpus)
+    done: dict[str, str] = {}
+    (folder / "films").mkdir()
+    for number in range(n_films):
+        source = seeds[number % len(seeds)]
+        name = f"film-{number:03d}"
+        path = folder / "films" / f"{name}{source.suffix}"
+        done[name] = f"{source.suffix} {mutate(source, path, Random(seed * 1000 + number))}"
+        record(corpus, path, name)
+    subprocess.run(
+        [sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus), "build", "--until",
+         "scenes", "--workers", "2"], capture_output=True, check=False,
+    )  # fmt: skip
+    status = json.loads(ossl("-C", corpus, "status", "--json").stdout)
+    return compare(corpus, status, done)
+
+
+def record(corpus: Path, path: Path, name: str) -> None:
+    """As `ossl films add` does, without starting the program 300 times."""
+    from ossl_builder.tables import Source
+    from ossl_builder.workspace import open_corpus
+
+    source = Source(
+        film_id=name, title=name, year=2020, basis="licensed", evidence="for tests",
+        source=str(path), alternates="", country="", licence="", sha256=None, is_claim=True,
+        allow_unknown=True,
+    )  # fmt: skip
+    open_corpus(corpus).record_source(source)
+
+
+def compare(corpus: Path, status: dict[str, Any], done: dict[str, str]) -> Found:
+    """How each film ended, and whether what was said of those that are done agrees."""
+    found = Found()
+    ended = {entry["film_id"]: entry for key in ("failed", "rejected") for entry in status[key]}
+    warned = {entry["film_id"] for entry in status["warnings"]}
+    scenes: dict[str, dict[str, Any]] = {row["film_id"]: row for row in rows(corpus, "scenes")}
+    damaged = {row["film_id"] for row in rows(corpus, "scenes") if row["damaged_spans"]}
+    table = {row["film_id"]: row for row in rows(corpus, "films")}
+    for name, what in done.items():
+        if name in ended:
+            code = ended[name]["code"]
+            found.ends[f"{ended[name]['stage']}: {code}"] += 1
+            if not code or code == "unexpected":
+                found.wrong.append(f"{name} ({what}): {code or 'no code'}: {ended[name]}")
+            continue
+        if name not in scenes:
+            found.ends["nowhere"] += 1
+            found.wrong.append(f"{name} ({what}) ended nowhere")
+            continue
+        found.ends["done"] += 1
+        found.n_warned += name in warned
+        found.n_compared += 1
+        film, last = table[name], scenes[name]
+        off = disagreement(corpus, film, last, name in damaged)
+        if off:
+            found.wrong.append(f"{name} ({what}): {off}")
+        is_whole = (
+            last["end_frame"] == film["n_packets"]
+            and abs(last["end_s"] - film["duration_s"]) < 0.05
+        )
+        if not is_whole and name not in warned:
+            found.wrong.append(
+                f"{name} ({what}): {last['end_frame']} frames and {last['end_s']:.2f} s in its "
+                f"scenes, {film['n_packets']} and {film['duration_s']:.2f} s in its row: no warning"
+            )
+    return found
+
+
+def disagreement(corpus: Path, film: dict[str, Any], last: dict[str, Any], is_damaged: bool) -> str:
+    """What cutting and the audio's reader make of a film that is done, if they disagree."""
+    given = [str(corpus / film["path"]), film["video_stream"], film["audio_stream"],
+             film["has_time_jumps"], f"{film['fps_num']}/{film['fps_den']}", last["end_s"],
+             is_damaged]  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURE, json.dumps(given)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        return f"cutting ended with {run.returncode}: {run.stderr.strip()[-300:]}"
+    n_frames, audio_s = json.loads(run.stdout)
+    if n_frames != last["end_frame"]:
+        return f"{last['end_frame']} frames in its scenes, {n_frames} in a clip of all of it"
+    if film["audio_stream"] is not None and not 0 <= audio_s < 2 * film["duration_s"] + 1:
+        return f"{audio_s:.2f} s of audio"
+    return ""
+
+
+def measured(
+    path: str, video: int, audio: int | None, jumps: bool, rate: str, end_s: float, damaged: bool
+) -> tuple[int, float]:
+    """Frames of a clip of the whole film, and seconds of its audio."""
+    import numpy as np
+    import soundfile
+
+    from ossl_builder.errors import OsslError, Rejected
+    from ossl_builder.tables.schema import Span
+    from ossl_builder.tools.clip_writing import Encoding
+    from ossl_builder.tools.cutting import cut
+    from ossl_builder.tools.demux import MediaFile
+    from ossl_builder.tools.picture_shaping import Form
+    from ossl_builder.tools.sound import FilmSound
+
+    media = MediaFile(Path(path), video, audio, jumps)
+    step = 1 / Fraction(rate)
+    audio_s = 0.0
+    try:
+        blocks = FilmSound(media, 16_000, 1, step).blocks()
+        for block in blocks:
+            assert np.isfinite(block).all()
+            audio_s += block.shape[1] / 16_000
+    except (OsslError, Rejected):
+        pass  # the stems stage ends with its code
+    with tempfile.TemporaryDirectory() as folder:
+        mix = Path(folder) / "mix.flac"
+        soundfile.write(mix, np.zeros((1600, 2)), 16_000)
+        form, encoding = Form(1 / step, Fraction(1)), Encoding(40, "ultrafast", 64_000)
+        (clip,) = cut(media, end_s, form, [Span(0.0, end_s)], mix, Path(folder), encoding,
+                      lambda part: None, is_damaged=damaged)  # fmt: skip
+    return (clip.n_frames if clip else 0), audio_s
+
+
+def show(found: Found) -> str:
+    """The counts, and what was wrong."""
+    lines = [f"{count:4d}  {end}" for end, count in sorted(found.ends.items())]
+    lines.append(f"{found.n_compared} films compared, {found.n_warned} of them with a warning")
+    lines += [f"WRONG: {line}" for line in found.wrong] or ["nothing wrong"]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run it in a temporary folder; an argument names the number of films, a second the seed."""
+
+    def ossl(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ossl_builder.cli.main", *map(str, arguments)],
+            capture_output=True, text=True, check=code == 0,
+        )  # fmt: skip
+
+    numbers = [int(word) for word in sys.argv[1:3]]
+    with tempfile.TemporaryDirectory() as folder:
+        found = build(ossl, Path(folder), *numbers)
+    sys.stdout.write(show(found) + "\n")
+    raise SystemExit(1 if found.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
