@@ -129,10 +129,10 @@ def explain_film(
     Or why that is not known; on what evidence, and what remains to be watched.
     """
     from ossl_builder.acquisition.shelf import Shelf
-    from ossl_builder.rights import explain, judge
+    from ossl_builder.rights import explain
 
     known = Shelf(corpus_if_any(context)).known(film)
-    verdict = judge(known.facts(), on.date() if on else date.today())
+    verdict = known.verdict(on.date() if on else date.today())
     if json:
         said = {
             name: value.isoformat() if isinstance(value, date) else value

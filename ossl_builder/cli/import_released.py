@@ -221,7 +221,10 @@ def _show(told: dict[str, Any]) -> None:
         f"films: {sides or 'on no side yet'}."
     )
     show.say(f"Missing, damaged or contradictory: {len(told['problems'])}.")
-    show.say("Nothing is known of the films' rights: find out before you share anything.")
+    show.say(
+        "Nothing is known of the films' rights: find out before you share anything. "
+        "`ossl export` asks for --allow-unverified."
+    )
     show.say(
         f"Next: ossl -C {told['out']} fingerprints, which `ossl -C {told['out']} split --check` "
         "needs to find material that films on two sides share."

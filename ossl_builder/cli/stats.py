@@ -27,8 +27,11 @@ def add_commands(app: typer.Typer) -> None:
 def stats(context: typer.Context, json: AsJson = False) -> None:
     """The corpus in figures: films, scenes, cues, clips, moods, splits."""
     from ossl_builder.exports.figures import figures
+    from ossl_builder.standing import verdicts_of
 
-    found = figures(open_corpus(context.obj).root / "manifests")
+    corpus = open_corpus(context.obj)
+    verdicts = {film_id: verdict.word for film_id, verdict in verdicts_of(corpus).items()}
+    found = figures(corpus.root / "manifests", verdicts)
     if json:
         show.as_json(found)
         return

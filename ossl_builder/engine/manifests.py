@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,21 @@ MAKE = "`ossl build` makes it."
 MAKERS = {"labels": "`ossl label merge` makes it.", "splits": "`ossl split` makes it."}
 
 
+# For tables, by name: of each item the values of columns that no stage knows.
+Decided = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
 def write_tables(
-    corpus: Path, stages: Sequence[Stage], current: dict[str, dict[str, Record]]
+    corpus: Path,
+    stages: Sequence[Stage],
+    current: dict[str, dict[str, Record]],
+    decided: Decided | None = None,
 ) -> tuple[str, ...]:
     """Write `manifests/<table>.parquet` of every stage, where its content has changed.
 
     Args:
         current: for each stage's name, the records whose rows belong into its table, by item.
+        decided: values that depend on more than the records; all rows of the item get them.
 
     Returns:
         Names of the tables that were written.
@@ -39,19 +48,26 @@ def write_tables(
     written = []
     for stage in stages:
         ended = current[stage.name]
-        digest = files.sha256_json(
-            [stage.writes.version, __version__, [[i, ended[i].output] for i in sorted(ended)]]
-        )
+        values = (decided or {}).get(stage.writes.name, {})
+        made_from = [[i, ended[i].output, *([values[i]] if i in values else [])] for i in ended]
+        digest = files.sha256_json([stage.writes.version, __version__, sorted(made_from)])
         path = folder / f"{stage.writes.name}.parquet"
         before = known.get(stage.writes.name)
         if before and before["digest"] == digest and _is(path, before["size_bytes"]):
             continue
-        rows = (records.read_rows(corpus, stage, item_id) for item_id in sorted(ended))
+        rows = (
+            _with(records.read_rows(corpus, stage, item_id), values.get(item_id, {}))
+            for item_id in sorted(ended)
+        )
         known[stage.writes.name] = _replace(path, stage.writes, rows, digest)
         written.append(stage.writes.name)
     if written or not (folder / CHECKSUMS).exists():
         _remember(corpus, known)
     return tuple(written)
+
+
+def _with(rows: tuple[Any, ...], values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(dataclasses.replace(row, **values) for row in rows) if values else rows
 
 
 def write_corpus_table(corpus: Path, table: Table, rows: Sequence[Any]) -> None:

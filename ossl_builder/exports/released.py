@@ -24,7 +24,7 @@ V1_SHEETS = {"train": "train_meta.csv", "validation": "valid_meta.csv", "test": 
 # The published code reads the first four.
 V1_COLUMNS = (
     "film_id", "clip_id", "mood", "caption", "ossl_clip_id", "title", "start_s", "end_s",
-    "duration_s",
+    "duration_s", "verdict",
 )  # fmt: skip
 # The published code adds mood and caption as texts; pandas reads an empty cell as a number.
 NOTHING = " "

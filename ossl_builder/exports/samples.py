@@ -25,8 +25,8 @@ CLIP_COLUMNS = (
     "music_sha256", "dialogue_sha256",
 )  # fmt: skip
 FILM_COLUMNS = (
-    "title", "year", "country", "basis", "evidence", "is_claim", "source", "licence_url",
-    "rights_statement",
+    "title", "year", "country", "basis", "evidence", "is_claim", "verdict", "source",
+    "licence_url", "rights_statement",
 )  # fmt: skip
 LABEL_COLUMNS = (
     "quadrant", "mood", "confidence", "n_annotators", "valence", "energy", "tension",

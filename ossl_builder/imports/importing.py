@@ -23,6 +23,7 @@ from ossl_builder.imports.ossl_v2 import read_v2
 from ossl_builder.splitting.record import Record, save_record
 from ossl_builder.splitting.settings import SplitsSettings
 from ossl_builder.splitting.strata import film_facts
+from ossl_builder.standing import record_verdicts
 from ossl_builder.tables import CLIPS, FILMS, LABELS, SPLITS, Clip
 from ossl_builder.workspace import IMPORTED, RECIPE, Corpus, open_corpus
 
@@ -151,11 +152,13 @@ def write(corpus: Corpus, found: Found, folder: Path, usable: Sequence[Usable]) 
         rows.source_row(found.films[one], found.layout, folder.resolve().name) for one in here
     ]
     corpus.record_source(*sources)
-    manifests.write_corpus_table(root, FILMS, [rows.film_row(source) for source in sources])
+    words = record_verdicts(corpus)
+    films = [rows.film_row(source, words[source.film_id]) for source in sources]
+    manifests.write_corpus_table(root, FILMS, films)
     clips = [rows.clip_row(one.entry, one.measured) for one in usable]
     manifests.write_corpus_table(root, CLIPS, clips)
-    words = words_of_quadrants()
-    labels = [row for one in entries if (row := rows.label_row(one, words)) is not None]
+    moods = words_of_quadrants()
+    labels = [row for one in entries if (row := rows.label_row(one, moods)) is not None]
     if labels or _has(root, LABELS.name):
         manifests.write_corpus_table(root, LABELS, labels)
     sides = rows.assigned(found, here)

@@ -45,7 +45,7 @@ def source_row(film: ReleasedFilm, layout: str, folder: str) -> Source:
     )
 
 
-def film_row(source: Source) -> Film:
+def film_row(source: Source, verdict: str) -> Film:
     """A film that is not here: of its file nothing is known."""
     return Film(
         film_id=source.film_id,
@@ -62,6 +62,7 @@ def film_row(source: Source) -> Film:
         licence_url=None,
         rights_statement=None,
         audio_duration_s=None,
+        verdict=verdict,
         **dict.fromkeys((*OF_ITS_FILE, *OF_ITS_SOUND)),
     )
 

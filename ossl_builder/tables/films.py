@@ -110,6 +110,12 @@ class Film:
     audio_channels: int | None = column("channels of the sound")
     audio_offset_s: float | None = column("start of the sound after the first picture", "s")
     audio_duration_s: float | None = column("length of the sound by its packets", "s")
+    verdict: str | None = column(
+        "whether it may be used in the United States, in a word, as of the last change of the "
+        "table; see below",
+        descriptive=True,
+        later=True,
+    )
 
     def file(self) -> FilmFile:
         """The file of a film that is here, as any film is that a stage is given.
@@ -189,7 +195,7 @@ FILMS = Table(
     name="films",
     doc="One row per film: its file where it is here, its form, the evidence of its rights.",
     row=Film,
-    version=3,
+    version=4,
     key=("film_id",),
     parent=None,
     check=_check_films,
