@@ -95,13 +95,18 @@ def _export(
     places: Callable[..., Sequence[Any]],
     sheets: Callable[..., dict[str, int]],
 ) -> None:
+    from ossl_builder.engine.paths import inside
     from ossl_builder.exports import placing, released
     from ossl_builder.exports.placing import Medium
     from ossl_builder.exports.samples import samples
 
     placed = places(list(samples(selected(folder, split, allow_unverified))))
     pictures = [
-        Medium(one.sample.media["video"], out / f"{one.stem}.mp4", one.sample.facts["video_sha256"])
+        Medium(
+            one.sample.media["video"],
+            inside(out, f"{one.stem}.mp4"),
+            one.sample.facts["video_sha256"],
+        )
         for one in placed
     ]
     size = place_media(pictures, out, link=link, dry_run=dry_run)

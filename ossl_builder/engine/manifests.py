@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder import __version__
-from ossl_builder.engine import files, records
+from ossl_builder.engine import files, paths, records
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
@@ -93,9 +93,10 @@ def read_arrow(folder: Path, table: Table, columns: Sequence[str] | None = None)
         columns: only these; None: all.
 
     Raises:
-        OsslError: `table_missing`, `table_version`.
+        OsslError: `table_missing`, `table_damaged`, `table_version`, `path_outside`.
     """
-    return _checked(folder, table).read(columns=None if columns is None else list(columns))
+    read = _checked(folder, table).read(columns=None if columns is None else list(columns))
+    return _confined(folder, table, read)
 
 
 def iter_arrow(
@@ -106,16 +107,19 @@ def iter_arrow(
 
     chosen = None if columns is None else list(columns)
     for batch in _checked(folder, table).iter_batches(n_rows, columns=chosen):
-        yield pa.Table.from_batches([batch])
+        yield _confined(folder, table, pa.Table.from_batches([batch]))
 
 
 def _checked(folder: Path, table: Table) -> Any:
     """The open Parquet file of a table, when it is there and of the version we know."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / f"{table.name}.parquet"
+    path = paths.inside(folder.parent, f"{folder.name}/{table.name}.parquet")
     try:
         opened = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, IsADirectoryError) as error:
+        raise _damaged(path, str(error)) from error
     except FileNotFoundError as error:
         raise OsslError(
             "table_missing",
@@ -130,6 +134,33 @@ def _checked(folder: Path, table: Table) -> Any:
             MAKERS.get(table.name, MAKE),
         )
     return opened
+
+
+def _confined(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
+    """The rows, if no path that is made of them leads out of the corpus."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, unsafe in table.confined.items():
+        if name not in rows.column_names:
+            continue
+        values = rows[name]
+        if not (pa.types.is_string(values.type) or pa.types.is_null(values.type)):
+            path = folder / f"{table.name}.parquet"
+            raise _damaged(path, f"its column {name} is no text")
+        if pa.types.is_string(values.type):
+            found = values.filter(pc.match_substring_regex(values, unsafe.pattern))
+            if len(found):
+                raise paths.outside(folder.parent, found[0].as_py())
+    return rows
+
+
+def _damaged(path: Path, why: str) -> OsslError:
+    return OsslError(
+        "table_damaged",
+        f"{path} is no table of this program: {' '.join(why.split())}.",
+        MAKERS.get(path.stem, MAKE),
+    )
 
 
 def read_table(folder: Path, table: Table) -> list[Any]:

@@ -7,15 +7,19 @@ WAV files beside MP4 files; here the WAV holds the clip's music.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ossl_builder.engine import files
+from ossl_builder.engine.paths import inside
+from ossl_builder.exports.placing import Checked
 from ossl_builder.exports.samples import FILM_COLUMNS, Sample
 
-# What each WAV was made from: a second run goes on, a changed clip is written again.
+# What each WAV was made from, and its own hash: a second run goes on, and writes again what has
+# changed or was damaged.
 PROGRESS = ".waves.json"
 # Frames of sound in memory at a time.
 BLOCK = 1 << 18
@@ -91,25 +95,28 @@ def write_waves(out: Path, placed: Sequence[Placed]) -> Iterator[Placed]:
         Each clip when its WAV is in place.
     """
     known = _known(out)
-    done: dict[str, str] = {}
+    done: dict[str, list[str]] = {}
     for one in placed:
-        path = out / f"{one.wave}.wav"
-        name = path.relative_to(out).as_posix()
-        sha256 = one.sample.facts["music_sha256"]
-        if known.get(name) != sha256 or not path.exists():
-            _to_wave(one.sample.media["music"], path)
-        done[name] = sha256
+        name = f"{one.wave}.wav"
+        path = inside(out, name)
+        music = one.sample.facts["music_sha256"]
+        entry = known.get(name)
+        before, wave = entry if isinstance(entry, list) else ("", "")
+        if before != music or not path.is_file() or files.sha256_file(path) != wave:
+            _to_wave(one.sample.file("music"), path)
+            wave = files.sha256_file(path)
+        done[name] = [music, wave]
         files.write_bytes(out / PROGRESS, files.json_bytes(known | done))
         yield one
 
 
-def _to_wave(source: Path, target: Path) -> None:
+def _to_wave(source: Checked, target: Path) -> None:
     """The same samples at the same rate and depth, in another box."""
     import soundfile
 
     with (
         files.replacing(target) as temporary,
-        soundfile.SoundFile(source) as sound,
+        soundfile.SoundFile(io.BytesIO(source.read())) as sound,
         soundfile.SoundFile(
             temporary, "w", sound.samplerate, sound.channels, sound.subtype, format="WAV"
         ) as wave,
@@ -171,6 +178,6 @@ def _write(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -
     return len(rows)
 
 
-def _known(out: Path) -> dict[str, str]:
-    found: dict[str, str] = files.read_json(out / PROGRESS) or {}
+def _known(out: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = files.read_json(out / PROGRESS) or {}
     return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ossl_builder.engine import files, manifests
+from ossl_builder.engine.paths import inside
 from ossl_builder.errors import OsslError
 from ossl_builder.exports import placing
 from ossl_builder.exports.placing import Medium
@@ -52,8 +53,12 @@ def read(layout: str, folder: Path) -> Found:
 
 
 def pair_of(folder: Path, entry: Entry) -> Pair:
-    """The files of a clip."""
-    return Pair(entry.clip_id, folder / entry.video, folder / entry.music)
+    """The files of a clip.
+
+    Raises:
+        OsslError: `path_outside`.
+    """
+    return Pair(entry.clip_id, inside(folder, entry.video), inside(folder, entry.music))
 
 
 def prepare(out: Path, layout: str, folder: Path) -> Corpus:
@@ -118,9 +123,10 @@ def media(folder: Path, root: Path, usable: Sequence[Usable]) -> list[Medium]:
             (one.entry.music, one.measured.music_sha256),
         ):
             name = rows.media_path(one.entry, path)
+            target = inside(root, name)
             if before.get(name, sha256) != sha256:
-                (root / name).unlink(missing_ok=True)
-            found.append(Medium(folder / path, root / name, sha256))
+                target.unlink(missing_ok=True)
+            found.append(Medium(inside(folder, path), target, sha256))
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from ossl_builder.engine.paths import existing
 from ossl_builder.labelling.annotation import Annotation
 from ossl_builder.report.curves import STEP_S, Curves
 from ossl_builder.report.drawing import area_path, line_path, time_ticks
@@ -131,7 +132,7 @@ def _clip(
     there = {
         sound: place.address(clip[column])
         for sound, column in SOUNDS.items()
-        if clip[column] and (place.corpus / clip[column]).exists()
+        if existing(place.corpus, clip[column])
     }
     return {
         "clip_id": clip["clip_id"],
@@ -154,7 +155,7 @@ def _clip(
 def missing_files(clip: Row, corpus: Path) -> list[str]:
     """What of a clip's files is not there: `video`, `mix`, `music`, `dialogue`."""
     paths = {name: clip[f"{name}_path"] for name in ("video", "mix", "music", "dialogue")}
-    return [name for name, path in paths.items() if path and not (corpus / path).exists()]
+    return [name for name, path in paths.items() if path and not existing(corpus, path)]
 
 
 def _said(answer: object) -> str:
@@ -168,7 +169,7 @@ def _scene(scene: Row, place: Place) -> dict[str, Any]:
         "start_s": scene["start_s"],
         "end_s": scene["end_s"],
         "begins": scene["transition_in"],
-        "thumbnail": place.address(path) if path and (place.corpus / path).exists() else None,
+        "thumbnail": place.address(path) if existing(place.corpus, path) else None,
     }
 
 

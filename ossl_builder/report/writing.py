@@ -11,6 +11,7 @@ from typing import Any
 from ossl_builder import __version__
 from ossl_builder.config import Recipe
 from ossl_builder.engine import files
+from ossl_builder.engine.paths import existing
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling import agreement, records, taxonomy
 from ossl_builder.labelling.annotation import Annotation
@@ -144,7 +145,7 @@ class _Page:
             film_id, self.tables, answers, self.warned, place, self.verdict
         )
         stems = self.tables["stems"]
-        there = bool(stems) and all((self.root / stem["path"]).exists() for stem in stems)
+        there = bool(stems) and all(existing(self.root, stem["path"]) for stem in stems)
         self.curves_key = curves.key_of(stems) if there else None
 
     def _own_warnings(self) -> Iterator[Warned]:

@@ -66,7 +66,7 @@ def _chosen(
         {span for stem in stems.values() for span in stem.damaged_spans},
         key=lambda span: span.start_s,
     )
-    times = picture_times(item.corpus / film.file().path)
+    times = picture_times(item.file(film.file().path))
     found = list(candidates(item.rows["cues"], scenes, damaged_sound, times, item.config))
     chosen: list[tuple[Candidate, Heard]] = []
     rejects = [each for each in found if isinstance(each, Reject)]
@@ -89,7 +89,7 @@ def _heard(item: Item, stems: Mapping[str, Stem], span: Span) -> Heard:
     for role in ("music", "dialogue"):
         if role in stems:
             rate = stems[role].sample_rate
-            with closing(SoundSlice(item.corpus / stems[role].path, span.start_s)) as sound:
+            with closing(SoundSlice(item.file(stems[role].path), span.start_s)) as sound:
                 length = round((span.end_s - span.start_s) * rate)
                 powers[role] = measured(sound.blocks(length), rate).power()
     window = round(MOMENTARY_S / HOP_S)
@@ -118,11 +118,11 @@ def _cut(
     settings: ClipsSettings = item.config
     file = film.file()
     return cut(
-        film=item.corpus / file.path,
+        film=item.file(file.path),
         film_end_s=max(scene.end_s for scene in scenes),
         form=Form(rate=file.rate, sar=file.sar, is_interlaced=file.is_interlaced),
         spans=[candidate.span for candidate, _ in chosen],
-        mix=item.corpus / stems["mix"].path,
+        mix=item.file(stems["mix"].path),
         folder=item.folder,
         encoding=Encoding(settings.crf, settings.preset, settings.audio_kbps * 1000),
         progress=lambda part: item.progress(MEASURING_PART + (1 - MEASURING_PART) * part),
@@ -147,7 +147,7 @@ def _clip(
     sounds: dict[str, Path] = {}
     for role, stem in stems.items():
         sounds[role] = item.folder / f"{name}.{role}.flac"
-        cut_sound(item.corpus / stem.path, found.start_s, n_samples, sounds[role])
+        cut_sound(item.file(stem.path), found.start_s, n_samples, sounds[role])
     dialogue = sounds.get("dialogue")
     within = [
         scene.scene_id

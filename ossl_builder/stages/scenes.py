@@ -23,7 +23,7 @@ def find_scenes(item: Item) -> Outcome:
     (film,) = item.rows["films"]
     settings: ScenesSettings = item.config
     with Thumbnails(item.folder) as thumbnails:
-        seen = look(item.corpus / film.file().path, film, settings, thumbnails, item.progress)
+        seen = look(item.file(film.file().path), film, settings, thumbnails, item.progress)
         fades = find_fades(seen.light, seen.middles, seen.cuts)
         boundaries = [
             Boundary(0, "start"),

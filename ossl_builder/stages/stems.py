@@ -113,7 +113,7 @@ def separate_film(item: Item) -> Outcome:
     model = models.load(settings.model, settings.device)
     sources = demucs.roles(model.sources, settings.roles)
     path = film.file().path
-    sound = FilmSound(item.corpus / path, model.rate, model.channels)
+    sound = FilmSound(item.file(path), model.rate, model.channels)
     due = max(1.0, ((film.audio_offset_s or 0) + (film.audio_duration_s or 0)) * model.rate)
     with ExitStack() as stack:
         tracks = [
