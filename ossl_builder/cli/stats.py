@@ -63,10 +63,17 @@ def query(
 
     Nothing can be changed, and no other file can be read.
     """
+    from ossl_builder.tables import TABLES
     from ossl_builder.tools.sql import ask
 
     folder: Path = open_corpus(context.obj).root / "manifests"
-    result = ask({path.stem: path for path in sorted(folder.glob("*.parquet"))}, question)
+    files = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
+    names = [table.name for table in TABLES]
+    for name in files.keys() - {*names}:
+        show.say(f"Left out: {files[name].name} in manifests is no table of this program.")
+    result = ask({name: files[name] for name in names if name in files}, question)
+    for name, why in result.unreadable.items():
+        show.say(f"Left out: {files[name].name} cannot be read: {why}")
     if json:
         show.as_json(
             [dict(zip(result.columns, map(_plain, row), strict=True)) for row in result.rows]

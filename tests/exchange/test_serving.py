@@ -254,7 +254,8 @@ def test_links_deleted_clips_and_rows_from_elsewhere(corpus: Path, tmp_path: Pat
     for row in rows:
         (ours / row.video_path).write_bytes(b"picture")
     (tmp_path / "secret.mp4").write_bytes(SECRET)
-    astray = Clip(**{**vars(rows[3]), "video_path": "films/../../secret.mp4"})
+    (ours / "films/film/there").symlink_to(tmp_path)
+    astray = Clip(**{**vars(rows[3]), "video_path": "films/film/there/secret.mp4"})
     manifests.write_corpus_table(ours, CLIPS, [*rows[:3], astray])
     targets = [target_of(addresses_of(ours).address_for(row)) for row in rows]
     with serving(ours) as running:
