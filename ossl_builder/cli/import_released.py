@@ -208,7 +208,7 @@ def _show(told: dict[str, Any]) -> None:
             ],
         )
     for leak in told["leaks"]:
-        typer.echo(f"Leak: {Leak(**leak).sentence()} It is put on one, see `why` in the splits.")
+        show.line(f"Leak: {Leak(**leak).sentence()} It is put on one, see `why` in the splits.")
     for note in told["notes"]:
         show.say(note)
     count = f"{told['clips']} clips of {told['films']} films"

@@ -69,7 +69,7 @@ def query(
     folder: Path = open_corpus(context.obj).root / "manifests"
     files = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
     names = [table.name for table in TABLES]
-    for name in files.keys() - {*names}:
+    for name in sorted(files.keys() - {*names}):
         show.say(f"Left out: {files[name].name} in manifests is no table of this program.")
     result = ask({name: files[name] for name in names if name in files}, question)
     for name, why in result.unreadable.items():

@@ -6,14 +6,13 @@ WAV files beside MP4 files; here the WAV holds the clip's music.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import files
+from ossl_builder.engine import cells, files
 from ossl_builder.engine.paths import inside
 from ossl_builder.exports.placing import Checked
 from ossl_builder.exports.samples import FILM_COLUMNS, Sample
@@ -172,9 +171,10 @@ def write_v2_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> int:
     with files.replacing(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
+        written = cells.Rows(stream)
+        written.add(columns)
+        for row in rows:
+            written.add(row[name] for name in columns)
     return len(rows)
 
 

@@ -77,9 +77,13 @@ def ask(tables: Mapping[str, Path], question: str) -> Result:
         columns = tuple(entry[0] for entry in answer.description)
         return Result(columns, answer.fetchall(), unreadable)
     except duckdb.PermissionException as error:
-        raise OsslError("query_refused", _first_line(error), _names(readable)) from error
+        raise OsslError(
+            "query_refused", _first_line(error), _names(readable, unreadable)
+        ) from error
     except duckdb.Error as error:
-        raise OsslError("query_invalid", _first_line(error), _names(readable)) from error
+        raise OsslError(
+            "query_invalid", _first_line(error), _names(readable, unreadable)
+        ) from error
 
 
 def _quoted(path: Path) -> str:
@@ -94,5 +98,6 @@ def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _names(tables: Iterable[str]) -> str:
-    return f"Tables here: {', '.join(tables)}; manifests/README.md describes their columns."
+def _names(tables: Iterable[str], unreadable: Mapping[str, str]) -> str:
+    told = f"Tables here: {', '.join(tables)}; manifests/README.md describes their columns."
+    return told + "".join(f" {name} cannot be read: {why}" for name, why in unreadable.items())
