@@ -175,11 +175,6 @@ def read_rows(corpus: Path, stage: Stage, item_id: str) -> tuple[Any, ...]:
     return rows
 
 
-def read_rejects(corpus: Path, stage: Stage, item_id: str) -> tuple[Reject, ...]:
-    """The rejected candidates of an item that is done."""
-    return tuple(Reject(**reject) for reject in _body(corpus, stage, item_id)["rejects"])
-
-
 def _body(corpus: Path, stage: Stage, item_id: str) -> Any:
     path = body_path(corpus, stage.name, item_id)
     try:

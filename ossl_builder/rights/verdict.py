@@ -22,6 +22,7 @@ FREE: frozenset[Word] = frozenset(
     {"expired", "not_renewed", "no_notice", "government_work", "licensed"}
 )
 
+# Nobody has the copyright, so that no licence is needed.
 PUBLIC_DOMAIN: frozenset[Word] = FREE - {"licensed"}
 
 # The longest term of a film published before 1978, counted from the year after publication.
@@ -72,11 +73,6 @@ class Verdict:
     risks: tuple[Risk, ...]
     is_claim: bool = False
     jurisdiction: str = "US"
-
-    @property
-    def is_public_domain(self) -> bool:
-        """Whether nobody has the copyright, so that no licence is needed."""
-        return self.word in PUBLIC_DOMAIN
 
     @property
     def is_free(self) -> bool:

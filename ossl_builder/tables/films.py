@@ -187,7 +187,6 @@ SOURCES = Table(
     row=Source,
     version=1,
     key=("film_id",),
-    parent=None,
     check=_check_sources,
 )
 
@@ -197,6 +196,5 @@ FILMS = Table(
     row=Film,
     version=4,
     key=("film_id",),
-    parent=None,
     check=_check_films,
 )

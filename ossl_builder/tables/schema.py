@@ -64,7 +64,6 @@ class Table:
             float, bool, each of them ``| None``, ``tuple[Span, ...]`` and ``tuple[int, ...]``.
         version: raised whenever a column changes its meaning, name or type.
         key: columns that are unique together; rows are sorted by them.
-        parent: the table whose rows these belong to, by the column `film_id`; None for films.
         check: yields one sentence per broken invariant over all rows of one film.
     """
 
@@ -73,7 +72,6 @@ class Table:
     row: type[Any]
     version: int
     key: tuple[str, ...]
-    parent: str | None
     check: Callable[[Sequence[Any]], Iterable[str]]
 
     @property

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from tests import films
-from tests.e2e.corpora import Ossl, add_film, rows
+from tests.e2e.corpora import Ossl, add_film, rejects, rows
 
 KINDS: tuple[tuple[str, str, Callable[[Path], films.Truth]], ...] = (
     ("ntsc-rate", "mp4", films.make_ntsc_film_rate),
@@ -121,11 +121,7 @@ def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
 
 def reasons(corpus: Path, name: str) -> list[str]:
     """Why a film's candidates were left out."""
-    from ossl_builder.engine import records
-    from ossl_builder.pipeline import stage_named
-
-    found = records.read_rejects(corpus, stage_named("clips"), name)
-    return sorted({reject.reason for reject in found})
+    return sorted({reject["reason"] for reject in rejects(corpus, "clips", name)})
 
 
 def offset_ms(

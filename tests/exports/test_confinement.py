@@ -239,3 +239,56 @@ def test_a_clip_damaged_after_it_was_linked_is_noticed(ossl_here: Run, tmp_path:
         stream.write(b"X")
     ended = ossl_here(*words)
     assert (ended.code, path.name in ended.err) == (1, True)
+
+
+def test_a_stage_does_not_read_through_a_link_out(
+    ossl_here: Run, tmp_path: Path, secret: Path
+) -> None:
+    corpus = judged(tmp_path / "corpus", "expired")
+    (corpus / "imported.json").write_text('{"version": 1, "layout": "ossl-v1", "folder": "v1"}')
+    put(corpus, music_path=linked_file(corpus, secret))
+    ended = ossl_here("-C", corpus, "fingerprints", "--json")
+    assert ended.code == 1
+    assert [(one["state"], one["code"]) for one in ended.json] == [("failed", "path_outside")]
+
+
+@pytest.mark.parametrize("name", ["../secret.mp4", "/secret.mp4", "films/../../secret.mp4"])
+def test_the_trainer_reads_no_table_with_a_path_out(tmp_path: Path, name: str) -> None:
+    from ossl_train.data.source import read_source
+
+    from ossl_builder.errors import OsslError
+    from tests.train.labelled import put_on_sides
+
+    corpus = judged(tmp_path / "corpus", "expired")
+    put_on_sides(corpus, {"expired": "train"})
+    put(corpus, video_path=name)
+    with pytest.raises(OsslError) as caught:
+        read_source(corpus, use_labels=False)
+    assert caught.value.code == "path_outside"
+
+
+def test_a_record_does_not_lead_out(ossl_here: Run, demo_corpus: Path, tmp_path: Path) -> None:
+    from tests.train.labelled import copied
+
+    corpus = copied(demo_corpus, tmp_path / "corpus")
+    path = corpus / "records/clips/demo-fair.rows.json"
+    text = path.read_text()
+    path.unlink()
+    path.write_text(text.replace('"films/demo-fair/clips/', '"../films/demo-fair/clips/'))
+    (corpus / "manifests/clips.parquet").unlink()
+    ended = ossl_here("-C", corpus, "build")
+    assert ended.code == 1
+    assert "../films/demo-fair/clips/" in ended.err
+
+
+def test_a_release_whose_files_are_links_out_is_refused(
+    ossl_here: Run, tmp_path: Path, secret: Path
+) -> None:
+    release, out = tmp_path / "v1", tmp_path / "corpus"
+    release.mkdir()
+    (release / "train_meta.csv").write_text("film_id,clip_id,mood,caption\nAA,0,sad,\n")
+    for ending in ("mp4", "wav"):
+        (release / f"AA_0.{ending}").symlink_to(secret)
+    ended = ossl_here("import", "ossl-v1", release, "--out", out)
+    assert (ended.code, "AA_0.mp4" in ended.err) == (1, True)
+    assert not any(SECRET in data for data in everything(out).values())
