@@ -41,6 +41,7 @@ def dossier(corpus: Corpus | None, film_id: str, today: date) -> dict[str, Any]:
             stages[stage.name] = f"{record.state} on {record.finished[:10]}: {said}"
             if stage is FETCH_STAGE and record.state == "done":
                 film = FILMS.to_json(records.read_rows(corpus.root, stage, film_id)[0])
+                film["verdict"] = verdict.word  # which no record has: it depends on the day
     return {
         "film_id": film_id,
         "verdict": f"{verdict.word}: {verdict.sentence}",

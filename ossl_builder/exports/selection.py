@@ -93,6 +93,7 @@ class Selection:
         return {
             film_id
             for table in (FILMS, CLIPS)
+            if self.has(table)
             for batch in self.batches(table, ["film_id"])
             for film_id in batch["film_id"].unique().to_pylist()
         }
