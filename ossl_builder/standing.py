@@ -1,21 +1,63 @@
-"""How films stand: which records agree with each other, and the tables that follow from them."""
+"""How films stand: verdicts, the records that agree with each other, the tables made from them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from ossl_builder.engine import freshness, manifests, records
+from ossl_builder.engine import files, freshness, manifests, records
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.stage import Stage
 from ossl_builder.pipeline import STAGES
-from ossl_builder.rights import gate
-from ossl_builder.tables import SOURCES
+from ossl_builder.rights import Verdict, gate, verdict_of
+from ossl_builder.tables import FILMS, SOURCES
 from ossl_builder.workspace import Corpus
 
+VERDICTS = "records/verdicts.json"
 
-def current_records(corpus: Corpus) -> dict[str, dict[str, Record]]:
+
+def verdicts_of(corpus: Corpus, today: date | None = None) -> dict[str, Verdict]:
+    """The verdict on each film of a corpus, reached anew.
+
+    Args:
+        today: the day of judgement; None: today.
+    """
+    day = today or date.today()
+    return {film_id: verdict_of(corpus.source(film_id), day) for film_id in corpus.film_ids()}
+
+
+def record_verdicts(corpus: Corpus, today: date | None = None) -> dict[str, str]:
+    """Judge all films, and record each verdict that has changed with the day; the words, by film.
+
+    The day is that on which the present word was first reached here, so that the record stays as
+    it is from day to day. The caller holds the corpus' lock.
+    """
+    day = (today or date.today()).isoformat()
+    path = corpus.root / VERDICTS
+    before = files.read_json(path)
+    known = before if isinstance(before, dict) else {}
+    words = {film_id: verdict.word for film_id, verdict in verdicts_of(corpus, today).items()}
+    recorded = {
+        film_id: {"verdict": word, "reached": _reached(known.get(film_id), word) or day}
+        for film_id, word in words.items()
+    }
+    if recorded != before:
+        text = json.dumps(recorded, indent=1, sort_keys=True)
+        files.write_bytes(path, text.encode() + b"\n")
+    return dict(words)
+
+
+def _reached(known: object, word: str) -> str | None:
+    """The day that is recorded for this verdict; None: another verdict is, or none."""
+    if isinstance(known, dict) and known.get("verdict") == word:
+        day = known.get("reached")
+        return day if isinstance(day, str) else None
+    return None
+
+
+def current_records(corpus: Corpus, today: date | None = None) -> dict[str, dict[str, Record]]:
     """For each stage, by film, the records that agree with those they were made from.
 
     What was made from scenes that have changed since is left out until it is made again: rows of
@@ -24,7 +66,7 @@ def current_records(corpus: Corpus) -> dict[str, dict[str, Record]]:
     current: dict[str, dict[str, Record]] = {stage.name: {} for stage in STAGES}
     for film_id in corpus.film_ids():
         source = corpus.source(film_id)
-        if gate.refusal(source, date.today()) is not None:
+        if gate.refusal(source, today or date.today()) is not None:
             continue
         content = {SOURCES.name: freshness.hash_rows(SOURCES, (source,))}
         for stage in STAGES:
@@ -43,9 +85,14 @@ def _agrees(stage: Stage, record: Record, content: Mapping[str, str]) -> bool:
     )
 
 
-def refresh_tables(corpus: Corpus) -> tuple[str, ...]:
-    """Write the tables that have changed; their names."""
-    return manifests.write_tables(corpus.root, STAGES, current_records(corpus))
+def refresh_tables(corpus: Corpus, today: date | None = None) -> tuple[str, ...]:
+    """Write the tables that have changed, with the films' verdicts of the day; their names.
+
+    A verdict is no part of a film's record: it changes with the day and makes no film stale.
+    """
+    words = record_verdicts(corpus, today)
+    decided = {FILMS.name: {film_id: {"verdict": word} for film_id, word in words.items()}}
+    return manifests.write_tables(corpus.root, STAGES, current_records(corpus, today), decided)
 
 
 @dataclass(frozen=True)

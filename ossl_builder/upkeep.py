@@ -9,8 +9,9 @@ from typing import Any
 
 from ossl_builder.building import plan
 from ossl_builder.config import Recipe
-from ossl_builder.engine import files, manifests, records
+from ossl_builder.engine import files, manifests, paths, records
 from ossl_builder.engine.records import Record
+from ossl_builder.errors import OsslError
 from ossl_builder.labelling import orphans
 from ossl_builder.labelling import records as label_records
 from ossl_builder.pipeline import STAGES
@@ -149,7 +150,10 @@ def _expected(corpus: Corpus) -> Iterator[tuple[str, int | None, str]]:
 
 
 def _problem(corpus: Corpus, name: str, size_bytes: int | None, sha256: str) -> str:
-    path = corpus.root / name
+    try:
+        path = paths.inside(corpus.root, name)
+    except OsslError:
+        return "leads out of the corpus"
     if not path.exists():
         return "is gone"
     if size_bytes is not None and path.stat().st_size != size_bytes:

@@ -8,13 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, paths
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import SOURCES, Source, checked_film_id
 
 RECIPE = "ossl.yaml"
 # Stands in a corpus whose clips were imported.
 IMPORTED = "imported.json"
+
+# What a corpus is read from and written to, and which of it holds many files of one kind.
+FOLDERS = ("films", "manifests", "records", "annotations")
+ENTRIES = (RECIPE, IMPORTED, *FOLDERS, "train", "report", ".lock", ".trial")
 
 FIRST_RECIPE = """\
 # The recipe of this corpus. Every key has a default; write down only what differs.
@@ -166,7 +170,7 @@ def open_corpus(root: Path) -> Corpus:
     """The corpus in a folder.
 
     Raises:
-        OsslError: `no_corpus`.
+        OsslError: `no_corpus`, `path_outside`.
     """
     if not (root / RECIPE).is_file():
         raise OsslError(
@@ -174,4 +178,5 @@ def open_corpus(root: Path) -> Corpus:
             f"{root} is no corpus: it has no {RECIPE}.",
             "Make one with `ossl init DIR`, and name it with `ossl -C DIR`.",
         )
+    paths.check_folders(root.resolve(), ENTRIES, FOLDERS)
     return Corpus(root.resolve())

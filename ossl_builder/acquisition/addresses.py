@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from ossl_builder.catalogue import checked_source
 from ossl_builder.errors import OsslError
+from ossl_builder.tools.address import refuse_password
 
 # Pages and files of an item, and files on one of the Archive's nodes.
 PAGE = re.compile(r"/(?:details|download|embed|metadata)/(?P<item>[^/]+)(?:/(?P<file>.+?))?/?")
@@ -21,7 +22,7 @@ def source_of(text: str) -> str:
         ``ia:<identifier>`` or ``ia:<identifier>/<file>``, an address, or an absolute path.
 
     Raises:
-        OsslError: `source_invalid`.
+        OsslError: `source_invalid`, `address_has_password`.
     """
     if text.startswith("ia:"):
         return checked_source(text)
@@ -29,10 +30,13 @@ def source_of(text: str) -> str:
         raise OsslError("source_invalid", f"{text!r} is no source.", "Name a file or an address.")
     if "://" not in text and not text.startswith("file:"):
         return str(Path(text).absolute())
+    refuse_password(text)
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
+        _ = parts.port
     except ValueError as error:
+        refuse_password(text, is_server=True)
         raise OsslError("source_invalid", f"{text!r} is no address: {error}.", "Mend it.") from None
     if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not host):
         raise OsslError(

@@ -9,7 +9,6 @@ from typing import Any
 from ossl_builder.acquisition.shelf import Shelf
 from ossl_builder.engine import records
 from ossl_builder.pipeline import STAGES
-from ossl_builder.rights import judge
 from ossl_builder.rights.gate import refusal
 from ossl_builder.stages.fetch import FETCH_STAGE
 from ossl_builder.tables import FILMS, SOURCES
@@ -29,7 +28,7 @@ def dossier(corpus: Corpus | None, film_id: str, today: date) -> dict[str, Any]:
     """
     shelf = Shelf(corpus)
     known = shelf.known(film_id)
-    verdict = judge(known.facts(), today)
+    verdict = known.verdict(today)
     source = known.recorded
     film: dict[str, Any] = {}
     stages: dict[str, str] = {}
@@ -42,6 +41,7 @@ def dossier(corpus: Corpus | None, film_id: str, today: date) -> dict[str, Any]:
             stages[stage.name] = f"{record.state} on {record.finished[:10]}: {said}"
             if stage is FETCH_STAGE and record.state == "done":
                 film = FILMS.to_json(records.read_rows(corpus.root, stage, film_id)[0])
+                film["verdict"] = verdict.word  # which no record has: it depends on the day
     return {
         "film_id": film_id,
         "verdict": f"{verdict.word}: {verdict.sentence}",

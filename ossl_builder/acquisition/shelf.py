@@ -9,8 +9,7 @@ from datetime import date
 
 from ossl_builder.catalogue import CatalogueFilm, load_catalogue
 from ossl_builder.errors import OsslError
-from ossl_builder.rights import Facts, facts_of, judge
-from ossl_builder.rights.recorded import facts_of_source
+from ossl_builder.rights import Verdict, facts_of, judge, verdict_of
 from ossl_builder.rights.verdict import Word
 from ossl_builder.tables import Source
 from ossl_builder.workspace import Corpus
@@ -68,12 +67,12 @@ class Known:
         assert found is not None
         return found
 
-    def facts(self) -> Facts:
-        """What bears on its rights: the user's claim if there is one, else the catalogue."""
+    def verdict(self, today: date) -> Verdict:
+        """Whether it may be used: by what the corpus recorded if it has it, else the catalogue."""
         if self.recorded is not None:
-            return facts_of_source(self.recorded)
+            return verdict_of(self.recorded, today)
         assert self.catalogued is not None
-        return facts_of(self.catalogued)
+        return judge(facts_of(self.catalogued), today)
 
 
 class Shelf:
@@ -111,7 +110,7 @@ class Shelf:
         found = []
         for film_id in sorted({*self.catalogue, *self.held}):
             known = self.known(film_id)
-            verdict = judge(known.facts(), today)
+            verdict = known.verdict(today)
             film, source = known.catalogued, known.recorded
             said = source or film
             assert said is not None

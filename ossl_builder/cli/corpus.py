@@ -79,7 +79,7 @@ def status(context: typer.Context, json: AsJson = False) -> None:
 
 def _list(title: str, entries: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
     if entries:
-        typer.echo(f"\n{title}")
+        show.line(f"\n{title}")
         show.table(keys, [tuple(entry[key] for key in keys) for entry in entries])
 
 
@@ -115,7 +115,7 @@ def clean(
         show.as_json(paths)
     else:
         for path in paths:
-            typer.echo(path)
+            show.line(path)
     show.say(f"{len(paths)} files, {size / 1e6:.1f} MB{', not deleted' if dry_run else ''}.")
 
 

@@ -95,13 +95,13 @@ def _make_films(corpus: Corpus) -> None:
 def _conclude(out: Path, corpus: Corpus, film_ids: list[str]) -> None:
     import pyarrow.parquet as pq
 
-    typer.echo()
+    show.line()
     rows = []
     for table in (stage.writes for stage in STAGES):
         path = corpus.root / "manifests" / f"{table.name}.parquet"
         rows.append((table.name, pq.read_metadata(path).num_rows, f"{out}/manifests/{path.name}"))
     show.table(("table", "rows", "file"), rows)
-    typer.echo()
+    show.line()
     clips = pq.read_table(corpus.root / "manifests" / "clips.parquet").to_pylist()
     clips.sort(key=lambda clip: (clip["film_id"], clip["start_s"]))
     show.table(
@@ -117,8 +117,8 @@ def _conclude(out: Path, corpus: Corpus, film_ids: list[str]) -> None:
             for clip in clips
         ],
     )
-    typer.echo(f"\nThe films' truth:  {out}/demo-films/*.truth.json")
-    typer.echo(f"What was done:     ossl -C {out} status")
+    show.line(f"\nThe films' truth:  {out}/demo-films/*.truth.json")
+    show.line(f"What was done:     ossl -C {out} status")
     ends = [end_of(corpus, film_id, STAGES) for film_id in film_ids]
     failed = sum(end.state == "failed" for end in ends)
     if failed:

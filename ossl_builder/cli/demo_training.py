@@ -24,7 +24,7 @@ def end_with_music(out: Path, corpus: Corpus) -> None:
     Raises:
         OsslError: see the commands that are called.
     """
-    typer.echo()
+    show.line()
     with corpus.locked():
         _label(corpus)
         _split(corpus)
@@ -36,9 +36,9 @@ def end_with_music(out: Path, corpus: Corpus) -> None:
         )
         return
     wav = _train(out, corpus)
-    typer.echo(f"\nMusic for a clip that the adapter never saw:  {wav}")
-    typer.echo(f"The picture with it:  {wav.with_suffix('.mp4')}")
-    typer.echo(
+    show.line(f"\nMusic for a clip that the adapter never saw:  {wav}")
+    show.line(f"The picture with it:  {wav.with_suffix('.mp4')}")
+    show.line(
         "A toy model makes toy music: this MusicGen is a thousandth of the smallest real one, and "
         "its weights are random.\nWhat you hear is noise that went the whole way. "
         "The recipe `small` does the same with a real one (train/README.md)."

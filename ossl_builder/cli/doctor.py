@@ -31,6 +31,6 @@ def doctor(
         show.table(("what", "verdict", "found"), [(c.name, c.verdict, c.found) for c in checks])
         for check in checks:
             if check.advice:
-                typer.echo(f"\n{check.name}: {check.advice}")
+                show.line(f"\n{check.name}: {check.advice}")
     if any(check.verdict == "missing" for check in checks):
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ import typer
 
 from ossl_builder.cli import export_released, show, train
 from ossl_builder.cli.export_options import (
+    AllowUnverified,
     AsJson,
     DryRun,
     Link,
@@ -53,6 +54,7 @@ def parquet(
     context: typer.Context,
     out: Out,
     split: Sides = None,
+    allow_unverified: AllowUnverified = False,
     link: Link = True,
     tables_only: Annotated[
         bool, typer.Option("--tables-only", help="No media: paths stay relative to the corpus.")
@@ -66,7 +68,7 @@ def parquet(
     """
     from ossl_builder.exports import parquet as layout
 
-    selection = selected(context.obj, split)
+    selection = selected(context.obj, split, allow_unverified)
     media = [] if tables_only else list(layout.media(selection, out))
     size = place_media(media, out, link=link, dry_run=dry_run)
     counts = {} if dry_run else layout.write_tables(selection, out)
@@ -77,6 +79,7 @@ def csv(
     context: typer.Context,
     out: Out,
     split: Sides = None,
+    allow_unverified: AllowUnverified = False,
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> None:
@@ -84,7 +87,7 @@ def csv(
     from ossl_builder.exports import sheets
     from ossl_builder.exports.samples import samples
 
-    selection = selected(context.obj, split)
+    selection = selected(context.obj, split, allow_unverified)
     counts = {}
     if not dry_run:
         counts = sheets.write_tables(selection, out)
@@ -96,6 +99,7 @@ def croissant(
     context: typer.Context,
     out: Out,
     split: Sides = None,
+    allow_unverified: AllowUnverified = False,
     link: Link = True,
     title: Title = "ossl",
     dry_run: DryRun = False,
@@ -105,7 +109,7 @@ def croissant(
     from ossl_builder.exports import croissant as described
     from ossl_builder.exports import parquet as layout
 
-    selection = selected(context.obj, split)
+    selection = selected(context.obj, split, allow_unverified)
     media = list(layout.media(selection, out))
     size = place_media(media, out, link=link, dry_run=dry_run)
     counts = {}
@@ -120,6 +124,7 @@ def hf(
     context: typer.Context,
     out: Out,
     split: Sides = None,
+    allow_unverified: AllowUnverified = False,
     title: Title = "OSSL",
     dry_run: DryRun = False,
     json: AsJson = False,
@@ -127,7 +132,7 @@ def hf(
     """Parquet shards with the media in them, and a dataset card: `datasets` loads it in a line."""
     from ossl_builder.exports import card, huggingface, sharding
 
-    shards, selection = _sharded(context.obj, split, out, huggingface, dry_run)
+    shards, selection = _sharded(context.obj, split, allow_unverified, out, huggingface, dry_run)
     if not dry_run:
         card.write(out, title, selection, shards)
         sharding.write_checksums(out, ["README.md"])
@@ -138,6 +143,7 @@ def webdataset(
     context: typer.Context,
     out: Out,
     split: Sides = None,
+    allow_unverified: AllowUnverified = False,
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> None:
@@ -145,19 +151,21 @@ def webdataset(
     from ossl_builder.exports import sharding
     from ossl_builder.exports import webdataset as layout
 
-    shards, _ = _sharded(context.obj, split, out, layout, dry_run)
+    shards, _ = _sharded(context.obj, split, allow_unverified, out, layout, dry_run)
     if not dry_run:
         layout.write_index(out, shards)
         sharding.write_checksums(out, [layout.INDEX])
     _report_shards(out, shards, dry_run, json)
 
 
-def _sharded(folder: Path, split: Sides, out: Path, layout: Any, dry_run: bool) -> tuple[Any, Any]:
+def _sharded(
+    folder: Path, split: Sides, allow_unverified: bool, out: Path, layout: Any, dry_run: bool
+) -> tuple[Any, Any]:
     """Plan the shards of a layout and write those that are not there yet."""
     from ossl_builder.exports import placing, sharding
     from ossl_builder.exports.samples import samples
 
-    selection = selected(folder, split)
+    selection = selected(folder, split, allow_unverified)
     shards = sharding.plan(
         list(samples(selection)), layout.MAX_BYTES, layout.shard_name, layout.VERSION
     )

@@ -23,18 +23,28 @@ Sides = Annotated[
 Link = Annotated[
     bool, typer.Option("--link/--copy", help="Share the media files, or copy and check each.")
 ]
+AllowUnverified = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unverified",
+        help="Also films that are not shown to be free: you answer for them.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and its size.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
 
 Title = Annotated[str, typer.Option("--title", help="The dataset's name.")]
 
 
-def selected(folder: Path, split: Sides) -> Any:
-    """What of a corpus is exported; films that stand on no side are named."""
+def selected(folder: Path, split: Sides, allow_unverified: bool) -> Any:
+    """What of a corpus is exported; films on no side, and those not shown to be free, are named."""
     from ossl_builder.exports.selection import select
 
-    selection = select(open_corpus(folder).root, split or ())
+    selection = select(open_corpus(folder), split or (), allow_unverified)
     say_left_out(selection.left_out)
+    if selection.unverified:
+        names = selection.unverified_names()
+        show.say(f"Not shown to be free, exported by --allow-unverified: {names}.")
     return selection
 
 

@@ -10,6 +10,7 @@ import typer
 
 from ossl_builder.cli import show
 from ossl_builder.cli.export_options import (
+    AllowUnverified,
     AsJson,
     DryRun,
     Link,
@@ -31,6 +32,7 @@ def ossl_v1(
     context: typer.Context,
     out: Out,
     split: Sides = None,
+    allow_unverified: AllowUnverified = False,
     link: Link = True,
     dry_run: DryRun = False,
     json: AsJson = False,
@@ -42,7 +44,15 @@ def ossl_v1(
     from ossl_builder.exports import released
 
     _export(
-        context.obj, split, out, link, dry_run, json, released.v1_places, released.write_v1_sheets
+        context.obj,
+        split,
+        allow_unverified,
+        out,
+        link,
+        dry_run,
+        json,
+        released.v1_places,
+        released.write_v1_sheets,
     )
 
 
@@ -50,6 +60,7 @@ def ossl_v2(
     context: typer.Context,
     out: Out,
     split: Sides = None,
+    allow_unverified: AllowUnverified = False,
     link: Link = True,
     dry_run: DryRun = False,
     json: AsJson = False,
@@ -61,13 +72,22 @@ def ossl_v2(
     from ossl_builder.exports import released
 
     _export(
-        context.obj, split, out, link, dry_run, json, released.v2_places, released.write_v2_sheets
+        context.obj,
+        split,
+        allow_unverified,
+        out,
+        link,
+        dry_run,
+        json,
+        released.v2_places,
+        released.write_v2_sheets,
     )
 
 
 def _export(
     folder: Path,
     split: Sides,
+    allow_unverified: bool,
     out: Path,
     link: bool,
     dry_run: bool,
@@ -75,13 +95,18 @@ def _export(
     places: Callable[..., Sequence[Any]],
     sheets: Callable[..., dict[str, int]],
 ) -> None:
+    from ossl_builder.engine.paths import inside
     from ossl_builder.exports import placing, released
     from ossl_builder.exports.placing import Medium
     from ossl_builder.exports.samples import samples
 
-    placed = places(list(samples(selected(folder, split))))
+    placed = places(list(samples(selected(folder, split, allow_unverified))))
     pictures = [
-        Medium(one.sample.media["video"], out / f"{one.stem}.mp4", one.sample.facts["video_sha256"])
+        Medium(
+            one.sample.media["video"],
+            inside(out, f"{one.stem}.mp4"),
+            one.sample.facts["video_sha256"],
+        )
         for one in placed
     ]
     size = place_media(pictures, out, link=link, dry_run=dry_run)

@@ -95,12 +95,12 @@ def show_film(context: typer.Context, film: OneFilm, json: AsJson = False) -> No
         return
     for heading, values in found.items():
         if isinstance(values, dict) and values:
-            typer.echo(f"{heading}:")
+            show.line(f"{heading}:")
             width = max(map(len, values))
             for name, value in values.items():
-                typer.echo(f"  {name:<{width}}  {_shown(value)}".rstrip())
+                show.line(f"  {name:<{width}}  {_shown(value)}".rstrip())
         elif not isinstance(values, dict):
-            typer.echo(f"{heading}: {_shown(values)}")
+            show.line(f"{heading}: {_shown(values)}")
 
 
 def _shown(value: Any) -> str:
@@ -129,10 +129,10 @@ def explain_film(
     Or why that is not known; on what evidence, and what remains to be watched.
     """
     from ossl_builder.acquisition.shelf import Shelf
-    from ossl_builder.rights import explain, judge
+    from ossl_builder.rights import explain
 
     known = Shelf(corpus_if_any(context)).known(film)
-    verdict = judge(known.facts(), on.date() if on else date.today())
+    verdict = known.verdict(on.date() if on else date.today())
     if json:
         said = {
             name: value.isoformat() if isinstance(value, date) else value
@@ -140,6 +140,6 @@ def explain_film(
         }
         show.as_json({"film_id": film, "is_free": verdict.is_free, **said})
         return
-    typer.echo(explain(known, verdict))
+    show.line(explain(known, verdict))
     if known.recorded is not None and known.recorded.allow_unknown and not verdict.is_free:
         show.say("\nThis corpus builds it nevertheless, because its user said --allow-unverified.")

@@ -208,7 +208,7 @@ def _show(told: dict[str, Any]) -> None:
             ],
         )
     for leak in told["leaks"]:
-        typer.echo(f"Leak: {Leak(**leak).sentence()} It is put on one, see `why` in the splits.")
+        show.line(f"Leak: {Leak(**leak).sentence()} It is put on one, see `why` in the splits.")
     for note in told["notes"]:
         show.say(note)
     count = f"{told['clips']} clips of {told['films']} films"
@@ -221,7 +221,10 @@ def _show(told: dict[str, Any]) -> None:
         f"films: {sides or 'on no side yet'}."
     )
     show.say(f"Missing, damaged or contradictory: {len(told['problems'])}.")
-    show.say("Nothing is known of the films' rights: find out before you share anything.")
+    show.say(
+        "Nothing is known of the films' rights: find out before you share anything. "
+        "`ossl export` asks for --allow-unverified."
+    )
     show.say(
         f"Next: ossl -C {told['out']} fingerprints, which `ossl -C {told['out']} split --check` "
         "needs to find material that films on two sides share."

@@ -100,10 +100,10 @@ def _say(report: Report, is_dry: bool) -> None:
         ("To be looked at", report.flags),
     ):
         if remarks:
-            typer.echo(f"\n{title}")
+            show.line(f"\n{title}")
             show.table(("clip_id", "annotator", "why"), remarks)
     if report.conflicts:
-        typer.echo("\nChanged here and on the server; neither was overwritten")
+        show.line("\nChanged here and on the server; neither was overwritten")
         show.table(
             ("clip_id", "annotator", "here", "on the server"),
             [
@@ -168,7 +168,7 @@ def status(context: typer.Context, url: Url = "", timeout: Timeout = TIMEOUT_S,
         return
     _show_films([asdict(one) for one in films], with_server=project is not None)
     if annotators:
-        typer.echo()
+        show.line()
         show.table(
             ("annotator", "answered", "skipped", "withdrawn", "films", "last"),
             [tuple(asdict(one).values()) for one in annotators],

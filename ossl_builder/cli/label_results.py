@@ -176,7 +176,7 @@ def _annotations(corpus: Corpus, film: list[str] | None) -> list[Annotation]:
 
 def _titled(title: str, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     if rows:
-        typer.echo(f"\n{title}")
+        show.line(f"\n{title}")
         show.table(header, rows)
 
 

@@ -40,11 +40,14 @@ def serve(
     Only the clips' MP4 files, only to signed addresses (`push` and `relink` write them into the
     tasks; good for 30 days), nothing can be changed. Without --host only this machine is answered.
     """
+    from ossl_builder.exchange import address_key
     from ossl_builder.exchange.addresses import checked_base
     from ossl_builder.exchange.serving import ROUTE, ServedClips
     from ossl_builder.tools import serving
 
     corpus = open_corpus(context.obj)
+    if word := address_key.renew(corpus.root):
+        show.say(word)
     clips = ServedClips(corpus.root)
     base = checked_base(public_url) if public_url else ""
     with serving.listen(host, port) as taken:

@@ -252,9 +252,12 @@ def relink(
 def _addresses(
     corpus: Corpus, address: str, clips_url: str, document_root: Path | None
 ) -> Addresses:
+    from ossl_builder.exchange import address_key
     from ossl_builder.exchange.addresses import addresses_of
 
     if address == "serve":
+        if word := address_key.renew(corpus.root):
+            show.say(word)
         return addresses_of(corpus.root, "serve", clips_url)
     if address == "local-files":
         return addresses_of(corpus.root, "local-files", str(document_root or ""))

@@ -19,6 +19,7 @@ from ossl_builder.cli import (
     import_released,
     label,
     report,
+    show,
     split,
     stats,
     train,
@@ -39,7 +40,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"ossl-builder {__version__}")
+        show.line(f"ossl-builder {__version__}")
         raise typer.Exit
 
 
@@ -85,9 +86,9 @@ def main() -> None:
 
 
 def _end(error: OsslError) -> None:
-    sys.stderr.write(f"ossl: {error.message}\n")
+    show.say(f"ossl: {error.message}")
     if error.hint:
-        sys.stderr.write(f"      {error.hint}\n")
+        show.say(f"      {error.hint}")
     sys.exit(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,20 +19,44 @@ if TYPE_CHECKING:
 
 Counted = TypeVar("Counted")
 
+# What a terminal obeys instead of showing it: control characters but tab and line feed, marks that
+# turn the direction of text, and what stands for bytes that are no text.
+UNSHOWN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+    "\ud800-\udfff]"
+)
+
+
+def harmless(text: str) -> str:
+    """A text as it may be shown: what a terminal would obey stands as its number."""
+    return UNSHOWN.sub(lambda found: _number(found.group()), text)
+
+
+def _number(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
 
 def say(text: str = "") -> None:
     """Talk: a line on standard error."""
-    typer.echo(text, err=True)
+    typer.echo(harmless(text), err=True)
+
+
+def line(text: str = "") -> None:
+    """Data for people: a line on standard output."""
+    typer.echo(harmless(text))
 
 
 def as_json(value: Any) -> None:
     """Data for scripts: one list or object on standard output."""
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    typer.echo(UNSHOWN.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Data for people: columns on standard output, numbers to the right, nothing cut off."""
-    shown = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    shown = [["" if cell is None else _cell(str(cell)) for cell in row] for row in rows]
+    header = [_cell(name) for name in header]
     widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
     numeric = [
         bool(shown) and all(_is_number(row[index]) for row in shown) for index in range(len(header))
@@ -42,6 +67,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
             for cell, width, right in zip(row, widths, numeric, strict=True)
         ]
         typer.echo("  ".join(cells).rstrip())
+
+
+def _cell(text: str) -> str:
+    return harmless(re.sub(r"[\t\n]", " ", text))
 
 
 def _is_number(text: str) -> bool:
@@ -131,7 +160,7 @@ class Watcher:
         if self._bars is None:
             say(text)
         else:
-            self._bars.console.print(text, markup=False, highlight=False)
+            self._bars.console.print(harmless(text), markup=False, highlight=False)
 
     def _draw(self, film_id: str, event: Started | Progressed) -> None:
         assert self._bars is not None

@@ -119,7 +119,7 @@ def _check(corpus: Corpus, table: Path | None, overrides: Sequence[str], json: b
 
 def _list_leaks(leaks: Sequence[Leak]) -> None:
     for leak in leaks:
-        typer.echo(f"Leak: {leak.sentence()}")
+        show.line(f"Leak: {leak.sentence()}")
 
 
 def _show(found: Division, json: bool) -> None:
@@ -140,16 +140,16 @@ def _show(found: Division, json: bool) -> None:
     header = ("side", "films", "clips", "hours", "moods")
     show.table(header, [[side[key] for key in header[:-1]] + [_moods(side)] for side in sides])
     if found.matches:
-        typer.echo("\nShared material")
+        show.line("\nShared material")
         show.table(
             ("film", "film", "what", "hashes", "clips"),
             [(m.film_a, m.film_b, m.kind, m.shared, m.n_pairs) for m in found.matches],
         )
     if left_out:
-        typer.echo("\nLeft out")
+        show.line("\nLeft out")
         show.table(("film", "why"), [(row.film_id, row.why) for row in left_out])
     if found.leaks:
-        typer.echo()
+        show.line()
         _list_leaks(found.leaks)
     for note in found.notes:
         show.say(note)

@@ -27,8 +27,11 @@ def add_commands(app: typer.Typer) -> None:
 def stats(context: typer.Context, json: AsJson = False) -> None:
     """The corpus in figures: films, scenes, cues, clips, moods, splits."""
     from ossl_builder.exports.figures import figures
+    from ossl_builder.standing import verdicts_of
 
-    found = figures(open_corpus(context.obj).root / "manifests")
+    corpus = open_corpus(context.obj)
+    verdicts = {film_id: verdict.word for film_id, verdict in verdicts_of(corpus).items()}
+    found = figures(corpus.root / "manifests", verdicts)
     if json:
         show.as_json(found)
         return
@@ -60,10 +63,17 @@ def query(
 
     Nothing can be changed, and no other file can be read.
     """
+    from ossl_builder.tables import TABLES
     from ossl_builder.tools.sql import ask
 
     folder: Path = open_corpus(context.obj).root / "manifests"
-    result = ask({path.stem: path for path in sorted(folder.glob("*.parquet"))}, question)
+    files = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
+    names = [table.name for table in TABLES]
+    for name in sorted(files.keys() - {*names}):
+        show.say(f"Left out: {files[name].name} in manifests is no table of this program.")
+    result = ask({name: files[name] for name in names if name in files}, question)
+    for name, why in result.unreadable.items():
+        show.say(f"Left out: {files[name].name} cannot be read: {why}")
     if json:
         show.as_json(
             [dict(zip(result.columns, map(_plain, row), strict=True)) for row in result.rows]

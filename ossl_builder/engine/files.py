@@ -64,6 +64,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success flush it and rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    # It may be a link that somebody put there: writing would follow it.
+    temporary.unlink(missing_ok=True)
     try:
         yield temporary
         flush(temporary)

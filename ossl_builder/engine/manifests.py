@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder import __version__
-from ossl_builder.engine import files, records
+from ossl_builder.engine import files, paths, records
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
@@ -23,13 +24,21 @@ MAKE = "`ossl build` makes it."
 MAKERS = {"labels": "`ossl label merge` makes it.", "splits": "`ossl split` makes it."}
 
 
+# For tables, by name: of each item the values of columns that no stage knows.
+Decided = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
 def write_tables(
-    corpus: Path, stages: Sequence[Stage], current: dict[str, dict[str, Record]]
+    corpus: Path,
+    stages: Sequence[Stage],
+    current: dict[str, dict[str, Record]],
+    decided: Decided | None = None,
 ) -> tuple[str, ...]:
     """Write `manifests/<table>.parquet` of every stage, where its content has changed.
 
     Args:
         current: for each stage's name, the records whose rows belong into its table, by item.
+        decided: values that depend on more than the records; all rows of the item get them.
 
     Returns:
         Names of the tables that were written.
@@ -39,19 +48,26 @@ def write_tables(
     written = []
     for stage in stages:
         ended = current[stage.name]
-        digest = files.sha256_json(
-            [stage.writes.version, __version__, [[i, ended[i].output] for i in sorted(ended)]]
-        )
+        values = (decided or {}).get(stage.writes.name, {})
+        made_from = [[i, ended[i].output, *([values[i]] if i in values else [])] for i in ended]
+        digest = files.sha256_json([stage.writes.version, __version__, sorted(made_from)])
         path = folder / f"{stage.writes.name}.parquet"
         before = known.get(stage.writes.name)
         if before and before["digest"] == digest and _is(path, before["size_bytes"]):
             continue
-        rows = (records.read_rows(corpus, stage, item_id) for item_id in sorted(ended))
+        rows = (
+            _with(records.read_rows(corpus, stage, item_id), values.get(item_id, {}))
+            for item_id in sorted(ended)
+        )
         known[stage.writes.name] = _replace(path, stage.writes, rows, digest)
         written.append(stage.writes.name)
     if written or not (folder / CHECKSUMS).exists():
         _remember(corpus, known)
     return tuple(written)
+
+
+def _with(rows: tuple[Any, ...], values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(dataclasses.replace(row, **values) for row in rows) if values else rows
 
 
 def write_corpus_table(corpus: Path, table: Table, rows: Sequence[Any]) -> None:
@@ -77,9 +93,10 @@ def read_arrow(folder: Path, table: Table, columns: Sequence[str] | None = None)
         columns: only these; None: all.
 
     Raises:
-        OsslError: `table_missing`, `table_version`.
+        OsslError: `table_missing`, `table_damaged`, `table_version`, `path_outside`.
     """
-    return _checked(folder, table).read(columns=None if columns is None else list(columns))
+    read = _checked(folder, table).read(columns=None if columns is None else list(columns))
+    return _confined(folder, table, read)
 
 
 def iter_arrow(
@@ -90,16 +107,19 @@ def iter_arrow(
 
     chosen = None if columns is None else list(columns)
     for batch in _checked(folder, table).iter_batches(n_rows, columns=chosen):
-        yield pa.Table.from_batches([batch])
+        yield _confined(folder, table, pa.Table.from_batches([batch]))
 
 
 def _checked(folder: Path, table: Table) -> Any:
     """The open Parquet file of a table, when it is there and of the version we know."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / f"{table.name}.parquet"
+    path = paths.inside(folder.parent, f"{folder.name}/{table.name}.parquet")
     try:
         opened = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, IsADirectoryError) as error:
+        raise _damaged(path, str(error)) from error
     except FileNotFoundError as error:
         raise OsslError(
             "table_missing",
@@ -114,6 +134,33 @@ def _checked(folder: Path, table: Table) -> Any:
             MAKERS.get(table.name, MAKE),
         )
     return opened
+
+
+def _confined(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
+    """The rows, if no path that is made of them leads out of the corpus."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, unsafe in table.confined.items():
+        if name not in rows.column_names:
+            continue
+        values = rows[name]
+        if not (pa.types.is_string(values.type) or pa.types.is_null(values.type)):
+            path = folder / f"{table.name}.parquet"
+            raise _damaged(path, f"its column {name} is no text")
+        if pa.types.is_string(values.type):
+            found = values.filter(pc.match_substring_regex(values, unsafe.pattern))
+            if len(found):
+                raise paths.outside(folder.parent, found[0].as_py())
+    return rows
+
+
+def _damaged(path: Path, why: str) -> OsslError:
+    return OsslError(
+        "table_damaged",
+        f"{path} is no table of this program: {' '.join(why.split())}.",
+        MAKERS.get(path.stem, MAKE),
+    )
 
 
 def read_table(folder: Path, table: Table) -> list[Any]:

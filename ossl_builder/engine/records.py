@@ -16,11 +16,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, paths
 from ossl_builder.engine.stage import Reject, Stage
 from ossl_builder.errors import OsslError
 
 FORMAT = 1
+
+# What the lines of files of a record would have in them if a path led out of the corpus.
+WAYS_OUT = (" /", " ../", "/../", "/..\n", " ..\n", "\\")
 
 State = Literal["done", "rejected", "failed"]
 
@@ -151,26 +154,27 @@ def _parsed(path: Path, inode: int, mtime_ns: int, size: int) -> Record:
             "Use the version of ossl-builder that wrote it, or delete the record to redo it.",
         )
     try:
-        return Record(file_lines=lines.decode(), **data)
+        record = Record(file_lines=lines.decode(), **data)
     except (TypeError, ValueError) as error:
         raise _damaged(path) from error
+    if any(part in record.file_lines for part in WAYS_OUT):
+        raise _damaged(path)
+    return record
 
 
 def read_rows(corpus: Path, stage: Stage, item_id: str) -> tuple[Any, ...]:
     """The rows of an item that is done.
 
     Raises:
-        OsslError: `record_damaged`.
+        OsslError: `record_damaged`, `path_outside`.
     """
     try:
-        return tuple(stage.writes.from_json(row) for row in _body(corpus, stage, item_id)["rows"])
+        rows = tuple(stage.writes.from_json(row) for row in _body(corpus, stage, item_id)["rows"])
     except (KeyError, TypeError) as error:  # other columns: another version wrote it
         raise _damaged(body_path(corpus, stage.name, item_id)) from error
-
-
-def read_rejects(corpus: Path, stage: Stage, item_id: str) -> tuple[Reject, ...]:
-    """The rejected candidates of an item that is done."""
-    return tuple(Reject(**reject) for reject in _body(corpus, stage, item_id)["rejects"])
+    for value in stage.writes.misplaced(rows):
+        raise paths.outside(corpus, value)
+    return rows
 
 
 def _body(corpus: Path, stage: Stage, item_id: str) -> Any:

@@ -58,6 +58,8 @@ def run_item(
     # Until it has ended well, what a stage left is of use only to one that can resume.
     ended: dict[str, Any] = {"state": "failed"}
     try:
+        if partial.is_symlink():  # writing into it would follow it
+            partial.unlink()
         if not stage.resumes:
             shutil.rmtree(partial, ignore_errors=True)
         if stage.folder:

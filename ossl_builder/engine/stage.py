@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.engine import paths
 from ossl_builder.tables.schema import Table
 
 
@@ -66,6 +67,14 @@ class Item:
     config: Any
     progress: Callable[[float], None]
     previous: tuple[Any, ...] = ()
+
+    def file(self, path: str) -> Path:
+        """The file of the corpus that a path in a row means.
+
+        Raises:
+            OsslError: `path_outside`.
+        """
+        return paths.inside(self.corpus, path)
 
     def path(self, name: str) -> str:
         """The path, relative to the corpus, that the file `folder / name` will have."""

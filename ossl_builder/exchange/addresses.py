@@ -7,12 +7,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 from ossl_builder.engine.files import sha256_json
 from ossl_builder.errors import OsslError
 from ossl_builder.exchange import address_key
 from ossl_builder.tables import Clip
+from ossl_builder.tools.address import refuse_password
 
 Kind = Literal["serve", "local-files", "base"]
 KINDS: tuple[Kind, ...] = ("serve", "local-files", "base")
@@ -122,16 +123,24 @@ def checked_base(base: str) -> str:
     """An address that clips can stand below, without the slash at its end.
 
     Raises:
-        OsslError: `address_base_invalid`.
+        OsslError: `address_base_invalid`, `address_has_password`.
     """
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+    refuse_password(base, is_server=True)
+    parts = _parts(base)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
         raise OsslError(
             "address_base_invalid",
             f"{base!r} is no address that clips can stand below.",
             "Give one such as https://bucket.example.org/corpus.",
         )
     return base.rstrip("/")
+
+
+def _parts(base: str) -> SplitResult | None:
+    try:
+        return urlsplit(base)
+    except ValueError:
+        return None
 
 
 def _below_root(corpus: Path, root: Path) -> str:

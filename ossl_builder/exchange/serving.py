@@ -8,12 +8,14 @@ from pathlib import Path
 from threading import Lock
 
 from ossl_builder.engine import manifests
+from ossl_builder.engine.paths import existing, leads_inside
 from ossl_builder.errors import OsslError
 from ossl_builder.exchange import address_key, addresses
 from ossl_builder.tables import CLIPS
 from ossl_builder.tools.serving import Refused
 
 ROUTE = "/clips/{film_id}/{clip_id}.mp4"
+FILMS = "films"
 NOT_HERE = Refused(404, "There is no such clip here.")
 
 
@@ -69,11 +71,8 @@ class ServedClips:
 
     def _file(self, name: str) -> Path | None:
         """The file, if it is a real MP4 below `films`; a table may come from anywhere."""
-        films = (self._corpus / "films").resolve()
-        path = self._corpus / name
-        try:
-            real = path.resolve(strict=True)
-        except (OSError, ValueError, RuntimeError):
+        path = existing(self._corpus, name)
+        if path is None or path.is_symlink() or not leads_inside(self._corpus / FILMS, path):
             return None
-        is_clip = real.is_relative_to(films) and real.suffix == ".mp4" and real.is_file()
-        return real if is_clip and not path.is_symlink() else None
+        real = path.resolve()
+        return real if real.suffix == ".mp4" else None

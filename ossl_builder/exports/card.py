@@ -24,6 +24,10 @@ OPENING = (
     "Film music with its picture: one row per clip, each of them traceable to a second of a film "
     "with evidence of its rights."
 )
+OPENING_UNVERIFIED = (
+    "Film music with its picture: one row per clip, each of them traceable to a second of a film. "
+    "Some of the films are not shown to be free; they are named below."
+)
 OPENING_IMPORTED = (
     "Film music with its picture: one row per clip, imported from a released corpus. Nobody looked "
     "into the rights of its films here."
@@ -50,19 +54,33 @@ def write(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) 
     head = yaml.safe_dump(_head(out, title, shards), sort_keys=False, allow_unicode=True)
     cited = CITATION_V2 if imported.get("layout") == "ossl-v2" else CITATION
     parts = [
-        f"# {title}\n\n{OPENING_IMPORTED if imported else OPENING}",
+        f"# {title}\n\n{_opening(selection)}",
         "```python\nfrom datasets import load_dataset\n\n"
         'dataset = load_dataset("PATH_OR_NAME")\n'
         'dataset["train"][0]["music"], dataset["train"][0]["video"]\n```',
         "## What is in it\n\n" + _counts(shards),
         "## Columns\n\n" + _columns(),
         "## How it was made\n\n" + _making(selection),
-        "## Films and their rights\n\n" + films_table(selection),
+        "## Films and their rights\n\n" + rights(selection),
         "## Limits\n\n" + (LIMITS_IMPORTED if imported else LIMITS).rstrip(),
         f"## Citation\n\nPlease cite the corpus this one follows:\n\n```bibtex\n{cited}```",
     ]
     text = f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
     files.write_bytes(out / "README.md", text.encode())
+
+
+def _opening(selection: Selection) -> str:
+    if selection.imported():
+        return OPENING_IMPORTED
+    return OPENING_UNVERIFIED if selection.unverified else OPENING
+
+
+def rights(selection: Selection) -> str:
+    """The films and their rights in Markdown; those that are not shown to be free come first."""
+    if not selection.unverified:
+        return films_table(selection)
+    warning = f"Not shown to be free in the United States: {selection.unverified_names()}."
+    return f"**{_cell(warning)}**\n\n{films_table(selection)}"
 
 
 def _head(out: Path, title: str, shards: Sequence[Shard]) -> dict[str, Any]:
@@ -163,6 +181,7 @@ def films_table(selection: Selection) -> str:
             row.film_id,
             row.title,
             row.year or "unknown",
+            row.verdict.replace("_", " "),
             row.basis + (" (the curator's claim)" if row.is_claim else ""),
             row.evidence,
             row.licence_url or "",
@@ -171,7 +190,8 @@ def films_table(selection: Selection) -> str:
         for batch in selection.batches(FILMS)
         for row in map(FILMS.from_json, batch.to_pylist())
     ]
-    return table(("film", "title", "year", "basis", "evidence", "licence", "source"), rows)
+    header = ("film", "title", "year", "verdict", "basis", "evidence", "licence", "source")
+    return table(header, rows)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

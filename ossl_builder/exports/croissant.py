@@ -12,6 +12,7 @@ from typing import Any
 
 from ossl_builder import __version__
 from ossl_builder.engine import files, manifests
+from ossl_builder.exports import licences
 from ossl_builder.exports.citation import CITATION
 from ossl_builder.exports.parquet import EXPORTED
 from ossl_builder.exports.placing import Medium
@@ -25,8 +26,10 @@ TYPES: dict[Any, str] = {
     bool: "sc:Boolean",
 }
 FORMATS = {".mp4": "video/mp4", ".flac": "audio/flac", ".wav": "audio/wav"}
-FREE = "https://creativecommons.org/publicdomain/mark/1.0/"
-UNKNOWN = "Unknown for some films: see the columns basis and evidence of the table films."
+FILM_BY_FILM = (
+    "Film by film: see hasPart, and the columns verdict, evidence and licence_url of the table "
+    "films."
+)
 CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -87,7 +90,7 @@ def write(out: Path, title: str, description: str, media: Iterable[Medium]) -> N
         "description": description,
         "version": __version__,
         "citeAs": CITATION,
-        "license": UNKNOWN if _has_unknown(out) else FREE,
+        **_rights(out),
         "url": "https://github.com/ossl-builder/ossl-builder",
         "isLiveDataset": False,
         "distribution": [
@@ -100,12 +103,22 @@ def write(out: Path, title: str, description: str, media: Iterable[Medium]) -> N
     files.write_bytes(out / NAME, text.encode() + b"\n")
 
 
-def _has_unknown(out: Path) -> bool:
-    """Whether the rights of one of the films are unknown."""
-    import pyarrow.compute as pc
-
-    bases = manifests.read_arrow(out / "manifests", FILMS, ["basis"])["basis"]
-    return bool(pc.any(pc.starts_with(pc.utf8_lower(bases), "unknown")).as_py())
+def _rights(out: Path) -> dict[str, Any]:
+    """The licence that holds for all films; where there is none, what holds for each film."""
+    films = manifests.read_arrow(out / "manifests", FILMS, licences.COLUMNS).to_pylist()
+    shared = licences.shared_licence(films)
+    if shared is not None:
+        return {"license": shared}
+    parts = [
+        {
+            "@type": "sc:CreativeWork",
+            "identifier": film["film_id"],
+            "name": film["title"],
+            "license": licences.statement_of(film),
+        }
+        for film in films
+    ]
+    return {"license": FILM_BY_FILM, "hasPart": parts}
 
 
 def _path(out: Path, table: Table) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 QUANTILES = {"least": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "most": 1.0}
 
 
-def figures(folder: Path) -> dict[str, Any]:
+def figures(folder: Path, verdicts: Mapping[str, str]) -> dict[str, Any]:
     """Counts, hours and distributions, from the tables in a folder; a table not there is left out.
 
     Reads only the columns it needs: a million clips take some hundred megabytes.
+
+    Args:
+        folder: the tables' folder.
+        verdicts: today's verdict on each film, in a word; a film without one counts as unknown.
 
     Returns:
         `films`, `scenes`, `cues`, `clips`, `labels`, `splits`, each an object; hours in h,
@@ -31,7 +36,7 @@ def figures(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     films = _frame(folder, FILMS, ["film_id", "year", "basis", "is_claim", "duration_s"])
     if films is not None:
-        found["films"] = _films(films)
+        found["films"] = _films(films, verdicts)
     scenes = _frame(folder, SCENES, ["transition_in", "start_s", "end_s"])
     if scenes is not None:
         found["scenes"] = {
@@ -60,7 +65,7 @@ def figures(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _films(films: pd.DataFrame) -> dict[str, Any]:
+def _films(films: pd.DataFrame, verdicts: Mapping[str, str]) -> dict[str, Any]:
     decades = films["year"].dropna().astype(int) // 10 * 10
     return {
         "count": len(films),
@@ -69,6 +74,7 @@ def _films(films: pd.DataFrame) -> dict[str, Any]:
         "length_s": _quantiles(films["duration_s"]),
         "by_decade": _counts(decades),
         "year_unknown": int(films["year"].isna().sum()),
+        "by_verdict": _counts(films["film_id"].map(lambda one: verdicts.get(one, "unknown"))),
         "by_basis": _counts(films["basis"]),
         "claimed_by_user": int(films["is_claim"].sum()),
     }

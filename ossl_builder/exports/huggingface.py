@@ -67,5 +67,5 @@ def _groups(shard: Shard) -> Iterator[list[dict[str, Any]]]:
 def _row(sample: Sample) -> dict[str, Any]:
     media: dict[str, Any] = dict.fromkeys(MEDIA)
     for role, path in sample.media.items():
-        media[role] = {"bytes": path.read_bytes(), "path": path.name}
+        media[role] = {"bytes": sample.file(role).read(), "path": path.name}
     return {**media, **sample.facts}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ossl_builder.engine import files, manifests
+from ossl_builder.engine.paths import inside
 from ossl_builder.exports.placing import Medium
 from ossl_builder.exports.selection import Selection
 from ossl_builder.tables import CLIPS, CUES, FILMS, LABELS, SCENES, SPLITS
@@ -23,7 +24,8 @@ def media(selection: Selection, out: Path) -> Iterator[Medium]:
             for role in ROLES:
                 path = row[f"{role}_path"]
                 if path is not None:
-                    yield Medium(selection.root / path, out / path, row[f"{role}_sha256"])
+                    source, target = inside(selection.root, path), inside(out, path)
+                    yield Medium(source, target, row[f"{role}_sha256"])
 
 
 def write_tables(selection: Selection, out: Path) -> dict[str, int]:

@@ -6,16 +6,19 @@ WAV files beside MP4 files; here the WAV holds the clip's music.
 
 from __future__ import annotations
 
-import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import files
+from ossl_builder.engine import cells, files
+from ossl_builder.engine.paths import inside
+from ossl_builder.exports.placing import Checked
 from ossl_builder.exports.samples import FILM_COLUMNS, Sample
 
-# What each WAV was made from: a second run goes on, a changed clip is written again.
+# What each WAV was made from, and its own hash: a second run goes on, and writes again what has
+# changed or was damaged.
 PROGRESS = ".waves.json"
 # Frames of sound in memory at a time.
 BLOCK = 1 << 18
@@ -24,7 +27,7 @@ V1_SHEETS = {"train": "train_meta.csv", "validation": "valid_meta.csv", "test": 
 # The published code reads the first four.
 V1_COLUMNS = (
     "film_id", "clip_id", "mood", "caption", "ossl_clip_id", "title", "start_s", "end_s",
-    "duration_s",
+    "duration_s", "verdict",
 )  # fmt: skip
 # The published code adds mood and caption as texts; pandas reads an empty cell as a number.
 NOTHING = " "
@@ -91,25 +94,28 @@ def write_waves(out: Path, placed: Sequence[Placed]) -> Iterator[Placed]:
         Each clip when its WAV is in place.
     """
     known = _known(out)
-    done: dict[str, str] = {}
+    done: dict[str, list[str]] = {}
     for one in placed:
-        path = out / f"{one.wave}.wav"
-        name = path.relative_to(out).as_posix()
-        sha256 = one.sample.facts["music_sha256"]
-        if known.get(name) != sha256 or not path.exists():
-            _to_wave(one.sample.media["music"], path)
-        done[name] = sha256
+        name = f"{one.wave}.wav"
+        path = inside(out, name)
+        music = one.sample.facts["music_sha256"]
+        entry = known.get(name)
+        before, wave = entry if isinstance(entry, list) else ("", "")
+        if before != music or not path.is_file() or files.sha256_file(path) != wave:
+            _to_wave(one.sample.file("music"), path)
+            wave = files.sha256_file(path)
+        done[name] = [music, wave]
         files.write_bytes(out / PROGRESS, files.json_bytes(known | done))
         yield one
 
 
-def _to_wave(source: Path, target: Path) -> None:
+def _to_wave(source: Checked, target: Path) -> None:
     """The same samples at the same rate and depth, in another box."""
     import soundfile
 
     with (
         files.replacing(target) as temporary,
-        soundfile.SoundFile(source) as sound,
+        soundfile.SoundFile(io.BytesIO(source.read())) as sound,
         soundfile.SoundFile(
             temporary, "w", sound.samplerate, sound.channels, sound.subtype, format="WAV"
         ) as wave,
@@ -165,12 +171,13 @@ def write_v2_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> int:
     with files.replacing(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
+        written = cells.Rows(stream)
+        written.add(columns)
+        for row in rows:
+            written.add(row[name] for name in columns)
     return len(rows)
 
 
-def _known(out: Path) -> dict[str, str]:
-    found: dict[str, str] = files.read_json(out / PROGRESS) or {}
+def _known(out: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = files.read_json(out / PROGRESS) or {}
     return found

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.exports.placing import size_of_file
+from ossl_builder.engine.paths import inside
+from ossl_builder.exports.placing import Checked, size_of_file
 from ossl_builder.exports.selection import Selection
 from ossl_builder.tables import CLIPS, FILMS, LABELS, Table
 
@@ -25,8 +26,8 @@ CLIP_COLUMNS = (
     "music_sha256", "dialogue_sha256",
 )  # fmt: skip
 FILM_COLUMNS = (
-    "title", "year", "country", "basis", "evidence", "is_claim", "source", "licence_url",
-    "rights_statement",
+    "title", "year", "country", "basis", "evidence", "is_claim", "verdict", "source",
+    "licence_url", "rights_statement",
 )  # fmt: skip
 LABEL_COLUMNS = (
     "quadrant", "mood", "confidence", "n_annotators", "valence", "energy", "tension",
@@ -49,6 +50,10 @@ class Sample:
     side: str
     facts: dict[str, Any]
     media: dict[str, Path]
+
+    def file(self, role: str) -> Checked:
+        """The file of a role, with the hash that the tables name."""
+        return Checked(self.media[role], self.facts[f"{role}_sha256"])
 
     def size_bytes(self) -> int:
         """Bytes of its media together."""
@@ -101,7 +106,7 @@ def samples(selection: Selection) -> Iterator[Sample]:
                     **{name: label[name] for name in LABEL_COLUMNS},
                 },
                 media={
-                    role: selection.root / row[column]
+                    role: inside(selection.root, row[column])
                     for role, column in MEDIA.items()
                     if row[column] is not None
                 },

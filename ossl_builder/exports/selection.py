@@ -1,18 +1,24 @@
-"""What is exported: the rows of the films that stand on the sides asked for, in a stream."""
+"""What is exported: the rows of the films that stand on the sides asked for, in a stream.
+
+Only films that are shown to be free are exported, unless the user decides otherwise.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossl_builder.engine import manifests
 from ossl_builder.errors import OsslError
+from ossl_builder.rights.verdict import FREE
+from ossl_builder.standing import verdicts_of
 from ossl_builder.tables import CLIPS, FILMS, SPLITS, Table
 from ossl_builder.tables.splits import SIDES
-from ossl_builder.workspace import IMPORTED
+from ossl_builder.workspace import IMPORTED, Corpus
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,11 +35,15 @@ class Selection:
         folder: the tables' folder, `CORPUS/manifests`.
         sides: side of each film that is exported; empty: the corpus has no splits, all are.
         left_out: films that stand on no side.
+        verdicts: today's verdict on each film of the corpus, in a word.
+        unverified: the films among those exported that are not shown to be free, sorted.
     """
 
     folder: Path
     sides: dict[str, str]
     left_out: tuple[str, ...]
+    verdicts: Mapping[str, str]
+    unverified: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -57,12 +67,45 @@ class Selection:
         for batch in manifests.iter_arrow(self.folder, table, BATCH, columns):
             if table is FILMS and "source" in batch.column_names:
                 batch = _without_folders(batch)
+            if table is FILMS and "verdict" in batch.column_names:
+                batch = self._judged(batch)
             yield batch.filter(pc.is_in(batch["film_id"], films)) if self.sides else batch
+
+    def verdict(self, film_id: str) -> str:
+        """Today's verdict on a film, in a word; `unknown` if the corpus has no record of it."""
+        return self.verdicts.get(film_id, "unknown")
+
+    def _judged(self, films: pa.Table) -> pa.Table:
+        """Films with today's verdicts: since the table was written a term may have ended."""
+        import pyarrow as pa
+
+        words = [self.verdict(film_id) for film_id in films["film_id"].to_pylist()]
+        index = films.column_names.index("verdict")
+        return films.set_column(index, films.schema.field(index), pa.array(words, pa.string()))
 
     def imported(self) -> dict[str, str]:
         """Of a corpus whose clips were imported, the layout and the folder; else nothing."""
         told = self.root / IMPORTED
         return json.loads(told.read_bytes()) if told.is_file() else {}
+
+    def film_ids(self) -> set[str]:
+        """The films that have a row or a clip."""
+        return {
+            film_id
+            for table in (FILMS, CLIPS)
+            if self.has(table)
+            for batch in self.batches(table, ["film_id"])
+            for film_id in batch["film_id"].unique().to_pylist()
+        }
+
+    def unverified_names(self) -> str:
+        """The films that are not shown to be free, each with its verdict."""
+        names = [
+            f"{film_id} ({self.verdict(film_id).replace('_', ' ')})"
+            for film_id in self.unverified[:NAMED]
+        ]
+        more = len(self.unverified) - NAMED
+        return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
     def count(self, table: Table) -> int:
         """How many rows of a table belong to these films."""
@@ -81,23 +124,63 @@ def _without_folders(films: pa.Table) -> pa.Table:
     return films.set_column(index, films.schema.field(index), pa.array(sources, pa.string()))
 
 
-def select(root: Path, sides: Sequence[str] = ()) -> Selection:
+# Films named in a sentence; `ossl films list` names all.
+NAMED = 20
+
+
+def select(
+    corpus: Corpus,
+    sides: Sequence[str] = (),
+    allow_unverified: bool = False,
+    today: date | None = None,
+) -> Selection:
     """Choose the films of some sides, or of all; films that stand on no side are left out.
 
     Args:
-        root: a corpus, or a folder written by `ossl export parquet`.
+        corpus: the corpus; or a folder that `ossl export parquet` wrote, which has no records of
+            films: of these the table's verdicts count.
         sides: of train, validation, test; none: all three, or every film if there are no splits.
+        allow_unverified: films that are not shown to be free are wanted nevertheless.
+        today: the day of judgement; None: today.
 
     Raises:
-        OsslError: `side_unknown`, `split_empty`, `table_missing`, `table_version`.
+        OsslError: `side_unknown`, `split_empty`, `table_missing`, `table_version`,
+            `film_unverified`.
     """
+    chosen = _chosen(corpus.root / "manifests", sides, _words(corpus, today))
+    films = sorted(chosen.sides) or sorted(chosen.film_ids())
+    selection = replace(
+        chosen, unverified=tuple(one for one in films if chosen.verdict(one) not in FREE)
+    )
+    if selection.unverified and not allow_unverified:
+        raise OsslError(
+            "film_unverified",
+            f"Not shown to be free: {selection.unverified_names()}. Nothing was exported.",
+            f"Read `ossl films explain {selection.unverified[0]}`; take films out with "
+            "`ossl films remove` or choose a side with --split; if you answer for them yourself, "
+            "add --allow-unverified.",
+        )
+    return selection
+
+
+def _words(corpus: Corpus, today: date | None) -> dict[str, str]:
+    """The verdict on each film, in a word: reached anew where the corpus has a record of it."""
+    folder = corpus.root / "manifests"
+    rows: list[dict[str, str | None]] = []
+    if (folder / f"{FILMS.name}.parquet").exists():
+        rows = manifests.read_arrow(folder, FILMS, ["film_id", "verdict"]).to_pylist()
+    words = {str(row["film_id"]): row["verdict"] or "unknown" for row in rows}
+    judged = verdicts_of(corpus, today)
+    return words | {film_id: verdict.word for film_id, verdict in judged.items()}
+
+
+def _chosen(folder: Path, sides: Sequence[str], verdicts: Mapping[str, str]) -> Selection:
     unknown = [side for side in sides if side not in SIDES]
     if unknown:
         raise OsslError(
             "side_unknown", f"There is no side {unknown[0]!r}.", f"Sides are {', '.join(SIDES)}."
         )
-    folder = root / "manifests"
-    bare = Selection(folder, {}, ())
+    bare = Selection(folder, {}, (), verdicts)
     if not bare.has(SPLITS) and not sides:
         if bare.count(CLIPS) == 0:
             raise OsslError("split_empty", "The corpus has no clips.", "`ossl build` makes them.")
@@ -110,4 +193,4 @@ def select(root: Path, sides: Sequence[str] = ()) -> Selection:
         raise OsslError(
             "split_empty", f"No film stands on {asked}.", "`ossl split` puts films on sides."
         )
-    return Selection(folder, chosen, left_out)
+    return Selection(folder, chosen, left_out, verdicts)

@@ -110,9 +110,11 @@ def write_checksums(out: Path, names: Sequence[str]) -> None:
 
 def _is_whole(path: Path, entry: dict[str, Any]) -> bool:
     try:
-        return bool(path.stat().st_size == entry["size_bytes"])
+        if path.stat().st_size != entry["size_bytes"]:
+            return False
     except FileNotFoundError:
         return False
+    return bool(files.sha256_file(path) == entry["sha256"])
 
 
 def _known(out: Path) -> dict[str, dict[str, Any]]:

@@ -1,14 +1,16 @@
-"""CSV: every table as it is, and one sheet with a row per clip and everything known of it."""
+"""CSV: every table as it is, and one sheet with a row per clip and everything known of it.
+
+Texts that a spreadsheet would take for formulas are escaped; see `engine.cells`.
+"""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import files
+from ossl_builder.engine import cells, files
 from ossl_builder.exports.parquet import EXPORTED
 from ossl_builder.exports.samples import MEDIA, Sample, columns
 from ossl_builder.exports.selection import Selection
@@ -52,10 +54,10 @@ def _relative(path: Path | None, root: Path) -> str:
 def _write(path: Path, names: list[str], rows: Iterable[dict[str, Any]]) -> int:
     count = 0
     with files.replacing(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(names)
+        written = cells.Rows(stream)
+        written.add(names)
         for row in rows:
-            writer.writerow([_cell(row[name]) for name in names])
+            written.add(_cell(row[name]) for name in names)
             count += 1
     return count
 

@@ -35,8 +35,8 @@ def write(path: Path, shard: Shard) -> None:
             archive.addfile(_entry(f"{key}.json", len(told)), io.BytesIO(told))
             for role, source in sample.media.items():
                 ending = "mp4" if role == "video" else f"{role}{source.suffix}"
-                with source.open("rb") as stream:
-                    archive.addfile(_entry(f"{key}.{ending}", source.stat().st_size), stream)
+                data = sample.file(role).read()
+                archive.addfile(_entry(f"{key}.{ending}", len(data)), io.BytesIO(data))
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ossl_builder.engine import files, manifests
+from ossl_builder.engine.paths import inside
 from ossl_builder.errors import OsslError
 from ossl_builder.exports import placing
 from ossl_builder.exports.placing import Medium
@@ -23,6 +24,7 @@ from ossl_builder.imports.ossl_v2 import read_v2
 from ossl_builder.splitting.record import Record, save_record
 from ossl_builder.splitting.settings import SplitsSettings
 from ossl_builder.splitting.strata import film_facts
+from ossl_builder.standing import record_verdicts
 from ossl_builder.tables import CLIPS, FILMS, LABELS, SPLITS, Clip
 from ossl_builder.workspace import IMPORTED, RECIPE, Corpus, open_corpus
 
@@ -51,8 +53,12 @@ def read(layout: str, folder: Path) -> Found:
 
 
 def pair_of(folder: Path, entry: Entry) -> Pair:
-    """The files of a clip."""
-    return Pair(entry.clip_id, folder / entry.video, folder / entry.music)
+    """The files of a clip.
+
+    Raises:
+        OsslError: `path_outside`.
+    """
+    return Pair(entry.clip_id, inside(folder, entry.video), inside(folder, entry.music))
 
 
 def prepare(out: Path, layout: str, folder: Path) -> Corpus:
@@ -117,9 +123,10 @@ def media(folder: Path, root: Path, usable: Sequence[Usable]) -> list[Medium]:
             (one.entry.music, one.measured.music_sha256),
         ):
             name = rows.media_path(one.entry, path)
+            target = inside(root, name)
             if before.get(name, sha256) != sha256:
-                (root / name).unlink(missing_ok=True)
-            found.append(Medium(folder / path, root / name, sha256))
+                target.unlink(missing_ok=True)
+            found.append(Medium(inside(folder, path), target, sha256))
     return found
 
 
@@ -151,11 +158,13 @@ def write(corpus: Corpus, found: Found, folder: Path, usable: Sequence[Usable]) 
         rows.source_row(found.films[one], found.layout, folder.resolve().name) for one in here
     ]
     corpus.record_source(*sources)
-    manifests.write_corpus_table(root, FILMS, [rows.film_row(source) for source in sources])
+    words = record_verdicts(corpus)
+    films = [rows.film_row(source, words[source.film_id]) for source in sources]
+    manifests.write_corpus_table(root, FILMS, films)
     clips = [rows.clip_row(one.entry, one.measured) for one in usable]
     manifests.write_corpus_table(root, CLIPS, clips)
-    words = words_of_quadrants()
-    labels = [row for one in entries if (row := rows.label_row(one, words)) is not None]
+    moods = words_of_quadrants()
+    labels = [row for one in entries if (row := rows.label_row(one, moods)) is not None]
     if labels or _has(root, LABELS.name):
         manifests.write_corpus_table(root, LABELS, labels)
     sides = rows.assigned(found, here)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ossl_builder.engine.cells import plain
 from ossl_builder.errors import OsslError
 
 
@@ -87,7 +88,7 @@ def read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:
                 (
                     lines.line_num,
                     {
-                        name.strip().lower(): (cell or "").strip()
+                        name.strip().lower(): plain((cell or "").strip())
                         for name, cell in line.items()
                         if isinstance(name, str) and not isinstance(cell, list)
                     },

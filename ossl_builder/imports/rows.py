@@ -45,7 +45,7 @@ def source_row(film: ReleasedFilm, layout: str, folder: str) -> Source:
     )
 
 
-def film_row(source: Source) -> Film:
+def film_row(source: Source, verdict: str) -> Film:
     """A film that is not here: of its file nothing is known."""
     return Film(
         film_id=source.film_id,
@@ -63,6 +63,7 @@ def film_row(source: Source) -> Film:
         rights_statement=None,
         audio_duration_s=None,
         streams_other=None,
+        verdict=verdict,
         **dict.fromkeys((*OF_ITS_FILE, *OF_ITS_SOUND)),
     )
 

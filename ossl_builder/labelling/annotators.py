@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from ossl_builder.engine import files
+from ossl_builder.engine import cells, files
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling import records
 
@@ -58,7 +58,8 @@ class Key:
                 for line in csv.DictReader(file, strict=True):
                     if not ID.fullmatch(line["annotator"]) or line["annotator"] in people:
                         raise ValueError(f"{line['annotator']!r} is no id, or stands twice")
-                    people[line["annotator"]] = (line["email"] or "", line["name"] or "")
+                    email, name = line["email"] or "", line["name"] or ""
+                    people[line["annotator"]] = (cells.plain(email), cells.plain(name))
         except FileNotFoundError:
             pass
         except (ValueError, KeyError, TypeError, csv.Error) as error:
@@ -102,9 +103,10 @@ class Key:
         """Write it, readable by its owner only, after making sure that git ignores it."""
         keep_out_of_git(self._path.parent)
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((annotator, *person) for annotator, person in self.people.items())
+        written = cells.Rows(text)
+        written.add(COLUMNS)
+        for annotator, person in self.people.items():
+            written.add((annotator, *person))
         with files.replacing(self._path) as temporary:
             temporary.touch(mode=0o600)
             temporary.chmod(0o600)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.engine.cells import plain
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling.page_answers import answers_of, as_number
 from ossl_builder.labelling.questions import Question
@@ -83,7 +84,7 @@ def _entries(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 # DictReader files surplus cells under None, and fills missing ones with None.
                 if None in line:
                     raise ValueError(f"line {lines.line_num} has more cells than the first line")
-                yield lines.line_num, {name: cell or "" for name, cell in line.items()}
+                yield lines.line_num, {name: plain(cell or "") for name, cell in line.items()}
         case ".jsonl":
             for number, text_line in enumerate(text.split("\n"), start=1):
                 if text_line.strip():

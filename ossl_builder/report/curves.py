@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.engine import files
+from ossl_builder.engine.paths import existing, inside
 from ossl_builder.tools import flac, loudness
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def curves_of(corpus: Path, stems: Sequence[dict[str, Any]], kept: Path) -> Curv
     Raises:
         OsslError: `sound_unreadable`.
     """
-    if not stems or not all((corpus / stem["path"]).exists() for stem in stems):
+    if not stems or not all(existing(corpus, stem["path"]) for stem in stems):
         return None
     key = key_of(stems)
     try:
@@ -97,7 +98,7 @@ def _measured(corpus: Path, stems: Sequence[dict[str, Any]]) -> Curves:
 
 def _together(corpus: Path, stems: Sequence[dict[str, Any]]) -> Iterator[tuple[Block, ...]]:
     """Blocks of all stems in step; they have one rate and length."""
-    streams = [flac.read_flac(corpus / stem["path"]) for stem in stems]
+    streams = [flac.read_flac(inside(corpus, stem["path"])) for stem in stems]
     yield from zip(*streams, strict=True)
 
 

@@ -9,11 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from ossl_builder.engine.paths import existing
 from ossl_builder.labelling.annotation import Annotation
 from ossl_builder.report.curves import STEP_S, Curves
 from ossl_builder.report.drawing import area_path, line_path, time_ticks
 from ossl_builder.report.reading import Row
 from ossl_builder.report.warnings import KINDS, Warned
+from ossl_builder.rights import Verdict
 
 # What plays for each sound that can be chosen; the picture comes with the mix.
 SOUNDS = {"mix": "video_path", "music": "music_path", "dialogue": "dialogue_path"}
@@ -52,6 +54,7 @@ def film_data(
     answers: Sequence[Annotation],
     warned: Iterable[Warned],
     place: Place,
+    verdict: Verdict | None,
 ) -> dict[str, Any]:
     """Everything on a film's page but its curves; equal data make an equal page.
 
@@ -61,6 +64,7 @@ def film_data(
         answers: its annotations.
         warned: its warnings, those from curves not among them.
         place: where the report lies.
+        verdict: today's verdict on the film; None: the corpus has no record of it.
     """
     film = tables["films"][0] if tables["films"] else None
     ordered = sorted(tables["clips"], key=_order)
@@ -81,7 +85,7 @@ def film_data(
         "has_timeline": bool(length) and has_times,
         "side": tables["splits"][0] if tables["splits"] else None,
         "facts": _facts(film),
-        "rights": _rights(film),
+        "rights": _rights(film, verdict),
         "licence_url": _web(film["licence_url"] if film else None),
         "scenes": [_scene(scene, place) for scene in sorted(tables["scenes"], key=_order)],
         "cues": sorted(tables["cues"], key=_order),
@@ -128,7 +132,7 @@ def _clip(
     there = {
         sound: place.address(clip[column])
         for sound, column in SOUNDS.items()
-        if clip[column] and (place.corpus / clip[column]).exists()
+        if existing(place.corpus, clip[column])
     }
     return {
         "clip_id": clip["clip_id"],
@@ -151,7 +155,7 @@ def _clip(
 def missing_files(clip: Row, corpus: Path) -> list[str]:
     """What of a clip's files is not there: `video`, `mix`, `music`, `dialogue`."""
     paths = {name: clip[f"{name}_path"] for name in ("video", "mix", "music", "dialogue")}
-    return [name for name, path in paths.items() if path and not (corpus / path).exists()]
+    return [name for name, path in paths.items() if path and not existing(corpus, path)]
 
 
 def _said(answer: object) -> str:
@@ -165,7 +169,7 @@ def _scene(scene: Row, place: Place) -> dict[str, Any]:
         "start_s": scene["start_s"],
         "end_s": scene["end_s"],
         "begins": scene["transition_in"],
-        "thumbnail": place.address(path) if path and (place.corpus / path).exists() else None,
+        "thumbnail": place.address(path) if existing(place.corpus, path) else None,
     }
 
 
@@ -186,14 +190,15 @@ def _facts(film: Row | None) -> list[tuple[str, str]]:
     ]
 
 
-def _rights(film: Row | None) -> list[tuple[str, str]]:
-    """The evidence of a film's rights, as recorded."""
+def _rights(film: Row | None, verdict: Verdict | None) -> list[tuple[str, str]]:
+    """The verdict on a film's rights today, and the evidence as recorded."""
     if film is None:
-        return []
+        return [("Verdict", verdict.sentence)] if verdict else []
     source = film["source"]
     if "://" not in source and not source.startswith("ia:"):
         source = Path(source).name  # where it lay is nobody else's business
     told = [
+        ("Verdict", verdict.sentence if verdict else "Nothing is recorded that permits its use."),
         ("Basis", film["basis"].replace("_", " ")),
         ("Evidence", film["evidence"]),
         (

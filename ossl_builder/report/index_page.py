@@ -44,7 +44,8 @@ def index_data(
     told = sorted(warned)
     films = _films(contents, told)
     names = {film["film_id"]: film["title"] for film in films}
-    found = figures(contents.folder)
+    words = {film_id: verdict.word for film_id, verdict in contents.verdicts.items()}
+    found = figures(contents.folder, words)
     return {
         "glance": _glance(found, len(films)),
         "films": films,
@@ -111,7 +112,7 @@ def _hours(hours: float) -> str:
 def _films(contents: Contents, told: Sequence[Warned]) -> list[dict[str, Any]]:
     """A row per film."""
     columns = {
-        "films": contents.columns_of(FILMS, ["film_id", "title", "year", "duration_s", "basis"]),
+        "films": contents.columns_of(FILMS, ["film_id", "title", "year", "duration_s"]),
         "clips": contents.columns_of(CLIPS, ["film_id", "duration_s"]),
         "labels": contents.columns_of(LABELS, ["film_id", "quadrant"]),
         "splits": contents.columns_of(SPLITS, ["film_id", "side"]),

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.engine import manifests
+from ossl_builder.rights import Verdict
+from ossl_builder.standing import verdicts_of
 from ossl_builder.tables import CLIPS, CUES, FILMS, LABELS, SCENES, SPLITS, STEMS, Table
 from ossl_builder.workspace import Corpus
 
@@ -48,11 +50,13 @@ class Contents:
         tables: by name, all of `READ`.
         film_ids: films of the corpus, or with a row or clips in the tables, sorted. Labels and
             sides of a film that has gone since are not asked.
+        verdicts: today's verdict on each film that the corpus has a record of.
     """
 
     corpus: Corpus
     tables: Mapping[str, Rows]
     film_ids: tuple[str, ...]
+    verdicts: Mapping[str, Verdict]
 
     @property
     def folder(self) -> Path:
@@ -79,7 +83,8 @@ def read(corpus: Corpus) -> Contents:
     folder = corpus.root / "manifests"
     tables = {table.name: _rows(folder, table) for table in READ}
     known = {film_id for table in (FILMS, CLIPS) for film_id in tables[table.name].places}
-    return Contents(corpus, tables, tuple(sorted(known | set(corpus.film_ids()))))
+    verdicts = verdicts_of(corpus)
+    return Contents(corpus, tables, tuple(sorted(known | verdicts.keys())), verdicts)
 
 
 def _rows(folder: Path, table: Table) -> Rows:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ossl_builder.labelling.agreement import Disagreement
 from ossl_builder.report.curves import STEP_S, Curves
 from ossl_builder.report.reading import Row
+from ossl_builder.rights import Verdict
+from ossl_builder.rights.claimed import LICENCE_UNNAMED
 from ossl_builder.splitting.leaks import Leak
 from ossl_builder.splitting.matches import SHARED, Match
 
@@ -68,9 +70,12 @@ KINDS = (
     Kind("damaged", "Damaged picture or sound",
          "Stretches of the film could not be decoded. No clip is cut from them; another copy may "
          "be whole."),
-    Kind("rights_unknown", "Rights unknown",
+    Kind("rights_unknown", "Not shown to be free",
          "Nothing shows that the film may be used. Do not publish its clips before that is settled "
-         "(`ossl films check`)."),
+         "(`ossl films explain FILM`). An export of it needs --allow-unverified."),
+    Kind("licence_unnamed", "Licence not named",
+         "The film was added as licensed, without a licence's name or address. Nobody can look up "
+         "what the licence permits."),
     Kind("media_missing", "Files missing",
          "The tables name files that are not here. `ossl build` makes them again; imported clips "
          "have to be copied."),
@@ -155,10 +160,22 @@ def of_measures(film_id: str, measured: Mapping[str, Measures]) -> Iterator[Warn
             yield Warned(film_id, clip_id, "residual_music", text)
 
 
-def of_film(film: Row | None, tables: Mapping[str, list[Row]], film_id: str) -> Iterator[Warned]:
-    """What is said of a whole film."""
-    if film is None or film["basis"].lower().startswith("unknown"):
+def of_film(
+    verdict: Verdict | None, tables: Mapping[str, list[Row]], film_id: str
+) -> Iterator[Warned]:
+    """What concerns a whole film.
+
+    Args:
+        verdict: today's verdict on it; None: the corpus has no record of the film.
+        tables: its rows, by table.
+        film_id: the film.
+    """
+    if verdict is None:
         yield Warned(film_id, "", "rights_unknown", "Nothing is recorded that permits its use.")
+    elif not verdict.is_free:
+        yield Warned(film_id, "", "rights_unknown", verdict.sentence)
+    elif LICENCE_UNNAMED in verdict.risks:
+        yield Warned(film_id, "", "licence_unnamed", "No licence's name or address is recorded.")
     for table, what in (("scenes", "picture"), ("stems", "sound")):
         spans = {
             (span["start_s"], span["end_s"])

@@ -11,6 +11,7 @@ from typing import Any
 from ossl_builder import __version__
 from ossl_builder.config import Recipe
 from ossl_builder.engine import files
+from ossl_builder.engine.paths import existing
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling import agreement, records, taxonomy
 from ossl_builder.labelling.annotation import Annotation
@@ -137,16 +138,18 @@ class _Page:
         self.film_id = film_id
         self.root = contents.corpus.root
         self.tables = contents.film(film_id)
+        self.verdict = contents.verdicts.get(film_id)
         answers = found.answers.get(film_id, [])
         self.warned = [*found.warned.get(film_id, []), *self._own_warnings()]
-        self.data = film_page.film_data(film_id, self.tables, answers, self.warned, place)
+        self.data = film_page.film_data(
+            film_id, self.tables, answers, self.warned, place, self.verdict
+        )
         stems = self.tables["stems"]
-        there = bool(stems) and all((self.root / stem["path"]).exists() for stem in stems)
+        there = bool(stems) and all(existing(self.root, stem["path"]) for stem in stems)
         self.curves_key = curves.key_of(stems) if there else None
 
     def _own_warnings(self) -> Iterator[Warned]:
-        film = self.tables["films"][0] if self.tables["films"] else None
-        yield from warnings.of_film(film, self.tables, self.film_id)
+        yield from warnings.of_film(self.verdict, self.tables, self.film_id)
         labels = {row["clip_id"]: row for row in self.tables["labels"]}
         for clip in self.tables["clips"]:
             missing = film_page.missing_files(clip, self.root)

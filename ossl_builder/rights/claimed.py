@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
-from ossl_builder.rights.facts import Evidence, Facts
+from ossl_builder.rights.facts import Evidence, Facts, Risk
 from ossl_builder.rights.risks import risks_of
 from ossl_builder.rights.verdict import Verdict, Word, free_from, spoken
 
@@ -20,6 +21,17 @@ WORDS: dict[str, Word] = {
     "unstated": "unknown",
     "unknown": "unknown",
 }
+LICENSED = "licensed"
+# What names a licence: its address, or the name that its text has.
+LICENCE_NAMED = re.compile(
+    r"https?://|\bwww\.|\bCC0\b|\bCC[ -]BY\b|\bCreative Commons\b"
+    r"|\b(?!The\b|A\b|An\b|No\b|Its\b)[A-Z][\w.-]* [Ll]icen[cs]e\b"
+)
+LICENCE_UNNAMED = Risk(
+    "licence",
+    "The film was added as licensed, and its evidence holds no licence's name or address. Nobody "
+    "can look up what the licence permits. Give it with `ossl films add … --evidence`.",
+)
 
 
 def facts_of_claim(basis: str, evidence: str, year: int | None) -> Facts:
@@ -30,9 +42,11 @@ def facts_of_claim(basis: str, evidence: str, year: int | None) -> Facts:
         evidence: what shows that, in the user's words.
         year: year of first publication, if the user gave it.
     """
+    is_unnamed = basis.strip().lower() == LICENSED and not LICENCE_NAMED.search(evidence)
     return Facts(
         year=year,
         evidence=(Evidence(None, evidence, "the user of this corpus", kind="claim"),),
+        risks=(LICENCE_UNNAMED,) if is_unnamed else (),
         claimed_basis=basis,
     )
 

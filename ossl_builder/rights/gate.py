@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from ossl_builder.rights.judge import judge
-from ossl_builder.rights.recorded import facts_of_source
+from ossl_builder.rights.recorded import verdict_of
 from ossl_builder.tables import Source
 
 # The reason under which refused films are counted.
@@ -20,7 +19,7 @@ def refusal(source: Source, today: date) -> str | None:
     """
     if source.allow_unknown:
         return None
-    verdict = judge(facts_of_source(source), today)
+    verdict = verdict_of(source, today)
     if verdict.is_free:
         return None
     return (

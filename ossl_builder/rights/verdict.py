@@ -22,6 +22,9 @@ FREE: frozenset[Word] = frozenset(
     {"expired", "not_renewed", "no_notice", "government_work", "licensed"}
 )
 
+# Nobody has the copyright, so that no licence is needed.
+PUBLIC_DOMAIN: frozenset[Word] = FREE - {"licensed"}
+
 # The longest term of a film published before 1978, counted from the year after publication.
 TERM_YEARS = 95
 

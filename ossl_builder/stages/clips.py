@@ -68,7 +68,7 @@ def _chosen(
         key=lambda span: span.start_s,
     )
     file = film.file()
-    times = picture_times(MediaFile.of(item.corpus, file), 1 / file.rate)
+    times = picture_times(MediaFile.of(item.file(file.path), file), 1 / file.rate)
     found = list(candidates(item.rows["cues"], scenes, damaged_sound, times, item.config))
     chosen: list[tuple[Candidate, Heard]] = []
     rejects = [each for each in found if isinstance(each, Reject)]
@@ -91,7 +91,7 @@ def _heard(item: Item, stems: Mapping[str, Stem], span: Span) -> Heard:
     for role in ("music", "dialogue"):
         if role in stems:
             rate = stems[role].sample_rate
-            with closing(SoundSlice(item.corpus / stems[role].path, span.start_s)) as sound:
+            with closing(SoundSlice(item.file(stems[role].path), span.start_s)) as sound:
                 length = round((span.end_s - span.start_s) * rate)
                 powers[role] = measured(sound.blocks(length), rate).power()
     window = round(MOMENTARY_S / HOP_S)
@@ -120,11 +120,11 @@ def _cut(
     settings: ClipsSettings = item.config
     file = film.file()
     return cut(
-        film=MediaFile.of(item.corpus, file),
+        film=MediaFile.of(item.file(file.path), file),
         film_end_s=max(scene.end_s for scene in scenes),
         form=Form(rate=file.rate, sar=file.sar),
         spans=[candidate.span for candidate, _ in chosen],
-        mix=item.corpus / stems["mix"].path,
+        mix=item.file(stems["mix"].path),
         folder=item.folder,
         encoding=Encoding(settings.crf, settings.preset, settings.audio_kbps * 1000),
         progress=lambda part: item.progress(MEASURING_PART + (1 - MEASURING_PART) * part),
@@ -150,7 +150,7 @@ def _clip(
     sounds: dict[str, Path] = {}
     for role, stem in stems.items():
         sounds[role] = item.folder / f"{name}.{role}.flac"
-        cut_sound(item.corpus / stem.path, found.start_s, n_samples, sounds[role])
+        cut_sound(item.file(stem.path), found.start_s, n_samples, sounds[role])
     dialogue = sounds.get("dialogue")
     within = [
         scene.scene_id

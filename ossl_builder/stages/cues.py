@@ -67,7 +67,7 @@ def _heard(item: Item, stems: dict[str, Stem]) -> _Heard:
     import numpy as np
 
     curves = {
-        role: stem_curves(read_flac(item.corpus / stem.path), stem.sample_rate)
+        role: stem_curves(read_flac(item.file(stem.path)), stem.sample_rate)
         for role, stem in stems.items()
         if role != "mix"
     }
@@ -85,7 +85,7 @@ def _stretches(item: Item, stem: Stem, heard: _Heard) -> list[tuple[float, float
     if settings.rule != "tagger":
         hops = find_music(heard.music, heard.others, settings)
         return [(round(start * HOP_S, 3), round(end * HOP_S, 3)) for start, end in hops]
-    blocks = read_flac(item.corpus / stem.path)
+    blocks = read_flac(item.file(stem.path))
     tags = tagging.tag(blocks, stem.sample_rate, settings, _part_of(item, stem.duration_s))
     found: list[tuple[float, float] | Reject] = []
     for start_s, end_s, other in tags.stretches():
@@ -159,7 +159,7 @@ def _recognised(item: Item, stem: Stem, cues: list[Cue]) -> tuple[list[Cue], lis
 
 def _sound(item: Item, stem: Stem, cue: Cue) -> soundtrack.Sound:
     first, last = (round(time * stem.sample_rate) for time in (cue.start_s, cue.end_s))
-    blocks = read_flac(item.corpus / stem.path, first, last)
+    blocks = read_flac(item.file(stem.path), first, last)
     return soundtrack.mono_at_rate(blocks, stem.sample_rate)
 
 

@@ -44,7 +44,7 @@ def _most(clip: Clip, per_s: float, settings: FingerprintsSettings) -> int:
 def _of_music(item: Item, clip: Clip, settings: FingerprintsSettings) -> tuple[int, ...]:
     import numpy as np
 
-    sound = np.concatenate(list(read_flac(item.corpus / clip.music_path)), axis=1)
+    sound = np.concatenate(list(read_flac(item.file(clip.music_path))), axis=1)
     what, moments_s = landmarks.landmarks(landmarks.at_rate(sound, clip.sample_rate))
     return sketch(what, moments_s, _most(clip, settings.audio_per_s, settings))
 
@@ -53,7 +53,7 @@ def _of_picture(item: Item, clip: Clip, settings: FingerprintsSettings) -> tuple
     from ossl_builder.tools.picture import PictureReader
 
     step = Fraction(clip.fps_den, clip.fps_num)
-    reader = PictureReader(item.corpus / clip.video_path, step)
+    reader = PictureReader(item.file(clip.video_path), step)
     pictures = (
         (float(picture.ticks * reader.time_base), picture.small[:, :, 0]) for picture in reader
     )

@@ -88,7 +88,7 @@ def obtain(item: Item, source: Source, before: Film | None) -> Obtained:
 
 def _kept(item: Item, before: Film) -> Obtained | None:
     """The file that is here already, if only something else about the film has changed."""
-    here, sha256 = item.corpus / before.file().path, before.sha256
+    here, sha256 = item.file(before.file().path), before.sha256
     if sha256 is None or not here.is_file() or sha256_file(here) != sha256:
         return None
     path = item.folder / here.name

@@ -32,7 +32,8 @@ def find_scenes(item: Item) -> Outcome:
     (film,) = item.rows["films"]
     settings: ScenesSettings = item.config
     with Thumbnails(item.folder) as thumbnails:
-        media = MediaFile.of(item.corpus, film.file())
+        file = film.file()
+        media = MediaFile.of(item.file(file.path), file)
         seen = look(media, film, settings, thumbnails, item.progress)
         fades = find_fades(seen.light, seen.middles, seen.cuts)
         boundaries = [

@@ -114,7 +114,7 @@ def separate_film(item: Item) -> Outcome:
     model = models.load(settings.model, settings.device)
     sources = demucs.roles(model.sources, settings.roles)
     file = film.file()
-    media = MediaFile.of(item.corpus, file)
+    media = MediaFile.of(item.file(file.path), file)
     sound = FilmSound(media, model.rate, model.channels, 1 / file.rate)
     due = max(1.0, ((film.audio_offset_s or 0) + (film.audio_duration_s or 0)) * model.rate)
     with ExitStack() as stack:

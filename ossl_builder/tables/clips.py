@@ -72,6 +72,5 @@ CLIPS = Table(
     row=Clip,
     version=1,
     key=("film_id", "clip_id"),
-    parent="films",
     check=_check,
 )

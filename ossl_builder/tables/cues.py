@@ -57,6 +57,5 @@ CUES = Table(
     row=Cue,
     version=2,
     key=("film_id", "cue_id"),
-    parent="films",
     check=_check,
 )

@@ -123,6 +123,12 @@ class Film:
     has_time_jumps: bool | None = column(
         "whether timestamps restart or jump in the file; they are corrected"
     )
+    verdict: str | None = column(
+        "whether it may be used in the United States, in a word, as of the last change of the "
+        "table; see below",
+        descriptive=True,
+        later=True,
+    )
 
     def file(self) -> FilmFile:
         """The file of a film that is here, as any film is that a stage is given.
@@ -199,7 +205,6 @@ SOURCES = Table(
     row=Source,
     version=1,
     key=("film_id",),
-    parent=None,
     check=_check_sources,
 )
 
@@ -209,6 +214,5 @@ FILMS = Table(
     row=Film,
     version=4,
     key=("film_id",),
-    parent=None,
     check=_check_films,
 )

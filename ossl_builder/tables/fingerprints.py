@@ -41,6 +41,5 @@ FINGERPRINTS = Table(
     row=Fingerprint,
     version=1,
     key=("film_id", "clip_id"),
-    parent="clips",
     check=_check,
 )

@@ -64,6 +64,5 @@ LABELS = Table(
     row=Label,
     version=1,
     key=("film_id", "clip_id"),
-    parent="clips",
     check=_check,
 )

@@ -52,6 +52,5 @@ SCENES = Table(
     row=Scene,
     version=1,
     key=("film_id", "scene_id"),
-    parent="films",
     check=_check,
 )

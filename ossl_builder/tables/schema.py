@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,12 @@ class Span:
     start_s: float
     end_s: float
 
+
+# A path in a table is relative, with forward slashes, and has no part `..`; an id that names files
+# has no slash. Both patterns find what is wrong; Arrow's regular expressions read them alike.
+UNSAFE_PATH = re.compile(r"[\\\x00-\x1f\x7f]|(?:^|/)\.{0,2}(?:/|$)")
+UNSAFE_NAME = re.compile(r"[/\\\x00-\x1f\x7f]|^\.{0,2}$")
+NAMES = ("film_id", "clip_id")
 
 # The two kinds of list that a column may hold.
 SPANS: Any = tuple[Span, ...]
@@ -57,7 +64,6 @@ class Table:
             float, bool, each of them ``| None``, ``tuple[Span, ...]`` and ``tuple[int, ...]``.
         version: raised whenever a column changes its meaning, name or type.
         key: columns that are unique together; rows are sorted by them.
-        parent: the table whose rows these belong to, by the column `film_id`; None for films.
         check: yields one sentence per broken invariant over all rows of one film.
     """
 
@@ -66,7 +72,6 @@ class Table:
     row: type[Any]
     version: int
     key: tuple[str, ...]
-    parent: str | None
     check: Callable[[Sequence[Any]], Iterable[str]]
 
     @property
@@ -82,6 +87,21 @@ class Table:
     def _types(self) -> dict[str, tuple[Any, bool]]:
         # Resolving annotations is slow, and every row that is read asks for them.
         return _types(self.row)
+
+    @cached_property
+    def confined(self) -> Mapping[str, re.Pattern[str]]:
+        """Columns that paths are made of, each with the pattern that no value may match."""
+        names = [field.name for field in self.columns]
+        paths = {name: UNSAFE_PATH for name in names if name.split("_")[-1] == "path"}
+        return paths | {name: UNSAFE_NAME for name in names if name in NAMES}
+
+    def misplaced(self, rows: Iterable[Any]) -> Iterable[str]:
+        """Values from which a path would be made that leads out of the corpus."""
+        for row in rows:
+            for name, unsafe in self.confined.items():
+                value = getattr(row, name)
+                if isinstance(value, str) and unsafe.search(value):
+                    yield value
 
     def arrow_schema(self) -> pa.Schema:
         """The Arrow schema, with the table's name and version in its metadata."""
@@ -126,6 +146,8 @@ class Table:
             if key in seen:
                 yield f"the key {key} stands twice"
             seen.add(key)
+        for value in self.misplaced(rows):
+            yield f"the path {value!r} leads out of the corpus"
         yield from self.check(rows)
 
     def to_json(self, row: Any) -> dict[str, Any]:

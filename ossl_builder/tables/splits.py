@@ -38,6 +38,5 @@ SPLITS = Table(
     row=Split,
     version=1,
     key=("film_id",),
-    parent="films",
     check=_check,
 )

@@ -53,6 +53,5 @@ STEMS = Table(
     row=Stem,
     version=1,
     key=("film_id", "role"),
-    parent="films",
     check=_check,
 )

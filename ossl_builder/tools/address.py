@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.message
 import http.client
+import re
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from ossl_builder.errors import OsslError
 from ossl_builder.tools.patience import USER_AGENT
 
 TIMEOUT_S = 30.0
+# Where a user name and a password stand.
+USER_IN_HOST = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*@")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,26 @@ class Answer:
     status: int
     content_type: str
     size_bytes: int | None
+
+
+def refuse_password(address: str, is_server: bool = False) -> None:
+    """See that an address holds no user name and no password: it will be recorded and shown.
+
+    Args:
+        address: what a person wrote, which need not be an address.
+        is_server: it is one of a server, where no path has an `@`, so that one is looked for
+            anywhere: a password can hold a slash.
+
+    Raises:
+        OsslError: `address_has_password`, which does not repeat it.
+    """
+    if "@" in address if is_server else USER_IN_HOST.match(address):
+        host = re.split(r"[/?#]", address.rpartition("@")[2])[0]
+        raise OsslError(
+            "address_has_password",
+            f"The address of {host or 'a host'} holds a user name or a password.",
+            "Addresses are recorded and shown. Leave out what stands before the @.",
+        )
 
 
 def ask(address: str) -> Answer:

@@ -41,9 +41,8 @@ class MediaFile:
     has_time_jumps: bool = False
 
     @classmethod
-    def of(cls, corpus: Path, file: FilmFile) -> MediaFile:
+    def of(cls, path: Path, file: FilmFile) -> MediaFile:
         """The file of a film in a corpus, with the streams that were chosen when it was fetched."""
-        path = corpus / file.path
         return cls(path, file.video_stream, file.audio_stream, file.has_time_jumps)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ossl_builder.errors import OsslError
+from ossl_builder.tools.address import refuse_password
 from ossl_builder.tools.label_studio_answers import setback_of, url_invalid
 from ossl_builder.tools.label_studio_rows import (
     Person,
@@ -91,12 +92,13 @@ def connect(url: str, token: str, timeout_s: float = TIMEOUT_S) -> Server:
         timeout_s: an answer that takes longer is given up.
 
     Raises:
-        OsslError: `server_url_invalid`, `token_refused`.
+        OsslError: `server_url_invalid`, `address_has_password`, `token_refused`.
     """
     import httpx
     from label_studio_sdk import LabelStudio
     from label_studio_sdk.core.api_error import ApiError
 
+    refuse_password(url, is_server=True)
     bare = url.strip().rstrip("/")
     try:
         scheme = httpx.URL(bare).scheme

@@ -9,13 +9,27 @@ from typing import Any
 
 from ossl_builder.errors import OsslError
 
+# No file is written for what does not fit into memory, and no extension comes from the network.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "temp_directory": "",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
 
 @dataclass(frozen=True)
 class Result:
-    """What a question gave: the columns' names, and the rows."""
+    """What a question gave.
+
+    Attributes:
+        columns: the columns' names.
+        rows: the rows.
+        unreadable: tables whose file could not be read, each with the reason.
+    """
 
     columns: tuple[str, ...]
     rows: Iterable[tuple[Any, ...]]
+    unreadable: Mapping[str, str]
 
 
 def ask(tables: Mapping[str, Path], question: str) -> Result:
@@ -37,14 +51,20 @@ def ask(tables: Mapping[str, Path], question: str) -> Result:
             "Queries need DuckDB, which is not installed.",
             'Install it with `pip install "ossl-builder[export]"`.',
         ) from error
-    connection = duckdb.connect()
+    connection = duckdb.connect(config=CONFIG)
+    unreadable: dict[str, str] = {}
     for name, path in tables.items():
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({_quoted(path)})")
-    allowed = ", ".join(map(_quoted, tables.values()))
+        view = f"CREATE VIEW {_identifier(name)} AS SELECT * FROM read_parquet({_quoted(path)})"
+        try:
+            connection.execute(view)
+        except duckdb.Error as error:
+            unreadable[name] = _first_line(error)
+    allowed = ", ".join(_quoted(path) for name, path in tables.items() if name not in unreadable)
     # From here on it opens these files only, and no question can change that.
     connection.execute(f"SET allowed_paths = [{allowed}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
+    readable = [name for name in tables if name not in unreadable]
     try:
         statements = connection.extract_statements(question)
         if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
@@ -55,11 +75,15 @@ def ask(tables: Mapping[str, Path], question: str) -> Result:
             )
         answer = connection.execute(statements[0])
         columns = tuple(entry[0] for entry in answer.description)
-        return Result(columns, answer.fetchall())
+        return Result(columns, answer.fetchall(), unreadable)
     except duckdb.PermissionException as error:
-        raise OsslError("query_refused", _first_line(error), _names(tables)) from error
+        raise OsslError(
+            "query_refused", _first_line(error), _names(readable, unreadable)
+        ) from error
     except duckdb.Error as error:
-        raise OsslError("query_invalid", _first_line(error), _names(tables)) from error
+        raise OsslError(
+            "query_invalid", _first_line(error), _names(readable, unreadable)
+        ) from error
 
 
 def _quoted(path: Path) -> str:
@@ -70,5 +94,10 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".") + "."
 
 
-def _names(tables: Mapping[str, Path]) -> str:
-    return f"Tables here: {', '.join(tables)}; manifests/README.md describes their columns."
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _names(tables: Iterable[str], unreadable: Mapping[str, str]) -> str:
+    told = f"Tables here: {', '.join(tables)}; manifests/README.md describes their columns."
+    return told + "".join(f" {name} cannot be read: {why}" for name, why in unreadable.items())

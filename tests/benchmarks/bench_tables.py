@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ["split"],
         ["split", "--check"],
         ["stats"],
-        ["export", "parquet", "--tables-only", "--out", out],
+        ["export", "parquet", "--tables-only", "--allow-unverified", "--out", out],
     ):
         cost = ossl_cost(*arguments, corpus=folder)
         title = " ".join(map(str, arguments)).removesuffix(f" --out {out}")

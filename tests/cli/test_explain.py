@@ -12,6 +12,7 @@ from ossl_builder.pipeline import STAGES
 from ossl_builder.rights.gate import refusal
 from ossl_builder.workspace import open_corpus
 from tests.cli.conftest import Ossl
+from tests.said import Run
 
 CATALOGUE = load_catalogue()
 UNKNOWN = ("--title", "T", "--basis", "unknown", "--evidence", "none", "--year", "1950")
@@ -111,3 +112,24 @@ def test_films_that_were_built_leave_the_tables_when_the_word_is_taken_back(
     assert ossl(*add).code == 0
     assert ossl("-C", corpus, "fetch").code == 0
     assert pq.read_table(table).num_rows == 0
+
+
+def test_films_show_has_the_verdict_of_the_day(ossl_here: Run, demo_corpus: Path) -> None:
+    shown = ossl_here("-C", demo_corpus, "films", "show", "demo-fair", "--json").json
+    assert shown["film"]["verdict"] == "licensed"
+    assert shown["verdict"].startswith("licensed: ")
+
+
+def test_a_licence_without_a_name_or_an_address_is_a_risk(ossl_here: Run, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    assert ossl_here("init", corpus).code == 0
+    for name, evidence in (("named", "CC BY 4.0"), ("there", "https://x.org/l"), ("none", "ok")):
+        (tmp_path / f"{name}.mp4").touch()
+        added = ossl_here(
+            "-C", corpus, "films", "add", tmp_path / f"{name}.mp4", "--id", name, "--title", name,
+            "--basis", "licensed", "--evidence", evidence,
+        )  # fmt: skip
+        assert added.code == 0
+        told = ossl_here("-C", corpus, "films", "explain", name, "--json").json
+        assert told["is_free"]
+        assert ("licence" in {risk["kind"] for risk in told["risks"]}) == (name == "none")

@@ -20,7 +20,7 @@ import numpy as np
 import soundfile
 
 from tests import films, shapes
-from tests.e2e.corpora import Ossl, add_film, rows
+from tests.e2e.corpora import Ossl, add_film, rejects, rows
 
 
 def shaped(make: Callable[[Path, Path], Path]) -> Callable[[Path], films.Truth]:
@@ -156,11 +156,7 @@ def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
 
 def reasons(corpus: Path, name: str) -> list[str]:
     """Why a film's candidates were left out."""
-    from ossl_builder.engine import records
-    from ossl_builder.pipeline import stage_named
-
-    found = records.read_rejects(corpus, stage_named("clips"), name)
-    return sorted({reject.reason for reject in found})
+    return sorted({reject["reason"] for reject in rejects(corpus, "clips", name)})
 
 
 def offset_ms(

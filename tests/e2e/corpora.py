@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.engine import records
+
 Ossl = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -32,6 +34,13 @@ def rows(corpus: Path, table: str) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     found: list[dict[str, Any]] = pq.read_table(corpus / f"manifests/{table}.parquet").to_pylist()
+    return found
+
+
+def rejects(corpus: Path, stage: str, film: str) -> list[dict[str, Any]]:
+    """The candidates that a stage left out of a film, with their reasons."""
+    path = records.body_path(corpus, stage, film)
+    found: list[dict[str, Any]] = json.loads(path.read_bytes())["rejects"]
     return found
 
 

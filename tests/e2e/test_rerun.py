@@ -11,7 +11,7 @@ import pytest
 
 from ossl_builder.engine import records
 from ossl_builder.pipeline import STAGES
-from tests.e2e.corpora import Ossl, rows, status
+from tests.e2e.corpora import Ossl, rejects, rows, status
 
 
 def stamps(corpus: Path) -> dict[str, int]:
@@ -127,8 +127,8 @@ def test_counts_add_up(ossl: Ossl, demo_corpus: Path) -> None:
         for film in films:
             record = records.read(demo_corpus, stage.name, film)
             assert record is not None
-            rejects = records.read_rejects(demo_corpus, stage, film)
-            assert Counter(reject.reason for reject in rejects) == record.rejects
+            left_out = rejects(demo_corpus, stage.name, film)
+            assert Counter(reject["reason"] for reject in left_out) == record.rejects
             reasons.update(record.rejects)
         shown = {e["reason"]: e["count"] for e in found["candidates"] if e["stage"] == stage.name}
         assert shown == reasons

@@ -23,6 +23,7 @@ from ossl_builder.tables import CLIPS, Clip
 from ossl_builder.workspace import create
 from tests.exchange.clip_server import Server, serving
 from tests.exchange.clips import clip_row
+from tests.said import Run
 
 ORIGIN = "http://labelling.example.org"
 SECRET = b"nobody may read this"
@@ -254,7 +255,8 @@ def test_links_deleted_clips_and_rows_from_elsewhere(corpus: Path, tmp_path: Pat
     for row in rows:
         (ours / row.video_path).write_bytes(b"picture")
     (tmp_path / "secret.mp4").write_bytes(SECRET)
-    astray = Clip(**{**vars(rows[3]), "video_path": "films/../../secret.mp4"})
+    (ours / "films/film/there").symlink_to(tmp_path)
+    astray = Clip(**{**vars(rows[3]), "video_path": "films/film/there/secret.mp4"})
     manifests.write_corpus_table(ours, CLIPS, [*rows[:3], astray])
     targets = [target_of(addresses_of(ours).address_for(row)) for row in rows]
     with serving(ours) as running:
@@ -353,3 +355,34 @@ def test_other_kinds_of_address(corpus: Path, tmp_path: Path) -> None:
             addresses_of(corpus, "base", wrong)
     assert expires_at(addresses_of(corpus, now=1000.0).address_for(clip)) == 1000 + 30 * 86_400
     assert expires_at(store.address_for(clip)) is None
+
+
+@pytest.mark.parametrize("how", ["wide", "copied", "shipped", "link"])
+def test_a_key_that_others_may_know_is_made_anew(
+    ossl_here: Run, corpus: Path, tmp_path: Path, how: str
+) -> None:
+    """Who made the corpus, or shares the machine, could sign addresses with it."""
+    root = create(tmp_path / "corpus").root
+    manifests.write_corpus_table(root, CLIPS, clips_of(corpus))
+    key, path = address_key.of(root), address_key.path_of(root)
+    if how == "wide":
+        path.chmod(0o640)
+    elif how == "copied":
+        copy = path.with_name("copy")
+        copy.write_bytes(path.read_bytes())
+        copy.chmod(0o600)
+        copy.replace(path)
+    elif how == "shipped":
+        path.write_text(f"{'0' * 64}\n")
+    else:
+        path.rename(path.with_name("other.key"))
+        path.symlink_to("other.key")
+    words = ("-C", root, "label", "serve", "--host", "nowhere.invalid", "--port", "0")
+    ended = ossl_here(*words)
+    assert "relink" in ended.err
+    anew = address_key.of(root)
+    assert anew not in (key, bytes(32))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.is_symlink()
+    assert "relink" not in ossl_here(*words).err
+    assert address_key.of(root) == anew

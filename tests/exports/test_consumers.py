@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from ossl_builder.exports import sharding
+from ossl_builder.workspace import Corpus
 from tests.e2e.corpora import Ossl
 
 
@@ -166,7 +167,7 @@ def test_shards_hold_about_what_they_should(corpus: Path) -> None:
     from ossl_builder.exports.samples import samples
     from ossl_builder.exports.selection import select
 
-    every = list(samples(select(corpus)))
+    every = list(samples(select(Corpus(corpus))))
     largest = max(one.size_bytes() for one in every)
     shards = sharding.plan(every, 2 * largest, lambda side, n, of: f"{side}-{n}-{of}", 1)
     assert [one for shard in shards for one in shard.samples] == sorted(

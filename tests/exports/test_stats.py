@@ -9,6 +9,8 @@ import pandas
 import pytest
 
 from tests.e2e.corpora import Ossl
+from tests.exports.judged import judged
+from tests.said import Run
 
 
 def test_figures_agree_with_the_tables(ossl: Ossl, corpus: Path) -> None:
@@ -60,6 +62,16 @@ def test_a_question_is_answered(ossl: Ossl, corpus: Path) -> None:
         "SELECT * FROM read_text('{secret}')",
         "SELECT * FROM '{secret}'",
         "SELECT * FROM read_parquet('{secret}')",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_csv('{secret}', header = false)",
+        "SELECT * FROM read_blob('{secret}')",
+        "SELECT * FROM glob('{secret}*')",
+        "SELECT * FROM query('COPY clips TO ''{out}'' ')",
+        "COPY (SELECT 1) TO '{out}'",
+        "EXPORT DATABASE '{out}'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "PRAGMA enable_profiling = 'json'",
         "SET enable_external_access = true",
         "ATTACH '{out}' AS other",
         "SELECT * FROM clipz",
@@ -80,3 +92,53 @@ def test_nothing_but_one_select_over_the_tables(
     assert done.stdout == ""
     assert not (tmp_path / "out").exists()
     assert {path: path.read_bytes() for path in (corpus / "manifests").iterdir()} == before
+
+
+def _small(root: Path) -> Path:
+    return judged(root, "expired", "no-notice")
+
+
+def test_a_file_name_in_manifests_is_no_sql(
+    ossl_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = _small(tmp_path / "corpus")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    table = corpus / "manifests/films.parquet"
+    for stem in ("y AS SELECT 1; COPY (SELECT 42) TO 'written.csv'; --", "clips; DROP", "odd"):
+        (corpus / f"manifests/{stem}.parquet").write_bytes(table.read_bytes())
+    asked = ossl_here("-C", corpus, "query", "SELECT count(*) AS n FROM films", "--json")
+    assert list((tmp_path / "here").iterdir()) == []
+    assert (asked.code, asked.json) == (0, [{"n": 2}])
+    assert "odd.parquet" in asked.err
+    assert ossl_here("-C", corpus, "query", "SELECT * FROM odd").code == 1
+
+
+@pytest.mark.parametrize("what", ["broken", "empty", "folder", "link"])
+def test_a_broken_table_ends_no_query_of_the_others(
+    ossl_here: Run, tmp_path: Path, what: str
+) -> None:
+    corpus, secret = _small(tmp_path / "corpus"), tmp_path / "secret.parquet"
+    table = corpus / "manifests/clips.parquet"
+    table.rename(secret)
+    if what == "folder":
+        table.mkdir()
+    elif what == "link":
+        table.symlink_to(secret)
+    else:
+        table.write_bytes(b"PAR1 no" if what == "broken" else b"")
+    asked = ossl_here("-C", corpus, "query", "SELECT count(*) AS n FROM films", "--json")
+    assert "clips.parquet" in asked.err
+    if what == "link":  # the corpus is forged
+        assert asked.code == 1
+    else:
+        assert (asked.code, asked.json) == (0, [{"n": 2}])
+    asked = ossl_here("-C", corpus, "query", "SELECT * FROM clips")
+    assert (asked.code, asked.out) == (1, "")
+
+
+def test_a_large_query_writes_no_file_beside(ossl_here: Run, tmp_path: Path) -> None:
+    """DuckDB would put what does not fit into memory into a folder `.tmp` where it runs."""
+    corpus = _small(tmp_path / "corpus")
+    setting = "SELECT current_setting('temp_directory') AS folder"
+    assert ossl_here("-C", corpus, "query", setting, "--json").json == [{"folder": ""}]

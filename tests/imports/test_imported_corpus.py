@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pandas
 import pytest
 
+from ossl_builder.imports.layout import ReleasedFilm
+from ossl_builder.imports.rows import source_row
+from ossl_builder.rights import judge, recorded
 from tests.e2e.corpora import Ossl, rows
 from tests.imports.conftest import Run
 from tests.train.labelled import copied, store_all
@@ -36,18 +40,30 @@ def test_figures_checks_and_exports(run: Run, corpus: Path, tmp_path: Path) -> N
     assert (checked.code, "3 of the films have no fingerprints" in checked.err) == (0, True)
     assert run("-C", corpus, "split").code == 0
     assert {row["film_id"]: row["side"] for row in rows(corpus, "splits")}["AC"] == "validation"
-    assert run("-C", corpus, "export", "parquet", "--out", tmp_path / "plain").code == 0
+    assert {row["verdict"] for row in rows(corpus, "films")} == {"unknown"}
+    refused = run("-C", corpus, "export", "parquet", "--out", tmp_path / "plain")
+    assert (refused.code, "AA (unknown), AB (unknown), AC (unknown)" in refused.err) == (1, True)
+    plainly = ("export", "parquet", "--out", tmp_path / "plain", "--allow-unverified")
+    assert run("-C", corpus, *plainly).code == 0
     plain = pandas.read_parquet(tmp_path / "plain/manifests/clips.parquet")
     assert all((tmp_path / "plain" / path).is_file() for path in plain["music_path"])
-    assert run("-C", corpus, "export", "hf", "--out", tmp_path / "hf").code == 0
+    hub = ("export", "hf", "--out", tmp_path / "hf", "--allow-unverified")
+    assert run("-C", corpus, *hub).code == 0
     card = (tmp_path / "hf/README.md").read_text()
     rights = card.split("## Films and their rights")[1]
-    assert rights.count("| unknown | None: its clips were imported from") == 3
+    assert rights.count("| unknown | unknown | None: its clips were imported from") == 3
     assert "Imported from the layout ossl-v1" in card
     assert "evidence of its rights" not in card.split("##")[0]
-    assert run("-C", corpus, "export", "croissant", "--out", tmp_path / "described").code == 0
+    described = ("export", "croissant", "--out", tmp_path / "described", "--allow-unverified")
+    assert run("-C", corpus, *described).code == 0
     told = json.loads((tmp_path / "described/croissant.json").read_text())
     assert "publicdomain" not in told["license"]
+
+
+def test_an_imported_film_is_not_judged_by_the_catalogue() -> None:
+    """Its id may be one of the catalogue's; its clips come from another film, for all we know."""
+    source = source_row(ReleasedFilm("steamboat-willie-1928", "x", "X"), "ossl-v1", "v1")
+    assert judge(recorded.facts_of_source(source), date(2026, 1, 1)).word == "unknown"
 
 
 def test_fingerprints_find_what_films_on_two_sides_share(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 
 from ossl_builder.labelling.agreement import Disagreement
 from ossl_builder.report import curves, warnings
+from ossl_builder.rights import facts_of_claim, judge
 from ossl_builder.splitting.leaks import find_leaks
 from ossl_builder.splitting.matches import Match
 from ossl_builder.tools.flac import FlacWriter
-from tests.report.made import clip, film, label
+from tests.report.made import clip, label
 
 RATE = 16_000
 LENGTH_S = 14
@@ -119,9 +121,11 @@ def test_films_tell_of_rights_and_damage() -> None:
     nothing: dict[str, list[Any]] = {"scenes": [], "stems": []}
     span = {"start_s": 1.0, "end_s": 2.5}
     damaged = {"scenes": [], "stems": [{"damaged_spans": [span]}, {"damaged_spans": [span]}]}
-    assert list(warnings.of_film(vars(film("a")), nothing, "a")) == []
-    unknown = vars(film("a", basis="unknown"))
-    assert [one.kind for one in warnings.of_film(unknown, nothing, "a")] == ["rights_unknown"]
+    free = judge(facts_of_claim("licensed", "CC BY 4.0", 1930), date(2026, 1, 1))
+    assert list(warnings.of_film(free, nothing, "a")) == []
+    for basis, kind in (("unstated", "rights_unknown"), ("licensed", "licence_unnamed")):
+        verdict = judge(facts_of_claim(basis, "a letter", 1930), date(2026, 1, 1))
+        assert [one.kind for one in warnings.of_film(verdict, nothing, "a")] == [kind]
     assert [one.kind for one in warnings.of_film(None, nothing, "a")] == ["rights_unknown"]
-    (told,) = warnings.of_film(vars(film("a")), damaged, "a")
+    (told,) = warnings.of_film(free, damaged, "a")
     assert told.sentence == "1.5 s of sound could not be decoded."

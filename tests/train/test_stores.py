@@ -209,7 +209,7 @@ def test_a_disk_without_room_is_seen_before_the_work(train_corpus: Path) -> None
     job = dataclasses.replace(features, size_bytes=too_much)
     with pytest.raises(OsslError) as caught:
         prepare(train_corpus, [job], lambda film, event: None)
-    assert caught.value.code == "disk_too_small"
+    assert caught.value.code == "disk_small"
 
 
 def test_a_store_reads_as_safetensors_and_says_when_it_is_damaged(tmp_path: Path) -> None:

@@ -144,9 +144,12 @@ def _folder(root: Path, out: Path | None) -> Path:
 
 
 def _addresses(test: Corpus, address: str, clips_url: str) -> Addresses:
+    from ossl_builder.exchange import address_key
     from ossl_builder.exchange.addresses import addresses_of
 
     if address == "serve":
+        if word := address_key.renew(test.root):
+            show.say(word)
         return addresses_of(test.root, "serve", clips_url)
     if address == "local-files":
         return addresses_of(test.root, "local-files")
@@ -228,9 +231,9 @@ def _show(found: Results, json: bool) -> None:
         rows: list[tuple[Any, ...]]
         for title, header, rows in tables(found):
             if rows:
-                typer.echo(f"\n{title}")
+                show.line(f"\n{title}")
                 show.table(header, rows)
-        typer.echo()
+        show.line()
         for sentence in explained(found):
             show.say(sentence)
     for sentence in found.warnings:

@@ -103,7 +103,7 @@ def _load(source: str, backbone: str, device: str) -> Backbone:
 def _sounds(item: Item, rate: int) -> Iterator[tuple[Clip, Stretch, NDArray[np.float32]]]:
     for clip in item.rows["clips"]:
         found = stretches(clip, item.config.windows)
-        path = item.corpus / clip.music_path
+        path = item.file(clip.music_path)
         for window, sound in zip(found, window_sounds(path, found, rate), strict=True):
             yield clip, window, sound
 

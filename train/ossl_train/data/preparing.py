@@ -183,7 +183,7 @@ def _check_room(root: Path, needed: int) -> None:
     free = shutil.disk_usage(root).free
     if needed > free:
         raise OsslError(
-            "disk_too_small",
+            "disk_small",
             f"About {needed / 1e9:.1f} GB are needed, and the disk that holds {root} has "
             f"{free / 1e9:.1f} GB free.",
             "Make room; or use `--set features.pooling=time_slots`, which takes 180 times less.",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ossl_builder.engine.paths import inside
 from ossl_builder.tables import Clip
 from ossl_train.data.pictures import shown_at
 from ossl_train.data.speech import dialogue_curves
@@ -72,9 +73,9 @@ def _seen(root: Path, clip: Clip, settings: WindowsSettings, encoder: Encoder) -
     """A clip's windows, its picture decoded once."""
     found = stretches(clip, settings)
     times = [sample_times(window, encoder.n_frames) for window in found]
-    shown = shown_at(root / clip.video_path, [time for some in times for time in some])
+    shown = shown_at(inside(root, clip.video_path), [time for some in times for time in some])
     curves = (
-        dialogue_curves(root / clip.dialogue_path, found, encoder.n_slots)
+        dialogue_curves(inside(root, clip.dialogue_path), found, encoder.n_slots)
         if clip.dialogue_path is not None
         else None
     )

@@ -67,7 +67,7 @@ def _check_prompts(rows: Sequence[StoredPrompt]) -> Iterable[str]:
 
 def _windows(name: str, doc: str) -> Table:
     key = ("film_id", "clip_id", "index")
-    return Table(name, doc, StoredWindow, 1, key, "clips", _check_windows)
+    return Table(name, doc, StoredWindow, 1, key, _check_windows)
 
 
 FEATURES_TABLE = _windows(FEATURES, "One row per window whose features are stored.")
@@ -78,6 +78,5 @@ TEXT_TABLE = Table(
     row=StoredPrompt,
     version=1,
     key=("film_id", "clip_id"),
-    parent="clips",
     check=_check_prompts,
 )

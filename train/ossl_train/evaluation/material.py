@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ossl_builder.engine import manifests
+from ossl_builder.engine.paths import inside
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import SCENES, Clip, Scene
 from ossl_train.data.prompts import WITHOUT_MOOD, prompt
@@ -100,8 +101,8 @@ def of_split(generated: Path, corpus: Path, side: str, data: Path | None = None)
     chosen = {name: clips[name] for name in shared}
     return Material(
         generated={name: found[name] for name in shared},
-        real={name: source.root / one.clip.music_path for name, one in chosen.items()},
-        video={name: source.root / one.clip.video_path for name, one in chosen.items()},
+        real={name: inside(source.root, one.clip.music_path) for name, one in chosen.items()},
+        video={name: inside(source.root, one.clip.video_path) for name, one in chosen.items()},
         cuts=_cuts(source.root, {name: one.clip for name, one in chosen.items()}),
         prompts=_prompts(chosen),
         real_name="own music",

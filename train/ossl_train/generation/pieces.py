@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ossl_builder.engine import files, manifests
+from ossl_builder.engine.paths import inside
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS, LABELS, Clip, Label
 from ossl_train.data.prompts import WITHOUT_MOOD, prompt, prompt_of
@@ -164,7 +165,7 @@ def _of_file(path: Path, words: Words) -> Piece:
 
 def _of_clip(root: Path, name: str, one: SidedClip, words: Words) -> Piece:
     clip = one.clip
-    path = root / clip.video_path
+    path = inside(root, clip.video_path)
     if not path.is_file():
         raise OsslError(
             "file_missing", f"The clip's picture {path} is missing.", "`ossl build` makes it again."
@@ -175,7 +176,7 @@ def _of_clip(root: Path, name: str, one: SidedClip, words: Words) -> Piece:
         video_sha256=clip.video_sha256,
         duration_s=clip.duration_s,
         prompt=words.of(one.label),
-        dialogue=None if clip.dialogue_path is None else root / clip.dialogue_path,
+        dialogue=None if clip.dialogue_path is None else inside(root, clip.dialogue_path),
         dialogue_sha256=clip.dialogue_sha256,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.engine.paths import inside
 from ossl_builder.tables import Clip
 from ossl_builder.workspace import Corpus
 from ossl_train.data.source import SidedClip, read_source
@@ -165,7 +166,7 @@ def assemble(
 def _written(planned: Plan, root: Path, bar: Callable[[int, str], Any]) -> Iterator[keeping.Keyed]:
     files = {(system, name): path for system, name, path in making.made(planned.parts)}
     files |= {(s, name): path for s, of in planned.sounds.items() for name, path in of.items()}
-    files |= {(FILM, n): planned.root / clip.music_path for n, clip in planned.clips.items()}
+    files |= {(FILM, n): inside(planned.root, clip.music_path) for n, clip in planned.clips.items()}
     stimuli: Sequence[Stimulus] = planned.stimuli
     with bar(len(stimuli), "stimuli") as advance:
         for keyed in sounding.write_stimuli(

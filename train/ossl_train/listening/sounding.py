@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossl_builder.engine import files, manifests
+from ossl_builder.engine.paths import inside
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS, Clip
 from ossl_builder.tools import muxing
@@ -79,7 +80,7 @@ def write_stimuli(
             gain_db = 0.0 if sound.lufs is None else target - sound.lufs
             flac, film = paths(root, one.clip_id)
             _write_sound(flac, sound.sound, gain_db)
-            muxing.mux(source / clip.video_path, flac, film)
+            muxing.mux(inside(source, clip.video_path), flac, film)
             yield Keyed(
                 clip_id=one.clip_id,
                 name=name,

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from ossl_builder import __version__
-from ossl_builder.exports.card import films_table, table
+from ossl_builder.exports.card import rights, table
 from ossl_builder.exports.citation import CITATION
 from ossl_train.publishing.described import Described
 
@@ -117,7 +117,7 @@ def _data(found: Described) -> str:
     if found.films is None:
         return f"{told}\n\nThe table of the films was not at hand when this card was written."
     sides = table(("film", "side"), sorted(found.films.sides.items()))
-    return f"{told}\n\n{sides}\n\nWhy each may be used:\n\n{films_table(found.films)}"
+    return f"{told}\n\n{sides}\n\nTheir rights:\n\n{rights(found.films)}"
 
 
 def _fitted(found: Described) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ossl_builder.engine import files
 from ossl_builder.errors import OsslError
 from ossl_builder.exports.selection import Selection, select
+from ossl_builder.workspace import Corpus
 from ossl_train.fit import checkpoint
 from ossl_train.fit.run_folder import DATA, RECIPE
 from ossl_train.generation.checkpoints import choose
@@ -104,7 +105,7 @@ def _films(root: Path, data: Mapping[str, Any]) -> Selection | None:
             )
     if not (folder / "films.parquet").is_file():
         return None
-    return select(root, FITTED_ON)
+    return select(Corpus(root), FITTED_ON, allow_unverified=True)
 
 
 def _report(path: Path | None, key: str) -> Mapping[str, Any] | None:

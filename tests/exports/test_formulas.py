@@ -1,0 +1,100 @@
+"""CSV that leaves: no cell is a formula to a spreadsheet, and nothing of a text is lost."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from ossl_builder.engine import manifests
+from ossl_builder.imports.layout import read_sheet
+from ossl_builder.labelling.annotators import Key
+from ossl_builder.tables import CLIPS, FILMS, LABELS
+from ossl_builder.workspace import Corpus
+from tests.exports.judged import judged
+from tests.report.made import label
+from tests.said import Run
+
+TEXTS = (
+    "=HYPERLINK(\"http://x\";\"y\")", "+1+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''-1",
+    "'tis", "plain, with comma", "5 - 3 = 2",
+)  # fmt: skip
+STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def corpus_of(root: Path, text: str) -> Path:
+    corpus = judged(root, "expired")
+    (film,) = manifests.read_table(corpus / "manifests", FILMS)
+    manifests.write_corpus_table(corpus, FILMS, [dataclasses.replace(film, title=text)])
+    (clip,) = manifests.read_table(corpus / "manifests", CLIPS)
+    row = dataclasses.replace(
+        label(clip, "Q1", 7.0, 6.0), mood=text, caption=text, caption_source="annotator"
+    )
+    manifests.write_corpus_table(corpus, LABELS, [row])
+    return corpus
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("export", ["csv", "ossl-v1", "ossl-v2"])
+def test_no_cell_that_leaves_is_a_formula(
+    ossl_here: Run, tmp_path: Path, export: str, text: str
+) -> None:
+    corpus, out = corpus_of(tmp_path / "corpus", text), tmp_path / "out"
+    assert ossl_here("-C", corpus, "export", export, "--out", out).code == 0
+    sheets = list(out.rglob("*.csv"))
+    texts = []
+    for path in sheets:
+        with path.open(newline="") as stream:
+            for line in csv.DictReader(stream):
+                texts += [cell for cell in line.values() if not _is_number(cell)]
+    assert sheets
+    assert [cell for cell in texts if cell.startswith(STARTS)] == []
+    assert any(cell in (text, f"'{text}") for cell in texts)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def test_numbers_below_zero_stay_numbers(ossl_here: Run, tmp_path: Path) -> None:
+    corpus, out = corpus_of(tmp_path / "corpus", "A film"), tmp_path / "out"
+    assert ossl_here("-C", corpus, "export", "csv", "--out", out).code == 0
+    with (out / "dataset.csv").open(newline="") as stream:
+        (line,) = csv.DictReader(stream)
+    assert line["music_lufs"] == "-24.0"
+
+
+@pytest.mark.parametrize("text", [text for text in TEXTS if text == text.strip()])
+def test_our_own_import_reads_the_texts_back(ossl_here: Run, tmp_path: Path, text: str) -> None:
+    corpus, out = corpus_of(tmp_path / "corpus", text), tmp_path / "out"
+    assert ossl_here("-C", corpus, "export", "ossl-v1", "--out", out).code == 0
+    ((_, cells),) = read_sheet(out / "train_meta.csv")
+    assert (cells["title"], cells["mood"], cells["caption"]) == (text, text, text)
+    assert ossl_here("-C", corpus, "export", "ossl-v2", "--out", out).code == 0
+    ((_, cells),) = read_sheet(out / "metadata.csv")
+    assert cells["title"] == text
+
+
+def test_names_of_people_are_no_formulas_and_come_back(tmp_path: Path) -> None:
+    corpus = Corpus(judged(tmp_path / "corpus", "expired"))
+    key = Key.load(corpus.root)
+    known = key.id_of("=cmd|'/c calc'!A0@x.org", "@name")
+    key.save()
+    text = (corpus.root / "annotations/annotators.csv").read_text()
+    assert not any(cell.startswith(STARTS) for cell in text.splitlines()[1].split(","))
+    again = Key.load(corpus.root)
+    assert again.people == {known: ("=cmd|'/c calc'!A0@x.org", "@name")}
+
+
+def test_an_import_of_labels_reads_what_we_wrote(tmp_path: Path) -> None:
+    from ossl_builder.labelling.import_rows import _entries
+
+    (tmp_path / "labels.csv").write_text("clip_id,caption\na,'=1\nb,'tis\n")
+    found = [values["caption"] for _, values in _entries(tmp_path / "labels.csv")]
+    assert found == ["=1", "'tis"]
