@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling import records
 from ossl_builder.labelling.questions import KINDS, LEVELS, PLACES, Question, Value
@@ -125,14 +124,14 @@ def read(path: Path) -> Taxonomy:
         OsslError: `taxonomy_invalid`, with what is wrong.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = parse.yaml_file(path)
         taxonomy = Taxonomy(
             version=str(data["version"]),
             intro=str(data["intro"]).strip(),
             questions=tuple(_question(one) for one in data["questions"]),
         )
         problem = _problem(taxonomy)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if problem:
         raise OsslError(
