@@ -19,7 +19,6 @@ from ossl_builder.config import load_recipe
 from ossl_builder.errors import OsslError
 from ossl_builder.stages.stems import STEMS_STAGE
 from ossl_builder.tools import models
-from ossl_builder.tools.origin import Origin
 from tests.tools.test_demucs import save, tiny_hybrid
 
 
@@ -33,9 +32,9 @@ class Touch:
         return os.mkdir, (str(self.marker),)
 
 
-def refused(name: Path | str, origin: Origin = models.HERE) -> OsslError:
+def refused(name: Path | str) -> OsslError:
     with pytest.raises(OsslError) as caught:
-        models.load(str(name), "cpu", origin)
+        models.load(str(name), "cpu")
     return caught.value
 
 
