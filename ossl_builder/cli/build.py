@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from json import dumps
 from pathlib import Path
@@ -60,7 +60,7 @@ Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.",
 def add_commands(app: typer.Typer) -> None:
     """Add `build` and a command for each stage."""
     app.command("build", epilog="Example: ossl -C corpus build --until scenes --workers 2")(build)
-    special = {FETCH_STAGE.name: fetch, STEMS_STAGE.name: stems}
+    special: dict[str, Callable[..., None]] = {FETCH_STAGE.name: fetch, STEMS_STAGE.name: stems}
     for stage in pipeline.STAGES:
         app.command(
             stage.name,

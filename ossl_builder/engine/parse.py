@@ -144,11 +144,11 @@ def _check_events(text: str) -> None:
     # The anchors of the collections that are open; None: without one.
     open_anchors: list[str | None] = []
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        where = f"line {event.start_mark.line + 1}"
+        where = f"line {event.start_mark.line + 1}" if event.start_mark else "somewhere"
         if isinstance(event, yaml.AliasEvent):
             aliases += 1
             if event.anchor in open_anchors:
-                raise ValueError(f"{where}: {cut(event.anchor)} contains itself")
+                raise ValueError(f"{where}: {cut(str(event.anchor))} contains itself")
             if aliases > MAX_ALIASES:
                 raise ValueError(f"{where}: it has more than {MAX_ALIASES} aliases (*name)")
         elif isinstance(event, yaml.CollectionEndEvent):

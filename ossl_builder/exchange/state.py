@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling import annotators, records
 from ossl_builder.labelling.annotation import Annotation
@@ -130,7 +130,7 @@ def save_pulled(corpus: Path, pulled: Pulled) -> None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        data = json.loads(path.read_bytes())
+        data = parse.json_value(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValueError as error:

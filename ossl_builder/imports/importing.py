@@ -63,7 +63,7 @@ def prepare(out: Path, layout: str, folder: Path) -> Corpus:
     """
     there = out / IMPORTED
     if there.is_file():
-        if json.loads(there.read_bytes())["layout"] != layout:
+        if (files.read_json(there) or {}).get("layout") != layout:
             raise _exists(out, f"clips of another layout than {layout}")
     elif (out / RECIPE).exists():
         raise _exists(out, "films of its own")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling.page_answers import answers_of, as_number
 from ossl_builder.labelling.questions import Question
@@ -87,9 +87,9 @@ def _entries(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         case ".jsonl":
             for number, text_line in enumerate(text.split("\n"), start=1):
                 if text_line.strip():
-                    yield number, _object(json.loads(text_line), number)
+                    yield number, _object(parse.json_value(text_line), number)
         case ".json":
-            values = json.loads(text)
+            values = parse.json_value(text)
             if not isinstance(values, list):
                 raise ValueError("it holds no list")
             for number, value in enumerate(values, start=1):
@@ -215,6 +215,6 @@ def _answer(question: Question, given: Any) -> Any:
 def _choices(text: str) -> Any:
     # As Label Studio's own CSV holds several choices.
     try:
-        return json.loads(text)
+        return parse.json_value(text)
     except ValueError:
         return text

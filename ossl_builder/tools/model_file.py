@@ -145,8 +145,8 @@ def _check(name: str, value: Any, depth: int = 0) -> None:
         return
     if isinstance(value, int | float | Fraction):
         most = MAX_LAYERS if "depth" in name or "layers" in name else MAX_NUMBER
-        # Not a comparison with `>`: that is false for NaN.
-        if abs(value) <= most:
+        # Not `> most`, which is false for NaN.
+        if -most <= value <= most:
             return
     elif isinstance(value, str):
         if len(value) <= MAX_TEXT:
