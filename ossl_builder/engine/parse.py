@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import reprlib
 import stat
+from collections import Counter
 from collections.abc import Hashable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ MAX_YAML_DEPTH = 30
 MAX_ALIASES = 10
 MAX_JSON_DEPTH = 60
 SHOWN_LENGTH = 80
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 MERGE = "tag:yaml.org,2002:merge"
 
 _shown = reprlib.Repr()
@@ -62,15 +65,19 @@ def regular_bytes(path: Path, most: int | None = None) -> bytes:
     return path.read_bytes()
 
 
-def json_value(text: str | bytes) -> Any:
+def json_value(text: str | bytes, is_strict: bool = False) -> Any:
     """What a JSON document holds.
+
+    Args:
+        text: the document.
+        is_strict: refuse a key that is given twice; else the last one counts.
 
     Raises:
         ValueError: it is not JSON, or is nested more than `MAX_JSON_DEPTH` deep.
     """
     too_deep = f"it is nested more than {MAX_JSON_DEPTH} deep"
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_unique if is_strict else None)
     except RecursionError:
         raise ValueError(too_deep) from None
     level = [value]
@@ -85,6 +92,32 @@ def json_value(text: str | bytes) -> Any:
         if not level:
             return value
     raise ValueError(too_deep)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
+        raise ValueError(f"the key {cut(twice)} is given twice")
+    return values
+
+
+def moment(value: str | datetime) -> datetime:
+    """A time of others in UTC; without a zone it is taken as UTC.
+
+    Raises:
+        ValueError: it is not ISO 8601, or no time at which somebody can have labelled: before 1970,
+            or after tomorrow.
+    """
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    try:
+        utc = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{cut(str(value))} is no time in UTC") from error
+    if not EARLIEST <= utc <= datetime.now(UTC) + timedelta(days=1):
+        raise ValueError(f"{cut(str(value))} is before 1970 or in the future")
+    return utc
 
 
 def yaml_file(path: Path) -> Any:
