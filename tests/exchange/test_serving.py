@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -337,6 +338,37 @@ def test_ctrl_c_ends_it_and_a_taken_port_is_a_sentence(corpus: Path, tmp_path: P
     assert done.returncode == 1
     assert f"Another program has the port {port}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_half_sent_requests_keep_nobody_from_the_clips(
+    corpus: Path, good: str, content: bytes
+) -> None:
+    """More connections than the server may have files, each with half a header."""
+    with serving(corpus, n_files=128) as server, ExitStack() as opened:
+        at = urlsplit(server.base)
+        assert at.port
+        for number in range(200):
+            half = opened.enter_context(socket.create_connection(("127.0.0.1", at.port), 10))
+            with suppress(ConnectionError):
+                half.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " if number % 2 else b"")
+            if number % 50 == 49:
+                assert server.ask(good).body == content
+        server.process.send_signal(signal.SIGINT)
+        lines = server.process.stderr.readlines() if server.process.stderr else []
+    assert not any("Traceback" in line for line in lines)
+    assert len(lines) < 5, lines
+
+
+def test_a_request_that_never_ends_is_given_up(server: Server, good: str) -> None:
+    at = urlsplit(server.base)
+    assert at.port
+    for first in (b"", b"GET / HT", f"HEAD {good} HTTP/1.1\r\nHost: x\r\n\r\nGET".encode()):
+        with socket.create_connection(("127.0.0.1", at.port), 10) as half:
+            half.sendall(first)
+            got = b""
+            while block := half.recv(65_536):
+                got += block
+            assert got.startswith(b"HTTP/1.1 200") if first.startswith(b"HEAD") else not got
 
 
 def test_a_document_root_beside_the_films_is_refused(corpus: Path, tmp_path: Path) -> None:
