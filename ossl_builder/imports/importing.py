@@ -31,7 +31,11 @@ READERS = {V1: read_v1, V2: read_v2}
 ROUNDING_S = 0.002
 FIRST_RECIPE = """\
 # The clips of this corpus were imported: imported.json says from where. Its films are not here, so
-# nothing can be built from them. Sections that count: splits, labels, label_studio.
+# nothing can be built from them. These sections count; `ossl settings` lists their keys:
+#
+# fingerprints:
+# labels:
+# splits:
 
 version: 1
 """
