@@ -124,7 +124,7 @@ def refusal(
 def expires_at(address: str) -> int | None:
     """Second since 1970 at which an address expires; None: never, or it does not say."""
     said = parse_qs(urlsplit(address).query).get("expires", [""])[0]
-    return int(said) if said.isascii() and said.isdigit() else None
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= 12 else None
 
 
 def checked_base(base: str) -> str:
