@@ -176,12 +176,14 @@ def _check_events(text: str) -> None:
     aliases = 0
     # The anchors of the collections that are open; None: without one.
     open_anchors: list[str | None] = []
+    # The key that a value stands behind, for messages.
+    before = ""
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         where = f"line {event.start_mark.line + 1}" if event.start_mark else "somewhere"
         if isinstance(event, yaml.AliasEvent):
             aliases += 1
             if event.anchor in open_anchors:
-                raise ValueError(f"{where}: {cut(str(event.anchor))} contains itself")
+                raise ValueError(f"{where}: {before}*{cut(str(event.anchor))} contains itself")
             if aliases > MAX_ALIASES:
                 raise ValueError(f"{where}: it has more than {MAX_ALIASES} aliases (*name)")
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -193,3 +195,4 @@ def _check_events(text: str) -> None:
                 open_anchors.append(event.anchor)
                 if len(open_anchors) > MAX_YAML_DEPTH:
                     raise ValueError(f"{where}: it is nested more than {MAX_YAML_DEPTH} deep")
+        before = f"{cut(event.value)}: " if isinstance(event, yaml.ScalarEvent) else ""
