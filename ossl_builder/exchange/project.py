@@ -183,10 +183,10 @@ def _brought_up_to_date(
 
 
 def _set_opinions(server: Server, found: Project, opinions: int) -> None:
-    """Have each task answered by so many; a task that waits for more answers stays so."""
+    """Have each task answered by so many people."""
     if found.opinions != opinions:
         label_studio.change_opinions(server, found.project_id, opinions)
-    # The server leaves out tasks for which one person was asked while others ask several.
+    # The server leaves out tasks that ask one person while others ask several.
     for task in list(label_studio_tasks.tasks(server, found.project_id)):
         if task.overlap < opinions:
             label_studio_tasks.change_task(

@@ -52,31 +52,34 @@ def read(path: Path) -> Any:
     arguments, named = package["args"], package["kwargs"]
     if not isinstance(arguments, list | tuple) or not isinstance(named, dict):
         raise ValueError("its arguments are no list and no mapping")
-    for value in arguments:
-        _check("an argument", value)
-    for key, value in named.items():
-        if not isinstance(key, str):
-            raise ValueError("the name of an argument is no text")
+    kind = _class(name)
+    # As Demucs does it: older files hold arguments that the class no longer has.
+    known = inspect.signature(kind).parameters
+    values = dict(zip(known, arguments, strict=False))
+    if len(arguments) > len(known) or values.keys() & named.keys():
+        raise ValueError("its arguments do not fit its class")
+    values |= {key: value for key, value in named.items() if key in known}
+    for key, value in values.items():
         _check(key, value)
-    return _built(name, list(arguments), named, package["state"])
+    return _built(kind, values, package["state"])
 
 
-def _built(name: str, arguments: list[Any], named: dict[str, Any], state: Any) -> Any:
+def _class(name: str) -> Any:
+    module, _, class_name = name.rpartition(".")
+    return getattr(importlib.import_module(module), class_name)
+
+
+def _built(kind: Any, values: dict[str, Any], state: Any) -> Any:
     import torch
 
-    module, _, class_name = name.rpartition(".")
-    kind = getattr(importlib.import_module(module), class_name)
-    known = inspect.signature(kind).parameters
-    # As Demucs does it: older files hold arguments that the class no longer has.
-    named = {key: value for key, value in named.items() if key in known}
     if not isinstance(state, Mapping) or "__quantized" in state:
         raise ValueError("its weights are quantized, which DiffQ would have to unpack")
     # Without memory at first: the shapes tell whether the weights fit.
     with torch.device("meta"):
-        wanted = kind(*arguments, **named).state_dict()
+        wanted = kind(**values).state_dict()
     if _shapes(wanted) != _shapes(state):
         raise ValueError("its weights do not fit its class and arguments")
-    model = kind(*arguments, **named)
+    model = kind(**values)
     model.load_state_dict(state)
     return model
 

@@ -120,6 +120,15 @@ def test_arguments_are_plain_and_fit_the_weights(tmp_path: Path, kwargs: dict[st
     assert len(error.message) < 500
 
 
+def test_arguments_without_names_are_bounded_too(tmp_path: Path) -> None:
+    """`Demucs(sources, audio_channels, channels, growth, depth)`: layers that do not grow."""
+    args = json.dumps([["a"], 2, 1, 1.0, 900_000])
+    path = with_metadata(tmp_path / "m.safetensors", klass="demucs.demucs.Demucs", args=args)
+    error = refused(path)
+    assert error.code == "model_invalid"
+    assert "depth is 900000" in error.message
+
+
 def test_nested_arguments_are_refused(tmp_path: Path) -> None:
     deep = "[" * 100_000 + "]" * 100_000
     assert refused(with_metadata(tmp_path / "m.safetensors", args=deep)).code == "model_invalid"
