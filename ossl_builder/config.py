@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling.settings import LabelsSettings
 from ossl_builder.splitting.settings import SplitsSettings
@@ -20,8 +20,10 @@ from ossl_builder.stages.fetch import FetchSettings
 from ossl_builder.stages.fingerprints_settings import FingerprintsSettings
 from ossl_builder.stages.scenes_settings import ScenesSettings
 from ossl_builder.stages.stems import StemsSettings
+from ossl_builder.tools.origin import Origin
 
 CORPUS_VERSION = 1
+SHOWN_FAULTS = 30
 Sections = TypeVar("Sections", bound=BaseModel)
 
 
@@ -45,12 +47,13 @@ class Recipe(BaseModel):
         return getattr(self, stage)
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] = (), trusts_models: bool = False) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: the YAML file.
+        path: the YAML file; relative paths of models in it are below its folder.
         overrides: texts `section.key=value`, the value in YAML, as given by `--set`.
+        trusts_models: let its models run code. A recipe cannot ask for this, only its user.
 
     Raises:
         OsslError: `recipe_invalid`, with every error and its key; `corpus_version`.
@@ -65,7 +68,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         )
     for text in overrides:
         override(data, text)
-    return validated(Recipe, data, path.name, "`ossl settings` lists every key with its default.")
+    hint = "`ossl settings` lists every key with its default."
+    recipe = validated(Recipe, data, path.name, hint)
+    origin = Origin(path.absolute().parent, trusts_models)
+    sections = {name: recipe.of(name) for name in Recipe.model_fields if name != "version"}
+    return recipe.model_copy(
+        update={name: section.coming_from(origin) for name, section in sections.items()}
+    )
 
 
 def recipe_named(name: str) -> Path:
@@ -96,10 +105,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         OsslError: `recipe_invalid`.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise OsslError("recipe_invalid", f"{path} is not YAML: {said}.", "Mend it.") from error
+        data = parse.yaml_file(path) or {}
+    except (OSError, ValueError) as error:
+        why = parse.cut(str(error), 200)
+        raise OsslError("recipe_invalid", f"{path} cannot be read: {why}.", "Mend it.") from error
     if not isinstance(data, dict):
         raise OsslError("recipe_invalid", f"{path} holds no sections.", "Begin with `scenes:`.")
     return data
@@ -116,12 +125,21 @@ def validated(kind: type[Sections], data: dict[str, Any], name: str, hint: str) 
     Raises:
         OsslError: `recipe_invalid`, with every error and its key.
     """
+    # A section that holds only comments is None to YAML: its defaults hold.
+    data = {
+        name: entry
+        for name, entry in data.items()
+        if entry is not None or not _is_section(kind, name)
+    }
     try:
         # By way of JSON: strict there still means that a list may become a tuple.
         return kind.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        problems = [_problem(one, kind) for one in error.errors()]
-        count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
+        faults = error.errors(include_url=False)
+        problems = [_problem(fault, kind) for fault in faults[:SHOWN_FAULTS]]
+        if len(faults) > SHOWN_FAULTS:
+            problems.append(f"and {len(faults) - SHOWN_FAULTS} more")
+        count = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
         raise OsslError(
             "recipe_invalid",
             f"{name} has {count}:\n" + "\n".join(f"  {line}" for line in problems) + "\n",
@@ -167,17 +185,23 @@ def override(data: dict[str, Any], text: str) -> None:
     if not isinstance(entry, dict):
         raise OsslError("recipe_invalid", f"The section {section} holds no keys.", "Mend it.")
     try:
-        entry[name] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        entry[name] = parse.yaml_value(value)
+    except ValueError as error:
         raise OsslError(
-            "set_invalid", f"--set {text!r} has no YAML value.", "Put the value in quotes."
+            "set_invalid", f"--set {parse.shown(text)}: {error}.", "Put the value in quotes."
         ) from error
 
 
+def _is_section(kind: type[BaseModel], name: str) -> bool:
+    field = kind.model_fields.get(name)
+    return field is not None and isinstance(field.default, BaseModel)
+
+
 def _problem(error: Any, kind: type[BaseModel]) -> str:
-    key = ".".join(str(part) for part in error["loc"])
+    key = parse.cut(".".join(str(part) for part in error["loc"]))
     if error["type"] != "extra_forbidden":
-        return f"{key}: {error['msg'][:1].lower()}{error['msg'][1:]}, not {error['input']!r}"
+        message = parse.cut(error["msg"], 200)
+        return f"{key}: {message[:1].lower()}{message[1:]}, not {parse.shown(error['input'])}"
     known = [entry["key"] for entry in all_settings(kind)] + list(kind.model_fields)
     near = difflib.get_close_matches(key, known, 1)
     return f"{key}: unknown key" + (f" (did you mean {near[0]}?)" if near else "")

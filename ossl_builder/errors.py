@@ -13,6 +13,8 @@ class OsslError(Exception):
     """
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
+        # A name of a file may hold bytes that are no text; what is written down must be UTF-8.
+        message, hint = (_encodable(text) for text in (message, hint))
         super().__init__(f"{message} {hint}".strip())
         self.code = code
         self.message = message
@@ -21,6 +23,10 @@ class OsslError(Exception):
     def __reduce__(self) -> tuple[type[OsslError], tuple[str, str, str]]:
         # Exceptions cross process borders by pickle, which passes `args`: ours need three.
         return type(self), (self.code, self.message, self.hint)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Rejected(Exception):
@@ -32,6 +38,6 @@ class Rejected(Exception):
     """
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(reason, message)
+        super().__init__(reason, _encodable(message))
         self.reason = reason
-        self.message = message
+        self.message = _encodable(message)

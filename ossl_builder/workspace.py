@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ossl_builder.engine import files, paths
+from ossl_builder.engine import files, parse, paths
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import SOURCES, Source, checked_film_id
 
@@ -90,7 +90,7 @@ class Corpus:
         """
         path = self.source_path(film_id)
         try:
-            row: Source = SOURCES.from_json(json.loads(path.read_bytes()))
+            row: Source = SOURCES.from_json(parse.json_value(path.read_bytes()))
             SOURCES.validate([row])
         except FileNotFoundError as error:
             raise OsslError(

@@ -1,5 +1,6 @@
 """The recipe: defaults in one place, unknown keys refused, all errors at once."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,45 @@ def test_what_is_no_recipe_of_this_version_is_refused(tmp_path: Path, text: str,
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("override", ["clips", "clips.min_s", "=3", ".x=3", "clips.=3", "a.b=["])
+def test_a_section_that_is_only_comments_has_its_defaults(tmp_path: Path) -> None:
+    text = "stems:\n  # model: bundled\nclips:\n  min_s: 12\nlabels:\n"
+    found = recipe(tmp_path, text)
+    assert (found.stems, found.labels) == (Recipe().stems, Recipe().labels)
+    assert found.clips.min_s == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("clips:\n  min_s: 3\nclips:\n  max_s: 100\n", "clips"),
+        ("clips:\n  min_s: 3\n  min_s: 4\n", "min_s"),
+        ("version: 1\nstems: &s\n  roles: *s\n", "contains itself"),
+        ("clips: {min_s: " + "9" * 100_000 + "}", "digits"),
+        ("clips: {min_s: " + "x" * 100_000 + "}", "min_s"),
+        ("? " + "k" * 100_000 + "\n: 1", "kkk"),
+        ("\n".join(f"k{at}: 1" for at in range(10_000)), "10000 errors"),
+        ("2026-01-01: 1", "no text"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nc: [" + "*b, " * 400 + "]", "aliases"),
+    ],
+)
+def test_recipes_of_others_are_refused_in_few_words(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(OsslError) as caught:
+        recipe(tmp_path, text)
+    assert caught.value.code == "recipe_invalid"
+    assert told in caught.value.message
+    assert len(caught.value.message) < 4_000
+
+
+def test_a_recipe_that_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ossl.yaml")
+    with pytest.raises(OsslError) as caught:
+        load_recipe(tmp_path / "ossl.yaml")
+    assert caught.value.code == "recipe_invalid"
+
+
+@pytest.mark.parametrize(
+    "override", ["clips", "clips.min_s", "=3", ".x=3", "clips.=3", "a.b=[", "a.b=&x [*x]"]
+)
 def test_a_set_that_cannot_be_understood_is_refused(tmp_path: Path, override: str) -> None:
     with pytest.raises(OsslError) as caught:
         recipe(tmp_path, "", override)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from ossl_builder import workspace
+from ossl_builder.cli import demo
 from ossl_builder.config import load_recipe, recipe_named
 from ossl_builder.errors import OsslError
+from ossl_builder.imports import importing
 from tests.e2e.corpora import Ossl
 
 
@@ -24,6 +28,24 @@ def test_a_recipe_loads_and_every_setting_has_its_source(name: str) -> None:
             source += stripped
         elif line.startswith("  "):
             assert "aper" in source or "ot known" in source, f"{line!r} does not say why"
+
+
+TEXTS = {"init": workspace.FIRST_RECIPE, "import": importing.FIRST_RECIPE, "demo": demo.RECIPE_TEXT}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_recipe_that_is_written_names_what_there_is(tmp_path: Path, name: str) -> None:
+    """Also with all its examples taken out of their comments."""
+    path = tmp_path / "ossl.yaml"
+    path.write_text(TEXTS[name])
+    load_recipe(path)
+    example = re.sub(r"^# ( *\w+:( .*)?)$", r"\1", TEXTS[name], flags=re.MULTILINE)
+    path.write_text(example)
+    load_recipe(path)
+    if name != "demo":
+        assert example != TEXTS[name]
+    sections = re.findall(r"\b(?:Sections|sections)\b[^:]*: ([\w, ]+)\.", TEXTS[name])
+    assert not sections, "sections are named where nothing checks that there are such"
 
 
 def test_the_published_rules() -> None:

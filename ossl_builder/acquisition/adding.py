@@ -178,6 +178,9 @@ def _own(shelf: Shelf, name: str, asked: Asked, sha256: str | None) -> Source:
             f"To add {name}, {where}, say what film it is and why it may be used: "
             f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} lacking or empty."
         )
+    for option, text in {**given, "--country": claim.country}.items():
+        if not text.isprintable():
+            raise _usage(f"{option} holds characters that are no printable text: {text!r}.")
     return Source(
         film_id=checked_film_id(given["--id"]),
         title=given["--title"],
@@ -196,7 +199,12 @@ def _own(shelf: Shelf, name: str, asked: Asked, sha256: str | None) -> Source:
 
 def _is_bare(name: str) -> bool:
     """Whether a name looks like a film's id, and is no file."""
-    return not set(name) & set("/.:\\") and not Path(name).exists()
+    if set(name) & set("/.:\\"):
+        return False
+    try:
+        return not Path(name).exists()
+    except (OSError, ValueError):  # too long for a file's name, for instance
+        return True
 
 
 def _refuse_unverified(shelf: Shelf, sources: Iterable[Source], today: date) -> None:

@@ -27,9 +27,19 @@ def source_of(text: str) -> str:
     if text.startswith("ia:"):
         return checked_source(text)
     if not text.strip() or not text.isprintable():
-        raise OsslError("source_invalid", f"{text!r} is no source.", "Name a file or an address.")
+        why = "its name is empty" if not text.strip() else "its name is no printable text"
+        raise OsslError(
+            "source_invalid", f"{text!r} is no source: {why}.", "Name a file or an address."
+        )
     if "://" not in text and not text.startswith("file:"):
-        return str(Path(text).absolute())
+        path = str(Path(text).absolute())
+        if not path.isprintable():
+            raise OsslError(
+                "source_invalid",
+                f"The path {path!r} holds characters that are no printable text.",
+                "Rename the folder that it lies in.",
+            )
+        return path
     refuse_password(text)
     try:
         parts = urlsplit(text)

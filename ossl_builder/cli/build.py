@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from json import dumps
 from pathlib import Path
@@ -17,6 +17,7 @@ from ossl_builder.engine.freshness import Decision
 from ossl_builder.engine.stage import Stage
 from ossl_builder.stages.fetch import FETCH_STAGE
 from ossl_builder.stages.fingerprints import FINGERPRINTS_STAGE
+from ossl_builder.stages.stems import STEMS_STAGE
 from ossl_builder.standing import End, end_by, end_of
 from ossl_builder.workspace import Corpus, open_corpus
 
@@ -46,18 +47,26 @@ DropLabelled = Annotated[
     bool,
     typer.Option("--drop-labelled", help="Go on where clips that people annotated would be lost."),
 ]
+TrustModel = Annotated[
+    bool,
+    typer.Option(
+        "--trust-model",
+        help="Load stems.model whatever it is; it can run code on this machine as you.",
+    ),
+]
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add `build` and a command for each stage."""
     app.command("build", epilog="Example: ossl -C corpus build --until scenes --workers 2")(build)
+    special: dict[str, Callable[..., None]] = {FETCH_STAGE.name: fetch, STEMS_STAGE.name: stems}
     for stage in pipeline.STAGES:
         app.command(
             stage.name,
             help=f"{stage.doc} One stage only: `ossl build` runs all.",
             epilog=f"Example: ossl -C corpus {stage.name} dev --dry-run",
-        )(fetch if stage is FETCH_STAGE else _one_stage(stage))
+        )(special.get(stage.name) or _one_stage(stage))
 
 
 def build(
@@ -69,6 +78,7 @@ def build(
     dry_run: DryRun = False,
     overrides: Set = None,
     drop_labelled: DropLabelled = False,
+    trust_model: TrustModel = False,
     json: AsJson = False,
 ) -> None:
     """Bring films up to date, from fetch to fingerprints; what is fresh is left alone.
@@ -89,6 +99,7 @@ def build(
         overrides,
         drop_labelled,
         json,
+        trust_model,
     )
 
 
@@ -102,9 +113,33 @@ def fetch(
     drop_labelled: DropLabelled = False,
     json: AsJson = False,
 ) -> None:
-    """The stage that has an option of its own."""
+    """The stage that can take films from a folder."""
     overrides = _with_folder(overrides, from_dir)
     _run(context.obj, film, (FETCH_STAGE,), workers, dry_run, overrides, drop_labelled, json)
+
+
+def stems(
+    context: typer.Context,
+    film: Films = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+    overrides: Set = None,
+    drop_labelled: DropLabelled = False,
+    trust_model: TrustModel = False,
+    json: AsJson = False,
+) -> None:
+    """The stage that loads a model which may be anybody's."""
+    _run(
+        context.obj,
+        film,
+        (STEMS_STAGE,),
+        workers,
+        dry_run,
+        overrides,
+        drop_labelled,
+        json,
+        trust_model,
+    )
 
 
 def _with_folder(overrides: Sequence[str] | None, from_dir: Path | None) -> list[str]:
@@ -137,9 +172,10 @@ def _run(
     overrides: Sequence[str] | None,
     drop_labelled: bool,
     json: bool,
+    trust_model: bool = False,
 ) -> None:
     corpus = open_corpus(folder)
-    recipe = load_recipe(corpus.recipe_path, overrides or ())
+    recipe = load_recipe(corpus.recipe_path, overrides or (), trust_model)
     if corpus.is_imported and stages == (FINGERPRINTS_STAGE,):
         _fingerprint_imported(corpus, recipe, films or (), workers, dry_run, json)
         return

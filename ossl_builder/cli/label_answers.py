@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ossl_builder.cli import show
-from ossl_builder.cli.label_tasks import TIMEOUT_S, AsJson, DryRun, Timeout, Url
+from ossl_builder.cli.label_tasks import TIMEOUT_S, AsJson, DryRun, Timeout, Url, say_probe
 from ossl_builder.workspace import open_corpus
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def _as_plain(report: Report) -> dict[str, Any]:
         "changed": report.changed,
         "skipped": report.skipped,
         "withdrawn": report.withdrawn,
+        "withdrawn_records": [record._asdict() for record in report.withdrawn_records],
         "invalid": [one._asdict() for one in report.invalid],
         "flags": [one._asdict() for one in report.flags],
         "conflicts": [
@@ -95,6 +96,9 @@ def _say(report: Report, is_dry: bool) -> None:
         f"{report.n_tasks} tasks looked at. {would} {report.new} new answers, {report.changed} "
         f"changed, {report.skipped} skips, {report.withdrawn} withdrawn."
     )
+    if report.withdrawn:
+        typer.echo("\nWithdrawn by their annotators")
+        show.table(("clip_id", "annotator"), report.withdrawn_records)
     for title, remarks in (
         ("Invalid, kept out", report.invalid),
         ("To be looked at", report.flags),
@@ -141,18 +145,21 @@ def status(context: typer.Context, url: Url = "", timeout: Timeout = TIMEOUT_S,
 
     By the records; with --url also by the server.
     """
-    from ossl_builder.exchange import connection, progress
+    from ossl_builder.exchange import connection, probe, progress
+    from ossl_builder.labelling import taxonomy as taxonomies
     from ossl_builder.labelling.orphans import orphans
 
     corpus = open_corpus(context.obj)
-    project = None
+    taxonomy = taxonomies.of(corpus.root)
+    project, tasks, clips_address = None, None, None
     if url:
         with connection.reached(corpus, url, timeout) as server:
             project = connection.project_of(server, corpus)
-            films = progress.of_films(corpus, server, project)
-    else:
-        films = progress.of_films(corpus, None, None)
-    annotators = progress.of_annotators(corpus)
+            tasks = connection.tasks_of(server, project)
+        first = probe.first_to_expire(task.address for task in tasks)
+        clips_address = probe.probe(first, url)
+    films = progress.of_films(corpus, taxonomy, tasks)
+    annotators = progress.of_annotators(corpus, taxonomy)
     gone = list(orphans(corpus.root, progress.clip_ids(corpus)))
     if json:
         show.as_json(
@@ -163,6 +170,7 @@ def status(context: typer.Context, url: Url = "", timeout: Timeout = TIMEOUT_S,
                 "server": None
                 if project is None
                 else {"url": url, "project_id": project.project_id, "tasks": project.n_tasks},
+                "clips_address": None if clips_address is None else asdict(clips_address),
             }
         )
         return
@@ -170,19 +178,22 @@ def status(context: typer.Context, url: Url = "", timeout: Timeout = TIMEOUT_S,
     if annotators:
         show.line()
         show.table(
-            ("annotator", "answered", "skipped", "withdrawn", "films", "last"),
+            ("annotator", "answered", "other questions", "skipped", "withdrawn", "films", "last"),
             [tuple(asdict(one).values()) for one in annotators],
         )
     clips = sum(one.clips for one in films)
     annotated = sum(one.annotated for one in films)
     people = "1 person" if len(annotators) == 1 else f"{len(annotators)} people"
     show.say(f"\n{annotated} of {clips} clips annotated by {people}.")
+    say_probe(clips_address)
     if gone:
         named = ", ".join(one.clip_id for one in gone)
         show.say(f"Annotated, but gone: {named}. `ossl label carry` moves annotations.")
 
 
 def _show_films(films: list[dict[str, Any]], with_server: bool) -> None:
-    here = ("film_id", "clips", "annotated", "annotations", "skipped", "withdrawn")
+    here = (
+        "film_id", "clips", "annotated", "annotations", "other_questions", "skipped", "withdrawn",
+    )  # fmt: skip
     columns = (*here, "tasks", "finished", "answers") if with_server else here
     show.table(columns, [tuple(one[name] for name in columns) for one in films])

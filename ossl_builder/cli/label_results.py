@@ -10,6 +10,7 @@ import typer
 from ossl_builder.cli import show
 from ossl_builder.cli.label_import import AsJson, clips_of
 from ossl_builder.config import load_recipe
+from ossl_builder.errors import OsslError
 from ossl_builder.workspace import Corpus, open_corpus
 
 if TYPE_CHECKING:
@@ -118,6 +119,15 @@ def merge(
         labels = merging.labels_of(given, clips, questions, settings)
         if corpus.is_imported:
             labels = merging.beside_imported(labels, _labels_there(corpus))
+        n_other = sum(one.schema != questions.version for one in given)
+        if not labels and n_other and _labels_there(corpus):
+            raise OsslError(
+                "labels_would_be_lost",
+                f"No answer to the present questions ({questions.version}) would be left in the "
+                f"labels table: all {n_other} were given to other versions. The table stays.",
+                "Put back the moods.yaml that they were given to, or delete "
+                "manifests/labels.parquet and merge again.",
+            )
         if not dry_run:
             write_corpus_table(corpus.root, LABELS, labels)
     clip_ids: dict[str, set[str]] = {}
@@ -132,7 +142,7 @@ def merge(
         "n_captions": sum(label.caption is not None for label in labels),
         "n_skipped": sum(one.state == "skipped" for one in given),
         "n_withdrawn": sum(one.state == "withdrawn" for one in given),
-        "n_other_schema": sum(one.schema != questions.version for one in given),
+        "n_other_schema": n_other,
         "orphans": orphaned,
     }
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,10 @@ from ossl_builder.workspace import Corpus, open_corpus
 if TYPE_CHECKING:
     from ossl_builder.exchange.addresses import Addresses
     from ossl_builder.exchange.opinions import Request
+    from ossl_builder.exchange.probe import Probe
     from ossl_builder.exchange.project import Wish
     from ossl_builder.exchange.pushing import Plan
+    from ossl_builder.exchange.state import State
     from ossl_builder.labelling.taxonomy import Taxonomy
     from ossl_builder.tools.label_studio import Server
     from ossl_builder.tools.label_studio_rows import Project
@@ -31,17 +34,25 @@ Address = Annotated[
     typer.Option(
         "--address",
         help="Where browsers find clips: serve (by `ossl label serve`), local-files (by Label "
-        "Studio itself), or the address of a store that holds the corpus' files.",
+        "Studio itself), or the address of a store that holds the corpus' files; later runs "
+        "remember it; at first serve.",
         metavar="serve|local-files|BASE",
     ),
 ]
 ClipsUrl = Annotated[
     str,
-    typer.Option("--clips-url", help="Address at which labellers reach `ossl label serve`."),
+    typer.Option(
+        "--clips-url",
+        help="Address at which labellers reach `ossl label serve`; later runs remember it.",
+    ),
 ]
 DocumentRoot = Annotated[
     Path | None,
-    typer.Option("--document-root", help="With local-files: Label Studio's; default: the corpus."),
+    typer.Option(
+        "--document-root",
+        help="With local-files: Label Studio's, the films folder of the corpus or one in it; later "
+        "runs remember it.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
@@ -61,7 +72,7 @@ def push(
     context: typer.Context,
     film: Films = None,
     url: Url = "",
-    address: Address = "serve",
+    address: Address = "",
     clips_url: ClipsUrl = "",
     document_root: DocumentRoot = None,
     title: Annotated[
@@ -73,7 +84,7 @@ def push(
     new: Annotated[bool, typer.Option("--new", help="Make a new project.")] = False,
     opinions: Annotated[
         int | None,
-        typer.Option("--opinions", min=1, help="People per clip, if the project is made; else 2."),
+        typer.Option("--opinions", min=1, help="People per clip; at first 2, later as it is."),
     ] = None,
     predictions: Annotated[
         bool, typer.Option("--predictions", help="Pre-label clips sent now, by the labels table.")
@@ -93,19 +104,22 @@ def push(
     Makes the project the first time. However often it is run, and whatever fails on the way, each
     clip has one task.
     """
+    from ossl_builder.exchange import address_choice
     from ossl_builder.exchange.connection import reached
     from ossl_builder.exchange.project import Wish
     from ossl_builder.labelling import taxonomy as taxonomies
 
     corpus = open_corpus(context.obj)
     taxonomy = taxonomies.of(corpus.root)
-    addresses = _addresses(corpus, address, clips_url, document_root)
+    choice = _choice(corpus, address, clips_url, document_root)
+    addresses = address_choice.addresses(corpus, choice)
     wish = Wish(title, project_id, opinions, predictions, new)
     with reached(corpus, url, timeout) as server:
         if dry_run:
             done = _foresee(server, corpus, film or [], addresses, wish, taxonomy, needs_more)
         else:
             with corpus.locked():
+                _remember(corpus, choice)
                 done = _push(server, corpus, film or [], addresses, wish, taxonomy, needs_more)
     if json:
         show.as_json(done)
@@ -169,6 +183,9 @@ def _told(
     copies: int,
     asked: list[Request],
 ) -> dict[str, Any]:
+    from ossl_builder.exchange.probe import probe
+
+    tried = probe(planned.address, server.url)
     return {
         "url": server.url,
         "project_id": None if found is None else found.project_id,
@@ -180,7 +197,18 @@ def _told(
         "labelled_twice": list(planned.labelled_twice),
         "foreign": planned.foreign,
         "needs_more": [vars(one) for one in asked],
+        "clips_address": None if tried is None else vars(tried),
     }
+
+
+def say_probe(tried: Probe | None) -> None:
+    """Print until when clips can be had, and what keeps labellers from having them."""
+    if tried is None:
+        return
+    if tried.expires_at is not None:
+        show.say(f"Addresses of clips are good until {tried.expires_at}.")
+    for sentence in tried.warnings:
+        show.say(f"Warning: {sentence}")
 
 
 def _say_push(done: dict[str, Any], is_dry: bool) -> None:
@@ -200,6 +228,10 @@ def _say_push(done: dict[str, Any], is_dry: bool) -> None:
         show.say(f"Two tasks each, both answered: {', '.join(done['labelled_twice'])}.")
     if done["foreign"]:
         show.say(f"{done['foreign']} tasks show clips that the corpus does not have (any more).")
+    if done["clips_address"] is not None:
+        from ossl_builder.exchange.probe import Probe
+
+        say_probe(Probe(**done["clips_address"]))
     if done["needs_more"]:
         show.table(
             ("clip_id", "disagreement", "answers"),
@@ -215,7 +247,7 @@ def relink(
     context: typer.Context,
     film: Films = None,
     url: Url = "",
-    address: Address = "serve",
+    address: Address = "",
     clips_url: ClipsUrl = "",
     document_root: DocumentRoot = None,
     timeout: Timeout = TIMEOUT_S,
@@ -224,18 +256,21 @@ def relink(
 ) -> None:
     """Renew or move the addresses of the clips in tasks that are there already.
 
-    Signed addresses are good for 30 days from now on again. Answers are not touched.
+    They stay of the kind, and at the place, that were told last. Signed addresses are good for 30
+    days from now on again. Answers are not touched.
     """
-    from ossl_builder.exchange import connection, pushing, relinking
+    from ossl_builder.exchange import address_choice, connection, pushing, relinking
 
     corpus = open_corpus(context.obj)
-    addresses = _addresses(corpus, address, clips_url, document_root)
+    choice = _choice(corpus, address, clips_url, document_root)
+    addresses = address_choice.addresses(corpus, choice)
     clips = pushing.clips_of(corpus, film or [])
     with connection.reached(corpus, url, timeout) as server:
         found = connection.project_of(server, corpus)
         wanted, right = relinking.plan(server, found, clips, addresses)
         if not dry_run:
             with corpus.locked():
+                _remember(corpus, choice)
                 for one in show.counted(wanted, "relinking"):
                     relinking.relink(server, one)
                 if addresses.kind == "local-files":
@@ -249,16 +284,28 @@ def relink(
     show.say(f"{len(wanted)} tasks {would} a new address; {right} had the right one.")
 
 
-def _addresses(
-    corpus: Corpus, address: str, clips_url: str, document_root: Path | None
-) -> Addresses:
-    from ossl_builder.exchange import address_key
-    from ossl_builder.exchange.addresses import addresses_of
+def _choice(corpus: Corpus, address: str, clips_url: str, document_root: Path | None) -> State:
+    from ossl_builder.exchange import address_choice, address_key
+    from ossl_builder.exchange import state as states
 
-    if address == "serve":
-        if word := address_key.renew(corpus.root):
-            show.say(word)
-        return addresses_of(corpus.root, "serve", clips_url)
-    if address == "local-files":
-        return addresses_of(corpus.root, "local-files", str(document_root or ""))
-    return addresses_of(corpus.root, "base", address)
+    root = "" if document_root is None else str(document_root.absolute())
+    choice = address_choice.chosen(states.load(corpus.root), address, clips_url, root)
+    if choice.address in ("", address_choice.SERVE) and (word := address_key.renew(corpus.root)):
+        show.say(word)
+    return choice
+
+
+def _remember(corpus: Corpus, choice: State) -> None:
+    """Keep how clips are addressed. The corpus is locked: what else is remembered may be newer."""
+    from ossl_builder.exchange import state as states
+
+    now = states.load(corpus.root)
+    states.save(
+        corpus.root,
+        dataclasses.replace(
+            now,
+            address=choice.address,
+            clips_url=choice.clips_url,
+            document_root=choice.document_root,
+        ),
+    )

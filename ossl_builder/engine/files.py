@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
 
 TEMPORARY = ".partial"
@@ -48,7 +49,7 @@ def json_bytes(value: Any) -> bytes:
 def read_json(path: Path) -> Any:
     """What a file of our own remembers; None if it is missing or was damaged."""
     try:
-        return json.loads(path.read_bytes())
+        return parse.json_value(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
 

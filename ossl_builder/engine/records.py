@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ossl_builder.engine import files, paths
+from ossl_builder.engine import files, parse, paths
 from ossl_builder.engine.stage import Reject, Stage
 from ossl_builder.errors import OsslError
 
@@ -143,7 +142,7 @@ def read(corpus: Path, stage: str, item_id: str) -> Record | None:
 def _parsed(path: Path, inode: int, mtime_ns: int, size: int) -> Record:
     head, _, lines = path.read_bytes().partition(b"\n")
     try:
-        data = json.loads(head)
+        data = parse.json_value(head)
         found = data.get("format")
     except (ValueError, AttributeError) as error:
         raise _damaged(path) from error
@@ -180,7 +179,7 @@ def read_rows(corpus: Path, stage: Stage, item_id: str) -> tuple[Any, ...]:
 def _body(corpus: Path, stage: Stage, item_id: str) -> Any:
     path = body_path(corpus, stage.name, item_id)
     try:
-        return json.loads(path.read_bytes())
+        return parse.json_value(path.read_bytes())
     except (FileNotFoundError, ValueError) as error:
         raise _damaged(path) from error
 

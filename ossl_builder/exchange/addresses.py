@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
@@ -18,6 +18,7 @@ from ossl_builder.tools.address import refuse_password
 Kind = Literal["serve", "local-files", "base"]
 KINDS: tuple[Kind, ...] = ("serve", "local-files", "base")
 
+FILMS = "films"
 DEFAULT_PORT = 8081
 DEFAULT_BASE = f"http://127.0.0.1:{DEFAULT_PORT}"
 VALID_FOR_S = 30 * 24 * 3600.0
@@ -31,7 +32,7 @@ class Addresses:
         kind: `serve` (by `ossl label serve`, signed), `local-files` (by Label Studio itself, on
             the same machine), `base` (any store of files, below one address).
         base: for `serve` and `base` the address before a clip's own part, without a slash at its
-            end; for `local-files` the corpus' path below Label Studio's document root, in slashes.
+            end; for `local-files` Label Studio's document root below the corpus, in slashes.
         key: what signatures are made with; empty unless `serve`.
         expires: second since 1970 from which they are refused; 0 unless `serve`.
     """
@@ -48,7 +49,15 @@ class Addresses:
             path = clip_path(clip.film_id, clip.clip_id)
             return f"{self.base}{path}?expires={self.expires}&signature={signed}"
         if self.kind == "local-files":
-            below = f"{self.base}/{clip.video_path}" if self.base else clip.video_path
+            try:
+                below = PurePosixPath(clip.video_path).relative_to(self.base).as_posix()
+            except ValueError as error:
+                raise OsslError(
+                    "outside_document_root",
+                    f"The clip {clip.clip_id} does not lie below Label Studio's document root, "
+                    f"{self.base}.",
+                    "Start Label Studio with the films folder as document root.",
+                ) from error
             return f"/data/local-files/?d={quote(below)}"
         return f"{self.base}/{quote(clip.video_path)}"
 
@@ -67,15 +76,15 @@ def addresses_of(
         kind: see `Addresses`.
         base: for `serve` the address that labellers reach `ossl label serve` at (empty: this
             machine); for `base` the address of the folder that holds a copy of the corpus'
-            `films` folder; for `local-files` Label Studio's document root (empty: the corpus).
+            `films` folder; for `local-files` Label Studio's document root (empty: `films`).
         valid_for_s: how long signed addresses are good for, in seconds.
         now: seconds since 1970; None: now.
 
     Raises:
-        OsslError: `address_base_invalid`, `outside_document_root`, `address_key_damaged`.
+        OsslError: `address_base_invalid`, `document_root_unsafe`, `address_key_damaged`.
     """
     if kind == "local-files":
-        return Addresses(kind, _below_root(corpus, Path(base) if base else corpus))
+        return Addresses(kind, _document_root(corpus, Path(base) if base else corpus / FILMS))
     if kind == "serve":
         expires = int((time.time() if now is None else now) + valid_for_s)
         return Addresses(kind, checked_base(base or DEFAULT_BASE), address_key.of(corpus), expires)
@@ -116,7 +125,7 @@ def refusal(
 def expires_at(address: str) -> int | None:
     """Second since 1970 at which an address expires; None: never, or it does not say."""
     said = parse_qs(urlsplit(address).query).get("expires", [""])[0]
-    return int(said) if said.isascii() and said.isdigit() else None
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= 12 else None
 
 
 def checked_base(base: str) -> str:
@@ -143,13 +152,21 @@ def _parts(base: str) -> SplitResult | None:
         return None
 
 
-def _below_root(corpus: Path, root: Path) -> str:
+def _document_root(corpus: Path, root: Path) -> str:
+    """Label Studio's document root below the corpus.
+
+    Whoever may add a storage to a project gets every file below the root from Label Studio. Beside
+    the films lie who the annotators are, and the key that addresses are signed with.
+    """
+    films = (corpus / FILMS).resolve()
     try:
-        below = corpus.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError as error:
+        below = root.resolve().relative_to(films)
+    except (ValueError, OSError, RuntimeError) as error:
         raise OsslError(
-            "outside_document_root",
-            f"The corpus {corpus.resolve()} does not lie below {root}.",
-            "Name the folder that Label Studio's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT names.",
+            "document_root_unsafe",
+            f"With {root} as document root, labellers could get files beside the films of "
+            f"{corpus.resolve()}, such as the annotators' names and the signing key.",
+            f"Start Label Studio with LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={films}, and give "
+            f"--document-root {films}.",
         ) from error
-    return "" if below == "." else below
+    return (PurePosixPath(FILMS) / below.as_posix()).as_posix()

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from ossl_builder.errors import OsslError
 from ossl_builder.exchange import project
 from ossl_builder.exchange import state as states
-from ossl_builder.tools import label_studio
+from ossl_builder.tools import label_studio, label_studio_tasks
 from ossl_builder.tools.label_studio import Server
 from ossl_builder.tools.label_studio_answers import WHERE
-from ossl_builder.tools.label_studio_rows import Project
+from ossl_builder.tools.label_studio_rows import Project, Task
 from ossl_builder.tools.patience import Setback
 from ossl_builder.workspace import Corpus
 
@@ -59,6 +59,15 @@ def reached(
         yield server
     except Setback as setback:
         raise label_studio.gone(server, setback) from setback
+
+
+def tasks_of(server: Server, found: Project) -> list[Task]:
+    """All tasks of a project, without what was answered.
+
+    Raises:
+        Setback: the server could not be had.
+    """
+    return list(label_studio_tasks.tasks(server, found.project_id))
 
 
 def project_of(server: Server, corpus: Corpus) -> Project:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ossl_builder.engine import manifests
 from ossl_builder.labelling import records
+from ossl_builder.labelling.annotation import Annotation
+from ossl_builder.labelling.taxonomy import Taxonomy
 from ossl_builder.tables import CLIPS
-from ossl_builder.tools import label_studio_tasks
-from ossl_builder.tools.label_studio import Server
-from ossl_builder.tools.label_studio_rows import Project
+from ossl_builder.tools.label_studio_rows import Task
 from ossl_builder.workspace import Corpus
+
+OTHER = "other_questions"
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class FilmProgress:
         film_id: the film; its clips may be gone from the corpus.
         clips: clips it has.
         annotated: of these the clips that at least one person answered, by the records.
-        annotations: answers, by the records.
+        annotations: answers to the present questions, by the records.
+        other_questions: answers to other versions of the questions, which count nowhere.
         skipped, withdrawn: records in these states.
         tasks: tasks on the server; None: it was not asked.
         finished: tasks that as many people have answered as were asked.
@@ -33,6 +37,7 @@ class FilmProgress:
     clips: int
     annotated: int
     annotations: int
+    other_questions: int
     skipped: int
     withdrawn: int
     tasks: int | None = None
@@ -46,54 +51,59 @@ class AnnotatorProgress:
 
     Attributes:
         annotator: `a01`, `a02`…
-        answered, skipped, withdrawn: clips, by state of the record.
+        answered: clips, under the present questions.
+        other_questions: clips, under other versions of them.
+        skipped, withdrawn: clips, by state of the record.
         films: films with at least one answer.
         last_at: when a record of theirs last changed, ISO 8601 in UTC.
     """
 
     annotator: str
     answered: int
+    other_questions: int
     skipped: int
     withdrawn: int
     films: int
     last_at: str
 
 
-def of_films(corpus: Corpus, server: Server | None, found: Project | None) -> list[FilmProgress]:
+def of_films(
+    corpus: Corpus, taxonomy: Taxonomy, server_tasks: Iterable[Task] | None = None
+) -> list[FilmProgress]:
     """Progress per film, sorted by id.
 
     Args:
-        server: None: only the records are looked at.
-        found: the project on it.
+        taxonomy: the present questions.
+        server_tasks: the tasks of the project on the server; None: only the records are looked at.
 
     Raises:
         OsslError: `table_missing`, `table_version`, `annotations_damaged`.
-        Setback: the server could not be had.
     """
     here = clip_ids(corpus)
     clips = {film_id: len(ids) for film_id, ids in here.items()}
     states: Counter[tuple[str, str]] = Counter()
     annotated: dict[str, set[str]] = {}
     for one in records.read_all(corpus.root):
-        states[one.film_id, one.state] += 1
-        if one.state == "answered" and one.clip_id in here.get(one.film_id, ()):
+        state = _state(one, taxonomy)
+        states[one.film_id, state] += 1
+        if state == "answered" and one.clip_id in here.get(one.film_id, ()):
             annotated.setdefault(one.film_id, set()).add(one.clip_id)
     tasks: Counter[str] = Counter()
     finished: Counter[str] = Counter()
     answers: Counter[str] = Counter()
-    if server is not None and found is not None:
-        for task in label_studio_tasks.tasks(server, found.project_id):
-            film_id = str(task.data.get("film_id", ""))
-            tasks[film_id] += 1
-            finished[film_id] += task.is_labelled
-            answers[film_id] += task.n_answered
-    was_asked = server is not None
+    for task in server_tasks or ():
+        film_id = str(task.data.get("film_id", ""))
+        tasks[film_id] += 1
+        finished[film_id] += task.is_labelled
+        answers[film_id] += task.n_answered
+    was_asked = server_tasks is not None
     return [
         FilmProgress(
             film_id=film_id,
             clips=clips.get(film_id, 0),
             annotated=len(annotated.get(film_id, ())),
             annotations=states[film_id, "answered"],
+            other_questions=states[film_id, OTHER],
             skipped=states[film_id, "skipped"],
             withdrawn=states[film_id, "withdrawn"],
             tasks=tasks[film_id] if was_asked else None,
@@ -119,20 +129,27 @@ def clip_ids(corpus: Corpus) -> dict[str, set[str]]:
     return found
 
 
-def of_annotators(corpus: Corpus) -> list[AnnotatorProgress]:
-    """Progress per labeller, sorted by id."""
+def _state(one: Annotation, taxonomy: Taxonomy) -> str:
+    """The state of a record; answers to other questions are a state of their own."""
+    return OTHER if one.state == "answered" and one.schema != taxonomy.version else one.state
+
+
+def of_annotators(corpus: Corpus, taxonomy: Taxonomy) -> list[AnnotatorProgress]:
+    """Progress per labeller under the present questions, sorted by id."""
     states: Counter[tuple[str, str]] = Counter()
     films: dict[str, set[str]] = {}
     last: dict[str, str] = {}
     for one in records.read_all(corpus.root):
-        states[one.annotator, one.state] += 1
+        state = _state(one, taxonomy)
+        states[one.annotator, state] += 1
         last[one.annotator] = max(last.get(one.annotator, ""), one.updated_at)
-        if one.state == "answered":
+        if state == "answered":
             films.setdefault(one.annotator, set()).add(one.film_id)
     return [
         AnnotatorProgress(
             annotator=annotator,
             answered=states[annotator, "answered"],
+            other_questions=states[annotator, OTHER],
             skipped=states[annotator, "skipped"],
             withdrawn=states[annotator, "withdrawn"],
             films=len(films.get(annotator, ())),

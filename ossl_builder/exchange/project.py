@@ -13,7 +13,7 @@ from ossl_builder.exchange import state as states
 from ossl_builder.exchange.state import State
 from ossl_builder.labelling import page
 from ossl_builder.labelling.taxonomy import Taxonomy
-from ossl_builder.tools import label_studio
+from ossl_builder.tools import label_studio, label_studio_tasks
 from ossl_builder.tools.label_studio import Server
 from ossl_builder.tools.label_studio_rows import Project
 from ossl_builder.tools.patience import Setback
@@ -177,7 +177,21 @@ def _brought_up_to_date(
         changes["show_collab_predictions"] = True
     if changes:
         label_studio.change_project(server, found.project_id, **changes)
+    if wish.opinions is not None:
+        _set_opinions(server, found, wish.opinions)
     return found
+
+
+def _set_opinions(server: Server, found: Project, opinions: int) -> None:
+    """Have each task answered by so many people."""
+    if found.opinions != opinions:
+        label_studio.change_opinions(server, found.project_id, opinions)
+    # The server leaves out tasks that ask one person while others ask several.
+    for task in list(label_studio_tasks.tasks(server, found.project_id)):
+        if task.overlap < opinions:
+            label_studio_tasks.change_task(
+                server, task.task_id, overlap=opinions, is_labeled=task.n_answered >= opinions
+            )
 
 
 def _refuse_schema(found: Project, version: str, taxonomy: Taxonomy) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ossl_builder.engine import manifests
 from ossl_builder.errors import OsslError
-from ossl_builder.exchange import prelabels, project, sending
+from ossl_builder.exchange import prelabels, probe, project, sending
 from ossl_builder.exchange import state as states
 from ossl_builder.exchange.addresses import Addresses
 from ossl_builder.exchange.project import Wish
@@ -34,6 +34,8 @@ class Plan:
         copies: tasks among them that show a clip a second time, and that nobody has answered.
         labelled_twice: clips with two tasks that were both answered; they are left.
         foreign: tasks whose clip the corpus does not have, or no more.
+        address: of all clips' addresses, in the project or to be sent, the first to expire; empty:
+            there are no clips.
     """
 
     present: int
@@ -42,6 +44,7 @@ class Plan:
     copies: int
     labelled_twice: tuple[str, ...]
     foreign: int
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,17 +102,20 @@ def plan(
     said = prelabels.of(corpus, taxonomy) if has_prelabels else {}
     titles = _titles(corpus, {clip.film_id for clip in wanted})
     known = {clip.clip_id for clip in (clips_of(corpus, ()) if film_ids else wanted)}
+    missing = tuple(
+        _task(clip, titles[clip.film_id], addresses, taxonomy, said.get(clip.clip_id))
+        for clip in wanted
+        if clip.clip_id not in times
+    )
+    sent = (str(task["data"]["video"]) for task in missing)
     return Plan(
         present=sum(clip.clip_id in times for clip in wanted),
-        missing=tuple(
-            _task(clip, titles[clip.film_id], addresses, taxonomy, said.get(clip.clip_id))
-            for clip in wanted
-            if clip.clip_id not in times
-        ),
+        missing=missing,
         n_tasks=len(tasks),
         copies=len(surplus),
         labelled_twice=tuple(sorted(one for one, n in times.items() if one and n > 1)),
         foreign=len(times.keys() - known),
+        address=probe.first_to_expire((*(task.address for task in tasks), *sent)),
     )
 
 
@@ -158,12 +164,16 @@ def _check_complete(server: Server, planned: Plan, there: set[str]) -> None:
 
 
 def allow_local_files(server: Server, found: Project, corpus: Corpus) -> None:
-    """Let Label Studio serve the corpus' films to this project's labellers.
+    """Let Label Studio serve the corpus' clips to this project's labellers.
+
+    The folders of the clips, one per film: the server refuses its document root itself, which is
+    the films folder.
 
     Raises:
-        OsslError: `request_refused`, where the server was not started for it.
+        OsslError: `request_refused`, where the server was not started for it; `table_missing`.
     """
-    label_studio.allow_local_files(server, found.project_id, str(corpus.root / "films"))
+    folders = {str((corpus.root / clip.video_path).parent) for clip in clips_of(corpus, ())}
+    label_studio.allow_local_files(server, found.project_id, folders)
 
 
 def _task(

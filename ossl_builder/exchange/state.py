@@ -10,10 +10,11 @@ import dataclasses
 import json
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling import annotators, records
 from ossl_builder.labelling.annotation import Annotation
@@ -41,6 +42,9 @@ class State:
         waiting: tasks to look at again at the next pull, whatever the mark: their answers were
             invalid, or in conflict.
         known: how many tasks the server had when all were last listed.
+        address: how clips are addressed, as `--address` takes it; empty: never told.
+        clips_url: the address at which labellers reach `ossl label serve`; empty: this machine.
+        document_root: Label Studio's document root, for local files; empty: the films folder.
     """
 
     corpus_id: str
@@ -51,6 +55,9 @@ class State:
     mark: str = ""
     waiting: tuple[int, ...] = ()
     known: int = 0
+    address: str = ""
+    clips_url: str = ""
+    document_root: str = ""
     format: int = FORMAT
 
 
@@ -66,7 +73,9 @@ def load(corpus: Path) -> State:
         return State(corpus_id=secrets.token_hex(8))
     try:
         state = State(**{**data, "waiting": tuple(data["waiting"])})
-    except (TypeError, KeyError) as error:
+        if state.mark:
+            datetime.fromisoformat(state.mark)
+    except (TypeError, KeyError, ValueError) as error:
         raise _damaged(path) from error
     if state.format != FORMAT:
         raise _damaged(path)
@@ -130,7 +139,7 @@ def save_pulled(corpus: Path, pulled: Pulled) -> None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        data = json.loads(path.read_bytes())
+        data = parse.json_value(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValueError as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
 from ossl_builder.exchange import carrying, reconciling
 from ossl_builder.exchange import state as states
@@ -33,13 +34,21 @@ class Remark(NamedTuple):
     why: str
 
 
+class Withdrawn(NamedTuple):
+    """A record whose annotator deleted the annotation on the server."""
+
+    clip_id: str
+    annotator: str
+
+
 @dataclass
 class Report:
     """What a pull found and did.
 
     Attributes:
         n_tasks: tasks looked at.
-        new, changed, skipped, withdrawn: records written, by what they became.
+        new, changed, skipped: records written, by what they became.
+        withdrawn_records: those written that their annotators took back.
         invalid: answers that were kept out; the earlier record, if any, stays.
         flags: valid answers that should be looked at: contradictions, masked addresses.
         conflicts: changed here and there; both were left as they are.
@@ -51,12 +60,17 @@ class Report:
     new: int = 0
     changed: int = 0
     skipped: int = 0
-    withdrawn: int = 0
+    withdrawn_records: list[Withdrawn] = field(default_factory=list)
     invalid: list[Remark] = field(default_factory=list)
     flags: list[Remark] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     foreign: int = 0
+
+    @property
+    def withdrawn(self) -> int:
+        """How many records were taken back."""
+        return len(self.withdrawn_records)
 
 
 @dataclass
@@ -121,8 +135,10 @@ class Intake:
         problems: list[str] = []
         answers = {}
         if schema != self.taxonomy.version:
-            problems.append(f"answers to {schema or 'unknown questions'}, not to "
+            problems.append(f"answers to {parse.cut(schema) or 'unknown questions'}, not to "
                             f"{self.taxonomy.version}")  # fmt: skip
+        elif not given.updated_at:
+            problems.append("its time of change is before 1970 or in the future")
         elif not given.is_skipped:
             received = receive(self.taxonomy, answers_of(self.taxonomy, given.result))
             answers = received.answers
@@ -188,7 +204,7 @@ class Intake:
             del known[annotator]
             if states.digest(here) == before.digest or self.side == "server":
                 self._take(there)
-                self.report.withdrawn += 1
+                self.report.withdrawn_records.append(Withdrawn(task.clip_id, annotator))
 
     def _take(self, record: Annotation) -> None:
         self.taken.append(record)

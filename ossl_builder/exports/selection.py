@@ -5,14 +5,13 @@ Only films that are shown to be free are exported, unless the user decides other
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossl_builder.engine import manifests
+from ossl_builder.engine import manifests, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.rights.verdict import FREE
 from ossl_builder.standing import verdicts_of
@@ -86,7 +85,7 @@ class Selection:
     def imported(self) -> dict[str, str]:
         """Of a corpus whose clips were imported, the layout and the folder; else nothing."""
         told = self.root / IMPORTED
-        return json.loads(told.read_bytes()) if told.is_file() else {}
+        return parse.json_value(told.read_bytes()) if told.is_file() else {}
 
     def film_ids(self) -> set[str]:
         """The films that have a row or a clip."""

@@ -33,7 +33,11 @@ READERS = {V1: read_v1, V2: read_v2}
 ROUNDING_S = 0.002
 FIRST_RECIPE = """\
 # The clips of this corpus were imported: imported.json says from where. Its films are not here, so
-# nothing can be built from them. Sections that count: splits, labels, label_studio.
+# nothing can be built from them. These sections count; `ossl settings` lists their keys:
+#
+# fingerprints:
+# labels:
+# splits:
 
 version: 1
 """
@@ -69,7 +73,7 @@ def prepare(out: Path, layout: str, folder: Path) -> Corpus:
     """
     there = out / IMPORTED
     if there.is_file():
-        if json.loads(there.read_bytes())["layout"] != layout:
+        if (files.read_json(there) or {}).get("layout") != layout:
             raise _exists(out, f"clips of another layout than {layout}")
     elif (out / RECIPE).exists():
         raise _exists(out, "films of its own")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import io
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ossl_builder.engine import parse
 from ossl_builder.engine.cells import plain
 from ossl_builder.errors import OsslError
+from ossl_builder.tools.documents import legible
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,24 @@ class Found:
     notes: tuple[str, ...]
 
 
+def usable_files(
+    folder: Path, paths: Iterable[Path], problems: list[Problem]
+) -> Iterator[tuple[Path, str]]:
+    """Files that can be clips, each with its path below the folder in slashes; sorted.
+
+    What is no regular file (a pipe would be waited for), or has a name that is no printable text
+    (tables could not hold it), becomes a problem.
+    """
+    for path in sorted(paths):
+        name = path.relative_to(folder).as_posix()
+        if not name.isprintable():
+            problems.append(Problem(legible(name), "has a name that is no printable text"))
+        elif not path.is_file():
+            problems.append(Problem(name, "is no regular file"))
+        else:
+            yield path, name
+
+
 def read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Line number and cells of each row; names of columns in small letters, blanks stripped.
 
@@ -82,19 +103,19 @@ def read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:
         OsslError: `import_unreadable`.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = csv.DictReader(stream)
-            return [
-                (
-                    lines.line_num,
-                    {
-                        name.strip().lower(): plain((cell or "").strip())
-                        for name, cell in line.items()
-                        if isinstance(name, str) and not isinstance(cell, list)
-                    },
-                )
-                for line in lines
-            ]
+        text = parse.regular_bytes(path).decode("utf-8-sig")
+        lines = csv.DictReader(io.StringIO(text, newline=""))
+        return [
+            (
+                lines.line_num,
+                {
+                    name.strip().lower(): plain((cell or "").strip())
+                    for name, cell in line.items()
+                    if isinstance(name, str) and not isinstance(cell, list)
+                },
+            )
+            for line in lines
+        ]
     except (OSError, ValueError, csv.Error) as error:
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise OsslError(

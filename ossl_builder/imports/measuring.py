@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import files, workers
+from ossl_builder.engine import files, parse, workers
 from ossl_builder.errors import OsslError
 from ossl_builder.tools.clip_measuring import (
     ClipMusic,
@@ -63,7 +62,7 @@ def recorded(root: Path, pair: Pair) -> Measured | Damage | None:
         OsslError: `media_missing`.
     """
     try:
-        found = json.loads(_record_path(root, pair.clip_id).read_bytes())
+        found = parse.json_value(_record_path(root, pair.clip_id).read_bytes())
         if found["version"] != VERSION or found["files"] != _signature(pair):
             return None
         if "why" in found:

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ossl_builder.errors import OsslError
-from ossl_builder.imports.layout import Entry, Found, Problem, ReleasedFilm, read_sheet
+from ossl_builder.imports.layout import (
+    Entry,
+    Found,
+    Problem,
+    ReleasedFilm,
+    read_sheet,
+    usable_files,
+)
 from ossl_builder.imports.names import CLIP, FILM, valid_ids
 
 LAYOUT = "ossl-v1"
@@ -51,7 +58,7 @@ def read_v1(folder: Path) -> Found:
     rows = _rows(folder, sheets, problems)
     films = valid_ids({film: film for film, _ in rows}, FILM)
     clips = valid_ids({name: f"{films[name[0]]}_{name[1]}" for name in rows}, CLIP)
-    media = {ending: _by_stem(folder, ending) for ending in ("mp4", "wav")}
+    media = {ending: _by_stem(folder, ending, problems) for ending in ("mp4", "wav")}
     entries = []
     for name, row in rows.items():
         stem = "_".join(name)
@@ -125,12 +132,13 @@ def _without_ending(name: str) -> str:
     return name[:-4] if name[-4:].lower() in (".mp4", ".wav") else name
 
 
-def _by_stem(folder: Path, ending: str) -> dict[str, str]:
+def _by_stem(folder: Path, ending: str, problems: list[Problem]) -> dict[str, str]:
     """Files of an ending by their name without it; of two alike, the one that lies higher."""
     found: dict[str, str] = {}
     paths = [path for path in folder.rglob("*") if path.suffix.lower() == f".{ending}"]
-    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
-        found.setdefault(path.stem, path.relative_to(folder).as_posix())
+    usable = usable_files(folder, paths, problems)
+    for path, name in sorted(usable, key=lambda pair: (len(pair[0].parts), pair[0])):
+        found.setdefault(path.stem, name)
     return found
 
 

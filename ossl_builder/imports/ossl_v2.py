@@ -12,8 +12,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
-from ossl_builder.imports.layout import Entry, Found, Problem, ReleasedFilm, read_sheet
+from ossl_builder.imports.layout import (
+    Entry,
+    Found,
+    Problem,
+    ReleasedFilm,
+    read_sheet,
+    usable_files,
+)
 from ossl_builder.imports.names import CLIP, FILM, valid_ids
 
 LAYOUT = "ossl-v2"
@@ -56,14 +64,14 @@ def read_v2(folder: Path) -> Found:
     Raises:
         OsslError: `import_no_clips`, `import_unreadable`.
     """
-    clips = _clips(folder)
+    problems: list[Problem] = []
+    clips = _clips(folder, problems)
     if not clips:
         raise OsslError(
             "import_no_clips",
             f"{folder} has no train/video/<movie>/<clip>.mp4, and nothing like it.",
             "Name the folder of OSSL v2 that holds train and test.",
         )
-    problems: list[Problem] = []
     lines = _lines(folder, clips, problems)
     stated = _stated(folder)
     films = valid_ids({movie: movie for movie, _ in clips}, FILM)
@@ -94,15 +102,16 @@ def read_v2(folder: Path) -> Found:
     )
 
 
-def _clips(folder: Path) -> dict[Name, _Clip]:
+def _clips(folder: Path, problems: list[Problem]) -> dict[Name, _Clip]:
     found: dict[Name, _Clip] = {}
     for side_folder, side in FOLDERS.items():
         for kind, ending in MEDIA.items():
-            for path in sorted((folder / side_folder / kind).glob("*/*")):
-                if path.suffix.lower() == ending:
-                    clip = found.setdefault((path.parent.name, path.stem), _Clip())
-                    clip.paths.setdefault(kind, path.relative_to(folder).as_posix())
-                    clip.sides += [side] if side not in clip.sides else []
+            every = (folder / side_folder / kind).glob("*/*")
+            media = [path for path in every if path.suffix.lower() == ending]
+            for path, name in usable_files(folder, media, problems):
+                clip = found.setdefault((path.parent.name, path.stem), _Clip())
+                clip.paths.setdefault(kind, name)
+                clip.sides += [side] if side not in clip.sides else []
     return dict(sorted(found.items()))
 
 
@@ -141,7 +150,7 @@ def _lines(folder: Path, clips: Mapping[Name, _Clip], problems: list[Problem]) -
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return parse.regular_bytes(path).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         raise OsslError(
             "import_unreadable", f"{path} cannot be read: {error}.", "Save it as text in UTF-8."

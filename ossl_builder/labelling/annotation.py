@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ossl_builder.engine import parse
+
 # An answer: a choice, several choices, a number on a scale, or a text.
 Answer = str | int | tuple[str, ...]
 
@@ -70,9 +72,16 @@ class Annotation:
             TypeError, ValueError, KeyError: it is no record.
         """
         if values["state"] not in STATES:
-            raise ValueError(f"its state is {values['state']!r}")
+            raise ValueError(f"its state is {parse.shown(values['state'])}")
+        for name, value in values.items():
+            if name != "answers" and not isinstance(value, str):
+                raise ValueError(f"its {parse.cut(name)} is {parse.shown(value)}")
         answers = {
             name: tuple(answer) if isinstance(answer, list) else answer
             for name, answer in values["answers"].items()
         }
+        for name, answer in answers.items():
+            parts = answer if isinstance(answer, tuple) else (answer,)
+            if not all(isinstance(part, str | int) for part in parts):
+                raise ValueError(f"its answer to {parse.cut(name)} is {parse.shown(answer)}")
         return cls(**{**values, "answers": answers})

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from ossl_builder.engine import cells, files
@@ -14,7 +15,7 @@ from ossl_builder.labelling import records
 
 FILE = "annotators.csv"
 COLUMNS = ("annotator", "email", "name")
-ID = re.compile(r"a\d{2,}")
+ID = re.compile(r"a[0-9]{2,9}")
 
 GITIGNORE = ".gitignore"
 # Only what may be published is let through: whatever else the program puts there, keys, tokens
@@ -79,6 +80,10 @@ class Key:
     def is_known(self, annotator: str) -> bool:
         """Whether an id stands in the key or in a record."""
         return annotator in self._people or annotator in self._taken
+
+    def reserve(self, annotators: Iterable[str]) -> None:
+        """Give these ids to no new person: a file uses them already."""
+        self._taken |= {one for one in annotators if ID.fullmatch(one)}
 
     def id_of(self, email: str = "", name: str = "") -> str:
         """The id of a person; a new one the first time.

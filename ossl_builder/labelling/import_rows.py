@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.engine import parse
 from ossl_builder.engine.cells import plain
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling.page_answers import answers_of, as_number
 from ossl_builder.labelling.questions import Question
 from ossl_builder.labelling.taxonomy import Taxonomy
 
+SEPARATORS = (",", ";", "\t")
 # Columns beside the questions. Who it was stands in one of `annotator`, `email` and `name`.
 COLUMNS = ("clip_id", "annotator", "email", "name", "updated_at", "schema", "state")
 WHO = ("annotator", "email", "name")
@@ -26,22 +29,24 @@ class ImportRow:
     """One person's answers for one clip, as they stand in a file; nothing is checked yet.
 
     Attributes:
-        number: its line in the file; in a Label Studio export, the task's place, from 1.
+        where: its place in the file: `row 3`; in a Label Studio export `task 7`, by the task's id.
         clip_id: the clip; empty: not said.
         who: `a01`, an e-mail address or a name; empty: not said.
         answers: question's name to what was given.
         state: as in a record.
         updated_at: as it stands there; empty: not said.
         schema: version of the questions it was given under; empty: not said.
+        problems: what makes it no row at all.
     """
 
-    number: int
+    where: str
     clip_id: str
     who: str
     answers: dict[str, Any]
     state: str = "answered"
     updated_at: str = ""
     schema: str = ""
+    problems: tuple[str, ...] = ()
 
 
 def read_rows(
@@ -50,8 +55,8 @@ def read_rows(
     """The rows of a file, and the columns that mean nothing to us and were left out.
 
     Args:
-        path: `.csv`; `.jsonl`, of records or plain rows; `.json`, a Label Studio export or a list
-            of plain rows.
+        path: `.csv` or `.tsv`, with commas, semicolons or tabs; `.jsonl`, of records or plain
+            rows; `.json`, a Label Studio export or a list of plain rows.
         taxonomy: the questions; a column of a question's name holds its answers.
         columns: our name to the file's, for columns that are called otherwise there.
 
@@ -59,44 +64,102 @@ def read_rows(
         OsslError: `import_unreadable`, `import_columns`.
     """
     try:
-        entries = list(_entries(path))
+        entries = list(_entries(path, {*columns.values(), *_known(taxonomy)}))
     except (OSError, ValueError, csv.Error) as error:
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise OsslError(
             "import_unreadable",
-            f"{path} cannot be read: {said}.",
-            "Give a .csv, .jsonl or .json file in UTF-8.",
+            f"{path} cannot be read: {parse.cut(said, 200)}.",
+            "Give a .csv, .jsonl or .json file in UTF-8 or UTF-16.",
         ) from error
-    if entries and all(isinstance(entry.get("annotations"), list) for _, entry in entries):
+    if any(_is_task(entry) for _, entry in entries):
         return [row for at, task in entries for row in _task(at, task, taxonomy)], []
     if entries and all(isinstance(entry.get("answers"), dict) for _, entry in entries):
         return [_record(at, entry) for at, entry in entries], []
     return _plain(path, entries, taxonomy, columns)
 
 
-def _entries(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _known(taxonomy: Taxonomy) -> list[str]:
+    """The names of columns that mean something to us."""
+    return [*COLUMNS, *(question.name for question in taxonomy.questions)]
+
+
+def _is_task(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry is a task of a Label Studio export, though perhaps an incomplete one."""
+    return isinstance(entry.get("annotations"), list) or isinstance(entry.get("data"), dict)
+
+
+def _decoded(data: bytes) -> str:
+    """Text in UTF-8 or UTF-16, as spreadsheets write it.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    # Without a mark: the first character of a header is ASCII.
+    if data[1:2] == b"\0":
+        return data.decode("utf-16-le")
+    if data[:1] == b"\0":
+        return data.decode("utf-16-be")
+    return data.decode("utf-8-sig")
+
+
+def _lines(text: str, known: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and cells of each line of a table; the header says what separates cells.
+
+    Raises:
+        ValueError, csv.Error: it is no table, or a column's name stands there twice.
+    """
+    first = text.lstrip("\r\n").partition("\n")[0]
+
+    def rank(separator: str) -> tuple[int, int]:
+        names = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
+        return sum(name in known for name in names), len(names)
+
+    separator = max(SEPARATORS, key=rank)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    header = [name.strip() for name in next((row for row in rows if row), [])]
+    twice = [name for name, count in Counter(header).items() if name and count > 1]
+    if twice:
+        raise ValueError(f"it has the column {parse.shown(twice[0])} twice")
+    for row in rows:
+        if len(row) > len(header):
+            raise ValueError(f"line {rows.line_num} has more cells than the first line")
+        cells = dict.fromkeys(header, "") | dict(zip(header, row, strict=False))
+        nameless = [cell for name, cell in zip(header, row, strict=False) if not name]
+        if any(cell.strip() for cell in nameless):
+            raise ValueError(f"line {rows.line_num} has a cell in a column without a name")
+        cells.pop("", None)
+        if row:
+            yield rows.line_num, {name: plain(cell) for name, cell in cells.items()}
+
+
+def _entries(path: Path, known: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and values of each entry."""
-    text = path.read_text(encoding="utf-8-sig")
+    text = _decoded(parse.regular_bytes(path))
     match path.suffix.casefold():
-        case ".csv":
-            lines: Any = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-            for line in lines:
-                # DictReader files surplus cells under None, and fills missing ones with None.
-                if None in line:
-                    raise ValueError(f"line {lines.line_num} has more cells than the first line")
-                yield lines.line_num, {name: plain(cell or "") for name, cell in line.items()}
+        case ".csv" | ".tsv":
+            yield from _lines(text, known)
         case ".jsonl":
             for number, text_line in enumerate(text.split("\n"), start=1):
                 if text_line.strip():
-                    yield number, _object(json.loads(text_line), number)
+                    yield number, _object(_parsed(text_line, f"line {number}"), number)
         case ".json":
-            values = json.loads(text)
+            values = parse.json_value(text, is_strict=True)
             if not isinstance(values, list):
                 raise ValueError("it holds no list")
             for number, value in enumerate(values, start=1):
                 yield number, _object(value, number)
         case other:
             raise ValueError(f"{other or 'a name without an ending'} is no format that is known")
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return parse.json_value(text, is_strict=True)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _object(value: Any, number: int) -> dict[str, Any]:
@@ -107,21 +170,35 @@ def _object(value: Any, number: int) -> dict[str, Any]:
 
 def _task(number: int, task: Mapping[str, Any], taxonomy: Taxonomy) -> Iterable[ImportRow]:
     """The annotations of one task of a Label Studio export."""
-    data = task.get("data")
-    clip_id = str(data.get("clip_id") or "") if isinstance(data, dict) else ""
-    for given in task["annotations"]:
-        if not isinstance(given, dict):
+    data = task.get("data") if isinstance(task.get("data"), dict) else {}
+    assert isinstance(data, dict)
+    where = f"task {parse.cut(str(task.get('id', number)))}"
+    clip_id = str(data.get("clip_id") or "")
+    annotations = task.get("annotations")
+    if not isinstance(annotations, list):
+        yield ImportRow(where, clip_id, "", {}, problems=("it has no list of annotations",))
+        return
+    for given in annotations:
+        result = given.get("result") if isinstance(given, dict) else None
+        if not isinstance(given, dict) or not _is_result(result):
+            yield ImportRow(where, clip_id, "", {}, problems=("an annotation has no answers",))
             continue
         is_skip = bool(given.get("was_cancelled"))
         yield ImportRow(
-            number=number,
+            where=where,
             clip_id=clip_id,
             who=_person(given.get("completed_by")),
-            answers={} if is_skip else answers_of(taxonomy, given.get("result") or ()),
+            answers={} if is_skip else answers_of(taxonomy, result or ()),
             state="skipped" if is_skip else "answered",
             updated_at=str(given.get("updated_at") or given.get("created_at") or ""),
-            schema=str(data.get("schema") or "") if isinstance(data, dict) else "",
+            schema=str(data.get("schema") or ""),
         )
+
+
+def _is_result(result: Any) -> bool:
+    return result is None or (
+        isinstance(result, list) and all(isinstance(entry, dict) for entry in result)
+    )
 
 
 def _person(person: Any) -> str:
@@ -136,7 +213,7 @@ def _record(number: int, entry: Mapping[str, Any]) -> ImportRow:
         return str(entry.get(name) or without)
 
     return ImportRow(
-        number=number,
+        where=f"row {number}",
         clip_id=text("clip_id"),
         who=text("annotator"),
         answers={
@@ -156,7 +233,7 @@ def _plain(
     columns: Mapping[str, str],
 ) -> tuple[list[ImportRow], list[str]]:
     there = sorted({name for _, entry in entries for name in entry})
-    known = [*COLUMNS, *(question.name for question in taxonomy.questions)]
+    known = _known(taxonomy)
     problems = [f"there is nothing called {name!r} here" for name in columns if name not in known]
     problems += [f"it has no column {name!r}" for name in columns.values() if name not in there]
     called = {name: columns.get(name, name) for name in known}
@@ -181,7 +258,7 @@ def _plain_row(
         return str(entry.get(called[name]) or "").strip()
 
     return ImportRow(
-        number=number,
+        where=f"row {number}",
         clip_id=cell("clip_id"),
         who=next((cell(name) for name in WHO if cell(name)), ""),
         answers={
@@ -204,7 +281,7 @@ def _answer(question: Question, given: Any) -> Any:
     if isinstance(given, dict):
         given = given.get("choices", given)
     if question.kind == "scale":
-        text = str(given).removesuffix(".0")
+        text = str(given).removesuffix(".0").removesuffix(",0")
         return as_number(text) if text else None
     if question.kind == "choices" and isinstance(given, str):
         return tuple(one.strip() for one in given.split(";") if one.strip())
@@ -216,6 +293,6 @@ def _answer(question: Question, given: Any) -> Any:
 def _choices(text: str) -> Any:
     # As Label Studio's own CSV holds several choices.
     try:
-        return json.loads(text)
+        return parse.json_value(text)
     except ValueError:
         return text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling import annotators, intake, records
 from ossl_builder.labelling.annotation import STATES, Annotation
@@ -16,6 +18,7 @@ from ossl_builder.labelling.taxonomy import Taxonomy
 from ossl_builder.tables import Clip
 
 SOURCE = "import"
+SHOWN_FAULTS = 100
 
 
 @dataclass(frozen=True)
@@ -91,24 +94,29 @@ def plan(
     """
     rows, unused = read_rows(path, taxonomy, options.columns)
     film_of = {clip.clip_id: clip.film_id for clip in clips}
-    here = [row for row in rows if row.clip_id in film_of or not row.clip_id]
-    file_date = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    here = [row for row in rows if row.clip_id in film_of or not row.clip_id or row.problems]
+    file_date = datetime.fromtimestamp(min(path.stat().st_mtime, time.time()), UTC)
     key = Key.load(corpus)
+    # An id of the file means somebody: people who come with a name only get others.
+    key.reserve(_who(row, options) for row in rows)
     problems: list[str] = []
     flags: list[str] = []
     newest: dict[tuple[str, str], Found] = {}
     for row in here:
         found = _annotation(row, film_of, taxonomy, options, key, file_date)
         if isinstance(found, list):
-            problems += [f"row {row.number}: {one}" for one in found]
+            problems += [f"{row.where}: {problem}" for problem in found]
             continue
-        flags += [f"row {row.number}: {one}" for one in found.flags]
+        flags += [f"{row.where}: {flag}" for flag in found.flags]
         problems += _keep_newest(newest, found)
     if problems:
+        shown = problems[:SHOWN_FAULTS]
+        if len(problems) > len(shown):
+            shown.append(f"and {len(problems) - len(shown)} more")
         raise OsslError(
             "import_invalid",
             f"{path.name} holds {len(problems)} faults, and nothing was imported:\n"
-            + "".join(f"  {one}\n" for one in problems),
+            + "".join(f"  {problem}\n" for problem in shown),
             "Mend them, or leave these rows out; --partial lets required answers be missing.",
         )
     unknown = sorted({row.clip_id for row in rows if row.clip_id} - set(film_of))
@@ -132,30 +140,34 @@ def _annotation(
     file_date: datetime,
 ) -> Found | list[str]:
     """A row as an annotation; or what is wrong with it."""
+    if row.problems:
+        return list(row.problems)
     received = intake.receive(taxonomy, row.answers, options.partial)
     is_answered = row.state == "answered"
     problems = list(received.problems) if is_answered else []
     if not row.clip_id:
         problems.append("it names no clip")
     if row.state not in STATES:
-        problems.append(f"its state is {row.state!r}, not one of {', '.join(STATES)}")
+        problems.append(f"its state is {parse.shown(row.state)}, not one of {', '.join(STATES)}")
     if is_answered and not received.answers and not problems:
         problems.append("it answers nothing")
     if row.schema not in ("", taxonomy.version):
-        problems.append(f"it was given under {row.schema}; the questions here are others")
-    who = row.who or options.annotator
+        problems.append(f"it was given under {parse.cut(row.schema)}, not {taxonomy.version}")
+    who = _who(row, options)
     if not who:
         problems.append("it does not say who it is from (--annotator names one for all)")
     try:
-        updated_at = _date(row.updated_at) if row.updated_at else file_date
+        updated_at = parse.moment(row.updated_at) if row.updated_at else file_date
     except ValueError:
-        problems.append(f"{row.updated_at!r} is no date as ISO 8601 writes it")
+        problems.append(
+            f"{parse.shown(row.updated_at)} is no date as ISO 8601 writes it, from 1970 to today"
+        )
     if problems:
         return problems
     annotation = Annotation(
         film_id=film_of[row.clip_id],
         clip_id=row.clip_id,
-        annotator=_id_of(options.people.get(who, who), key),
+        annotator=_id_of(who, key),
         schema=taxonomy.version,
         state=row.state,
         answers={} if row.state == "skipped" else received.answers,
@@ -171,10 +183,10 @@ def _id_of(who: str, key: Key) -> str:
     return key.id_of(email=who) if "@" in who else key.id_of(name=who)
 
 
-def _date(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    # Without a zone there is nothing better to suppose than the one that records are in.
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+def _who(row: ImportRow, options: Options) -> str:
+    """Who a row is from, as an id, an e-mail address or a name; empty: it is not told."""
+    who = row.who or options.annotator
+    return options.people.get(who, who)
 
 
 def _keep_newest(newest: dict[tuple[str, str], Found], found: Found) -> list[str]:
@@ -184,8 +196,8 @@ def _keep_newest(newest: dict[tuple[str, str], Found], found: Found) -> list[str
         if found.updated_at < before.updated_at or found.annotation == before.annotation:
             return []
         if found.updated_at == before.updated_at:
-            same = f"row {before.row.number} is of the same clip, person and date"
-            return [f"row {found.row.number}: {same}"]
+            same = f"{before.row.where} is of the same clip, person and date"
+            return [f"{found.row.where}: {same}"]
     newest[found.annotation.key] = found
     return []
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ossl_builder.labelling.annotation import Answer
+from ossl_builder.labelling.questions import TEXT_LENGTH
 from ossl_builder.labelling.taxonomy import Taxonomy
 
 MASK = "[address]"
@@ -44,8 +45,11 @@ def receive(taxonomy: Taxonomy, given: Mapping[str, Any], partial: bool = False)
         if _is_empty(answer) or (question is not None and question.is_hidden(given)):
             continue
         if isinstance(answer, str) and question is not None and question.kind == "text":
-            answer, masked = mask(" ".join(answer.split()))
-            flags += [f"an address in {name} was masked"] * masked
+            answer = " ".join(answer.split())
+            # The length first: searching a very long text for addresses takes for ever.
+            if len(answer) <= TEXT_LENGTH:
+                answer, masked = mask(answer)
+                flags += [f"an address in {name} was masked"] * masked
         if isinstance(answer, list | tuple):
             order = question.answers if question else ()
             answer = tuple(sorted(answer, key=lambda one: _place(one, order)))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ossl_builder.engine import parse
 from ossl_builder.labelling.annotation import Answer
 from ossl_builder.labelling.page import CLIP
+from ossl_builder.labelling.questions import Question
 from ossl_builder.labelling.taxonomy import Taxonomy
 
 
@@ -18,22 +20,26 @@ def answers_of(taxonomy: Taxonomy, results: Iterable[Mapping[str, Any]]) -> dict
     found: dict[str, Any] = {}
     for result in results:
         name = str(result.get("from_name") or "")
-        value = result.get("value")
-        if not name or not isinstance(value, Mapping):
+        if not name:
             continue
-        question = taxonomy.question(name)
-        given = _given(value)
-        if question is None or not isinstance(given, list):
-            found[name] = given
-        elif question.kind == "choices":
-            found[name] = (*found.get(name, ()), *given)
-        elif question.kind == "text":
-            found[name] = " ".join(str(one) for one in given)
-        elif len(given) == 1:
-            found[name] = as_number(given[0]) if question.kind == "scale" else given[0]
-        else:
-            found[name] = given
+        value = result.get("value")
+        answer = _answer(taxonomy.question(name), value)
+        # A control has one result. Of two that differ, neither is known to be the answer.
+        found[name] = answer if found.get(name, answer) == answer else [found[name], answer]
     return found
+
+
+def _answer(question: Question | None, value: Any) -> Any:
+    given = _given(value) if isinstance(value, Mapping) else value
+    if question is None or not isinstance(given, list):
+        return given
+    if question.kind == "choices":
+        return tuple(given)
+    if question.kind == "text":
+        return " ".join(one if isinstance(one, str) else parse.shown(one) for one in given)
+    if len(given) == 1:
+        return as_number(given[0]) if question.kind == "scale" else given[0]
+    return given
 
 
 def results_of(taxonomy: Taxonomy, answers: Mapping[str, Answer]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ossl_builder.engine import parse
 from ossl_builder.labelling.annotation import Answer
 
 KINDS = ("choice", "choices", "scale", "text")
@@ -87,21 +88,21 @@ class Question:
         wanted = int if self.kind == "scale" else str
         if type(answer) is wanted and answer in self.answers:
             return None
-        return f"{self.name} is {answer!r}, not {self._allowed}"
+        return f"{self.name} is {parse.shown(answer)}, not {self._allowed}"
 
     def _text_problem(self, answer: Any) -> str | None:
         if not isinstance(answer, str):
-            return f"{self.name} is {answer!r}, not a text"
+            return f"{self.name} is {parse.shown(answer)}, not a text"
         if len(answer) > TEXT_LENGTH:
             return f"{self.name} has {len(answer)} characters, more than {TEXT_LENGTH}"
         return None
 
     def _choices_problem(self, answer: Any) -> str | None:
         if not isinstance(answer, tuple | list):
-            return f"{self.name} is {answer!r}, not a list"
+            return f"{self.name} is {parse.shown(answer)}, not a list"
         for one in answer:
             if one not in self.answers:
-                return f"{self.name} holds {one!r}, not {self._allowed}"
+                return f"{self.name} holds {parse.shown(one)}, not {self._allowed}"
         if len(set(answer)) < len(answer):
             return f"{self.name} holds a value twice"
         return None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling.annotation import Annotation
 
@@ -39,7 +39,7 @@ def read_film(corpus: Path, film_id: str) -> tuple[Annotation, ...]:
     for number, line in enumerate(lines, start=1):
         try:
             if line:
-                found.append(Annotation.from_json(json.loads(line)))
+                found.append(Annotation.from_json(parse.json_value(line)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise OsslError(
                 "annotations_damaged",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling import records
 from ossl_builder.labelling.questions import KINDS, LEVELS, PLACES, Question, Value
@@ -16,6 +16,8 @@ from ossl_builder.tables.labels import QUADRANTS
 
 FILE = "moods.yaml"
 SIDES = {"high", "low"}
+# It stands in the description of a project on the server, and is read from there again.
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 # How far beyond the middle of a scale a rating speaks against a quadrant. One step beyond it is
 # within the scatter of a single labeller.
@@ -53,7 +55,8 @@ class Taxonomy:
             answers: question's name to answer.
             partial: required answers may be missing, as they do where others asked less.
         """
-        found = [f"{name} is no question" for name in answers if self.question(name) is None]
+        unknown = [name for name in answers if self.question(name) is None]
+        found = [f"{parse.cut(name)} is no question" for name in unknown]
         for question in self.questions:
             if question.name in answers:
                 problem = question.problem(answers[question.name])
@@ -125,14 +128,14 @@ def read(path: Path) -> Taxonomy:
         OsslError: `taxonomy_invalid`, with what is wrong.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = parse.yaml_file(path)
         taxonomy = Taxonomy(
             version=str(data["version"]),
             intro=str(data["intro"]).strip(),
             questions=tuple(_question(one) for one in data["questions"]),
         )
         problem = _problem(taxonomy)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if problem:
         raise OsslError(
@@ -174,6 +177,11 @@ def _question(data: dict[str, Any]) -> Question:
 
 
 def _problem(taxonomy: Taxonomy) -> str:
+    if not VERSION.fullmatch(taxonomy.version):
+        return (
+            f"its version is {parse.shown(taxonomy.version)}, not letters, digits, dots, dashes "
+            "and underscores, 40 at most"
+        )
     keys: dict[str, str] = {}
     names = [question.name for question in taxonomy.questions]
     for question in taxonomy.questions:

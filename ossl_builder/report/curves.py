@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.engine.paths import existing, inside
 from ossl_builder.tools import flac, loudness
 
@@ -63,7 +62,7 @@ def curves_of(corpus: Path, stems: Sequence[dict[str, Any]], kept: Path) -> Curv
         return None
     key = key_of(stems)
     try:
-        data = json.loads(kept.read_bytes())
+        data = parse.json_value(kept.read_bytes())
         if data.pop("key") == key:
             return Curves(**data)
     except (FileNotFoundError, ValueError, KeyError, TypeError):

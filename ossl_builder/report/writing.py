@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from ossl_builder import __version__
 from ossl_builder.config import Recipe
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.engine.paths import existing
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling import agreement, records, taxonomy
@@ -215,7 +214,7 @@ def _check(out: Path) -> None:
 
 def _state(out: Path) -> dict[str, Any]:
     try:
-        films: dict[str, Any] = json.loads((out / STATE).read_bytes())["films"]
+        films: dict[str, Any] = parse.json_value((out / STATE).read_bytes())["films"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
     return films

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.tables.splits import SIDES
 
@@ -45,7 +45,7 @@ def load_record(root: Path) -> Record:
     """
     path = record_path(root)
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
+        found: dict[str, Any] = parse.json_value(path.read_bytes())
         if found["version"] != VERSION:
             raise ValueError(f"version {found['version']}")
         films = {name: Assigned(**entry) for name, entry in found["films"].items()}

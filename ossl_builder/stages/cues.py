@@ -167,7 +167,7 @@ def _tools(settings: CuesSettings) -> dict[str, str]:
     found: dict[str, str | None] = {name: version(name) for name in ("numpy", "scipy")}
     if settings.rule == "tagger":
         found |= tagger.versions()
-        found["model"] = tagger.fingerprint(settings.tagger_model)
+        found["model"] = tagger.fingerprint(settings.tagger_model, settings.origin)
     elif settings.rule == "soundtrack":
         found["av"] = version("av")
         found["recordings"] = recordings.fingerprint(settings.recordings)
@@ -176,7 +176,7 @@ def _tools(settings: CuesSettings) -> dict[str, str]:
 
 def _prepare(settings: CuesSettings) -> None:
     if settings.rule == "tagger":
-        tagger.load(settings.tagger_model, settings.tagger_device)
+        tagger.load(settings.tagger_model, settings.tagger_device, settings.origin)
     elif settings.rule == "soundtrack":
         recordings.names(settings.recordings)
 

@@ -38,8 +38,8 @@ class StemsSettings(Settings):
         "htdemucs",
         min_length=1,
         description="a Demucs model: a name on the Hugging Face hub, `bundled`, or a path that "
-        "begins with `/`, `./` or `~`, of a folder, a .safetensors, .yaml or .th file (a .th file "
-        "can run code: only from people you trust)",
+        "begins with `/`, `./` (below the corpus) or `~`, of a folder, a .safetensors, .yaml or "
+        ".th file; what is no plain Demucs model needs --trust-model",
     )
     roles: dict[str, Literal["music", "dialogue", "effects"]] = Field(
         {}, description="roles of sources whose names do not tell, e.g. `{crowd: effects}`"
@@ -111,7 +111,7 @@ def separate_film(item: Item) -> Outcome:
     """
     film: Film = item.rows["films"][0]
     settings: StemsSettings = item.config
-    model = models.load(settings.model, settings.device)
+    model = models.load(settings.model, settings.device, settings.origin)
     sources = demucs.roles(model.sources, settings.roles)
     file = film.file()
     media = MediaFile.of(item.file(file.path), file)
@@ -180,12 +180,12 @@ def _row(item: Item, track: _Track, rate: int, sound: FilmSound) -> Stem:
 
 def _tools(settings: StemsSettings) -> dict[str, str]:
     versions = models.versions()
-    digest = models.fingerprint(settings.model)
+    digest = models.fingerprint(settings.model, settings.origin)
     return versions | ({"model": digest} if digest else {})
 
 
 def _prepare(settings: StemsSettings) -> None:
-    model = models.load(settings.model, settings.device)
+    model = models.load(settings.model, settings.device, settings.origin)
     demucs.roles(model.sources, settings.roles)
 
 

@@ -72,7 +72,7 @@ def tag(
 
     from ossl_builder.tools.sound import resampled
 
-    model = tagger.load(settings.tagger_model, settings.tagger_device)
+    model = tagger.load(settings.tagger_model, settings.tagger_device, settings.origin)
     if settings.tagger_window_s > model.longest_s:
         raise OsslError(
             "tagger_window",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from ossl_builder.engine import parse
 from ossl_builder.tools.patience import Patience, Setback, asked_wait_s
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _ask(address: str, timeout_s: float, user_agent: str) -> tuple[Any, bytes]:
     except ValueError as error:
         raise Setback("not_http", f"is no address of the web ({error})") from error
     try:
-        return json.loads(data), data
+        return parse.json_value(data), data
     except ValueError as error:
         raise Setback("dropped", "answered with something that is not JSON") from error
 

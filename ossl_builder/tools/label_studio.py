@@ -7,13 +7,14 @@ nothing of what it did (see `exchange.sending`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from ossl_builder.errors import OsslError
 from ossl_builder.tools.address import refuse_password
-from ossl_builder.tools.label_studio_answers import setback_of, url_invalid
+from ossl_builder.tools.label_studio_answers import setback_of, token_problem, url_invalid
 from ossl_builder.tools.label_studio_rows import (
     Person,
     Project,
@@ -79,7 +80,8 @@ class Server:
             raise Setback("unreachable", "cannot be reached") from error
         except httpx.HTTPError as error:
             raise Setback("dropped", "broke off") from error
-        except ValueError as error:  # what came is not JSON, or not what the SDK can read
+        # What came is not JSON, is nested without end, or is not what the SDK can read.
+        except (ValueError, RecursionError) as error:
             raise Setback("dropped", "answered something that is not Label Studio's") from error
 
 
@@ -92,13 +94,17 @@ def connect(url: str, token: str, timeout_s: float = TIMEOUT_S) -> Server:
         timeout_s: an answer that takes longer is given up.
 
     Raises:
-        OsslError: `server_url_invalid`, `address_has_password`, `token_refused`.
+        OsslError: `server_url_invalid`, `address_has_password`, `token_incomplete`,
+            `token_refused`.
     """
     import httpx
     from label_studio_sdk import LabelStudio
     from label_studio_sdk.core.api_error import ApiError
 
     refuse_password(url, is_server=True)
+    incomplete = token_problem(token)
+    if incomplete is not None:
+        raise incomplete
     bare = url.strip().rstrip("/")
     try:
         scheme = httpx.URL(bare).scheme
@@ -175,6 +181,13 @@ def change_project(server: Server, project_id: int, **fields: Any) -> None:
     server.insist(lambda: server.client.projects.update(id=project_id, **fields))
 
 
+def change_opinions(server: Server, project_id: int, opinions: int) -> None:
+    """Set how many people are to answer each task; tasks follow, but not all of them."""
+    # The SDK has no argument for it.
+    options = {"additional_body_parameters": {"maximum_annotations": opinions}}
+    server.insist(lambda: server.client.projects.update(id=project_id, request_options=options))
+
+
 def n_tasks(server: Server, project_id: int) -> int:
     """How many tasks a project has now.
 
@@ -184,28 +197,27 @@ def n_tasks(server: Server, project_id: int) -> int:
     return int(server.insist(lambda: server.client.projects.get(id=project_id)).task_number or 0)
 
 
-def allow_local_files(server: Server, project_id: int, folder: str) -> None:
-    """Let the server hand out files below a folder of its own machine, if it does not yet.
+def allow_local_files(server: Server, project_id: int, folders: Iterable[str]) -> None:
+    """Let the server hand out files below folders of its own machine, if it does not yet.
 
     Args:
-        folder: must lie below the document root that the server was started with, strictly.
+        folders: must lie below the document root that the server was started with, strictly.
 
     Raises:
         OsslError: `request_refused`: the server was started without local files, or elsewhere.
     """
-
-    def ask() -> None:
-        storages = server.client.import_storage.local
-        if not any(one.path == folder for one in storages.list(project=project_id)):
-            storages.create(
-                project=project_id,
-                path=folder,
-                title="clips of the corpus",
-                use_blob_urls=True,
-                request_options=ONCE,
-            )
-
-    server.insist(ask)
+    storages = server.client.import_storage.local
+    there = server.insist(lambda: {one.path for one in storages.list(project=project_id)})
+    for folder in sorted(set(folders) - there):
+        make = partial(
+            storages.create,
+            project=project_id,
+            path=folder,
+            title="clips of the corpus",
+            use_blob_urls=True,
+            request_options=ONCE,
+        )
+        server.insist(make)
 
 
 def people(server: Server) -> dict[int, Person]:

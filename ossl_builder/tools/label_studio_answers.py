@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
 from ossl_builder.tools.patience import Setback, asked_wait_s
 
 WHERE = "Account & Settings → Personal Access Token"
 SAID_LENGTH = 300
+JWT_PARTS = 3
+HS256_LENGTH = 43  # characters of base64url for 32 bytes
+LEGACY_LENGTH = 40
 
 
 def url_invalid(url: str) -> OsslError:
@@ -19,6 +25,46 @@ def url_invalid(url: str) -> OsslError:
         f"{url!r} is no address of a Label Studio server.",
         "Give one such as http://127.0.0.1:8080 with --url.",
     )
+
+
+def token_problem(token: str) -> OsslError | None:
+    """The error for a token that cannot be whole; None: it may be.
+
+    A personal access token is a JWT (RFC 7519): three parts in base64url with dots between them,
+    the last one of 32 bytes where its first says HS256. A legacy token has 40 hexadecimal digits.
+    """
+    why = None
+    parts = token.split(".")
+    if not re.fullmatch(r"[!-~]+", token):
+        why = "it holds characters that no token has, such as a space or a line end"
+    elif re.fullmatch(r"[0-9a-f]+", token):
+        if len(token) != LEGACY_LENGTH:
+            why = f"a legacy token has {LEGACY_LENGTH} characters, this one {len(token)}"
+    elif len(parts) != JWT_PARTS or not all(parts):
+        if token.startswith("eyJ") or len(parts) > 1:
+            why = f"it has {sum(map(bool, parts))} of the three parts, with dots between them"
+    elif not token.startswith("eyJ"):
+        why = "its beginning is missing"
+    elif _decoded(parts[0]).get("alg") == "HS256" and len(parts[2]) != HS256_LENGTH:
+        why = f"its last part has {len(parts[2])} of {HS256_LENGTH} characters"
+    elif not _decoded(parts[0]) or not _decoded(parts[1]):
+        why = "a part of it is cut"
+    if why is None:
+        return None
+    return OsslError(
+        "token_incomplete",
+        f"The token in LABEL_STUDIO_API_KEY was not copied whole: {why}.",
+        f"Copy it again, with the copy button under {WHERE}.",
+    )
+
+
+def _decoded(part: str) -> dict[str, Any]:
+    """What a part of a JWT holds; nothing if it cannot be read."""
+    try:
+        found = parse.json_value(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def setback_of(

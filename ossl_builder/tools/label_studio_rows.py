@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+
+from ossl_builder.engine import parse
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Given:
         person: the user's id.
         result: the server's list of answers, one dictionary per control.
         is_skipped: the labeller skipped the task.
-        updated_at: when it last changed, ISO 8601 in UTC, to the microsecond.
+        updated_at: when it last changed, ISO 8601 in UTC, to the microsecond; empty: the server
+            has no possible time for it.
         annotation_id: its id.
     """
 
@@ -78,6 +81,12 @@ class Task:
     def clip_id(self) -> str:
         """The clip it shows; empty: it is not ours."""
         value = self.data.get("clip_id")
+        return value if isinstance(value, str) else ""
+
+    @property
+    def address(self) -> str:
+        """The address of its clip; empty: it has none."""
+        value = self.data.get("video")
         return value if isinstance(value, str) else ""
 
     @property
@@ -152,8 +161,9 @@ def _given(values: dict[str, Any]) -> Given:
 
 
 def _utc(value: Any) -> str:
-    """A time in one form, so that times can be compared as texts; empty for None."""
-    if value is None:
+    """A time in one form, so that times can be compared as texts; empty for what is no time."""
+    try:
+        moment = parse.moment(value if isinstance(value, datetime) else str(value))
+    except ValueError:
         return ""
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

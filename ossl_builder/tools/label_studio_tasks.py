@@ -7,11 +7,12 @@ lost says nothing of what it did (see `exchange.sending`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ossl_builder.tools.label_studio import ONCE, Server, or_none
 from ossl_builder.tools.label_studio_rows import Task, annotated_task, task_row
+from ossl_builder.tools.patience import Setback
 
 PAGE_SIZE = 1000
 ANNOTATED_PAGE_SIZE = 250
@@ -29,7 +30,7 @@ def tasks(server: Server, project_id: int) -> Iterator[Task]:
     last = 0
     while True:
         page = _page(server, project_id, [("id", "Number", last)], TASK, "task_only", PAGE_SIZE)
-        yield from (task_row(one) for one in page)
+        yield from _rows(page, task_row)
         if len(page) < PAGE_SIZE:
             return
         last = page[-1].id
@@ -47,7 +48,7 @@ def changed_tasks(server: Server, project_id: int, since: str) -> Iterator[Task]
     while True:
         wanted = [("id", "Number", last), *([("updated_at", "Datetime", since)] if since else [])]
         page = _page(server, project_id, wanted, ANNOTATED, "all", ANNOTATED_PAGE_SIZE)
-        yield from (annotated_task(one) for one in page)
+        yield from _rows(page, annotated_task)
         if len(page) < ANNOTATED_PAGE_SIZE:
             return
         last = page[-1].id
@@ -59,13 +60,13 @@ def tasks_by_id(server: Server, project_id: int, ids: Sequence[int]) -> Iterator
         wanted = list(ids[at : at + IDS_AT_ONCE])
         query = {"selectedItems": {"all": False, "included": wanted}}
         found = _list(server, project_id, query, ANNOTATED, "all", IDS_AT_ONCE)
-        yield from (annotated_task(one) for one in found)
+        yield from _rows(found, annotated_task)
 
 
 def newest_change(server: Server, project_id: int) -> str:
     """When a task of the project changed last, by the server's clock; empty: it has none."""
     found = _list(server, project_id, {"ordering": ["-tasks:updated_at"]}, TASK, "task_only", 1)
-    return task_row(found[0]).updated_at if found else ""
+    return next((task.updated_at for task in _rows(found, task_row)), "")
 
 
 def send(server: Server, project_id: int, new: Sequence[dict[str, Any]]) -> None:
@@ -93,6 +94,19 @@ def change_task(server: Server, task_id: int, **fields: Any) -> None:
 def remove_task(server: Server, task_id: int) -> None:
     """Delete a task; one that is gone already is no error."""
     or_none(lambda: server.insist(lambda: server.client.tasks.delete(id=str(task_id))))
+
+
+def _rows(found: Sequence[Any], row: Callable[[Any], Task]) -> Iterator[Task]:
+    """Tasks of the SDK in our words.
+
+    Raises:
+        Setback: they are not what Label Studio answers.
+    """
+    for one in found:
+        try:
+            yield row(one)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise Setback("dropped", "answered something that is not Label Studio's") from error
 
 
 def _page(

@@ -6,14 +6,13 @@ container notes.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.errors import OsslError, Rejected
 from ossl_builder.tools.demux import MediaFile, open_media, stream_at
 from ossl_builder.tools.sound import FilmSound
@@ -90,7 +89,7 @@ def _cache() -> Path:
 
 def _remembered(memory: Path) -> dict[str, list[str | int]]:
     try:
-        found = json.loads(memory.read_bytes())
+        found = parse.json_value(memory.read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # A browser that is being sent a film would otherwise hold up Ctrl-C until it has all of it.
 LAST_ANSWERS_S = 1
+FILES_OF_OUR_OWN = 64
 HEADERS = {
     # Signed addresses are renewed; what a browser keeps must not outlive them for long.
     "Cache-Control": "private, max-age=3600",
@@ -111,10 +113,19 @@ def serve(taken: socket.socket, route: str, find: Find) -> None:
     Raises:
         KeyboardInterrupt: Ctrl-C; all answers were given or broken off by then.
     """
+    import logging
+
     import uvicorn
 
+    from ossl_builder.tools.http_protocol import LimitedProtocol, Once
+
+    LimitedProtocol.most = min(LimitedProtocol.most, _most_connections())
+    once = Once()
+    for name in ("asyncio", "uvicorn.error"):
+        logging.getLogger(name).addFilter(once)
     config = uvicorn.Config(
         _app(route, find),
+        http=LimitedProtocol,
         lifespan="off",
         access_log=False,
         server_header=False,
@@ -123,6 +134,16 @@ def serve(taken: socket.socket, route: str, find: Find) -> None:
     )
     with taken:
         uvicorn.Server(config).run(sockets=[taken])
+
+
+def _most_connections() -> int:
+    """Connections that this process has open files for: each may need its clip's file as well."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return sys.maxsize
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(8, (most - FILES_OF_OUR_OWN) // 2) if most >= 0 else sys.maxsize
 
 
 def _app(route: str, find: Find) -> Starlette:

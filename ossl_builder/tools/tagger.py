@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ossl_builder.engine.files import sha256_remembered
 from ossl_builder.errors import OsslError
 from ossl_builder.tools import audioset, packages
+from ossl_builder.tools.origin import HERE, Origin, is_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,9 +70,9 @@ def versions() -> dict[str, str]:
     return packages.versions("torch", "torchaudio", "transformers")
 
 
-def fingerprint(name: str) -> str | None:
+def fingerprint(name: str, origin: Origin = HERE) -> str | None:
     """SHA-256 over a model's files, read without network; None if they are not here."""
-    folder = _find(name)
+    folder = _find(name, origin)
     if folder is None:
         return None
     files = [folder / file for file in FILES]
@@ -79,16 +80,17 @@ def fingerprint(name: str) -> str | None:
     return hashlib.sha256(repr(hashes).encode()).hexdigest()
 
 
-def load(name: str, device: str) -> Tagger:
+def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
     """Load a tagger, from the hub if it is not here; the last one is kept for the next call.
 
     Args:
         name: a name on the hub, or a folder's path that begins with `/`, `./` or `~`.
         device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
+        origin: of the recipe that names it.
 
     Raises:
         OsslError: `tagger_not_installed`, `no_gpu`, `model_unavailable`, `model_missing`,
-            `model_invalid`.
+            `model_invalid`, `path_outside_corpus`.
     """
     try:
         import torch
@@ -106,8 +108,10 @@ def load(name: str, device: str) -> Tagger:
             "cues.tagger_device is cuda, and PyTorch finds no GPU.",
             "Use `--set cues.tagger_device=auto`.",
         )
-    folder = _find(name) or _download(name)
-    return _load(folder, fingerprint(name), "cuda" if has_gpu and device != "cpu" else "cpu")
+    folder = _find(name, origin) or _download(name)
+    return _load(
+        folder, fingerprint(name, origin), "cuda" if has_gpu and device != "cpu" else "cpu"
+    )
 
 
 @lru_cache(maxsize=1)
@@ -120,7 +124,9 @@ def _load(folder: Path, digest: str | None, device: str) -> Tagger:
     logging.disable_progress_bar()
     try:
         # Typed as plain functions by transformers.
-        model: Any = ASTForAudioClassification.from_pretrained(folder, local_files_only=True)
+        model: Any = ASTForAudioClassification.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True
+        )
         extractor: Any = ASTFeatureExtractor.from_pretrained(folder, local_files_only=True)
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise _invalid(folder, f"{type(error).__name__}: {error}") from error
@@ -147,15 +153,11 @@ def _invalid(folder: Path, why: str) -> OsslError:
     )
 
 
-def _is_path(name: str) -> bool:
-    return name.startswith((".", "~")) or Path(name).is_absolute()
-
-
-def _find(name: str) -> Path | None:
+def _find(name: str, origin: Origin) -> Path | None:
     """The folder of a model; None if it is not here."""
-    if not _is_path(name):
+    if not is_path(name):
         return _cached(name)
-    folder = Path(name).expanduser()
+    folder = origin.path("cues.tagger_model", name)
     return folder if all((folder / file).is_file() for file in FILES) else None
 
 
@@ -177,7 +179,7 @@ def _download(name: str) -> Path:
     """Have a model's files in the hub's cache."""
     from huggingface_hub import hf_hub_download
 
-    if _is_path(name):
+    if is_path(name):
         raise OsslError(
             "model_missing",
             f"There is no tagger in {Path(name).expanduser()}.",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.tools.checksums import checksums, content_changed
 from ossl_builder.tools.download import PART, Look, attempt, download_fragments
@@ -128,7 +127,7 @@ class _Part:
 
     def marks(self) -> Marks | None:
         try:
-            return Marks(**json.loads(self.note.read_bytes()))
+            return Marks(**parse.json_value(self.note.read_bytes()))
         except (OSError, ValueError, TypeError):
             return None
 

@@ -38,7 +38,7 @@ OUTSIDE = {
     "label_studio_sdk": ("tools/label_studio.py",),
     "httpx": ("tools/",),
     "starlette": ("tools/serving.py",),
-    "uvicorn": ("tools/serving.py",),
+    "uvicorn": ("tools/serving.py", "tools/http_protocol.py"),
     "duckdb": ("tools/",),
     "transformers": ("tools/tagger.py",),
     "jinja2": ("tools/",),

@@ -30,6 +30,8 @@ MIGRATED = ENVIRONMENT / "migrated"
 OWNER = "owner@example.org"
 PASSWORD = "only-for-tests-123"
 READY_S = 240.0
+# Its document root, below its data: the films folder of a corpus that a test puts there.
+LOCAL_FILMS = Path("corpus") / "films"
 
 
 @dataclass
@@ -118,6 +120,11 @@ class LabelStudio:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def local_films(self) -> Path:
+        """The folder that it was started with as document root."""
+        return self.data / LOCAL_FILMS
+
+    @property
     def owner(self) -> Person:
         return self.people.setdefault(OWNER, Person(self.url, OWNER, self.token))
 
@@ -198,7 +205,7 @@ def environment(data: Path) -> dict[str, str]:
         "FRONTEND_SENTRY_DSN": "",
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
-        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": "/",
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(data / LOCAL_FILMS),
         "SECRET_KEY": "only-for-tests",
         "DEBUG": "false",
     }

@@ -162,19 +162,3 @@ def label_studio_clips(server: LabelStudio, film_id: str) -> int:
     """How many clips of a film the project has."""
     (project_id,) = server.project_ids(TITLE)
     return sum(one.startswith(film_id) for one in server.clip_ids(project_id))
-
-
-def test_clips_served_by_label_studio_itself(
-    corpus: Path, label_studio: LabelStudio, ossl: Ossl, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
-    more = ("--title", "Demo local", "--address", "local-files", "--document-root", "/")
-    ossl("-C", corpus, "label", "push", "demo-hills", "--url", label_studio.url, *more)
-    (project_id,) = label_studio.project_ids("Demo local")
-    ada = label_studio.sign_up("ada")
-    for task in label_studio.tasks(project_id):
-        path = task["data"]["video"]
-        assert path.startswith("/data/local-files/?d=")
-        served = ada.fetch(path)
-        assert served.status_code == 200
-        assert served.content[4:8] == b"ftyp"

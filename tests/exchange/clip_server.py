@@ -44,10 +44,12 @@ class Server:
 
 
 @contextmanager
-def serving(corpus: Path, *options: object) -> Iterator[Server]:
+def serving(corpus: Path, *options: object, n_files: int = 0) -> Iterator[Server]:
+    """Run it; with `n_files` it may have so many files open, connections included."""
+    limits = ["prlimit", f"--nofile={n_files}:{n_files}"] if n_files else []
     process = subprocess.Popen(
-        [sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus), "label", "serve",
-         "--port", "0", *map(str, options)],
+        [*limits, sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus), "label",
+         "serve", "--port", "0", *map(str, options)],
         stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stderr is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from ossl_builder.tools.label_studio import Server
 from ossl_builder.workspace import Corpus, open_corpus
 from tests.e2e.label_studio_server import LabelStudio, Person
 from tests.exchange.made_up import made_up_corpus
+from tests.said import Run, Said
 
 # The SDK renews tokens by a method that pydantic wants replaced.
 pytestmark = pytest.mark.filterwarnings("ignore:The `parse_obj` method")
@@ -127,6 +129,7 @@ def test_only_changes_are_pulled_and_deletions_are_seen(desk: Desk) -> None:
     desk.ada.delete(second)
     report = desk.pull()
     assert (report.new, report.changed, report.withdrawn) == (0, 1, 1)
+    assert report.withdrawn_records == [(desk.clips[1], "a01")]
     assert desk.records()[desk.clips[0], "a01"].answers == SAD
     withdrawn = desk.records()[desk.clips[1], "a01"]
     assert (withdrawn.state, withdrawn.answers) == ("withdrawn", ANSWERS)
@@ -264,6 +267,60 @@ def test_relink_changes_addresses_and_nothing_else(desk: Desk) -> None:
         assert task["data"]["video"].startswith("https://store.example.org/corpus/films/")
         assert task["data"] == before[task["id"]] | {"video": task["data"]["video"]}
     assert desk.pull().new == 1
+
+
+def test_opinions_of_an_existing_project_can_be_changed(desk: Desk) -> None:
+    found = connection.project_of(desk.server, desk.corpus)
+    assert found.opinions == 2
+    # One of the tasks already waits for a third answer: the server would leave out the others.
+    desk.push(opinions=1)
+    desk.studio.owner.ask("PATCH", f"/api/tasks/{desk.task(1)}/", json={"overlap": 2})
+    desk.ada.annotate(desk.task(0), ANSWERS)
+    desk.push(opinions=3)
+    assert connection.project_of(desk.server, desk.corpus).opinions == 3
+    assert [task["overlap"] for task in desk.studio.tasks(desk.project_id)] == [3, 3, 3]
+    assert desk.ben.next_task(desk.project_id) == desk.task(0)
+    desk.push()
+    assert connection.project_of(desk.server, desk.corpus).opinions == 3
+
+
+def test_a_very_long_comment_is_refused_at_once(desk: Desk) -> None:
+    desk.ada.annotate(desk.task(0), ANSWERS | {"comment": "a" * 60_000})
+    started = time.monotonic()
+    report = desk.pull()
+    assert time.monotonic() - started < 5
+    assert [remark.why for remark in report.invalid] == [
+        "comment has 60000 characters, more than 2000"
+    ]
+    assert not desk.records()
+
+
+def test_where_clips_are_is_told_once(desk: Desk, ossl_here: Run) -> None:
+    def addresses() -> set[str]:
+        tasks = desk.studio.tasks(desk.project_id)
+        return {task["data"]["video"].split("/clips/")[0].split("/films/")[0] for task in tasks}
+
+    def label(*arguments: str) -> Said:
+        done = ossl_here("-C", desk.corpus.root, "label", *arguments)
+        assert done.code == 0, done.err
+        return done
+
+    assert addresses() == {"http://127.0.0.1:8081"}
+    label("relink", "--clips-url", "http://clips.example.org:81", "--dry-run")
+    label("relink")
+    assert addresses() == {"http://127.0.0.1:8081"}
+    label("relink", "--clips-url", "http://clips.example.org:81")
+    assert addresses() == {"http://clips.example.org:81"}
+    label("relink")
+    assert addresses() == {"http://clips.example.org:81"}
+    label("relink", "--address", "https://store.example.org/corpus")
+    assert addresses() == {"https://store.example.org/corpus"}
+    desk.studio.owner.ask("DELETE", f"/api/tasks/{desk.task(2)}/")
+    done = label("push")
+    assert addresses() == {"https://store.example.org/corpus"}
+    assert "Clips cannot be had from https://store.example.org" in done.err
+    label("relink", "--address", "serve")
+    assert addresses() == {"http://clips.example.org:81"}
 
 
 def test_a_third_opinion_is_asked_where_two_disagree_most(desk: Desk) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -341,15 +342,68 @@ def test_ctrl_c_ends_it_and_a_taken_port_is_a_sentence(corpus: Path, tmp_path: P
     assert "Traceback" not in done.stderr
 
 
-def test_other_kinds_of_address(corpus: Path, tmp_path: Path) -> None:
+def test_half_sent_requests_keep_nobody_from_the_clips(
+    corpus: Path, good: str, content: bytes
+) -> None:
+    """More connections than the server may have files, each with half a header."""
+    with serving(corpus, n_files=128) as server, ExitStack() as opened:
+        at = urlsplit(server.base)
+        assert at.port
+        for number in range(200):
+            half = opened.enter_context(socket.create_connection(("127.0.0.1", at.port), 10))
+            with suppress(ConnectionError):
+                half.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " if number % 2 else b"")
+            if number % 50 == 49:
+                assert server.ask(good).body == content
+        server.process.send_signal(signal.SIGINT)
+        lines = server.process.stderr.readlines() if server.process.stderr else []
+    assert not any("Traceback" in line for line in lines)
+    assert len(lines) < 5, lines
+
+
+def test_a_request_that_never_ends_is_given_up(server: Server, good: str) -> None:
+    at = urlsplit(server.base)
+    assert at.port
+    for first in (b"", b"GET / HT", f"HEAD {good} HTTP/1.1\r\nHost: x\r\n\r\nGET".encode()):
+        with socket.create_connection(("127.0.0.1", at.port), 10) as half:
+            half.sendall(first)
+            got = b""
+            while block := half.recv(65_536):
+                got += block
+            assert got.startswith(b"HTTP/1.1 200") if first.startswith(b"HEAD") else not got
+
+
+def test_a_document_root_beside_the_films_is_refused(corpus: Path, tmp_path: Path) -> None:
+    """From the corpus, Label Studio would hand out who the annotators are, and the signing key."""
+    (tmp_path / "link").symlink_to(corpus)
+    (tmp_path / "films").symlink_to(corpus / "films")
+    roots = (corpus, corpus.parent, Path("/"), corpus / "annotations", corpus / "films" / "..",
+             tmp_path, tmp_path / "link", corpus / "filmsx")  # fmt: skip
+    for root in roots:
+        with pytest.raises(OsslError) as caught:
+            addresses_of(corpus, "local-files", str(root))
+        assert caught.value.code == "document_root_unsafe"
+        films = (corpus / "films").resolve()
+        assert f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={films}" in caught.value.hint
+    clip = clips_of(corpus)[0]
+    linked = addresses_of(corpus, "local-files", str(tmp_path / "films"))
+    assert linked == addresses_of(corpus, "local-files")
+    assert str(address_key.path_of(corpus).name) not in linked.address_for(clip)
+
+
+def test_other_kinds_of_address(corpus: Path) -> None:
     clip = clips_of(corpus)[0]
     store = addresses_of(corpus, "base", "https://bucket.example.org/ossl/")
     assert store.address_for(clip) == f"https://bucket.example.org/ossl/{clip.video_path}"
-    local = addresses_of(corpus, "local-files", str(corpus.parent))
-    assert local.address_for(clip) == f"/data/local-files/?d=corpus/{clip.video_path}"
-    assert addresses_of(corpus, "local-files").address_for(clip).endswith(f"?d={clip.video_path}")
-    with pytest.raises(OsslError, match="LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"):
-        addresses_of(corpus, "local-files", str(tmp_path))
+    local = addresses_of(corpus, "local-files")
+    name = clip.video_path.removeprefix("films/")
+    assert local.address_for(clip) == f"/data/local-files/?d={name}"
+    assert addresses_of(corpus, "local-files", str(corpus / "films")) == local
+    deeper = addresses_of(corpus, "local-files", str(corpus / "films" / clip.film_id))
+    assert deeper.address_for(clip) == f"/data/local-files/?d={name.partition('/')[2]}"
+    with pytest.raises(OsslError) as caught:
+        deeper.address_for(clips_of(corpus)[1])
+    assert caught.value.code == "outside_document_root"
     for wrong in ("", "bucket.example.org", "s3://bucket", "http://", "http://a?b=c"):
         with pytest.raises(OsslError, match="no address"):
             addresses_of(corpus, "base", wrong)

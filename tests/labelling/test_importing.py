@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,156 @@ def test_files_that_do_not_fit(
     with pytest.raises(OsslError) as caught:
         take(corpus, write(tmp_path, name, content))
     assert caught.value.code == code
+
+
+def test_separators_encodings_and_spaces_of_spreadsheets(tmp_path: Path) -> None:
+    header = " clip_id , email,updated_at,music_audible,speech_over_music,quadrant , valence,"
+    header += "energy,tension,confidence,caption"
+    line = f"{ONE}, ann@x.org ,2026-01-02T03:04:05Z,clear,no,Q1,7,7,4,high,A march."
+    text = f"{header}\n{line}\n"
+    files = {
+        "comma.csv": text.encode(),
+        "semicolon.csv": text.replace(",", ";").encode("utf-8-sig"),
+        "tab.csv": text.replace(",", "\t").encode(),
+        "tab.tsv": text.replace(",", "\t").replace("\n", "\r\n").encode(),
+        "marked.csv": text.replace(",", "\t").encode("utf-16"),
+        "little.csv": text.encode("utf-16-le"),
+        "big.csv": text.replace(",", ";").encode("utf-16-be"),
+        "trailing.csv": text.replace("\n", ",,\n").encode(),
+    }
+    found = set()
+    for name, content in files.items():
+        root = corpus_with(tmp_path / name.replace(".", ""), CLIPS).root
+        (tmp_path / name).write_bytes(content)
+        planned = take(root, tmp_path / name)
+        assert (planned.added, planned.unused_columns) == (1, ()), name
+        found.add(records.path_of(root, "f").read_bytes())
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ("clip_id,annotator,quadrant,quadrant", "'quadrant'"),
+        ("clip_id,annotator,quadrant, quadrant ", "'quadrant'"),
+        ("clip_id;annotator;clip_id;quadrant", "'clip_id'"),
+        ("clip_id,annotator,quadrant,page,page", "'page'"),
+    ],
+)
+def test_a_column_that_stands_there_twice_is_named(
+    corpus: Path, tmp_path: Path, header: str, named: str
+) -> None:
+    separator = ";" if ";" in header else ","
+    line = separator.join([ONE, "a01", "Q2", "Q4", "x"][: header.count(separator) + 1])
+    with pytest.raises(OsslError, match=named) as caught:
+        take(corpus, write(tmp_path, "x.csv", f"{header}\n{line}\n"), partial=True)
+    assert caught.value.code == "import_unreadable"
+    assert not by_key(corpus)
+
+
+def test_a_key_that_is_given_twice_is_named(corpus: Path, tmp_path: Path) -> None:
+    row = f'{{"clip_id": "{ONE}", "annotator": "a01", "quadrant": "Q1", "quadrant": "Q2"}}'
+    for name, text in (("x.jsonl", row), ("x.json", f"[{row}]")):
+        with pytest.raises(OsslError, match="quadrant is given twice"):
+            take(corpus, write(tmp_path, name, text), partial=True)
+
+
+def test_ids_of_a_file_are_given_to_nobody_else(corpus: Path, tmp_path: Path) -> None:
+    text = f"clip_id,annotator,quadrant\n{ONE},Zed,Q2\n{TWO},a01,Q3\n{THREE},Kim,Q1\n"
+    take(corpus, write(tmp_path, "x.csv", text), partial=True)
+    assert sorted(by_key(corpus)) == sorted([(ONE, "a02"), (TWO, "a01"), (THREE, "a03")])
+
+
+def task(number: int, clip_id: str = ONE, **changed: Any) -> dict[str, Any]:
+    given = {"completed_by": 1, "updated_at": "2026-01-01T00:00:00Z",
+             "result": results_of(MOODS, ANSWERS)}  # fmt: skip
+    return {"id": number, "data": {"clip_id": clip_id}, "annotations": [given]} | changed
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"annotations": None},
+        {"annotations": {}},
+        {"annotations": ["x"]},
+        {"annotations": [{"result": "x"}]},
+        {"annotations": [{"result": ["x"]}]},
+        {"annotations": [{"result": [{"from_name": "quadrant", "value": "Q1"}]}]},
+        {"annotations": [{"result": [{"from_name": "quadrant", "value": {"choices": {}}}]}]},
+        {"data": None},
+        {"data": "x"},
+    ],
+)
+def test_odd_tasks_are_named(corpus: Path, tmp_path: Path, changed: dict[str, Any]) -> None:
+    odd = task(77, TWO) | changed
+    if changed.get("annotations", 1) is None:
+        del odd["annotations"]
+    for tasks in ([task(3), odd], [odd, task(3)]):
+        with pytest.raises(OsslError) as caught:
+            take(corpus, write(tmp_path, "x.json", tasks), annotator="x")
+        assert caught.value.code == "import_invalid"
+        assert "task 77: " in caught.value.message
+        assert "task 3: " not in caught.value.message
+
+
+def test_a_control_with_two_answers_is_a_fault(corpus: Path, tmp_path: Path) -> None:
+    def twice(name: str, *values: list[str]) -> list[dict[str, Any]]:
+        kind = "text" if name == "caption" else "choices"
+        more = [{"from_name": name, "value": {kind: value}} for value in values]
+        given = {"completed_by": 1, "updated_at": "2026-01-01T00:00:00Z",
+                 "result": [*results_of(MOODS, ANSWERS), *more]}  # fmt: skip
+        return [task(5, annotations=[given])]
+
+    doubled = {
+        "quadrant": [["Q2"]], "valence": [["3"]], "mood_words": [["happy"], ["epic"]],
+        "caption": [["A march."], ["A waltz."]],
+    }  # fmt: skip
+    for name, values in doubled.items():
+        with pytest.raises(OsslError, match=f"task 5: {name} ") as caught:
+            take(corpus, write(tmp_path, "x.json", twice(name, *values)))
+        assert caught.value.code == "import_invalid"
+    assert take(corpus, write(tmp_path, "x.json", twice("quadrant", ["Q1"]))).added == 1
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+def test_deep_json_is_a_sentence(corpus: Path, tmp_path: Path, name: str, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    row = f'{{"clip_id": "{ONE}", "annotator": "a01", "quadrant": {deep}}}'
+    text = row if name == "x.jsonl" else f"[{row}]"
+    with pytest.raises(OsslError, match="nested") as caught:
+        take(corpus, write(tmp_path, name, text), partial=True)
+    assert caught.value.code == "import_unreadable"
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["9999-12-31T23:59:59-12:00", "9999-01-01", "0001-01-01T00:00:00+14:00", "1066-10-14"],
+)
+def test_impossible_dates_are_faults(corpus: Path, tmp_path: Path, date: str) -> None:
+    text = f"clip_id,annotator,updated_at,quadrant\n{ONE},a01,{date},Q2\n"
+    with pytest.raises(OsslError, match=r"row 2: .* is no date") as caught:
+        take(corpus, write(tmp_path, "x.csv", text), partial=True)
+    assert caught.value.code == "import_invalid"
+
+
+def test_a_file_that_is_no_regular_file_is_not_waited_for(corpus: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.csv")
+    with pytest.raises(OsslError, match="no regular file") as caught:
+        take(corpus, tmp_path / "x.csv")
+    assert caught.value.code == "import_unreadable"
+
+
+def test_long_values_are_cut_in_messages_and_searched_for_nothing(
+    corpus: Path, tmp_path: Path
+) -> None:
+    text = f"clip_id,annotator,quadrant,caption\n{ONE},a01,{'Q' * 60_000},{'a.' * 30_000}\n"
+    started = time.monotonic()
+    with pytest.raises(OsslError) as caught:
+        take(corpus, write(tmp_path, "x.csv", text), partial=True)
+    assert time.monotonic() - started < 2
+    assert "caption has 60000 characters" in caught.value.message
+    assert len(caught.value.message) < 600
 
 
 def test_other_column_names_and_moods_alone(corpus: Path, tmp_path: Path) -> None:

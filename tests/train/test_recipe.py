@@ -81,3 +81,24 @@ def test_one_device_for_all() -> None:
     assert {section.device for section in sections} == {"cuda"}
     with pytest.raises(OsslError):
         on_device(recipe, "tpu")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fit: {steps: 1}\nfit: {steps: 2}\n",
+        "fit: &f\n  steps: *f\n",
+        "a: &a [x, x]\n" + "".join(f"b{at}: &a [*a, *a]\n" for at in range(24)),
+    ],
+)
+def test_recipes_of_others_are_read_within_limits(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(OsslError) as caught:
+        load_train_recipe(str(path))
+    assert caught.value.code == "recipe_invalid"
+
+
+def test_a_section_that_is_only_comments_has_its_defaults(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("fit:\n  # steps: 5\nmodel:\n")
+    assert load_train_recipe(str(tmp_path / "mine.yaml")) == TrainRecipe(name="mine")

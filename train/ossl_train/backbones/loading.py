@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
 from ossl_train.backbones.audiocraft import AudiocraftModel
 from ossl_train.backbones.backbone import Backbone, Codec, LanguageModel, unsupported
@@ -26,6 +28,7 @@ LANGUAGE_MODEL, CODEC = "state_dict.bin", "compression_state_dict.bin"
 """audiocraft's two files; transformers' layout has a ``config.json``."""
 TEXT = "condition_provider.conditioners.description.output_proj."
 DELAYS = [0, 1, 2, 3]
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
 
 def load_backbone(
@@ -64,7 +67,7 @@ def load_backbone(
                 )
             else:
                 parts = _from_audiocraft(found, source, kind)
-    except (EOFError, KeyError, RuntimeError, UnpicklingError) as error:
+    except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, UnpicklingError) as error:
         raise OsslError(
             "model_damaged",
             f"{source} cannot be read as a MusicGen ({_first_line(error)}).",
@@ -112,10 +115,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _from_audiocraft(found: Path | str, source: str, kind: str) -> Parts:
-    from omegaconf import OmegaConf
-
     package = _package(found, LANGUAGE_MODEL)
-    settings = OmegaConf.create(package["xp.cfg"])
+    settings = _settings(package)
     weights: dict[str, Tensor] = dict(package["best_state"])
     size = settings.transformer_lm
     if size.n_q != len(DELAYS) or list(settings.codebooks_pattern.delay.delays) != DELAYS:
@@ -155,6 +156,13 @@ def _package(found: Path | str, name: str) -> dict[str, Any]:
     return package
 
 
+def _settings(package: dict[str, Any]) -> Any:
+    """Audiocraft's settings in a package: plain values, which name no class."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.create(parse.yaml_value(package["xp.cfg"]))
+
+
 def _audiocraft_model(
     settings: Any, weights: dict[str, Tensor], projection: nn.Module
 ) -> AudiocraftModel:
@@ -168,8 +176,6 @@ def _audiocraft_model(
 
 
 def _audiocraft_codec(found: Path | str, kind: str) -> Codec:
-    from omegaconf import OmegaConf
-
     package = _package(found, CODEC)
     if "pretrained" in package:
         from transformers import EncodecModel
@@ -177,7 +183,7 @@ def _audiocraft_codec(found: Path | str, kind: str) -> Codec:
         return TransformersCodec(
             EncodecModel.from_pretrained(_beside(found, package["pretrained"]))
         )
-    settings = OmegaConf.create(package["xp.cfg"])
+    settings = _settings(package)
     if kind == "transformers":
         return convert_codec(settings, package["best_state"])
     from audiocraft.models.builders import get_compression_model
@@ -189,7 +195,13 @@ def _audiocraft_codec(found: Path | str, kind: str) -> Codec:
 
 
 def _beside(found: Path | str, name: str) -> str:
-    """A model that another one names: a folder inside its own, or an id of the hub."""
+    """A model that another one names: a folder inside its own, or an id of the hub.
+
+    Raises:
+        ValueError: it is a path.
+    """
+    if not HUB_ID.fullmatch(name):
+        raise ValueError(f"it names the model {parse.shown(name)}")
     inside = found / name if isinstance(found, Path) else None
     return str(inside) if inside is not None and inside.is_dir() else name
 
@@ -209,7 +221,9 @@ def _from_transformers(where: str, source: str) -> Parts:
     if size.num_codebooks != len(DELAYS) or size.audio_channels != 1:
         raise unsupported(source, "is no mono model of four codebooks")
     codec = TransformersCodec(whole.audio_encoder)
-    text_encoder = TextEncoder(AutoTokenizer.from_pretrained(where), whole.text_encoder)
+    text_encoder = TextEncoder(
+        AutoTokenizer.from_pretrained(where, trust_remote_code=False), whole.text_encoder
+    )
     projection = getattr(whole, "enc_to_dec_proj", nn.Identity())
     shape = Shape(
         dim=size.hidden_size,

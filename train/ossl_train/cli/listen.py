@@ -12,7 +12,6 @@ from ossl_builder.cli.label_tasks import TIMEOUT_S, Address, ClipsUrl, Timeout, 
 from ossl_train.cli import options
 
 if TYPE_CHECKING:
-    from ossl_builder.exchange.addresses import Addresses
     from ossl_builder.workspace import Corpus
     from ossl_train.listening.assembling import Plan
     from ossl_train.listening.results import Results
@@ -59,7 +58,7 @@ def push(
     data: options.Data = None,
     out: Out = None,
     url: Url = "",
-    address: Address = "serve",
+    address: Address = "",
     clips_url: ClipsUrl = "",
     title: Annotated[str, typer.Option(help="The project's title, if it must be made.")] = "",
     raters: Annotated[int, typer.Option(min=1, help="People asked for each stimulus.")] = 3,
@@ -73,6 +72,8 @@ def push(
     folder is a corpus of its own: `ossl -C FOLDER label serve` serves it. Its key.json says which
     is which.
     """
+    from ossl_builder.exchange import address_choice, address_key
+    from ossl_builder.exchange import state as states
     from ossl_builder.exchange.connection import reached
     from ossl_builder.exchange.project import Wish
     from ossl_builder.workspace import Corpus
@@ -96,7 +97,12 @@ def push(
         folder.mkdir(parents=True, exist_ok=True)
         with Corpus(folder.resolve()).locked():
             test = assemble(planned, folder, show.bar, show.say)
-            addresses = _addresses(test, address, clips_url)
+            choice = address_choice.chosen(states.load(test.root), address, clips_url, "")
+            word = address_key.renew(test.root)
+            if word and choice.address in ("", address_choice.SERVE):
+                show.say(word)
+            addresses = address_choice.addresses(test, choice)
+            states.save(test.root, choice)
             sent = sending.send(server, test, addresses, wish, show.counted)
     _conclude(sent, server.url, folder, json)
 
@@ -141,19 +147,6 @@ def pull(
 
 def _folder(root: Path, out: Path | None) -> Path:
     return out or root / "train" / "listening"
-
-
-def _addresses(test: Corpus, address: str, clips_url: str) -> Addresses:
-    from ossl_builder.exchange import address_key
-    from ossl_builder.exchange.addresses import addresses_of
-
-    if address == "serve":
-        if word := address_key.renew(test.root):
-            show.say(word)
-        return addresses_of(test.root, "serve", clips_url)
-    if address == "local-files":
-        return addresses_of(test.root, "local-files")
-    return addresses_of(test.root, "base", address)
 
 
 def _take(test: Corpus, url: str, timeout: float) -> None:

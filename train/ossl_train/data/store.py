@@ -7,13 +7,13 @@ whole; anything that reads safetensors reads it.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ossl_builder.engine import parse
 from ossl_builder.engine.files import json_bytes
 from ossl_builder.errors import OsslError
 
@@ -86,13 +86,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
             length = int.from_bytes(file.read(8), "little")
             if length > path.stat().st_size:
                 raise ValueError("the header is longer than the file")
-            header = json.loads(file.read(length))
+            header = parse.json_value(file.read(length))
         said: Mapping[str, str] = header["__metadata__"]
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name[0] != "_"]
         if 8 + length + max(ends, default=0) != path.stat().st_size:
             raise ValueError("it was cut off")
         found = said["format"]
-        values = {name: json.loads(value) for name, value in said.items() if name != "format"}
+        values = {name: parse.json_value(value) for name, value in said.items() if name != "format"}
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise _damaged(path) from error
     if found != FORMAT:

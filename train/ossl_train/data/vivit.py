@@ -8,8 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ossl_builder.engine import parse
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.model_folder import model_folder
+from ossl_train.evaluation.model_folder import UNREADABLE, model_folder
 from ossl_train.places import NOT_HERE, checked_device, fingerprint
 
 if TYPE_CHECKING:
@@ -82,11 +83,9 @@ def shape(source: str, revision: str) -> tuple[int, int, int, int]:
     Raises:
         OsslError: `model_missing`, `model_unavailable`, `model_invalid`.
     """
-    import json
-
     path = model_folder(source, revision).path
     try:
-        said = json.loads((path / "config.json").read_text())
+        said = parse.json_value((path / "config.json").read_text())
         steps, height, width = said["tubelet_size"]
         side, n_frames = said["image_size"], said["num_frames"]
         per_slot = (side // height) * (side // width)
@@ -121,7 +120,7 @@ def _load(source: str, path: Path, revision: str, device: str) -> Encoder:
     try:
         processor = VivitImageProcessor.from_pretrained(path)
         model = VivitModel.from_pretrained(path, add_pooling_layer=False)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise _invalid(source, error) from error
     return Encoder(model.to(device).eval(), processor, device, *sizes)
 

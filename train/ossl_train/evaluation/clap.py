@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
 from ossl_train.evaluation.audio_files import mono, windows
-from ossl_train.evaluation.model_folder import ModelFolder
+from ossl_train.evaluation.model_folder import UNREADABLE, ModelFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,7 +150,7 @@ def load_clap(folder: ModelFolder, device: str = "cpu") -> Clap:
     try:
         extractor = ClapFeatureExtractor.from_pretrained(folder.path)
         model = ClapModel.from_pretrained(folder.path)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise OsslError(
             "model_invalid",
             f"{folder.source} is no CLAP that can be loaded ({type(error).__name__}).",
@@ -174,8 +174,8 @@ def _tokenizer(folder: ModelFolder) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder.path)
-    except (OSError, ValueError, KeyError) as error:
+        return AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False)
+    except UNREADABLE as error:
         raise OsslError(
             "model_invalid",
             f"{folder.source} has no tokenizer that can be loaded ({type(error).__name__}).",

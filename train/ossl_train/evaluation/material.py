@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ossl_builder.engine import manifests
+from ossl_builder.engine import manifests, parse
 from ossl_builder.engine.paths import inside
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import SCENES, Clip, Scene
@@ -117,7 +116,7 @@ def read_prompts(path: Path) -> dict[str, str]:
         OsslError: `prompts_invalid`.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse.json_value(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise OsslError(
             "prompts_invalid", f"{path} cannot be read as JSON.", "Give an object {clip: prompt}."

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 from ossl_builder.engine import files
 from ossl_builder.errors import OsslError
 
 WEIGHTS = (".safetensors", ".bin")
+UNREADABLE = (
+    AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, UnpicklingError,
+    ValueError,
+)  # fmt: skip
+"""What transformers raises for files that are damaged, or hold more than plain weights."""
 
 
 @dataclass(frozen=True)

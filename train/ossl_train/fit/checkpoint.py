@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.errors import OsslError
 
 ADAPTER = "adapter.safetensors"
@@ -98,7 +98,7 @@ def read_standing(folder: Path) -> Standing | None:
     if not path.exists():
         return None
     try:
-        return Standing(**json.loads(path.read_text()))
+        return Standing(**parse.json_value(path.read_text()))
     except (ValueError, TypeError) as error:
         raise _damaged(path) from error
 

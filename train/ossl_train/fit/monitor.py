@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -76,8 +76,8 @@ def read_metrics(out: Path) -> list[dict[str, Any]]:
     found = []
     path = out / METRICS
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        with contextlib.suppress(json.JSONDecodeError):
-            found.append(json.loads(line))
+        with contextlib.suppress(ValueError):
+            found.append(parse.json_value(line))
     return found
 
 

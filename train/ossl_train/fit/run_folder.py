@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.engine.freshness import UNSHAPING
 from ossl_builder.errors import OsslError
 from ossl_train.fit import checkpoint
@@ -101,12 +101,10 @@ def describe(out: Path, recipe: TrainRecipe, data: Mapping[str, Any]) -> None:
 
 
 def _described(out: Path) -> tuple[TrainRecipe, dict[str, Any]]:
-    import yaml
-
     try:
-        text = json.dumps(yaml.safe_load((out / RECIPE).read_text("utf-8")))
-        return TrainRecipe.model_validate_json(text), json.loads((out / DATA).read_bytes())
-    except (ValueError, yaml.YAMLError) as error:  # pydantic's errors are ValueErrors
+        text = json.dumps(parse.yaml_file(out / RECIPE))
+        return TrainRecipe.model_validate_json(text), parse.json_value((out / DATA).read_bytes())
+    except (TypeError, ValueError) as error:  # pydantic's errors are ValueErrors
         raise OsslError(
             "run_unreadable",
             f"{out / RECIPE} or {DATA} beside it is damaged, or of another version.",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ossl_builder import __version__
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.engine.freshness import UNSHAPING
 from ossl_train.data import vivit
 from ossl_train.generation.checkpoints import Chosen
@@ -98,7 +98,7 @@ def facts_of(sample: Sample, shared: Mapping[str, Any]) -> dict[str, Any]:
 def read_note(target: Target) -> dict[str, Any] | None:
     """What stands beside a sample; None where there is nothing that can be read."""
     try:
-        found = json.loads(target.note.read_bytes())
+        found = parse.json_value(target.note.read_bytes())
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and found.get("format") == FORMAT else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.labelling import records, taxonomy
 from ossl_builder.tables import CLIPS
@@ -99,7 +99,7 @@ def read_key(root: Path) -> TestKey:
             "`ossl train listen push` makes one; --out names its folder.",
         )
     try:
-        data = json.loads(path.read_bytes())
+        data = parse.json_value(path.read_bytes())
         if data["format"] != FORMAT:
             raise ValueError("another format")
         return TestKey(data["made_from"], tuple(Keyed(**one) for one in data["stimuli"]))

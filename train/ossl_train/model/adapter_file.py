@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.engine import parse
 from ossl_builder.engine.files import replacing
 from ossl_builder.errors import OsslError
 from ossl_train.model.adapter import AdapterConfig, VideoAdapter
@@ -39,14 +40,24 @@ def load_adapter(path: Path, device: str = "cpu") -> VideoAdapter:
     Raises:
         OsslError: adapter_unreadable, if the file is none, is damaged, or lacks or adds a weight.
     """
+    import torch
     from safetensors.torch import load_file
 
     header = _header(path)
     try:
-        adapter = VideoAdapter(AdapterConfig(**header["config"]))
+        config = AdapterConfig(**header["config"])
         weights = load_file(path, device=device)
-    except (KeyError, TypeError, OSError, ValueError) as error:
-        raise unreadable(path, f"is damaged ({error})") from error
+        # A configuration of others must not make a model larger than its own weights.
+        if not config.n_layers <= len(weights):
+            raise ValueError("it has fewer weights than layers")
+        with torch.device("meta"):
+            empty = VideoAdapter(config).state_dict()
+        wanted = sum(weight.numel() for weight in empty.values())
+        if wanted > 2 * sum(weight.numel() for weight in weights.values()):
+            raise ValueError("its configuration is larger than its weights")
+        adapter = VideoAdapter(config)
+    except (ArithmeticError, KeyError, RuntimeError, TypeError, OSError, ValueError) as error:
+        raise unreadable(path, f"is damaged ({parse.cut(str(error))})") from error
     differing = set(weights) ^ set(adapter.state_dict())
     if differing:
         raise unreadable(
@@ -86,7 +97,12 @@ def _header(path: Path) -> dict[str, Any]:
         raise unreadable(path, "is no safetensors file, or is cut short") from error
     if text is None:
         raise unreadable(path, "is no video adapter")
-    header: dict[str, Any] = json.loads(text)
+    try:
+        header: dict[str, Any] = parse.json_value(text)
+    except ValueError as error:
+        raise unreadable(path, f"is damaged ({error})") from error
+    if not isinstance(header, dict):
+        raise unreadable(path, "is no video adapter")
     if header.get("format") != FORMAT:
         raise unreadable(path, f"has format {header.get('format')}, and {FORMAT} is known here")
     return header

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -57,12 +58,16 @@ def load_reference(path: Path, device: str = "cpu", n_heads: int | None = None) 
 def _weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise unreadable(path, "is no file")
-    package = torch.load(path, map_location="cpu", weights_only=True)
-    state = package.get("model_state_dict", package)
+    try:
+        package = torch.load(path, map_location="cpu", weights_only=True)
+        state = dict(package.get("model_state_dict", package))
+    except (AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+            UnpicklingError) as error:  # fmt: skip
+        raise unreadable(path, "holds no plain weights, or is damaged") from error
     found = {
         name: weight.float()
         for name, weight in state.items()
-        if isinstance(weight, Tensor) and "video" in name
+        if isinstance(weight, Tensor) and isinstance(name, str) and "video" in name
     }
     if not found:
         raise _unknown(path, "has no weight with `video` in its name, so it is plain MusicGen")

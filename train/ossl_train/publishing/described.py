@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import files
+from ossl_builder.engine import files, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.exports.selection import Selection, select
 from ossl_builder.workspace import Corpus
@@ -74,7 +73,7 @@ def described(path: Path, root: Path, evaluation: Path | None, listening: Path |
             f"Name the folder that `ossl train fit` wrote: it holds {RECIPE} and {DATA}.",
         )
     adapter = load_adapter(chosen.adapter)
-    data = json.loads((run / DATA).read_bytes())
+    data = parse.json_value((run / DATA).read_bytes())
     return Described(
         adapter=chosen.adapter,
         config=asdict(adapter.config),
@@ -112,7 +111,7 @@ def _report(path: Path | None, key: str) -> Mapping[str, Any] | None:
     if path is None:
         return None
     try:
-        found = json.loads(path.read_bytes())
+        found = parse.json_value(path.read_bytes())
         if not isinstance(found, dict) or not isinstance(found[key], list):
             raise ValueError(key)
     except (OSError, ValueError, KeyError) as error:

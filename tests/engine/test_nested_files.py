@@ -1,0 +1,67 @@
+"""JSON that is nested without end, wherever a corpus of others may hold it, is no traceback."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ossl_builder.engine import files, records
+from ossl_builder.errors import OsslError
+from ossl_builder.exchange import state as states
+from ossl_builder.splitting import record as sides
+from ossl_builder.stages.fetch import FETCH_STAGE
+from ossl_builder.tools.documents import get_json
+from ossl_builder.tools.patience import Patience, Setback
+from ossl_builder.workspace import create
+from tests.loopback import listening
+
+DEEP = b"[" * 100_000
+
+
+def put(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(DEEP)
+
+
+def test_records_and_sources(tmp_path: Path) -> None:
+    corpus = create(tmp_path / "corpus")
+    root = corpus.root
+    put(records.head_path(root, "fetch", "film"))
+    put(records.body_path(root, "fetch", "film"))
+    put(corpus.source_path("film"))
+    put(sides.record_path(root))
+    put(root / "annotations" / states.FILE)
+    put(root / "annotations" / states.PULLED)
+    for read, code in (
+        (lambda: records.read(root, "fetch", "film"), "record_damaged"),
+        (lambda: records.read_rows(root, FETCH_STAGE, "film"), "record_damaged"),
+        (lambda: corpus.source("film"), "source_damaged"),
+        (lambda: sides.load_record(root), None),
+        (lambda: states.load(root), "label_state_damaged"),
+        (lambda: states.load_pulled(root), "label_state_damaged"),
+    ):
+        with pytest.raises(OsslError) as caught:
+            read()
+        assert code in (None, caught.value.code)
+    assert files.read_json(corpus.source_path("film")) is None
+
+
+class Nested(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(DEEP)))
+        self.end_headers()
+        self.wfile.write(DEEP)
+
+    def log_message(self, *arguments: Any) -> None:
+        """Keep still."""
+
+
+def test_documents_of_the_network() -> None:
+    with listening(Nested, threading.Event()) as host, pytest.raises(Setback) as caught:
+        get_json(f"http://{host}/metadata", Patience(tries=1), "tests")
+    assert caught.value.kind == "dropped"
