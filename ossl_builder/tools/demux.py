@@ -108,6 +108,10 @@ def packets(
                 failures = 0
                 yield packet
             return
+        except IndexError:
+            # PyAV, at the end of a file in which a stream appeared that was not there when it was
+            # opened: the decoders of the streams before it have been flushed.
+            return
         except av.FFmpegError:
             failures += 1
             failed()
