@@ -53,7 +53,7 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
             counts[decision.stage]["rows"] += record.n_rows
             for reason, count in record.rejects.items():
                 reasons[decision.stage, reason] += count
-            lists["warnings"] += [entry | {"message": warning} for warning in record.warnings]
+            lists["warnings"] += [entry | warning for warning in record.warnings]
         if state in ("rejected", "failed") and record is not None:
             said = {"code": record.code, "message": record.message, "hint": record.hint}
             lists[state].append(entry | said)

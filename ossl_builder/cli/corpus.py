@@ -66,7 +66,7 @@ def status(context: typer.Context, json: AsJson = False) -> None:
     _list("Rejected candidates", found["candidates"], ("stage", "reason", "count"))
     _list("Films rejected", found["rejected"], ("film_id", "stage", "code", "message"))
     _list("Films failed", found["failed"], ("film_id", "stage", "code", "message", "hint"))
-    _list("Warnings", found["warnings"], ("film_id", "stage", "message"))
+    _list("Warnings", found["warnings"], ("film_id", "stage", "code", "message"))
     _list("Stale", found["stale"], ("film_id", "stage", "why"))
     for orphan in found["orphans"]:
         orphan["annotators"] = " ".join(orphan["annotators"])

@@ -48,7 +48,7 @@ class Record:
             the hashes of the files that matter to others.
         n_rows: number of rows.
         rejects: reason to number of rejected candidates.
-        warnings: what was repaired or is doubtful, one sentence each.
+        warnings: what was repaired or is doubtful: `code` and `message` of each.
         file_lines: the files made, a line each: SHA-256, size, path; see `files`.
         code, message, hint: why it was rejected or failed.
         detail: for a failure nobody foresaw, its traceback.
@@ -65,7 +65,7 @@ class Record:
     content: str = ""
     n_rows: int = 0
     rejects: dict[str, int] = dataclasses.field(default_factory=dict)
-    warnings: list[str] = dataclasses.field(default_factory=list)
+    warnings: list[dict[str, str]] = dataclasses.field(default_factory=list)
     file_lines: str = ""
     code: str = ""
     message: str = ""

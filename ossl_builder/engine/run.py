@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 import traceback
@@ -124,7 +125,7 @@ def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, 
         "content": files.sha256_json([table.content(row) for row in rows]),
         "n_rows": len(rows),
         "rejects": dict(sorted(Counter(reject.reason for reject in outcome.rejects).items())),
-        "warnings": list(outcome.warnings),
+        "warnings": [dataclasses.asdict(notice) for notice in outcome.warnings],
         "file_lines": records.file_lines(entries),
     }
 

@@ -29,19 +29,31 @@ class Reject:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Something about an item that was repaired or is doubtful.
+
+    Attributes:
+        code: stable, lower-case, with underscores (``lengths_differ``).
+        message: one sentence with the figures.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a stage made of an item.
 
     Attributes:
         rows: of the stage's table.
         rejects: candidates that it left out.
-        warnings: what was repaired or is doubtful, one sentence each; `ossl status` and the
-            report show them.
+        warnings: what was repaired or is doubtful; `ossl status` and the report show them.
     """
 
     rows: tuple[Any, ...]
     rejects: tuple[Reject, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,8 @@ KINDS = (
     Kind("damaged", "Damaged picture or sound",
          "Stretches of the film could not be decoded. No clip is cut from them; another copy may "
          "be whole."),
+    Kind("doubtful", "Repaired or doubtful",
+         "The film's file is not as it should be: look at the film. Another copy may be better."),
     Kind("rights_unknown", "Not shown to be free",
          "Nothing shows that the film may be used. Do not publish its clips before that is settled "
          "(`ossl films explain FILM`). An export of it needs --allow-unverified."),
@@ -186,6 +188,13 @@ def of_film(
             lost = sum(end - start for start, end in spans)
             text = f"{lost:.1f} s of {what} could not be decoded."
             yield Warned(film_id, "", "damaged", text)
+
+
+def of_notices(film_id: str, notices: Iterable[Mapping[str, str]]) -> Iterator[Warned]:
+    """What the stages found doubtful about a film; damage is told by its tables."""
+    for notice in notices:
+        if notice["code"] not in ("damaged_video", "damaged_audio"):
+            yield Warned(film_id, "", "doubtful", notice["message"])
 
 
 def of_answers(disagreed: Iterable[Disagreement], labels: Iterable[Row]) -> Iterator[Warned]:

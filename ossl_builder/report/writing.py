@@ -102,8 +102,10 @@ def write(
     written = Written(out)
     films: dict[str, Any] = {}
     told: list[Warned] = []
+    state_now = status(corpus, recipe)
     for film_id in counted(contents.film_ids):
-        page = _Page(contents, film_id, found, Place(corpus.root, out.resolve()))
+        notices = [entry for entry in state_now["warnings"] if entry["film_id"] == film_id]
+        page = _Page(contents, film_id, found, notices, Place(corpus.root, out.resolve()))
         known = state.get(film_id, {})
         digest = files.sha256_json([made_by, page.data, page.curves_key])
         if known.get("digest") == digest and (out / page_of(film_id)).exists():
@@ -120,9 +122,7 @@ def write(
     gone = [film_id for film_id in sorted(state) if film_id not in films]
     written.removed = [page_of(film_id) for film_id in gone]
     moods = {name: questions.mood(name) for name in _asked(questions)}
-    data = index_page.index_data(
-        contents, told, found.agreed, found.disagreed, status(corpus, recipe), moods
-    )
+    data = index_page.index_data(contents, told, found.agreed, found.disagreed, state_now, moods)
     text = render(INDEX, {**shared, **data, "title": title}).encode()
     written.index = not _holds(out / INDEX, text)
     if not dry_run:
@@ -133,13 +133,24 @@ def write(
 class _Page:
     """One film's page: its data, warnings from its tables, and the key of its curves."""
 
-    def __init__(self, contents: Contents, film_id: str, found: _Findings, place: Place) -> None:
+    def __init__(
+        self,
+        contents: Contents,
+        film_id: str,
+        found: _Findings,
+        notices: Sequence[Mapping[str, str]],
+        place: Place,
+    ) -> None:
         self.film_id = film_id
         self.root = contents.corpus.root
         self.tables = contents.film(film_id)
         self.verdict = contents.verdicts.get(film_id)
         answers = found.answers.get(film_id, [])
-        self.warned = [*found.warned.get(film_id, []), *self._own_warnings()]
+        self.warned = [
+            *found.warned.get(film_id, []),
+            *warnings.of_notices(film_id, notices),
+            *self._own_warnings(),
+        ]
         self.data = film_page.film_data(
             film_id, self.tables, answers, self.warned, place, self.verdict
         )

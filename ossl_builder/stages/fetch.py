@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ossl_builder.engine import records
 from ossl_builder.engine.freshness import UNSHAPING
-from ossl_builder.engine.stage import Item, Outcome, Stage
+from ossl_builder.engine.stage import Item, Notice, Outcome, Stage
 from ossl_builder.errors import OsslError, Rejected
 from ossl_builder.stages.obtaining import METADATA, Obtained, local_path, obtain
 from ossl_builder.stages.settings import Settings
@@ -163,11 +163,18 @@ def fetch_film(item: Item) -> Outcome:
     )
 
 
-def _warnings(probed: Probed) -> tuple[str, ...]:
-    sentences = [each.sentence.capitalize() for each in length_differences(probed)]
+def _warnings(probed: Probed) -> tuple[Notice, ...]:
+    notices = [
+        Notice("lengths_differ", each.sentence.capitalize()) for each in length_differences(probed)
+    ]
     if probed.media.has_time_jumps:
-        sentences.append("The timestamps of the file restart or jump; they were corrected.")
-    return tuple(sentences)
+        notices.append(
+            Notice(
+                "times_corrected",
+                "The timestamps of the file restart or jump; they were corrected.",
+            )
+        )
+    return tuple(notices)
 
 
 def _before(item: Item, source: Source) -> Film | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ossl_builder.engine.stage import Item, Outcome, Stage
+from ossl_builder.engine.stage import Item, Notice, Outcome, Stage
 from ossl_builder.stages.scenes_settings import ScenesSettings
 from ossl_builder.tables.scenes import SCENES, Scene
 from ossl_builder.tables.schema import Span
@@ -73,20 +73,21 @@ def find_scenes(item: Item) -> Outcome:
     return Outcome(tuple(rows), warnings=_warnings(film, seen))
 
 
-def _warnings(film: Film, seen: Sightings) -> tuple[str, ...]:
+def _warnings(film: Film, seen: Sightings) -> tuple[Notice, ...]:
     """What decoding has shown that the packets did not."""
-    sentences = []
+    notices = []
     n_frames = len(seen.light.time_s)
     if n_frames != film.n_packets:
-        sentences.append(f"{n_frames} frames could be decoded; the file has {film.n_packets}.")
-    if abs(seen.end_s - (film.duration_s or 0.0)) > DURATION_TOLERANCE_S:
-        sentences.append(
-            f"The decoded video lasts {seen.end_s:.2f} s; by its packets {film.duration_s:.2f} s."
-        )
+        sentence = f"{n_frames} frames could be decoded; the file has {film.n_packets}."
+        notices.append(Notice("frames_differ", sentence))
+    duration_s = film.duration_s or 0.0
+    if abs(seen.end_s - duration_s) > DURATION_TOLERANCE_S:
+        sentence = f"The decoded video lasts {seen.end_s:.2f} s; by its packets {duration_s:.2f} s."
+        notices.append(Notice("lengths_differ", sentence))
     damaged_s = sum(end - start for start, end in seen.damage_s)
     if damaged_s:
-        sentences.append(f"{damaged_s:.2f} s of the video are damaged.")
-    return tuple(sentences)
+        notices.append(Notice("damaged_video", f"{damaged_s:.2f} s of the video are damaged."))
+    return tuple(notices)
 
 
 def _within(spans: list[tuple[float, float]], start_s: float, end_s: float) -> tuple[Span, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ossl_builder.engine.freshness import UNSHAPING
-from ossl_builder.engine.stage import Item, Outcome, Stage
+from ossl_builder.engine.stage import Item, Notice, Outcome, Stage
 from ossl_builder.errors import OsslError
 from ossl_builder.stages.settings import Settings
 from ossl_builder.tables.films import Film
@@ -152,7 +152,12 @@ def separate_film(item: Item) -> Outcome:
     damaged_s = sum(span.end_s - span.start_s for span in sound.damaged)
     return Outcome(
         tuple(_row(item, track, model.rate, sound) for track in tracks),
-        warnings=(f"{damaged_s:.2f} s of the audio are damaged; silence is there instead.",)
+        warnings=(
+            Notice(
+                "damaged_audio",
+                f"{damaged_s:.2f} s of the audio are damaged; silence is there instead.",
+            ),
+        )
         if damaged_s
         else (),
     )
