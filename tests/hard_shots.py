@@ -447,10 +447,11 @@ def pieces(shots: list[Shot], kind: str, seconds: float, seed: int) -> Iterator[
     usable = [shot for shot in shots if shot.is_cartoon] if kind == "fast cartoon" else shots
     n = 0
     count = 0
+    last: list[int] = []  # two pieces of one shot have no cut between them
     while n < seconds * FPS:
-        order = dice.permutation(len(usable))
-        chosen = [usable[k] for k in order[:5]]
-        piece = make(chosen, dice)
+        order = [k for k in dice.permutation(len(usable)) if k not in last]
+        last = order[: min(5, len(usable) // 3)]
+        piece = make([usable[k] for k in order[:5]], dice)
         if count % 2:
             gray = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in piece.pictures]
             colourless = np.repeat(np.stack(gray)[..., None], 3, axis=-1)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ossl_builder.stages.likeness import Luma, most_that_stays, part_that_stays
 
 _PICTURES = 7  # compared at least: animation may move in every fourth only
 _PLAIN = 15.0  # change, in levels, that needs little more to be a cut; less is faint
 _RETURN = 0.5  # part of the change below which two pictures are the same shot
 _BEYOND = 1.3  # times the change within either side that a faint cut must exceed
 _AMID = 0.65  # the same for a plain one: it may stand amid fast movement
+_SAME = 0.35  # part of the picture that stays within a shot
+_STEADY = 0.6  # part that stays from picture to picture where little moves
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class _Seen:
     number: int
     time_s: float
     picture: NDArray[np.float32]
+    luma: Luma
 
 
 class CutChecker:
@@ -32,9 +40,9 @@ class CutChecker:
         self._open: list[int] = []
         self._cuts: list[int] = []
 
-    def feed(self, number: int, time_s: float, picture: NDArray[np.float32]) -> None:
-        """`picture`: luma and both chroma, about 18 x 32 x 3."""
-        self._seen.append(_Seen(number, time_s, picture))
+    def feed(self, number: int, time_s: float, picture: NDArray[np.float32], luma: Luma) -> None:
+        """`picture`: luma and both chroma, about 18 x 32 x 3; `luma`: about 36 x 64."""
+        self._seen.append(_Seen(number, time_s, picture, luma))
         if self._open and self._is_enough(self._after(self._open[0])):
             self._close()
         while len(self._seen) > 4 * _PICTURES and self._seen[0].time_s < time_s - 4 * self._reach_s:
@@ -58,7 +66,8 @@ class CutChecker:
         before, after = self._near(before[::-1])[::-1], self._near(after)
         if before and after:
             left, right = (np.stack([seen.picture for seen in side]) for side in (before, after))
-            if is_cut(left, right):
+            lumas = [seen.luma for seen in before], [seen.luma for seen in after]
+            if is_other(*lumas) and (is_cut(left, right) or all(map(is_steady, lumas))):
                 self._cuts.append(number)
 
     def _after(self, number: int) -> list[_Seen]:
@@ -70,6 +79,26 @@ class CutChecker:
     def _near(self, side: list[_Seen]) -> list[_Seen]:
         reached = [seen for seen in side if abs(seen.time_s - side[0].time_s) < self._reach_s]
         return side[: max(_PICTURES, len(reached))]
+
+
+def is_other(before: Sequence[Luma], after: Sequence[Luma]) -> bool:
+    """Whether no picture of the one run shows what one of the other does.
+
+    The first, middle and last of each are compared, so that a flash or damage in some of them
+    hides nothing.
+    """
+    ends = ([side[0], side[len(side) // 2], side[-1]] for side in (before, after))
+    return most_that_stays(*ends) < _SAME
+
+
+def is_steady(run: Sequence[Luma]) -> bool:
+    """Whether most pictures of a run are much like the next: nothing in it moves fast.
+
+    Then movement does not explain a change, whatever a flash or damage in the run does to the
+    distances that `is_cut` compares.
+    """
+    kept = [part_that_stays(a, b) for a, b in pairwise(run)]
+    return bool(kept) and median(kept) > _STEADY
 
 
 def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
