@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ossl_builder.stages.likeness import Luma, part_that_stays
+from ossl_builder.stages.likeness import Luma, part_within_reach
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ _GRID = (3, 4)  # parts of the picture, each of which must dissolve
 _SLOWEST_S = 1 / 31  # pictures closer together than this tell nothing new
 _LEAST_CHANGE = 150.0  # variance of B - A
 _NO_PICTURE = 15.0  # variance below which A or B is blank: a fade, as it is below 5 % of the other
-_SAME = 0.35  # part of the picture that stays where a title fades over one shot
+_SAME = 0.78  # part of the picture that stays where a title fades over one shot
 _LIT = 24  # a pixel that never gets this bright is a border
 
 
@@ -85,8 +85,9 @@ class DissolveFinder:
                 continue
             tried.append((start, start + span, weight))
             error = blend_error(pictures[start : start + span + 1])
-            stays = part_that_stays(self._lumas[start], self._lumas[start + span])
-            if error <= self._tolerance and stays < _SAME:
+            if error > self._tolerance:
+                continue
+            if part_within_reach(self._lumas[start], self._lumas[start + span]) < _SAME:
                 numbers = self._numbers[start], self._numbers[start + span]
                 self._found.append((weight, Dissolve(*numbers, error)))
 

@@ -1,12 +1,11 @@
 """How much of a picture stays: what tells a new scene from an old one that something happened to.
 
 A title, a character and a scratch change some parts of the picture and leave the rest. A jump of
-the film in the gate moves all of it by the same few pixels. A flash changes light and contrast
-alike. So the picture is compared part by part, at the shift that suits best, and a part stays if
-a straight line maps its old brightness to the new one: the normalised cross-correlation of
-template matching (Lewis 1995, Fast Normalized Cross-Correlation), which light leaves alone. The
-comparison by parts is that of Kasturi and Jain (1991, Dynamic Vision) and Xiong and Lee (1998,
-Efficient Scene Change Detection): a scene change alters most parts, an object does not.
+the film in the gate moves all of it by the same few pixels. So the picture is compared part by
+part, at the shift that suits best (`part_that_stays`). Where seconds lie between the pictures and
+things have moved, each pixel is compared with all that is near (`part_within_reach`). Comparison
+by parts is that of Kasturi and Jain (1991, Dynamic Vision) and Xiong and Lee (1998, Efficient
+Scene Change Detection): a scene change alters most parts, an object does not.
 """
 
 from __future__ import annotations
@@ -22,11 +21,34 @@ Floats = NDArray[np.float32]
 
 _REACH = 2  # the film moves by that many pixels of the small picture at most: 3 % of its width
 _PART = 8  # a part's width and height in pixels, about
-_ALIKE = 0.85  # correlation of a part that stays
-_LEFT = 8.0  # levels that the straight line leaves unexplained in a part that stays
-_PLAIN = 4.0  # levels: a part that varies less has no pattern to correlate, only a brightness
+_LEVELS = 4.0  # a part that stays differs by that at most, in levels,
+_SHARE = 0.3  # and by this share of its variance: what a shift by a part of a pixel leaves
 _DARK = 32.0  # brightness of a plain part that tells nothing: black is black in every scene
+_SLACK = 8.0  # levels beyond the range of the surroundings that noise and light explain
+_AROUND = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
 _FEWEST = 4  # parts that tell something; with fewer nothing is known
+
+
+def part_within_reach(before: Luma, after: Luma) -> float:
+    """The part of the picture, 0 to 1, whose pixels lie within the range of their surroundings.
+
+    The surroundings are those of the other picture: its brightness at most `_REACH` pixels away
+    goes from its erosion to its dilation. What moves slowly stays within them, and so does the
+    picture behind thin letters. The better of the two ways counts: the bare picture within the
+    titled one, or the reverse.
+
+    Args:
+        before: brightness, shape (h, w), about 36 x 64; `after`: the same.
+    """
+    is_lit = np.maximum(before, after) > _DARK
+    if is_lit.sum() < is_lit.size / 8:
+        return 0.0
+    within = [
+        (inner >= cv2.erode(outer, _AROUND) - _SLACK)
+        & (inner <= cv2.dilate(outer, _AROUND) + _SLACK)
+        for inner, outer in ((before, after), (after, before))
+    ]
+    return float(max(mask[is_lit].mean() for mask in within))
 
 
 def part_that_stays(before: Luma, after: Luma) -> float:
@@ -68,16 +90,14 @@ class _Moved:
 
 def _stays(a: _Reference, b: _Moved) -> float:
     covariance = _means(a.picture * b.pictures) - a.mean * b.mean
-    product = np.maximum(a.variance * b.variance, 1e-6)
-    correlation = covariance / np.sqrt(product)
-    unexplained = np.minimum(a.variance, b.variance) * (1 - correlation**2)
-    has_pattern = np.maximum(a.variance, b.variance) > _PLAIN**2
-    is_found = has_pattern & (correlation > _ALIKE) & (unexplained < _LEFT**2)
-    is_plain = ~has_pattern & (np.maximum(a.mean, b.mean) > _DARK)
-    is_found |= is_plain & (np.abs(a.mean - b.mean) < _PLAIN)
-    telling = (has_pattern | is_plain).sum(axis=(1, 2))
-    shares = is_found.sum(axis=(1, 2)) / np.maximum(telling, 1)
-    return float(np.where(telling < _FEWEST, 0.0, shares).max())
+    difference = a.variance + b.variance - 2 * covariance + (a.mean - b.mean) ** 2
+    fainter = np.minimum(a.variance, b.variance)
+    is_found = difference < _LEVELS**2 + _SHARE * fainter
+    is_lit = np.maximum(a.mean, b.mean) > _DARK
+    tells = is_lit | (np.maximum(a.variance, b.variance) > _LEVELS**2)
+    n_told = tells.sum(axis=(1, 2))
+    shares = (is_found & tells).sum(axis=(1, 2)) / np.maximum(n_told, 1)
+    return float(np.where(n_told < _FEWEST, 0.0, shares).max())
 
 
 def _smooth(luma: Luma) -> Floats:
