@@ -28,7 +28,7 @@ SIZE = (640, 360)
 _MARGIN = 8  # pixels that weave may move the picture by
 # First pictures of the shots of the cartoon, and the picture after the last.
 _STEAMBOAT = (0, 113, 449, 625, 672)
-_FOG = {349: 409}  # this shot of `dev.mp4` comes out of white fog: a change of scene by itself
+_FOG = {349: 460}  # this shot of `dev.mp4` comes out of white fog: a change of scene by itself
 _WORDS = ["the", "sea", "and", "a", "ship", "of", "old", "songs", "which", "nobody", "saw", "again"]
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_COMPLEX)
 
@@ -497,6 +497,13 @@ class Score:
     lost: Counter[str] = field(default_factory=Counter)
     seconds: Counter[str] = field(default_factory=Counter)
     where: list[tuple[str, int]] = field(default_factory=list)
+
+    def add(self, other: Score) -> None:
+        """Add what another film gave."""
+        self.false += other.false
+        self.found += other.found
+        self.lost += other.lost
+        self.seconds += other.seconds
 
 
 def score(film: Film, boundaries: Iterable[int], into: Score) -> None:

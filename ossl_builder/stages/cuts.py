@@ -19,7 +19,7 @@ _RETURN = 0.5  # part of the change below which two pictures are the same shot
 _BEYOND = 1.3  # times the change within either side that a faint cut must exceed
 _AMID = 0.65  # the same for a plain one: it may stand amid fast movement
 _SAME = 0.35  # part of the picture that stays within a shot
-_STEADY = 0.6  # part that stays from picture to picture where little moves
+_STEADY = 0.8  # part that stays from picture to picture where little moves
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class DissolveFinder:
         self._numbers: list[int] = []
         self._last_s = -1.0
         self._found: list[tuple[float, Dissolve]] = []
+        self._titles: list[tuple[float, Dissolve]] = []
 
     def feed(self, number: int, time_s: float, picture: NDArray[np.float32], luma: Luma) -> None:
         """`picture`: brightness, 0 to 255, about 18 x 32; `luma`: the same, about 36 x 64."""
@@ -63,12 +64,18 @@ class DissolveFinder:
             del self._pictures[:_BLOCK], self._lumas[:_BLOCK], self._numbers[:_BLOCK]
 
     def finish(self) -> list[Dissolve]:
-        """All dissolves, in film order; of those that overlap the most telling one."""
+        """All dissolves, in film order; of those that overlap the most telling one.
+
+        Of a title that fades over one shot nothing is left, whichever window shows it best.
+        """
         self._search(len(self._pictures))
         kept: list[Dissolve] = []
-        for _, new in sorted(self._found, key=lambda pair: (-pair[0], pair[1].start)):
+        both = self._found + self._titles
+        for _, new in sorted(both, key=lambda pair: (-pair[0], pair[1].start)):
             if all(new.end <= old.start or old.end <= new.start for old in kept):
                 kept.append(new)
+        titles = [title for _, title in self._titles]
+        kept = [dissolve for dissolve in kept if dissolve not in titles]
         return sorted(kept, key=lambda dissolve: dissolve.start)
 
     def _search(self, n_starts: int) -> None:
@@ -87,9 +94,10 @@ class DissolveFinder:
             error = blend_error(pictures[start : start + span + 1])
             if error > self._tolerance:
                 continue
-            if part_within_reach(self._lumas[start], self._lumas[start + span]) < _SAME:
-                numbers = self._numbers[start], self._numbers[start + span]
-                self._found.append((weight, Dissolve(*numbers, error)))
+            within = part_within_reach(self._lumas[start], self._lumas[start + span])
+            numbers = self._numbers[start], self._numbers[start + span]
+            windows = self._found if within < _SAME else self._titles
+            windows.append((weight, Dissolve(*numbers, error)))
 
 
 def _likely(pictures: Floats, n_starts: int) -> list[tuple[float, int, int]]:

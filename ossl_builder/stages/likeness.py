@@ -21,8 +21,9 @@ Floats = NDArray[np.float32]
 
 _REACH = 2  # the film moves by that many pixels of the small picture at most: 3 % of its width
 _PART = 8  # a part's width and height in pixels, about
-_LEVELS = 4.0  # a part that stays differs by that at most, in levels,
-_SHARE = 0.3  # and by this share of its variance: what a shift by a part of a pixel leaves
+_PLAIN = 4.0  # levels: a part that varies less has no pattern, only a brightness
+_SHARE = 0.5  # of its variance, by which a part that stays differs at most: it shifts by less
+_MOST = 12.0  # than a pixel; and levels by which it differs at most, however strong its pattern
 _DARK = 32.0  # brightness of a plain part that tells nothing: black is black in every scene
 _SLACK = 8.0  # levels beyond the range of the surroundings that noise and light explain
 _AROUND = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
@@ -92,9 +93,9 @@ def _stays(a: _Reference, b: _Moved) -> float:
     covariance = _means(a.picture * b.pictures) - a.mean * b.mean
     difference = a.variance + b.variance - 2 * covariance + (a.mean - b.mean) ** 2
     fainter = np.minimum(a.variance, b.variance)
-    is_found = difference < _LEVELS**2 + _SHARE * fainter
+    is_found = difference < np.minimum(_PLAIN**2 + _SHARE * fainter, _MOST**2)
     is_lit = np.maximum(a.mean, b.mean) > _DARK
-    tells = is_lit | (np.maximum(a.variance, b.variance) > _LEVELS**2)
+    tells = is_lit | (np.maximum(a.variance, b.variance) > _PLAIN**2)
     n_told = tells.sum(axis=(1, 2))
     shares = (is_found & tells).sum(axis=(1, 2)) / np.maximum(n_told, 1)
     return float(np.where(n_told < _FEWEST, 0.0, shares).max())

@@ -78,7 +78,7 @@ def _tools(config: Any) -> dict[str, str]:
 SCENES_STAGE = Stage(
     name="scenes",
     doc="Find where the picture is cut, faded and dissolved.",
-    version=1,
+    version=2,
     reads=("films",),
     writes=SCENES,
     config=ScenesSettings,

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ossl_builder.stages.scenes import SCENES_STAGE
 from ossl_builder.tables.films import Film
 from ossl_builder.tables.scenes import SCENES, Scene
 from ossl_builder.tools.ffmpeg import binary
+from tests import hard_shots
 from tests.rows import NO_SOUND, film_row
 
 MakeItem = Callable[..., Item]
@@ -98,6 +99,62 @@ def test_the_mixed_film_s_transitions(shared_media, copies, make_item, name):
     is_copy = name in ("hue", "gray")
     # Two of its shots, of snow, have next to no colour.
     assert sum(row.is_black_and_white for row in rows) == (len(rows) if is_copy else 2)
+
+
+@pytest.fixture(scope="module")
+def real_shots(shared_media: Path) -> list[hard_shots.Shot]:
+    return hard_shots.real_shots(shared_media)
+
+
+def score_of(
+    make_item: MakeItem,
+    path: Path,
+    shots: list[hard_shots.Shot],
+    kinds: Iterable[str],
+    seconds: float,
+    rate: Fraction = Fraction(24),
+) -> hard_shots.Score:
+    """What the stage finds in a film with so many seconds of each kind."""
+    pieces = [p for kind in kinds for p in hard_shots.pieces(shots, kind, seconds, seed=3)]
+    truth = hard_shots.write(path, pieces, rate)
+    _, rows = scenes_of(make_item, path)
+    score = hard_shots.Score()
+    hard_shots.score(truth, [row.start_frame for row in rows[1:]], score)
+    return score
+
+
+@pytest.mark.parametrize("rate", [Fraction(24), Fraction(24000, 1001)])
+def test_titles_weave_splices_flashes_and_movement_are_no_scene_changes(
+    real_shots, make_item, tmp_path, rate
+):
+    kinds = hard_shots.FALSE_KINDS
+    score = score_of(make_item, tmp_path / "f.mp4", real_shots, kinds, 10, rate)
+    assert (score.false, score.lost) == ({}, {}), score.where
+
+
+def test_scene_changes_amid_such_faults_are_found(real_shots, make_item, tmp_path):
+    kinds = hard_shots.TRUE_KINDS
+    score = score_of(make_item, tmp_path / "f.mp4", real_shots, kinds, 12)
+    n_lost = sum(score.lost.values())
+    assert not score.false, score.where
+    assert n_lost <= 0.05 * (n_lost + sum(score.found.values())), score.where
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [0, 1])
+def test_false_boundaries_are_rarer_than_one_in_ten_minutes(
+    shared_media, make_item, tmp_path, half
+):
+    shots = hard_shots.real_shots(shared_media, half)
+    n_false = n_lost = n_found = seconds = 0.0
+    for kind in (*hard_shots.FALSE_KINDS, *hard_shots.TRUE_KINDS):
+        score = score_of(make_item, tmp_path / "f.mp4", shots, [kind], 120)
+        n_false += sum(score.false.values())
+        n_lost += sum(score.lost.values())
+        n_found += sum(score.found.values())
+        seconds += sum(score.seconds.values())
+    assert n_false < seconds / 600
+    assert n_lost < 0.03 * (n_lost + n_found)
 
 
 def texture(seed: int, colour: bool) -> np.ndarray:
