@@ -24,7 +24,9 @@ Pictures = NDArray[np.uint8]  # shape (n, h, w, 3), BGR
 Dice = np.random.Generator
 
 FPS = 24
-SIZE = (640, 360)
+SIZE = (320, 180)
+_SCALE = SIZE[0] / 640  # pixels below are those of a picture 640 wide
+_LONGEST = 144  # pictures kept of a shot
 _MARGIN = 8  # pixels that weave may move the picture by
 # First pictures of the shots of the cartoon, and the picture after the last.
 _STEAMBOAT = (0, 113, 449, 625, 672)
@@ -35,9 +37,10 @@ _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_C
 
 @dataclass(frozen=True)
 class Shot:
-    """Pictures of one real shot."""
+    """Pictures of one real shot; two shots of one `scene` show the same place."""
 
     pictures: Pictures
+    scene: str
     is_cartoon: bool
 
 
@@ -70,9 +73,14 @@ def real_shots(media: Path, half: int | None = None) -> list[Shot]:
                     start = change["end_frame"]
                 else:
                     end = change["start_frame"]
-        shots.append(Shot(dev[start:end], shot["source"].startswith("popeye")))
+        shots.append(
+            Shot(dev[start : min(end, start + _LONGEST)], shot["source"].startswith("popeye"))
+        )
     cartoon = _decoded(media / "demo" / "steamboat_willie_1928_28s.mp4")
-    shots += [Shot(cartoon[a:b], True) for a, b in pairwise(_STEAMBOAT)]
+    shots += [
+        Shot(cartoon[a : min(b, a + _LONGEST)], f"steamboat {a}", True)
+        for a, b in pairwise(_STEAMBOAT)
+    ]
     shots = [shot for shot in shots if len(shot.pictures) >= 2 * FPS]
     return shots if half is None else shots[half::2]
 
@@ -141,7 +149,7 @@ def title(size: str, dice: Dice) -> Title:
         across = cv2.getTextSize(words, font, scale, thick)[0][0]
         scale *= min(1.0, 0.92 * width / across)
         across = min(across, int(0.92 * width))
-        left = 40 if size == "lower third" else (width - across) // 2
+        left = width // 16 if size == "lower third" else (width - across) // 2
         row = round(top + letter + 1.6 * letter * k)
         cv2.putText(text, words, (left, row), font, scale, 255, thick, cv2.LINE_AA)
         edges += [(left, row - letter), (left + across, row)]
@@ -189,9 +197,9 @@ def titled(size: str) -> Callable[[list[Shot], Dice], Piece]:
 def _moved(pictures: Pictures, ways: NDArray[np.float64]) -> Pictures:
     """Each picture moved by its pixels (across, down), with no border to be seen."""
     width, height = SIZE
-    scale = 1 + 2 * _MARGIN / min(SIZE)
+    scale = 1 + 2 * _MARGIN * _SCALE / min(SIZE)
     moved = []
-    for picture, (across, down) in zip(pictures, ways, strict=True):
+    for picture, (across, down) in zip(pictures, ways * _SCALE, strict=True):
         shift = np.float32(
             [
                 [scale, 0, -width * (scale - 1) / 2 + across],
@@ -248,8 +256,11 @@ def _damaged(picture: NDArray[np.uint8], dice: Dice) -> NDArray[np.uint8]:
         hurt = picture.copy()
         for _ in range(dice.integers(10, 40)):
             start = (int(dice.integers(0, width)), int(dice.integers(0, height)))
-            end = (start[0] + int(dice.integers(-20, 20)), start[1] + int(dice.integers(-200, 200)))
-            cv2.line(hurt, start, end, (240, 240, 240), int(dice.integers(1, 6)))
+            end = (
+                start[0] + int(dice.integers(-20, 20)),
+                start[1] + int(dice.integers(-height // 2, height // 2)),
+            )
+            cv2.line(hurt, start, end, (240, 240, 240), int(dice.integers(1, 4)))
         return hurt
     if kind == 2:  # noise
         noise = dice.normal(0, 60, picture.shape)
@@ -257,7 +268,7 @@ def _damaged(picture: NDArray[np.uint8], dice: Dice) -> NDArray[np.uint8]:
     if kind == 3:  # torn: the lower part moved aside
         hurt = picture.copy()
         row = int(dice.integers(height // 5, 4 * height // 5))
-        hurt[row:] = np.roll(hurt[row:], int(dice.integers(40, 300)), axis=1)
+        hurt[row:] = np.roll(hurt[row:], int(dice.integers(width // 16, width // 2)), axis=1)
         return hurt
     hurt = picture.copy()  # a band of glue
     row = int(dice.integers(0, 2 * height // 3))
@@ -284,7 +295,7 @@ def _flash(pictures: Pictures, at: int, dice: Dice) -> None:
     height, width = pictures.shape[1:3]
     y, x = np.mgrid[:height, :width]
     centre = dice.uniform(0.2, 0.8, 2) * (height, width)
-    far = np.hypot(y - centre[0], x - centre[1]) / dice.uniform(80, 250)
+    far = np.hypot(y - centre[0], x - centre[1]) / (_SCALE * dice.uniform(80, 250))
     spot = (230 * np.exp(-(far**2)))[..., None]
     for k in range(n):
         picture = pictures[at + k]
@@ -450,11 +461,14 @@ def pieces(shots: list[Shot], kind: str, seconds: float, seed: int) -> Iterator[
     usable = [shot for shot in shots if shot.is_cartoon] if kind == "fast cartoon" else shots
     n = 0
     count = 0
-    last: list[int] = []  # two pieces of one shot have no cut between them
+    last: set[str] = set()  # two pieces that show one place have no cut between them
     while n < seconds * FPS:
-        order = [k for k in dice.permutation(len(usable)) if k not in last]
-        last = order[: min(5, len(usable) // 3)]
-        piece = make([usable[k] for k in order[:5]], dice)
+        chosen: dict[str, Shot] = {}
+        for k in dice.permutation(len(usable)):
+            if usable[k].scene not in last:
+                chosen.setdefault(usable[k].scene, usable[k])
+        last = set(list(chosen)[:2])
+        piece = make(list(chosen.values()), dice)
         if count % 2:
             gray = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in piece.pictures]
             colourless = np.repeat(np.stack(gray)[..., None], 3, axis=-1)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ossl_builder.stages.likeness import Luma, most_that_stays, part_that_stays
+from ossl_builder.stages.likeness import Luma, most_that_stays
 
 _PICTURES = 7  # compared at least: animation may move in every fourth only
 _PLAIN = 15.0  # change, in levels, that needs little more to be a cut; less is faint
@@ -19,7 +17,7 @@ _RETURN = 0.5  # part of the change below which two pictures are the same shot
 _BEYOND = 1.3  # times the change within either side that a faint cut must exceed
 _AMID = 0.65  # the same for a plain one: it may stand amid fast movement
 _SAME = 0.35  # part of the picture that stays within a shot
-_STEADY = 0.8  # part that stays from picture to picture where little moves
+_NOISE = 3.0  # change, in levels, that means nothing
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class CutChecker:
         if before and after:
             left, right = (np.stack([seen.picture for seen in side]) for side in (before, after))
             lumas = [seen.luma for seen in before], [seen.luma for seen in after]
-            if is_other(*lumas) and (is_cut(left, right) or all(map(is_steady, lumas))):
+            if is_other(*lumas) and is_cut(left, right):
                 self._cuts.append(number)
 
     def _after(self, number: int) -> list[_Seen]:
@@ -91,33 +89,35 @@ def is_other(before: Sequence[Luma], after: Sequence[Luma]) -> bool:
     return most_that_stays(*ends) < _SAME
 
 
-def is_steady(run: Sequence[Luma]) -> bool:
-    """Whether most pictures of a run are much like the next: nothing in it moves fast.
-
-    Then movement does not explain a change, whatever a flash or damage in the run does to the
-    distances that `is_cut` compares.
-    """
-    kept = [part_that_stays(a, b) for a, b in pairwise(run)]
-    return bool(kept) and median(kept) > _STEADY
-
-
 def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
     """Whether the picture changes for good between two short runs of pictures.
 
     A flash, or something that passes close to the camera, leaves the old picture behind it: a
     picture from before the change looks like one from after it. Fast movement, and animation in
-    steps of several pictures, change as much within either run as between them.
+    steps of several pictures, change as much within either run as between them. A flash or damage
+    near a cut does so, too: the pictures that most of their run are unlike are then left out.
 
     Args:
         before: shape (n, h, w, 3): luma and both chroma, levels 0 to 255.
         after: shape (m, h, w, 3).
     """
     between = _distances(before, after)
+    within = [_distances(run, run) for run in (before, after)]
     change = between[-1, 0]
-    if between.min() < _RETURN * change:
-        return False
-    within = max(_distances(before, before).max(), _distances(after, after).max())
-    return bool(between.min() > (_AMID if change >= _PLAIN else _BEYOND) * within)
+    enough = (_AMID if change >= _PLAIN else _BEYOND) * max(inside.max() for inside in within)
+    if between.min() >= _RETURN * change and between.min() > enough:
+        return True
+    left, right = map(_usual, within)
+    enough = _BEYOND * max(within[0][left][:, left].max(), within[1][right][:, right].max())
+    change = between[left, :][-1, right][0]
+    is_all = left.all() and right.all()
+    return bool(not is_all and between.min() >= _RETURN * change and between.min() > enough)
+
+
+def _usual(within: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The pictures of a run that are not much less like its others than most of them are."""
+    typical = np.median(within, axis=1)
+    return np.asarray(typical <= max(2 * float(np.median(typical)), _NOISE))
 
 
 def _distances(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
