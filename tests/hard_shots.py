@@ -73,9 +73,8 @@ def real_shots(media: Path, half: int | None = None) -> list[Shot]:
                     start = change["end_frame"]
                 else:
                     end = change["start_frame"]
-        shots.append(
-            Shot(dev[start : min(end, start + _LONGEST)], shot["source"].startswith("popeye"))
-        )
+        kept = dev[start : min(end, start + _LONGEST)]
+        shots.append(Shot(kept, shot["scene"], shot["source"].startswith("popeye")))
     cartoon = _decoded(media / "demo" / "steamboat_willie_1928_28s.mp4")
     shots += [
         Shot(cartoon[a : min(b, a + _LONGEST)], f"steamboat {a}", True)

@@ -16,8 +16,7 @@ _PLAIN = 15.0  # change, in levels, that needs little more to be a cut; less is 
 _RETURN = 0.5  # part of the change below which two pictures are the same shot
 _BEYOND = 1.3  # times the change within either side that a faint cut must exceed
 _AMID = 0.65  # the same for a plain one: it may stand amid fast movement
-_SAME = 0.35  # part of the picture that stays within a shot
-_NOISE = 3.0  # change, in levels, that means nothing
+_SAME = 0.3  # part of the picture that stays within a shot
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,9 @@ def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
 
 
 def _usual(within: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The pictures of a run that are not much less like its others than most of them are."""
+    """The pictures of a run that are about as much like its others as most of them are."""
     typical = np.median(within, axis=1)
-    return np.asarray(typical <= max(2 * float(np.median(typical)), _NOISE))
+    return np.asarray(typical <= max(2 * float(np.median(typical)), _PLAIN))
 
 
 def _distances(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
