@@ -30,7 +30,7 @@ _LONGEST = 144  # pictures kept of a shot
 _MARGIN = 8  # pixels that weave may move the picture by
 # First pictures of the shots of the cartoon, and the picture after the last.
 _STEAMBOAT = (0, 113, 449, 625, 672)
-_FOG = {349: 460}  # this shot of `dev.mp4` comes out of white fog: a change of scene by itself
+_FOG = {279: 349}  # this shot of `dev.mp4` comes out of white fog, which is a true change
 _WORDS = ["the", "sea", "and", "a", "ship", "of", "old", "songs", "which", "nobody", "saw", "again"]
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_COMPLEX)
 
@@ -517,6 +517,7 @@ class Score:
         self.found += other.found
         self.lost += other.lost
         self.seconds += other.seconds
+        self.where += other.where
 
 
 def score(film: Film, boundaries: Iterable[int], into: Score) -> None:
