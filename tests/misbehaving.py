@@ -122,10 +122,7 @@ class Misbehaving:
             stated: what the document says of the film, where it differs from what is true.
             about: descriptive metadata.
         """
-        film = {
-            "name": name, "source": "original", "format": "MPEG4", "size": str(len(content)),
-            "sha1": hashlib.sha1(content).hexdigest(), "md5": hashlib.md5(content).hexdigest(),
-        } | (stated or {})  # fmt: skip
+        film = self.stated(name, content) | (stated or {})
         document = {
             "server": self.host, "dir": f"/node0/items/{identifier}",
             "alternate_locations": {
@@ -145,6 +142,14 @@ class Misbehaving:
         self.put(f"/download/{identifier}/{name}", content, *answers)
         for number, of_node in enumerate(nodes):
             self.put(f"/node{number}/items/{identifier}/{name}", content, *of_node)
+
+    @staticmethod
+    def stated(name: str, content: bytes) -> dict[str, Any]:
+        """What an item's document states of an original file."""
+        return {
+            "name": name, "source": "original", "format": "MPEG4", "size": str(len(content)),
+            "sha1": hashlib.sha1(content).hexdigest(), "md5": hashlib.md5(content).hexdigest(),
+        }  # fmt: skip
 
     def of(self, path_end: str) -> list[Asked]:
         """Requests for paths that end so."""

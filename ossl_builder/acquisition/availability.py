@@ -143,7 +143,7 @@ def _item(source: str, expected: _Expected, settings: FetchSettings) -> tuple[St
             choice = archive.choose_file(item, settings.max_bytes, expected.file)
         except OsslError as error:
             return "gone", error.message
-        return "ok", f"The item is there, with {choice.file.name}."
+        return "ok", f"The item is there, with {choice.name}."
     sha1 = {file.name: file.sha1 for file in item.files}
     if expected.file not in sha1:
         return "changed", f"The item is there, but its file {expected.file} is gone."

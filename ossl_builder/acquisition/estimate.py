@@ -119,16 +119,16 @@ def estimate(
     why = "Only a fetch tells."
     for source in items[::step][:ASKED]:
         try:
-            file = _file(source, settings)
+            choice = _choice(source, settings)
         except OsslError as error:
             why = error.message
             if error.code == "archive_unreachable":
                 break
             continue
-        if file.size_bytes is not None:
-            sizes.append(file.size_bytes)
-        if file.length_s is not None:
-            lengths.append(file.length_s)
+        if choice.size_bytes is not None:
+            sizes.append(choice.size_bytes)
+        if choice.length_s is not None:
+            lengths.append(choice.length_s)
     return Estimate(
         n_films=len(wanted),
         n_asked=len(sizes),
@@ -153,12 +153,12 @@ def _to_fetch(corpus: Corpus, film_ids: Sequence[str], today: date) -> list[Sour
     return found
 
 
-def _file(source: Source, settings: FetchSettings) -> archive.ArchiveFile:
+def _choice(source: Source, settings: FetchSettings) -> archive.Choice:
     identifier, name = archive.item_of(source.source)
     site = settings.site()
     patience = replace(site.patience, tries=1, timeout_s=min(10.0, site.patience.timeout_s))
     item = archive.fetch_item(identifier, replace(site, patience=patience))
-    return archive.choose_file(item, settings.max_bytes, name).file
+    return archive.choose_file(item, settings.max_bytes, name)
 
 
 def _pace(corpus: Corpus) -> Pace | None:

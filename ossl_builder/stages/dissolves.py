@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ossl_builder.stages.likeness import Luma, part_within_reach
+
 Floats = NDArray[np.float64]
 
 SPANS = (8, 10, 12, 15, 18, 22, 27, 33, 40, 48, 58, 70)  # lengths tried, in pictures
@@ -23,6 +25,7 @@ _GRID = (3, 4)  # parts of the picture, each of which must dissolve
 _SLOWEST_S = 1 / 31  # pictures closer together than this tell nothing new
 _LEAST_CHANGE = 150.0  # variance of B - A
 _NO_PICTURE = 15.0  # variance below which A or B is blank: a fade, as it is below 5 % of the other
+_SAME = 0.78  # part of the picture that stays where a title fades over one shot
 _LIT = 24  # a pixel that never gets this bright is a border
 
 
@@ -42,28 +45,37 @@ class DissolveFinder:
         """`tolerance`: the greatest `blend_error` of a dissolve."""
         self._tolerance = tolerance
         self._pictures: list[Floats] = []
+        self._lumas: list[Luma] = []
         self._numbers: list[int] = []
         self._last_s = -1.0
         self._found: list[tuple[float, Dissolve]] = []
+        self._titles: list[tuple[float, Dissolve]] = []
 
-    def feed(self, number: int, time_s: float, picture: NDArray[np.float32]) -> None:
-        """`picture`: brightness, 0 to 255, about 18 x 32."""
+    def feed(self, number: int, time_s: float, picture: NDArray[np.float32], luma: Luma) -> None:
+        """`picture`: brightness, 0 to 255, about 18 x 32; `luma`: the same, about 36 x 64."""
         if time_s - self._last_s < _SLOWEST_S:
             return
         self._last_s = time_s
         self._numbers.append(number)
         self._pictures.append(picture.astype(np.float64))
+        self._lumas.append(luma)
         if len(self._pictures) == _BLOCK + SPANS[-1]:
             self._search(_BLOCK)
-            del self._pictures[:_BLOCK], self._numbers[:_BLOCK]
+            del self._pictures[:_BLOCK], self._lumas[:_BLOCK], self._numbers[:_BLOCK]
 
     def finish(self) -> list[Dissolve]:
-        """All dissolves, in film order; of those that overlap the most telling one."""
+        """All dissolves, in film order; of those that overlap the most telling one.
+
+        Of a title that fades over one shot nothing is left, whichever window shows it best.
+        """
         self._search(len(self._pictures))
         kept: list[Dissolve] = []
-        for _, new in sorted(self._found, key=lambda pair: (-pair[0], pair[1].start)):
+        both = self._found + self._titles
+        for _, new in sorted(both, key=lambda pair: (-pair[0], pair[1].start)):
             if all(new.end <= old.start or old.end <= new.start for old in kept):
                 kept.append(new)
+        titles = [title for _, title in self._titles]
+        kept = [dissolve for dissolve in kept if dissolve not in titles]
         return sorted(kept, key=lambda dissolve: dissolve.start)
 
     def _search(self, n_starts: int) -> None:
@@ -80,9 +92,12 @@ class DissolveFinder:
                 continue
             tried.append((start, start + span, weight))
             error = blend_error(pictures[start : start + span + 1])
-            if error <= self._tolerance:
-                numbers = self._numbers[start], self._numbers[start + span]
-                self._found.append((weight, Dissolve(*numbers, error)))
+            if error > self._tolerance:
+                continue
+            within = part_within_reach(self._lumas[start], self._lumas[start + span])
+            numbers = self._numbers[start], self._numbers[start + span]
+            windows = self._found if within < _SAME else self._titles
+            windows.append((weight, Dissolve(*numbers, error)))
 
 
 def _likely(pictures: Floats, n_starts: int) -> list[tuple[float, int, int]]:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ossl_builder.tools.watching import Limits
 
 # After these another source is what is needed.
-GONE = frozenset(("access_refused", "file_missing", "item_missing", "no_film", "source_gone"))
+GONE = frozenset(
+    ("access_refused", "file_missing", "film_in_parts", "item_missing", "no_film", "source_gone")
+)
 # Lengths that differ by more than this are a warning; what codecs add at the ends is none.
 WARN_S = 2.0
 WARN_PART = 0.01
@@ -129,9 +131,10 @@ def fetch_film(item: Item) -> Outcome:
 
     Raises:
         OsslError: from the source: `source_missing`, `not_in_folder`, `several_files`,
-            `item_missing`, `archive_unreachable`, `file_missing`, `no_film`, and those of
-            `tools.transfer`; from the file: `content_changed`, `file_empty`, `not_media`,
-            `no_picture`, `truncated`, `picture_undecodable`, `length_differs`, `stream_missing`.
+            `item_missing`, `archive_unreachable`, `file_missing`, `film_in_parts`,
+            `no_film`, and those of `tools.transfer`; from the file: `content_changed`,
+            `file_empty`, `not_media`, `no_picture`, `truncated`, `picture_undecodable`,
+            `length_differs`, `stream_missing`.
         Rejected: `lengths_differ`.
     """
     from ossl_builder.tools.containers import extension

@@ -183,31 +183,50 @@ def _from_archive(item: Item, source: Source, before: Film | None, pin: str | No
     choice = choose_file(
         found, item.config.max_bytes, named or (before.chosen_file if before else None)
     )
-    file = choice.file
-    name = f"{identifier}/{file.name}"
-    if before and before.original_sha1 and file.sha1 and before.original_sha1 != file.sha1:
-        raise content_changed(name, before.original_sha1, file.sha1, "SHA-1")
-    wanted = Wanted(
-        name=name,
-        addresses=found.addresses(file, site),
-        size_bytes=file.size_bytes,
-        sha1=file.sha1,
-        md5=file.md5,
-        sha256=pin,
-        headers={"User-Agent": site.user_agent},
-    )
-    path, sha256 = _transferred(item, wanted)
+    sha1 = choice.files[0].sha1 if len(choice.files) == 1 else None
+    name = f"{identifier}/{choice.name}"
+    if before and before.original_sha1 and sha1 and before.original_sha1 != sha1:
+        raise content_changed(name, before.original_sha1, sha1, "SHA-1")
+    several = len(choice.files) > 1
+    got = []
+    for number, file in enumerate(choice.files):
+        wanted = Wanted(
+            name=f"{identifier}/{file.name}",
+            addresses=found.addresses(file, site),
+            size_bytes=file.size_bytes,
+            sha1=file.sha1,
+            md5=file.md5,
+            sha256=None if several else pin,
+            headers={"User-Agent": site.user_agent},
+        )
+        got.append(_transferred(item, wanted, f".{number}" if several else ""))
+    path, sha256 = _joined(item, [path for path, _ in got], name, pin) if several else got[0]
     return Obtained(
         path=path,
         sha256=sha256,
-        chosen_file=file.name,
+        chosen_file=choice.name,
         chosen_why=before.chosen_why if before else choice.why,
-        original_sha1=file.sha1,
+        original_sha1=sha1,
         licence_url=found.licence_url,
         rights_statement=found.rights,
-        length_s=file.length_s,
+        length_s=choice.length_s,
         metadata=found.document,
     )
+
+
+def _joined(item: Item, parts: list[Path], name: str, pin: str | None) -> tuple[Path, str]:
+    """One file of a film's parts, one behind the other, and its checksum."""
+    target = item.folder / f"{item.item_id}.joined"
+    with target.open("wb") as writer:
+        for part in parts:
+            with part.open("rb") as reader:
+                shutil.copyfileobj(reader, writer, BLOCK)
+            part.unlink()
+    sha256 = sha256_file(target)
+    if pin is not None and sha256 != pin:
+        target.unlink()
+        raise content_changed(name, pin, sha256)
+    return target, sha256
 
 
 def _from_site(item: Item, source: Source, pin: str | None) -> Obtained:
@@ -246,11 +265,11 @@ def _from_site(item: Item, source: Source, pin: str | None) -> Obtained:
     )
 
 
-def _transferred(item: Item, wanted: Wanted) -> tuple[Path, str]:
+def _transferred(item: Item, wanted: Wanted, part: str = "") -> tuple[Path, str]:
     from ossl_builder.tools.transfer import transfer
 
     config = item.config
-    path = item.folder / f"{item.item_id}.download"
+    path = item.folder / f"{item.item_id}{part}.download"
     with turn("download", config.downloads):
         sums = transfer(wanted, path, config.limits(), config.patience(), _half(item))
     return path, sums["sha256"]

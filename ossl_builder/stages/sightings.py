@@ -178,8 +178,9 @@ class _Watch:
         self._contrast.append(cv2.meanStdDev(luma)[1][0, 0])
         self._is_black.append(bool(brightest < self._black_level))
         self._has_colour.append(has_colour)
-        self._checker.feed(number, time_s, tiny)
-        self._dissolves.feed(number, time_s, luma)
+        small_luma = np.ascontiguousarray(small[:, :, 0])
+        self._checker.feed(number, time_s, tiny, small_luma)
+        self._dissolves.feed(number, time_s, luma, small_luma)
         cuts, middles = self._detectors.see(ticks, small, has_colour, float(brightest))
         for cut in cuts:
             self._checker.report(self._number(cut))

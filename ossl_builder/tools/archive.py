@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -15,6 +17,7 @@ from ossl_builder.tools.archive_item import (
     text_of,
     whole_of,
 )
+from ossl_builder.tools.archive_parts import is_menu, parts_of
 from ossl_builder.tools.documents import get_json
 from ossl_builder.tools.patience import Setback
 
@@ -33,16 +36,36 @@ __all__ = [
 
 RULE = (
     "the original if it is a video within the size cap, else the h.264 derivative; "
-    "the longest if there are several"
+    "the longest if there are several, the parts together if it is in parts"
 )
+JOIN = " + "  # between the names of a film's parts
+_WHOLE = 0.9  # a file with so much of what all parts have is the whole film
+_EXTRA = re.compile(r"(?<![a-z])(trailer|teaser|preview|promo|sample|bonus|extras?)(?![a-z])")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A file of an item, and why it was chosen, in words."""
+    """Files of an item, one or the parts of one film in order, and why they were chosen."""
 
-    file: ArchiveFile
+    files: tuple[ArchiveFile, ...]
     why: str
+
+    @property
+    def name(self) -> str:
+        """Name of the file, or names of the parts."""
+        return JOIN.join(file.name for file in self.files)
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Size of all files together; None: not stated."""
+        sizes = [file.size_bytes for file in self.files]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    @property
+    def length_s(self) -> float | None:
+        """How long all files together play; None: not stated."""
+        lengths = [file.length_s for file in self.files]
+        return None if None in lengths else sum(length or 0 for length in lengths)
 
 
 @dataclass(frozen=True)
@@ -94,38 +117,44 @@ def fetch_item(identifier: str, site: Site) -> ArchiveItem:
 def choose_file(item: ArchiveItem, max_bytes: int, wanted: str | None = None) -> Choice:
     """Choose a film's file by `RULE`, or take the one named.
 
+    Args:
+        item: the item.
+        max_bytes: the greatest size.
+        wanted: a file's name, or names of parts with `JOIN` between them. In addresses of the
+            Archive a plus may be written for a space.
+
     Raises:
         OsslError: `file_missing` (the one named is not there), `no_film` (no video is an original
-            or an h.264 derivative), `too_large` (all of them are larger than `max_bytes`).
+            or an h.264 derivative), `too_large` (all of them are larger than `max_bytes`),
+            `film_in_parts` (the film has parts that cannot be joined).
     """
     videos = [file for file in item.files if file.is_video]
     if wanted is not None:
-        named = next((file for file in item.files if file.name == wanted), None)
-        if named is None:
-            raise OsslError(
-                "file_missing",
-                f"The item {item.identifier} has no file {wanted!r}.",
-                f"Its films are: {_listed(videos) or 'none'}.",
-            )
-        if (named.size_bytes or 0) > max_bytes:
-            raise _too_large(item, [named], max_bytes)
-        return Choice(named, "the file named in the source")
-    originals = [file for file in videos if file.source == "original"]
+        return _named(item, videos, wanted, max_bytes)
+    # An empty file is what a failed upload leaves.
+    films = [file for file in videos if file.size_bytes != 0 and not is_menu(file)]
+    originals = [file for file in films if file.source == "original"]
     derived = [
         file
-        for file in videos
+        for file in films
         if file.source == "derivative" and file.format.lower().startswith("h.264")
     ]
     for files, what in ((originals, "original video"), (derived, "h.264 derivative")):
         fitting = [file for file in files if (file.size_bytes or 0) <= max_bytes]
         if fitting:
-            chosen = min(fitting, key=lambda f: (-(f.length_s or 0), -(f.size_bytes or 0), f.name))
-            why = f"the {what}" if len(files) == 1 else f"the longest of {len(files)} {what}s"
+            chosen, rank = _largest(item, fitting)
+            if len(chosen) > 1:
+                why = f"the {len(chosen)} parts of the film, joined"
+            else:
+                why = f"the {what}" if len(files) == 1 else f"the {rank} of {len(files)} {what}s"
             if files is derived:
-                why += f"; {_why_no_original(originals, max_bytes)}"
-            elif len(fitting) < len(files):
+                why += f"; {_why_no_original(videos, max_bytes)}"
+            elif len(chosen) == 1 and len(fitting) < len(files):
                 why += f" that are no larger than {max_bytes / 1e9:g} GB"
-            return Choice(chosen, why)
+            choice = Choice(chosen, why)
+            if (choice.size_bytes or 0) > max_bytes:
+                raise _too_large(item, list(chosen), max_bytes)
+            return choice
     if originals or derived:
         raise _too_large(item, originals + derived, max_bytes)
     raise OsslError(
@@ -133,6 +162,54 @@ def choose_file(item: ArchiveItem, max_bytes: int, wanted: str | None = None) ->
         f"No original and no h.264 derivative of the item {item.identifier} is a film.",
         f"Name a file: ia:{item.identifier}/<file>. Its videos are: {_listed(videos) or 'none'}.",
     )
+
+
+def _named(item: ArchiveItem, videos: list[ArchiveFile], wanted: str, max_bytes: int) -> Choice:
+    exact = {file.name: file for file in item.files}
+    spaced = {file.name.replace("+", " "): file for file in item.files}
+    names = [wanted] if wanted in exact else wanted.split(JOIN)
+    named = [exact.get(name) or spaced.get(name.replace("+", " ")) for name in names]
+    files = tuple(file for file in named if file is not None)
+    if len(files) < len(named):
+        raise OsslError(
+            "file_missing",
+            f"The item {item.identifier} has no file {wanted!r}.",
+            f"Its films are: {_listed(videos) or 'none'}.",
+        )
+    choice = Choice(files, "the file named in the source")
+    if (choice.size_bytes or 0) > max_bytes:
+        raise _too_large(item, list(files), max_bytes)
+    return choice
+
+
+def _largest(item: ArchiveItem, files: list[ArchiveFile]) -> tuple[tuple[ArchiveFile, ...], str]:
+    """The film among files: one, or its parts in order; and by what it is the greatest.
+
+    The lengths decide if all are stated, for a file or for what was derived from it; else the
+    sizes do: a trailer whose length is known is not longer than a film whose length is not.
+    Trailers and the like count only if there is nothing else.
+    """
+    files = [file for file in files if not _EXTRA.search(file.name.lower())] or files
+    lengths = {file.name: _length_s(item, file) for file in files}
+    by_length = all(lengths.values())
+
+    def measure(file: ArchiveFile) -> float:
+        return (lengths[file.name] if by_length else file.size_bytes) or 0
+
+    best = min(files, key=lambda f: (-measure(f), -(f.size_bytes or 0), f.name))
+    groups = parts_of(files)
+    if groups:
+        parts = max(groups, key=lambda group: sum(map(measure, group.files)))
+        if measure(best) < _WHOLE * sum(map(measure, parts.files)):
+            if not parts.can_be_joined:
+                raise _in_parts(item, parts.files)
+            return parts.files, ""
+    return (best,), "longest" if by_length else "largest"
+
+
+def _length_s(item: ArchiveItem, file: ArchiveFile) -> float | None:
+    derived = [other.length_s for other in item.files if other.original == file.name]
+    return file.length_s or max((length for length in derived if length), default=None)
 
 
 def search(text: str, site: Site, rows: int) -> list[Found]:
@@ -171,17 +248,31 @@ def search(text: str, site: Site, rows: int) -> list[Found]:
         ) from error
 
 
-def _listed(files: list[ArchiveFile]) -> str:
+def _listed(files: Sequence[ArchiveFile]) -> str:
     sizes = [
         f"{file.name} ({file.format}, {(file.size_bytes or 0) / 1e9:.2f} GB)" for file in files
     ]
     return ", ".join(sizes[:8]) + (f" and {len(sizes) - 8} more" if len(sizes) > 8 else "")
 
 
-def _why_no_original(originals: list[ArchiveFile], max_bytes: int) -> str:
+def _why_no_original(videos: list[ArchiveFile], max_bytes: int) -> str:
+    originals = [file for file in videos if file.source == "original" and not is_menu(file)]
     if not originals:
         return "no original is a video"
+    if all(file.size_bytes == 0 for file in originals):
+        return f"the original is empty ({_listed(originals)})"
     return f"the original is larger than {max_bytes / 1e9:g} GB ({_listed(originals)})"
+
+
+def _in_parts(item: ArchiveItem, files: Sequence[ArchiveFile]) -> OsslError:
+    names = ", ".join(file.name for file in files)
+    return OsslError(
+        "film_in_parts",
+        f"The item {item.identifier} has {len(files)} files that may be parts of one film: "
+        f"{names}.",
+        f"Take one that is a film by itself: ia:{item.identifier}/<file>. Or download them, join "
+        "them, and add the file.",
+    )
 
 
 def _too_large(item: ArchiveItem, files: list[ArchiveFile], max_bytes: int) -> OsslError:

@@ -49,6 +49,7 @@ class ArchiveFile:
         format: the Archive's word, e.g. ``h.264``.
         source: ``original``, ``derivative`` or ``metadata``.
         length_s: how long it plays, in seconds; None: not stated.
+        original: name of the file that a derivative was made from.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ArchiveFile:
     sha1: str | None
     md5: str | None
     length_s: float | None
+    original: str | None = None
 
     @property
     def is_video(self) -> bool:
@@ -133,6 +135,7 @@ def _files(entries: list[Any]) -> Iterator[ArchiveFile]:
             sha1=_hexadecimal(entry.get("sha1"), 40),
             md5=_hexadecimal(entry.get("md5"), 32),
             length_s=_seconds(entry.get("length")),
+            original=text_of(entry.get("original")),
         )
 
 

@@ -1,7 +1,8 @@
-"""Processor time of the scenes stage beside decoding alone and the `scenedetect` command.
+"""Processor time of the scenes stage beside decoding alone and the `scenedetect` command; errors.
 
 All three run one after the other on the same film of at least five minutes of 720p H.264, which is
-made once and kept in the work folder; what counts is the ratio within one run.
+made once and kept in the work folder; what counts is the ratio within one run. Then false and lost
+boundaries on films of `tests.hard_shots`, where the shared media are.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from pathlib import Path
 
 from ossl_builder.engine.stage import Item
 from ossl_builder.stages.scenes import SCENES_STAGE
+from ossl_builder.tables.scenes import Scene
 from ossl_builder.tools.ffmpeg import binary
+from tests import hard_shots
 from tests.rows import NO_SOUND, film_row
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 310
+HARD_SECONDS = 180
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,6 +47,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines = [f"scenes, {SECONDS} s of 720p H.264{'processor s':>20}{'ratio':>8}"]
     lines += [f"  {name:<38}{s:>10.1f}{s / floor:>8.2f}" for name, s in figures.items()]
     sys.stdout.write("\n".join(lines) + "\n")
+    media = os.environ.get("OSSL_TEST_MEDIA", "")
+    if media:
+        for half in (0, 1):
+            write_errors(Path(media), half, work)
+
+
+def write_errors(media: Path, half: int, work: Path) -> None:
+    """Print false boundaries and true changes found and lost, by kind, on half of the shots."""
+    shots = hard_shots.real_shots(media, half)
+    total = hard_shots.Score()
+    sys.stdout.write(
+        f"half {half} of the shots{'false':>26}{'per 10 min':>12}{'lost':>6}{'of':>6}\n"
+    )
+    for kind in (*hard_shots.FALSE_KINDS, *hard_shots.TRUE_KINDS):
+        path = work / "hard.mp4"
+        truth = hard_shots.write(path, hard_shots.pieces(shots, kind, HARD_SECONDS, seed=half))
+        score = hard_shots.Score()
+        hard_shots.score(truth, run_stage(path, truth.n / hard_shots.FPS)[1:], score)
+        write_score(kind, score)
+        total.add(score)
+    write_score("all", total)
+
+
+def write_score(kind: str, score: hard_shots.Score) -> None:
+    """A line of the table."""
+    n_false, n_lost = sum(score.false.values()), sum(score.lost.values())
+    rate = n_false / sum(score.seconds.values()) * 600
+    n_true = n_lost + sum(score.found.values())
+    sys.stdout.write(f"  {kind:<41}{n_false:>5}{rate:>12.2f}{n_lost:>6}{n_true:>6}\n")
+    sys.stdout.flush()
 
 
 def make_film(work: Path) -> Path:
@@ -78,11 +112,11 @@ def spent(task: Callable[[], None]) -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def run_stage(path: Path) -> None:
-    """The stage by itself, in a process of its own: its imports count, too."""
+def run_stage(path: Path, seconds: float = SECONDS) -> list[int]:
+    """First pictures of the scenes that the stage finds."""
     film = film_row(
         path.name,
-        duration_s=float(SECONDS),
+        duration_s=float(seconds),
         fps=24.0,
         fps_num=24,
         width=1280,
@@ -99,7 +133,7 @@ def run_stage(path: Path) -> None:
             config=SCENES_STAGE.config(),
             progress=lambda part: None,
         )
-        SCENES_STAGE.run(item)
+        return [row.start_frame for row in SCENES_STAGE.run(item).rows if isinstance(row, Scene)]
 
 
 if __name__ == "__main__":

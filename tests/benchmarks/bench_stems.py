@@ -50,7 +50,9 @@ def separate(path: Path, to: Path, model: str, batch_size: int | None) -> None:
     from tests.rows import film_row
 
     info = soundfile.info(path)
-    film = film_row(path.name, duration_s=info.duration, audio_duration_s=info.duration)
+    film = film_row(
+        path.name, duration_s=info.duration, audio_duration_s=info.duration, audio_stream=0
+    )
     to.mkdir(parents=True, exist_ok=True)
     config = STEMS_STAGE.config(model=model, batch_size=batch_size, device="cpu")
     item = Item("film", path.parent, to, to.name, {"films": (film,)}, config, lambda part: None)

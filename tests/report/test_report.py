@@ -101,7 +101,7 @@ def test_an_imported_corpus_has_sensible_pages(
         assert page.locator("#now-mood").text_content() == "Q3 sad, gloomy"
         assert page.locator("[data-play]").count() == 1
         text = page.locator("main").text_content()
-        assert "Rights unknown" in text
+        assert "Not shown to be free" in text
         assert "Files missing" in text
         assert "Not there: video, music." in text
     with opened(corpus.root / "report/index.html", PHONE) as page:

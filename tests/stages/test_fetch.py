@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from ossl_builder import workspace
+from ossl_builder.acquisition.addresses import source_of as recorded_source_of
 from ossl_builder.engine import records
 from ossl_builder.engine.records import Record
 from ossl_builder.stages.fetch import FETCH_STAGE
 from ossl_builder.tables import Film
+from tests.films import make_flash_and_click
 from tests.misbehaving import Answer, Misbehaving
 from tests.stages.conftest import Fetch, source_of
 
@@ -73,6 +75,71 @@ def test_an_item_of_the_archive_leaves_its_evidence_in_the_row(
     document = json.loads((film_file.parent / "metadata.json").read_bytes())
     assert document["metadata"]["rights"] == ["a", "b"]
     assert all("ossl-builder" in asked.agent for asked in server.asked)
+
+
+def test_the_parts_of_a_film_are_joined_and_recorded(
+    server: Misbehaving, fetch: Fetch, corpus: Path, tmp_path: Path
+) -> None:
+    make_flash_and_click(tmp_path / "whole.ts", 6)
+    whole = (tmp_path / "whole.ts").read_bytes()
+    packets = len(whole) // 188 // 2 * 188
+    halves = {"Film reel 1.ts": whole[:packets], "Film reel 2.ts": whole[packets:]}
+    first, second = halves
+    server.put_item(
+        "thing", first, halves[first], more_files=(server.stated(second, halves[second]),)
+    )
+    server.put(f"/download/thing/{second}", halves[second])
+    assert fetch("ia:thing").state == "done"
+    film = row(corpus)
+    assert film.chosen_file == "Film reel 1.ts + Film reel 2.ts"
+    assert film.chosen_why == "the 2 parts of the film, joined"
+    assert film.file().duration_s == pytest.approx(6.0, abs=0.1)
+    here = corpus / film.file().path
+    assert here.read_bytes() == whole
+    assert sorted(path.name for path in here.parent.iterdir()) == ["film.ts", "metadata.json"]
+    # The same parts come again, and are held to the same checksum.
+    here.unlink()
+    assert fetch("ia:thing").state == "done"
+    assert here.read_bytes() == whole
+    here.unlink()
+    server.put(f"/download/thing/{second}", halves[second][:-188])
+    assert fetch("ia:thing").state == "failed"
+
+
+def test_parts_that_cannot_be_joined_are_named(
+    server: Misbehaving, fetch: Fetch, films: Films
+) -> None:
+    other = server.stated("film_part2.mp4", films[1])
+    server.put_item("thing", "film_part1.mp4", films[0], more_files=(other,))
+    refused(fetch("ia:thing"), "film_in_parts", "film_part1.mp4", "film_part2.mp4")
+
+
+def test_an_empty_original_does_not_hide_the_derivative(
+    server: Misbehaving, fetch: Fetch, films: Films, corpus: Path
+) -> None:
+    empty = server.stated("a.mp4", b"") | {"length": "0"}
+    derivative = {"source": "derivative", "format": "h.264 IA", "original": "a.mp4"}
+    server.put_item("thing", "a.ia.mp4", films[0], stated=derivative, more_files=(empty,))
+    assert fetch("ia:thing").state == "done"
+    assert row(corpus).chosen_file == "a.ia.mp4"
+
+
+def test_a_trailer_of_known_length_is_not_taken_for_the_film(
+    server: Misbehaving, fetch: Fetch, films: Films, corpus: Path
+) -> None:
+    trailer = server.stated("trailer.mp4", films[1][:1000]) | {"length": "0.04"}
+    server.put_item("thing", "film.mpeg", films[0], more_files=(trailer,))
+    assert fetch("ia:thing").state == "done"
+    assert row(corpus).chosen_file == "film.mpeg"
+
+
+def test_an_address_with_a_plus_for_a_space(
+    server: Misbehaving, fetch: Fetch, films: Films, corpus: Path
+) -> None:
+    server.put_item("plus", "01. Whither Canada?.mkv", films[0])
+    address = "https://archive.org/details/plus/01.+Whither+Canada%3F.mkv"
+    assert fetch(recorded_source_of(address)).state == "done"
+    assert row(corpus).chosen_file == "01. Whither Canada?.mkv"
 
 
 def test_a_failing_node_is_left_for_the_next_and_the_part_goes_on_there(

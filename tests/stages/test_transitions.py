@@ -8,6 +8,7 @@ import pytest
 
 from ossl_builder.stages.cuts import CutChecker, is_cut
 from ossl_builder.stages.dissolves import Dissolve, DissolveFinder, blend_error
+from ossl_builder.stages.likeness import part_that_stays
 from ossl_builder.stages.transitions import Boundary, Fade, Light, find_fades, name_transitions
 
 FPS = 24
@@ -34,10 +35,15 @@ def dissolved(length: int, seeds: tuple[int, int], speed: float, noise: float) -
     return np.clip(np.rint(film + rng.normal(0, noise, film.shape)), 0, 255).astype(np.float32)
 
 
+def twice(picture: np.ndarray) -> np.ndarray:
+    """The same picture with twice as many pixels each way."""
+    return cv2.resize(picture.astype(np.uint8), (64, 36), interpolation=cv2.INTER_LINEAR)
+
+
 def found(film: np.ndarray, fps: float = FPS, tolerance: float = 0.285) -> list[Dissolve]:
     finder = DissolveFinder(tolerance)
     for number, picture in enumerate(film):
-        finder.feed(number, number / fps, picture)
+        finder.feed(number, number / fps, picture, twice(picture))
     return finder.finish()
 
 
@@ -112,13 +118,50 @@ def test_animation_in_steps_is_no_cut_even_if_it_hardly_moves_between():
     assert not is_cut(steps[5:12], steps[12:19])
 
 
+def test_a_cut_beside_a_flash_is_a_cut_and_the_flash_is_none():
+    a, b = colour(panned(1, 20, 0.1)), colour(panned(2, 20, 0.1))
+    for flashed in (slice(1, 4), slice(5, 7)):
+        before = a[:8].copy()
+        before[flashed, ..., 0] = 250
+        assert is_cut(before, b[:8])
+    moving = colour(panned(3, 30, 0.4))
+    moving[8:13, ..., 0] = 250
+    assert not is_cut(moving[:8], moving[8:16])
+    assert not is_cut(moving[5:13], moving[13:21])
+
+
+def wall(seed: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).uniform(30, 225, (12, 20)).astype(np.float32)
+    return cv2.resize(coarse, (80, 44), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+
+
+def test_a_picture_stays_where_it_moves_by_two_pixels_or_is_covered_in_part():
+    picture = wall(1)[4:40, 4:68]
+    moved = wall(1)[2:38, 6:70]
+    assert part_that_stays(picture, moved) == part_that_stays(picture, picture) == 1
+    covered = picture.copy()
+    covered[:, :24] = 20
+    assert 0.5 < part_that_stays(picture, covered) < 0.7
+    assert part_that_stays(picture, wall(2)[4:40, 4:68]) < 0.2
+    assert part_that_stays(picture * 0, picture * 0) == 0  # black tells nothing
+
+
+def test_a_title_that_fades_over_one_shot_is_no_dissolve():
+    film = np.repeat(panned(1, 1, 0), 120, axis=0)
+    title = film[0].copy()
+    title[4:14:2, 3:29] = 255
+    for k in range(120):
+        film[k] += (title - film[k]) * np.clip((k - 50) / 24, 0, 1)
+    assert found(film) == []
+
+
 def test_checker_reports_true_cuts_only_and_in_order():
     a, b, c = (colour(panned(seed, 30, 0.1)) for seed in (1, 2, 3))
     film = np.concatenate([a, b, c])
     film[70:72, ..., 0] = 250
     checker = CutChecker(0.3)
     for number, picture in enumerate(film):
-        checker.feed(number, number / FPS, picture)
+        checker.feed(number, number / FPS, picture, twice(picture[..., 0]))
         if number - 2 in (30, 60, 70, 72):
             checker.report(number - 2)
     assert checker.finish() == [30, 60]

@@ -70,14 +70,14 @@ H264 = {"format": "h.264"}
         (
             [file("big.mp4", size=str(9 * GB), length="9000"), file("a.mp4"), file("b.mp4")],
             "a.mp4",
-            "the longest of 3 original videos that are no larger than 8 GB",
+            "the largest of 3 original videos that are no larger than 8 GB",
         ),
         ([file("a.mp4", private="true"), file("b.mp4")], "b.mp4", "the original video"),
     ],
 )  # fmt: skip
 def test_the_rule(files: list[Any], name: str, why: str) -> None:
     choice = choose_file(item(*files), 8 * GB)
-    assert (choice.file.name, choice.why) == (name, why)
+    assert (choice.name, choice.why) == (name, why)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,81 @@ def test_what_cannot_be_chosen_is_said(
 def test_a_named_file_is_taken_whatever_the_rule_says() -> None:
     found = item(file("a.mp4"), file("b.ogv", "derivative"))
     choice = choose_file(found, 8 * GB, "b.ogv")
-    assert (choice.file.name, choice.why) == ("b.ogv", "the file named in the source")
+    assert (choice.name, choice.why) == ("b.ogv", "the file named in the source")
+
+
+@pytest.mark.parametrize(
+    ("names", "joined"),
+    [
+        (["VIDEO_TS/VTS_01_0.VOB", "VIDEO_TS/VTS_01_1.VOB", "VIDEO_TS/VTS_01_2.VOB"],
+         ["VIDEO_TS/VTS_01_1.VOB", "VIDEO_TS/VTS_01_2.VOB"]),
+        (["Film reel 2.mpg", "Film reel 1.mpg"], ["Film reel 1.mpg", "Film reel 2.mpg"]),
+        (["film_part_III.mpeg", "film_part_I.mpeg", "film_part_II.mpeg"],
+         ["film_part_I.mpeg", "film_part_II.mpeg", "film_part_III.mpeg"]),
+        (["film 1of2.ts", "film 2of2.ts"], ["film 1of2.ts", "film 2of2.ts"]),
+        ([f"film-disc{n}.mpg" for n in range(1, 12)], [f"film-disc{n}.mpg" for n in range(1, 12)]),
+    ],
+)  # fmt: skip
+def test_parts_that_can_be_joined_are_chosen_together(names: list[str], joined: list[str]) -> None:
+    choice = choose_file(item(*map(file, names)), 8 * GB)
+    assert [part.name for part in choice.files] == joined
+    assert choice.why == f"the {len(joined)} parts of the film, joined"
+    # The name that is recorded means the same files again.
+    assert choose_file(item(*map(file, names)), 8 * GB, choice.name).files == choice.files
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["film_part1.mp4", "film_part2.mp4"],
+        ["Film CD1.avi", "Film CD2.avi"],
+        ["film part 1.mpg", "film part 3.mpg"],  # one is missing
+        ["show_01.mpg", "show_02.mpg"],  # these may be episodes
+    ],
+)
+def test_parts_that_cannot_be_joined_are_refused_by_name(names: list[str]) -> None:
+    with pytest.raises(OsslError) as caught:
+        choose_file(item(*map(file, names)), 8 * GB)
+    assert caught.value.code == "film_in_parts"
+    assert all(name in str(caught.value) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        # The whole film is there beside its parts.
+        ([file("film.mp4", length="3600"), file("film_part1.mp4", length="1800"),
+          file("film_part2.mp4", length="1800")], "film.mp4"),
+        # A length that is not stated is not 0.
+        ([file("clip.mp4", length="0.04", size="100"), file("film.mpeg")], "film.mpeg"),
+        ([file("trailer.mp4", length="90", size="9000"), file("film.mpeg")], "film.mpeg"),
+        # That of a derivative is its original's.
+        ([file("a.mp4", length="90", size="9000"), file("film.mpeg"),
+          file("film.mp4", "derivative", original="film.mpeg", length="3600")], "film.mpeg"),
+        # Nothing is in an empty file.
+        ([file("a.mp4", size="0", length="0"),
+          file("a.ia.mp4", "derivative", format="h.264 IA", original="a.mp4")], "a.ia.mp4"),
+        # Different films, or a film and what came with it.
+        ([file("01. Whither.mkv", length="1700"), file("02. Sex.mkv", length="1750")],
+         "02. Sex.mkv"),
+        ([file("party_animals.mp4"), file("discovery.mp4", size="2000")], "discovery.mp4"),
+    ],
+)  # fmt: skip
+def test_the_film_is_chosen_among_other_files(files: list[Any], name: str) -> None:
+    assert choose_file(item(*files), 8 * GB).name == name
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "name"),
+    [
+        (["01. Whither Canada?.mkv"], "01.+Whither+Canada?.mkv", "01. Whither Canada?.mkv"),
+        (["A+B.mkv", "A B.mkv"], "A+B.mkv", "A+B.mkv"),
+        (["A+B.mkv", "A B.mkv"], "A B.mkv", "A B.mkv"),
+        (["A+B two.mkv"], "A+B+two.mkv", "A+B two.mkv"),
+    ],
+)
+def test_a_plus_in_a_name_may_be_a_space(names: list[str], wanted: str, name: str) -> None:
+    assert choose_file(item(*map(file, names)), 8 * GB, wanted).name == name
 
 
 @pytest.mark.parametrize(

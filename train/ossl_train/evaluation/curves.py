@@ -88,7 +88,8 @@ def picture_curves(path: Path) -> dict[str, Values]:
         size = (picture.small.shape[1] // 2, picture.small.shape[0] // 2)
         tiny = cv2.resize(picture.small, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         time_s = float(picture.ticks * reader.time_base)
-        checker.feed(picture.number, time_s, tiny)
+        luma = np.ascontiguousarray(picture.small[:, :, 0])
+        checker.feed(picture.number, time_s, tiny, luma)
         change = np.zeros(3) if before is None else np.abs(tiny - before).mean(axis=(0, 1))
         if change.sum() > _LEAST_CUT:
             checker.report(picture.number)
