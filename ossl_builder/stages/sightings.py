@@ -22,6 +22,7 @@ from ossl_builder.tables.films import Film
 from ossl_builder.tools.demux import MediaFile
 from ossl_builder.tools.picture import Picture, PictureReader, thumbnail
 from ossl_builder.tools.scenedetect import Detectors
+from ossl_builder.tools.video_frames import seconds
 
 if TYPE_CHECKING:
     from ossl_builder.stages.scenes_settings import ScenesSettings
@@ -124,7 +125,7 @@ def look(
     for picture in reader:
         watch = watch or _Watch(reader.time_base, settings)
         watch.show(picture)
-        time_s = float(picture.ticks * reader.time_base)
+        time_s = seconds(picture.ticks, reader.time_base)
         if (
             taken is None
             or time_s - taken_s >= settings.min_scene_s
@@ -168,7 +169,7 @@ class _Watch:
         self._waiting.clear()
 
     def _see(self, number: int, ticks: int, small: NDArray[np.uint8]) -> None:
-        time_s = float(ticks * self._time_base)
+        time_s = seconds(ticks, self._time_base)
         size = (small.shape[1] // _TINY, small.shape[0] // _TINY)
         tiny = cv2.resize(small, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         luma = np.ascontiguousarray(tiny[:, :, 0])
@@ -192,7 +193,7 @@ class _Watch:
         base = self._time_base
         return Sightings(
             light=Light(
-                np.array([float(ticks * base) for ticks in self._ticks]),
+                np.array([seconds(ticks, base) for ticks in self._ticks]),
                 np.frombuffer(self._is_black, np.bool_),
                 np.array(self._contrast),
             ),
