@@ -116,14 +116,17 @@ def probe(
     if timeline:
         media = MediaFile(path, media.video, media.audio, has_time_jumps=True)
     logs = {index: log.corrected(timeline.get(index, ())) for index, log in logs.items()}
+    video, audio = choice.video, choice.audio
+    log = logs[video.index]
+    rate = video.rate or Fraction(max(1, len(log)))
+    decoded = _decode(media, timeline, log, 1 / rate)
+    progress(1.0)
     return Probed(
         media=media,
         streams_why=choice.why,
         streams_other=choice.others,
-        picture=_picture(media, timeline, choice.video, logs[choice.video.index]),
-        sound=None
-        if choice.audio is None
-        else _sound(media, timeline, choice.audio, logs[choice.audio.index]),
+        picture=_picture(media, video, rate, log, decoded),
+        sound=None if audio is None else _sound(audio, logs[audio.index], decoded),
         is_truncated=is_truncated,
     )
 
@@ -158,7 +161,9 @@ def _read(
     return logs, choice, name, is_cut or missing_bytes(path) > 0
 
 
-def _picture(media: MediaFile, timeline: Timeline, video: VideoStream, log: PacketLog) -> Picture:
+def _picture(
+    media: MediaFile, video: VideoStream, rate: Fraction, log: PacketLog, decoded: _Decoded
+) -> Picture:
     known = sorted(log.known())
     if not known:
         raise OsslError(
@@ -172,21 +177,19 @@ def _picture(media: MediaFile, timeline: Timeline, video: VideoStream, log: Pack
     usual = sorted(steps)[len(steps) // 2] if steps else 0
     # The last frame lasts as long as its packet tells, or as the usual one.
     end = max(max(start + duration for start, duration in known), starts[-1] + usual)
-    rate = video.rate or Fraction(len(starts))
     # Containers round times (Matroska: to 1 ms); only steps beyond that are uneven.
     slack = max(1.5, 0.002 / base, 0.02 * usual)
     uneven = sum(abs(step - usual) > slack for step in steps)
     start_s, is_interlaced = _first_frames(media, 1 / rate)
-    decoded_end_s, has_interlaced_keys = _key_frames(media, timeline, log, 1 / rate)
     # Packets without presentation times are counted by decoding times, which are earlier.
     end_s = end * base
-    if log.lacks_presentation_times and end_s < decoded_end_s < end_s + MOST_DELAY_S:
-        end_s = decoded_end_s
+    if log.lacks_presentation_times and end_s < decoded.end_s < end_s + MOST_DELAY_S:
+        end_s = decoded.end_s
     return Picture(
         codec=video.codec,
         start_s=start_s,
         end_s=end_s,
-        decoded_end_s=decoded_end_s,
+        decoded_end_s=decoded.end_s,
         n_packets=len(starts),
         rate=rate,
         is_variable_rate=uneven > max(1, 0.01 * len(steps))
@@ -194,7 +197,7 @@ def _picture(media: MediaFile, timeline: Timeline, video: VideoStream, log: Pack
         width=video.width,
         height=video.height,
         sar=video.sar,
-        is_interlaced=is_interlaced or has_interlaced_keys,
+        is_interlaced=is_interlaced or decoded.is_interlaced,
     )
 
 
@@ -216,41 +219,66 @@ def _first_frames(media: MediaFile, step: Fraction) -> tuple[float, bool]:
     return start_s, is_interlaced
 
 
-def _key_frames(
-    media: MediaFile, timeline: Timeline, log: PacketLog, step: Fraction
-) -> tuple[float, bool]:
-    """Decode key frames all along the film, and everything from one near the end on.
+@dataclass(frozen=True)
+class _Decoded:
+    """What decoding parts of a film has shown.
 
-    Returns:
-        When the last frame that can be decoded ends (s), and whether some frames are interlaced.
+    Attributes:
+        end_s: when the last frame that can be decoded ends.
+        is_interlaced: whether some of its frames are flagged as interlaced.
+        audio_s: length of all audio that can be decoded.
+    """
+
+    end_s: float
+    is_interlaced: bool
+    audio_s: float
+
+
+def _decode(media: MediaFile, timeline: Timeline, log: PacketLog, step: Fraction) -> _Decoded:
+    """Decode key frames all along the film, all frames near its end, and all of the audio.
+
+    Args:
+        media: the film's file.
+        timeline: corrections of its times.
+        log: packets of its video.
+        step: usual time from frame to frame, in seconds.
     """
     import av
 
     base = float(log.time_base)
     clock = Clock(max(1, round(step / log.time_base)))
-    end_s, is_interlaced, next_s = float("-inf"), False, float("-inf")
+    end_s, is_interlaced, audio_s, next_s = float("-inf"), False, 0.0, float("-inf")
     with open_media(media.path) as container:
-        stream = stream_at(container, media.video, media.path.name)
+        video = stream_at(container, media.video, media.path.name)
+        streams = [video]
+        if media.audio is not None:
+            streams.append(stream_at(container, media.audio, media.path.name))
         number, tail = -1, _tail(log)
-        for packet in corrected_packets(container, timeline, stream):
-            number += bool(packet.size)
-            time_s = float((packet.dts if packet.dts is not None else packet.pts or 0) * base)
-            is_tail = number >= tail or not packet.size
-            if not is_tail and not (packet.is_keyframe and time_s >= next_s):
-                continue
-            next_s = time_s + LOOK_EVERY_S
-            if number == tail > 0:  # what the decoder holds back belongs to earlier times
-                stream.codec_context.flush_buffers()
+        for packet in corrected_packets(container, timeline, *streams):
+            is_video = packet.stream.index == media.video
+            is_tail = False
+            if is_video:
+                number += bool(packet.size)
+                time_s = float((packet.dts if packet.dts is not None else packet.pts or 0) * base)
+                is_tail = number >= tail or not packet.size
+                if not is_tail and not (packet.is_keyframe and time_s >= next_s):
+                    continue
+                next_s = time_s + LOOK_EVERY_S
+                if number == tail > 0:  # what the decoder holds back belongs to earlier times
+                    video.codec_context.flush_buffers()
             try:
                 frames = packet.decode()
             except av.FFmpegError:
                 continue
             for frame in frames:
+                if not is_video:
+                    audio_s += frame.samples / frame.sample_rate
+                    continue
                 is_interlaced |= bool(frame.interlaced_frame)
                 if is_tail:
                     timed = clock.timed(frame)
                     end_s = max(end_s, (timed.pts + timed.duration) * base)
-    return end_s, is_interlaced
+    return _Decoded(end_s, is_interlaced, audio_s)
 
 
 def _tail(log: PacketLog) -> int:
@@ -259,9 +287,7 @@ def _tail(log: PacketLog) -> int:
     return early[-1] if early else 0
 
 
-def _sound(
-    media: MediaFile, timeline: Timeline, audio: AudioStream, log: PacketLog
-) -> Sound | None:
+def _sound(audio: AudioStream, log: PacketLog, decoded: _Decoded) -> Sound | None:
     known = log.known()
     if not known:
         return None
@@ -270,23 +296,7 @@ def _sound(
         codec=audio.codec,
         start_s=min(start for start, _ in known) * base,
         end_s=max(start + duration for start, duration in known) * base,
-        decoded_s=_decoded_sound_s(media, timeline),
+        decoded_s=decoded.audio_s,
         sample_rate=audio.sample_rate,
         channels=audio.channels,
     )
-
-
-def _decoded_sound_s(media: MediaFile, timeline: Timeline) -> float:
-    """Length of all samples that can be decoded, in seconds."""
-    import av
-
-    length_s = 0.0
-    with open_media(media.path) as container:
-        audio = stream_at(container, media.audio, media.path.name)
-        for packet in corrected_packets(container, timeline, audio):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                continue
-            length_s += sum(frame.samples / frame.sample_rate for frame in frames)
-    return length_s

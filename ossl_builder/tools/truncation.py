@@ -20,6 +20,8 @@ ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 DV_FRAMES = {0: 120_000, 1: 144_000}  # bytes per frame, by the flag for 50 Hz
+# Writers count the header of the chunk, or a byte of padding, one way or the other.
+AVI_SLACK = 16
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
 OGG_LAST_PAGE = 0x04
@@ -56,8 +58,7 @@ def _avi(file: BinaryIO, size: int) -> int:
         if length == 0:  # a writer that was killed never came back to write it
             return 1
         position += 8 + length + length % 2
-    # The last byte may be padding.
-    return position - size if position > size + 1 else 0
+    return position - size if position > size + AVI_SLACK else 0
 
 
 def _asf(file: BinaryIO, size: int) -> int:
