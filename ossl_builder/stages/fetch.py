@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from ossl_builder.engine import records
 from ossl_builder.engine.freshness import UNSHAPING
 from ossl_builder.engine.stage import Item, Notice, Outcome, Stage
 from ossl_builder.errors import OsslError, Rejected
+from ossl_builder.stages.lengths import length_differences
 from ossl_builder.stages.obtaining import METADATA, Obtained, local_path, obtain
 from ossl_builder.stages.settings import Settings
 from ossl_builder.tables import FILMS, Film, Source
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 GONE = frozenset(
     ("access_refused", "file_missing", "film_in_parts", "item_missing", "no_film", "source_gone")
 )
-# Lengths that differ by more than this are a warning; what codecs add at the ends is none.
-WARN_S = 2.0
-WARN_PART = 0.01
-CODEC_DELAY_S = 0.1
 
 __all__ = ["FETCH_STAGE", "FetchSettings", "fetch_film", "local_path"]
 
@@ -239,51 +235,6 @@ def _verified(source: Source, obtained: Obtained, item: Item) -> Probed:
             "fetch.max_length_difference.",
         )
     return probed
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Two lengths of one film that should be about equal.
-
-    Attributes:
-        part: by how much they differ, as part of the longer one.
-    """
-
-    what: str
-    length_s: float
-    other: str
-    other_s: float
-
-    @property
-    def part(self) -> float:
-        longest = max(self.length_s, self.other_s)
-        return abs(self.length_s - self.other_s) / longest if longest > 0 else 0.0
-
-    @property
-    def is_doubtful(self) -> bool:
-        off_s = abs(self.length_s - self.other_s)
-        return off_s > WARN_S or (self.part > WARN_PART and off_s > CODEC_DELAY_S)
-
-    @property
-    def sentence(self) -> str:
-        return f"{self.what} is {self.length_s:.2f} s long, {self.other} {self.other_s:.2f} s."
-
-
-def length_differences(probed: Probed) -> list[Difference]:
-    """Lengths of the video and the audio, by decoding and by packets, where they differ."""
-    picture, sound = probed.picture, probed.sound
-    decoded_s = max(0.0, picture.decoded_end_s - picture.start_s)
-    pairs = [
-        Difference("the decoded video", decoded_s, "its packets", picture.end_s - picture.start_s)
-    ]
-    if sound is not None:
-        pairs += [
-            Difference(
-                "the decoded audio", sound.decoded_s, "its packets", sound.end_s - sound.start_s
-            ),
-            Difference("the decoded audio", sound.decoded_s, "the decoded video", decoded_s),
-        ]
-    return [pair for pair in pairs if pair.is_doubtful]
 
 
 def _check_length(name: str, obtained: Obtained, probed: Probed, tolerance_s: float) -> None:

@@ -6,7 +6,6 @@ pictures, their count and the sound's offset can be read off the clips themselve
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,7 +19,7 @@ import numpy as np
 import soundfile
 
 from tests import films, shapes
-from tests.e2e.corpora import Ossl, add_film, rejects, rows
+from tests.e2e.corpora import Ossl, add_film, rejects, rows, run_ossl
 
 
 def shaped(make: Callable[[Path, Path], Path]) -> Callable[[Path], films.Truth]:
@@ -198,14 +197,8 @@ def show(seen: list[Seen]) -> str:
 def main() -> None:
     """Build in a temporary folder and print the table."""
 
-    def ossl(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "ossl_builder.cli.main", *map(str, arguments)],
-            capture_output=True, text=True, check=code == 0,
-        )  # fmt: skip
-
     with tempfile.TemporaryDirectory() as folder:
-        sys.stdout.write(show(build(ossl, Path(folder))) + "\n")
+        sys.stdout.write(show(build(run_ossl, Path(folder))) + "\n")
 
 
 if __name__ == "__main__":

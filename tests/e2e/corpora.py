@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,14 @@ from typing import Any
 from ossl_builder.engine import records
 
 Ossl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run_ossl(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `ossl` outside of pytest; raise if it ends otherwise than with 0 where that is wanted."""
+    return subprocess.run(
+        [sys.executable, "-m", "ossl_builder.cli.main", *map(str, arguments)],
+        capture_output=True, text=True, check=code == 0,
+    )  # fmt: skip
 
 
 def add_film(ossl: Ossl, corpus: Path, film: Path, film_id: str) -> None:

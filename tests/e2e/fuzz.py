@@ -19,7 +19,7 @@ from random import Random
 from typing import Any
 
 from tests import films, shapes
-from tests.e2e.corpora import Ossl, rows
+from tests.e2e.corpora import Ossl, rows, run_ossl
 
 N_FILMS = 300
 # In a process of its own, as the stages run: a decoder may crash.
@@ -268,15 +268,9 @@ def show(found: Found) -> str:
 def main() -> None:
     """Run it in a temporary folder; an argument names the number of films, a second the seed."""
 
-    def ossl(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "ossl_builder.cli.main", *map(str, arguments)],
-            capture_output=True, text=True, check=code == 0,
-        )  # fmt: skip
-
     numbers = [int(word) for word in sys.argv[1:3]]
     with tempfile.TemporaryDirectory() as folder:
-        found = build(ossl, Path(folder), *numbers)
+        found = build(run_ossl, Path(folder), *numbers)
     sys.stdout.write(show(found) + "\n")
     raise SystemExit(1 if found.wrong else 0)
 
