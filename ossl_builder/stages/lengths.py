@@ -19,7 +19,10 @@ class Difference:
     """Two lengths of one film that should be about equal.
 
     Attributes:
-        part: by how much they differ, as part of the longer one.
+        what: which length, in words.
+        length_s: it, in seconds.
+        other: which one it is compared with.
+        other_s: that one, in seconds.
     """
 
     what: str
@@ -29,16 +32,19 @@ class Difference:
 
     @property
     def part(self) -> float:
+        """By how much they differ, as part of the longer one."""
         longest = max(self.length_s, self.other_s)
         return abs(self.length_s - self.other_s) / longest if longest > 0 else 0.0
 
     @property
     def is_doubtful(self) -> bool:
+        """Whether they differ by more than what codecs add at the ends."""
         off_s = abs(self.length_s - self.other_s)
         return off_s > WARN_S or (self.part > WARN_PART and off_s > CODEC_DELAY_S)
 
     @property
     def sentence(self) -> str:
+        """Both, in words."""
         return f"{self.what} is {self.length_s:.2f} s long, {self.other} {self.other_s:.2f} s."
 
 
