@@ -139,6 +139,20 @@ MEASURED: dict[str, Callable[[Path, Path], Path]] = {
     "mov": converted(".mov", *COPY, "-movflags", "+faststart"),
     "mp4": converted(".mp4", *COPY, "-movflags", "+faststart"),
     "fragmented mp4": WHOLE["fragmented"],
+    "mxf": converted(
+        ".mxf",
+        "-vf",
+        "scale=720:576",
+        "-c:v",
+        "mpeg2video",
+        "-q:v",
+        "4",
+        "-c:a",
+        "pcm_s16le",
+        "-ar",
+        48000,
+    ),
+    "real media": WHOLE["real media"],
 }
 
 

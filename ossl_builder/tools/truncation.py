@@ -3,7 +3,8 @@
 Sources: Microsoft's "AVI RIFF File Reference" and the OpenDML extensions; Microsoft's "Advanced
 Systems Format (ASF) Specification" 1.20; Adobe's "Flash Video File Format Specification" 10.1,
 annex E; RFC 3533 (Ogg); ISO/IEC 14496-12 (MP4 and MOV); RFC 8794 (EBML, for Matroska and WebM);
-IEC 61834 (DV: frames of a fixed size).
+IEC 61834 (DV: frames of a fixed size); SMPTE 377-1 (MXF); RealNetworks' "RealMedia File Format"
+(draft-heftagaub-rmff-00).
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 DV_FRAMES = {0: 120_000, 1: 144_000}  # bytes per frame, by the flag for 50 Hz
-# Writers count the header of the chunk, or a byte of padding, one way or the other.
-AVI_SLACK = 16
+MXF_PARTITION = bytes.fromhex("060e2b34020501010d010201")
+# Writers of chunks count headers and padding one way or the other.
+SLACK = 16
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
 OGG_LAST_PAGE = 0x04
@@ -58,7 +60,7 @@ def _avi(file: BinaryIO, size: int) -> int:
         if length == 0:  # a writer that was killed never came back to write it
             return 1
         position += 8 + length + length % 2
-    return position - size if position > size + AVI_SLACK else 0
+    return position - size if position > size + SLACK else 0
 
 
 def _asf(file: BinaryIO, size: int) -> int:
@@ -163,6 +165,29 @@ def _dv(file: BinaryIO, size: int) -> int:
     return -size % frame
 
 
+def _mxf(file: BinaryIO, size: int) -> int:
+    """The first partition knows where the last one is, once the file is finished."""
+    file.seek(16)
+    length = file.read(1)
+    if not length:
+        return 1
+    file.seek(17 + (length[0] & 0x7F if length[0] & 0x80 else 0))
+    *_, footer = struct.unpack(">HHIQQQ", file.read(32))
+    return int(footer + 17 - size) if footer else 0
+
+
+def _real(file: BinaryIO, size: int) -> int:
+    """Chunks follow each other, each with its length; that of a live stream is 0."""
+    position = 0
+    while position + 8 <= size:
+        file.seek(position)
+        _, length = struct.unpack(">4sI", file.read(8))
+        if length < 8:
+            return 0
+        position += length
+    return position - size if position > size + SLACK else 0
+
+
 _MEASURES: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, int], int]], ...] = (
     (lambda head: head.startswith(b"RIFF") and head[8:12] == b"AVI ", _avi),
     (lambda head: head.startswith(ASF_HEADER), _asf),
@@ -171,4 +196,6 @@ _MEASURES: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, int], int]],
     (lambda head: head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"), _mp4),
     (lambda head: head.startswith(EBML), _matroska),
     (lambda head: head.startswith(b"\x1f\x07\x00"), _dv),
+    (lambda head: head.startswith(MXF_PARTITION), _mxf),
+    (lambda head: head.startswith(b".RMF"), _real),
 )
