@@ -97,7 +97,7 @@ def _say(report: Report, is_dry: bool) -> None:
         f"changed, {report.skipped} skips, {report.withdrawn} withdrawn."
     )
     if report.withdrawn:
-        typer.echo("\nWithdrawn by their annotators")
+        show.line("\nWithdrawn by their annotators")
         show.table(("clip_id", "annotator"), report.withdrawn_records)
     for title, remarks in (
         ("Invalid, kept out", report.invalid),

@@ -114,12 +114,6 @@ def test_films_that_were_built_leave_the_tables_when_the_word_is_taken_back(
     assert pq.read_table(table).num_rows == 0
 
 
-def test_films_show_has_the_verdict_of_the_day(ossl_here: Run, demo_corpus: Path) -> None:
-    shown = ossl_here("-C", demo_corpus, "films", "show", "demo-fair", "--json").json
-    assert shown["film"]["verdict"] == "licensed"
-    assert shown["verdict"].startswith("licensed: ")
-
-
 def test_a_licence_without_a_name_or_an_address_is_a_risk(ossl_here: Run, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     assert ossl_here("init", corpus).code == 0

@@ -14,6 +14,7 @@ import soundfile
 from ossl_builder.cli import demo_training
 from ossl_builder.workspace import open_corpus
 from tests.e2e.corpora import Ossl
+from tests.said import Run
 
 
 def rows(root: Path, table: str) -> list[dict[str, object]]:
@@ -86,3 +87,9 @@ def test_without_the_train_extra_it_says_so_and_ends_well(
     assert "no_such_package is not installed" in capsys.readouterr().err
     assert len(rows(root, "splits")) == 3
     assert not (root / "train").exists()
+
+
+def test_films_show_has_the_verdict_of_the_day(ossl_here: Run, demo_corpus: Path) -> None:
+    shown = ossl_here("-C", demo_corpus, "films", "show", "demo-fair", "--json").json
+    assert shown["film"]["verdict"] == "licensed"
+    assert shown["verdict"].startswith("licensed: ")
