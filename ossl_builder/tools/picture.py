@@ -27,6 +27,7 @@ from ossl_builder.tools.video_frames import timed_frames
 Plane = NDArray[np.uint8]
 
 _WIDTH = 64  # pixels of the small picture: enough for cuts, few enough to cost little
+_HEIGHT = 8  # of it, at least: pictures are also compared after shifts of two pixels
 _PLANAR = re.compile(r"(gray|yuvj?4\d\dp)(9|10|12|14|16)?(le)?")
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
@@ -90,7 +91,7 @@ class PictureReader:
             if first is None:
                 self.time_base = Fraction(frame.time_base)
                 first = timed.pts
-                size = (_WIDTH, max(4, round(_WIDTH * frame.height / frame.width)))
+                size = (_WIDTH, max(_HEIGHT, round(_WIDTH * frame.height / frame.width)))
             ticks = timed.pts - first
             if timed.is_broken:
                 broken_since = ticks if broken_since is None else broken_since

@@ -237,6 +237,18 @@ def test_settings_decide(make_item, tmp_path):
     assert [r.start_frame for r in scenes_of(make_item, path, threshold=100.0)[1]] == [0]
 
 
+@pytest.mark.parametrize("size", ["1600x16", "16x800", "2x2", "64x6"])
+def test_films_of_extreme_shapes_have_their_cut(make_item, tmp_path, size):
+    path = tmp_path / "film.mkv"
+    shots = (f"color=s={size}:r=25:d=2,geq=lum='200*mod(X,2)':cb=128:cr=128",
+             f"color=s={size}:r=25:d=2,geq=lum='60+mod(X,100)':cb=100:cr=128")  # fmt: skip
+    given = [word for shot in shots for word in ("-f", "lavfi", "-i", shot)]
+    command = [binary(), "-v", "error", *given, "-filter_complex", "concat=n=2", "-c:v", "ffv1"]
+    subprocess.run([*command, str(path)], check=True, capture_output=True)
+    _, scenes = scenes_of(make_item, path)
+    assert [scene.start_frame for scene in scenes] == [0, 50]
+
+
 def test_a_film_without_picture_fails_with_a_sentence(make_item, tmp_path):
     whole = write_film(tmp_path / "f.mkv", shot(1, 5), [0, 40, 80, 120, 160])
     item = make_item(SCENES_STAGE, {"films": (measured(whole, tmp_path),)})
