@@ -53,11 +53,15 @@ def open_media(path: Path) -> Any:
     Metadata may have any encoding: bytes that are not UTF-8 are replaced.
 
     Raises:
-        OsslError: `file_empty`, `not_media`.
+        OsslError: `file_missing`, `file_empty`, `not_media`.
     """
     import av
 
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        raise OsslError(
+            "file_missing", f"There is no file {path.name} in {path.parent}.", "Make it again."
+        )
+    if path.stat().st_size == 0:
         raise OsslError("file_empty", f"{path.name} is empty.", "Fetch or copy it again.")
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
     try:

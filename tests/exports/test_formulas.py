@@ -96,5 +96,7 @@ def test_an_import_of_labels_reads_what_we_wrote(tmp_path: Path) -> None:
     from ossl_builder.labelling.import_rows import _entries
 
     (tmp_path / "labels.csv").write_text("clip_id,caption\na,'=1\nb,'tis\n")
-    found = [values["caption"] for _, values in _entries(tmp_path / "labels.csv")]
+    found = [
+        values["caption"] for _, values in _entries(tmp_path / "labels.csv", ("clip_id", "caption"))
+    ]
     assert found == ["=1", "'tis"]

@@ -193,4 +193,4 @@ def test_a_name_that_looks_like_an_address_is_a_file(tmp_path: Path, monkeypatch
     Path("concat:a.mp4").unlink()
     with pytest.raises(OsslError) as caught:
         inspect(Path("concat:a.mp4"))
-    assert caught.value.code == "not_media"
+    assert caught.value.code == "file_missing"

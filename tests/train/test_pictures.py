@@ -71,4 +71,4 @@ def test_a_broken_file_is_an_error_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(b"no film")
     with pytest.raises(OsslError) as caught:
         list(shown_at(tmp_path / "film.mp4", [0.0]))
-    assert caught.value.code == "picture_undecodable"
+    assert caught.value.code == "not_media"

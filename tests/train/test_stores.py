@@ -174,7 +174,7 @@ def test_a_film_that_fails_is_said_and_the_rest_goes_on(corpus: Path) -> None:
     assert done.exit_code == 3
     ends = {end["film_id"]: end for end in json.loads(done.stdout)}
     assert ends[clip.film_id]["state"] == "failed"
-    assert ends[clip.film_id]["code"] == "picture_undecodable"
+    assert ends[clip.film_id]["code"] == "file_missing"
     assert ends["demo-hills"]["state"] == "done"
 
 

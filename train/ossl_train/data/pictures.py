@@ -47,7 +47,7 @@ def shown_at(path: Path, times_s: Sequence[float]) -> Iterator[Shown]:
         As many as there are moments, in their order; equal objects where a picture is asked twice.
 
     Raises:
-        OsslError: `no_picture`, `picture_undecodable`.
+        OsslError: `no_picture`, `picture_undecodable`, `not_media`, `file_missing`.
     """
     waiting = list(reversed(times_s))
     before: Any = None

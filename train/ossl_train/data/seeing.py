@@ -54,7 +54,7 @@ def all_seen(
         workers: clips decoded at a time; as many and one more are in memory.
 
     Raises:
-        OsslError: `picture_undecodable`, `no_picture`, `sound_unreadable`.
+        OsslError: `picture_undecodable`, `no_picture`, `not_media`, `sound_unreadable`.
     """
     waiting: deque[Future[list[Seen]]] = deque()
     with ThreadPoolExecutor(workers) as pool:

@@ -70,7 +70,7 @@ def picture_curves(path: Path) -> dict[str, Values]:
     motion: its change is replaced by what is around it.
 
     Raises:
-        OsslError: `picture_undecodable`, `no_picture`.
+        OsslError: `picture_undecodable`, `no_picture`, `not_media`.
     """
     import cv2
     import numpy as np

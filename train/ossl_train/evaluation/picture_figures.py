@@ -29,7 +29,10 @@ AT_CUTS = {
 FOLLOWS = "rank correlation of loudness and motion, beyond that with other clips' pictures"
 
 # Codes of files that are left out, the others being measured.
-UNUSABLE = ("audio_unreadable", "picture_undecodable", "no_picture", "not_media", "file_empty")
+UNUSABLE = (
+    "audio_unreadable", "picture_undecodable", "no_picture", "not_media", "file_empty",
+    "file_missing",
+)  # fmt: skip
 
 
 def picture_figures(

@@ -45,7 +45,7 @@ def looks(
     """One after the other; the file is decoded once, and pictures of few windows are in memory.
 
     Raises:
-        OsslError: `picture_undecodable`, `no_picture`, `sound_unreadable`.
+        OsslError: `picture_undecodable`, `no_picture`, `not_media`, `sound_unreadable`.
     """
     import torch
 
