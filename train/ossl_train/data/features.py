@@ -36,8 +36,8 @@ def make_features(item: Item) -> Outcome:
     """Encode every window of a film's clips.
 
     Raises:
-        OsslError: `picture_undecodable`, `no_picture`, `not_media`, `sound_unreadable`, `features_not_finite`,
-            and those of `vivit.load_encoder`.
+        OsslError: `picture_undecodable`, `no_picture`, `not_media`, `sound_unreadable`,
+            `features_not_finite`, and those of `vivit.load_encoder`.
     """
     work: FeaturesWork = item.config
     clips: tuple[Clip, ...] = item.rows["clips"]
