@@ -60,6 +60,16 @@ def length_differences(probed: Probed) -> list[Difference]:
             Difference(
                 "the decoded audio", sound.decoded_s, "its packets", sound.end_s - sound.start_s
             ),
-            Difference("the decoded audio", sound.decoded_s, "the decoded video", decoded_s),
+            max(
+                Difference("the decoded audio", sound.decoded_s, "the decoded video", decoded_s),
+                # As long as the video, the audio may still lie beside it.
+                Difference(
+                    "the film up to the end of its audio",
+                    max(0.0, sound.start_s - picture.start_s + sound.decoded_s),
+                    "the decoded video",
+                    decoded_s,
+                ),
+                key=lambda each: each.part,
+            ),
         ]
     return [pair for pair in pairs if pair.is_doubtful]
