@@ -67,20 +67,26 @@ def test_killed_twenty_times_a_corpus_ends_the_same(
     chance = random.Random(20)
     fell: list[str] = []
     corpus = tmp_path / "corpus"
-    for turn in range(KILLS):
-        if turn % AFRESH_EVERY == 0:
+    turns = [(stage, True) for stage in range(KILLS)]
+    for turn, (number, is_random) in enumerate(turns):
+        if turn % AFRESH_EVERY == 0 or not is_random:
             shutil.rmtree(corpus, ignore_errors=True)
             corpus.mkdir()
             shutil.copy(demo_corpus / "ossl.yaml", corpus)
             for film in films:
                 (corpus / "films" / film).mkdir(parents=True)
                 shutil.copy(demo_corpus / f"films/{film}/source.json", corpus / "films" / film)
-        stage = STAGES[turn % len(STAGES)].name
+        stage = STAGES[number % len(STAGES)].name
         record = records.read(demo_corpus, stage, films[0])
         assert record is not None
         # A little more than the stage's time: some kills fall between stages or into the next.
-        fell.append(kill_in(corpus, films, stage, chance.uniform(0, 1.3 * record.seconds)))
+        after_s = chance.uniform(0, 1.3 * record.seconds) if is_random else 0.0
+        fell.append(kill_in(corpus, films, stage, after_s))
         sys.stdout.write(f"kill {turn + 1}: aimed at {stage}, fell into {fell[-1]}\n")
+        if turn + 1 >= KILLS:
+            # On a busy machine no random kill may fall into a short stage: aim at its beginning.
+            missed = [n for n, each in enumerate(STAGES) if each.name not in fell]
+            turns += [(missed[0], False)] if missed and len(turns) < 2 * KILLS else []
     ossl("-C", corpus, "build")
     assert {stage.name for stage in STAGES} <= set(fell)
     assert contents(corpus) == expected
