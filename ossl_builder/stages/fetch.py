@@ -74,10 +74,11 @@ class FetchSettings(Settings):
     length_tolerance_s: float = _setting(
         2.0, "a film whose length differs more from that stated is refused (s)", ge=0
     )
-    max_length_difference: float = _setting(
+    # It shapes what comes: a rejection must not outlive the setting that it rests on.
+    max_length_difference: float = Field(
         0.1,
-        "a film is rejected if the lengths of its video, its audio and their packets differ by "
-        "more than this part; beyond 1 % or 2 s they are a warning",
+        description="a film is rejected if the lengths of its video, its audio and their packets "
+        "differ by more than this part; beyond 1 % or 2 s they are a warning",
         ge=0,
     )
     video_stream: int | str | dict[str, int | str] | None = Field(

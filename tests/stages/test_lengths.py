@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import films
+from tests.e2e.corpora import Ossl, add_film, rows, status
 from tests.shapes import ffmpeg
 from tests.stages.conftest import Fetch, source_of
 
@@ -51,3 +52,19 @@ def test_lengths(
         assert record.code == "lengths_differ"
         assert "fetch.max_length_difference" in record.message
         assert fetch(source_of(str(path)), max_length_difference=10).state == "done"
+
+
+def test_a_rejected_film_is_fetched_again_when_the_setting_is_raised(
+    plain: Path, ossl: Ossl, tmp_path: Path
+) -> None:
+    """Through the command: a rejection is not kept for good."""
+    path, corpus = tmp_path / "film.mkv", tmp_path / "corpus"
+    ffmpeg("-i", plain, "-c:v", "copy", "-af", "atrim=end=10", "-c:a", "flac", path)
+    ossl("init", corpus)
+    add_film(ossl, corpus, path, "film")
+    build = ("-C", corpus, "build", "--until", "fetch")
+    ossl(*build)
+    (rejected,) = status(ossl, corpus)["rejected"]
+    assert rejected["code"] == "lengths_differ"
+    ossl(*build, "--set", "fetch.max_length_difference=0.5")
+    assert [film["film_id"] for film in rows(corpus, "films")] == ["film"]
