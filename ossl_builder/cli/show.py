@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Counted = TypeVar("Counted")
 
 # What a terminal obeys instead of showing it: control characters but tab and line feed, marks that
-# turn the direction of text, and what stands for bytes that are no text.
+# turn the direction of text, and the surrogates by which Python represents undecodable bytes.
 UNSHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
     "\ud800-\udfff]"

@@ -12,7 +12,7 @@ SERVE, LOCAL_FILES = "serve", "local-files"
 
 
 def chosen(state: State, address: str, clips_url: str, document_root: str) -> State:
-    """The state with what is told now; what is empty stays as it was.
+    """Merge the given options into the state; an empty option leaves its value unchanged.
 
     Args:
         state: what is remembered.

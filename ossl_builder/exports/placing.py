@@ -155,7 +155,7 @@ def _changed(path: Path) -> OsslError:
     return OsslError(
         "media_changed",
         f"The bytes of {path} are not those the tables name.",
-        "`ossl verify` lists all such files; `ossl build` or `ossl import` mends them.",
+        "`ossl verify` lists all such files; `ossl build` or `ossl import` makes them again.",
     )
 
 

@@ -109,7 +109,7 @@ def _lines(text: str, known: Collection[str]) -> Iterator[tuple[int, dict[str, A
     """Line number and cells of each line of a table; the header says what separates cells.
 
     Raises:
-        ValueError, csv.Error: it is no table, or a column's name stands there twice.
+        ValueError, csv.Error: it is no table, or a column's name is given twice.
     """
     first = text.lstrip("\r\n").partition("\n")[0]
 
