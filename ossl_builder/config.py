@@ -10,17 +10,18 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ossl_builder.engine import parse
+from ossl_builder import parse
+from ossl_builder.annotations.settings import LabelsSettings
+from ossl_builder.engine.settings import Origin
 from ossl_builder.errors import OsslError
-from ossl_builder.labelling.settings import LabelsSettings
-from ossl_builder.splitting.settings import SplitsSettings
-from ossl_builder.stages.clip_selection import ClipsSettings
-from ossl_builder.stages.cues_settings import CuesSettings
-from ossl_builder.stages.fetch import FetchSettings
-from ossl_builder.stages.fingerprints_settings import FingerprintsSettings
-from ossl_builder.stages.scenes_settings import ScenesSettings
+from ossl_builder.files import bundled_folder
+from ossl_builder.splits.settings import SplitsSettings
+from ossl_builder.stages.clips.selection import ClipsSettings
+from ossl_builder.stages.cues.settings import CuesSettings
+from ossl_builder.stages.fetch.stage import FetchSettings
+from ossl_builder.stages.fingerprints.stage import FingerprintsSettings
+from ossl_builder.stages.scenes.stage import ScenesSettings
 from ossl_builder.stages.stems import StemsSettings
-from ossl_builder.tools.origin import Origin
 
 CORPUS_VERSION = 1
 SHOWN_FAULTS = 30
@@ -83,10 +84,7 @@ def recipe_named(name: str) -> Path:
     Raises:
         OsslError: `recipe_unknown`.
     """
-    # A wheel carries manifests/ inside the package; in a checkout it stands beside the package.
-    here = Path(__file__).parent
-    inside = here / "manifests" / "recipes"
-    folder = inside if inside.exists() else here.parent / "manifests" / "recipes"
+    folder = bundled_folder("manifests") / "recipes"
     shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     path = shipped.get(name, Path(name))
     if not path.is_file():

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ossl_builder.engine.manifests import write_parquet
-from ossl_builder.stages.hashing import MOMENT_BITS
+from ossl_builder.engine.tables_io import write_parquet
+from ossl_builder.stages.fingerprints.minhash import MOMENT_BITS
 from ossl_builder.tables import CLIPS, FINGERPRINTS, LABELS, Fingerprint, Table
 
 CLIP_S = 20.0

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder import workspace
+from ossl_builder import corpus
 from ossl_builder.cli import demo
 from ossl_builder.config import load_recipe, recipe_named
 from ossl_builder.errors import OsslError
-from ossl_builder.imports import importing
+from ossl_builder.imports import import_release
 from tests.e2e.corpora import Ossl
 
 
@@ -30,7 +30,11 @@ def test_a_recipe_loads_and_every_setting_has_its_source(name: str) -> None:
             assert "aper" in source or "ot known" in source, f"{line!r} does not say why"
 
 
-TEXTS = {"init": workspace.FIRST_RECIPE, "import": importing.FIRST_RECIPE, "demo": demo.RECIPE_TEXT}
+TEXTS = {
+    "init": corpus.FIRST_RECIPE,
+    "import": import_release.FIRST_RECIPE,
+    "demo": demo.RECIPE_TEXT,
+}
 
 
 @pytest.mark.parametrize("name", TEXTS)

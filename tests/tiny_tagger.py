@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ossl_builder.tools import audioset
+from ossl_builder.models import audioset_tagger
 
 RATE = 16_000
 LONGEST_S = 2.56
@@ -21,7 +21,7 @@ def untrained() -> tuple[Any, Any]:
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    names = dict(enumerate(audioset.names()))
+    names = dict(enumerate(audioset_tagger.names()))
     config = ASTConfig(
         hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
         max_length=256, frequency_stride=16, time_stride=16, initializer_range=0.2,
@@ -41,7 +41,7 @@ def constant(folder: Path, music: float, other: float) -> Path:
     import torch
 
     model, extractor = untrained()
-    is_music = np.array(audioset.is_music())
+    is_music = np.array(audioset_tagger.is_music())
     shares = np.where(is_music, music / is_music.sum(), other / (~is_music).sum())
     model.classifier.dense.weight.data.zero_()
     model.classifier.dense.bias.data = torch.tensor(

@@ -10,16 +10,17 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder import building, pipeline
-from ossl_builder.cli import show
+from ossl_builder.cli import output
 from ossl_builder.config import Recipe, load_recipe
-from ossl_builder.engine.freshness import Decision
+from ossl_builder.corpus import Corpus, open_corpus
+from ossl_builder.engine.cache import Decision
 from ossl_builder.engine.stage import Stage
-from ossl_builder.stages.fetch import FETCH_STAGE
-from ossl_builder.stages.fingerprints import FINGERPRINTS_STAGE
+from ossl_builder.pipeline import build as building
+from ossl_builder.pipeline import stages as pipeline
+from ossl_builder.pipeline.derived_tables import End, end_by, end_of
+from ossl_builder.stages.fetch.stage import FETCH_STAGE
+from ossl_builder.stages.fingerprints.stage import FINGERPRINTS_STAGE
 from ossl_builder.stages.stems import STEMS_STAGE
-from ossl_builder.standing import End, end_by, end_of
-from ossl_builder.workspace import Corpus, open_corpus
 
 Films = Annotated[
     list[str] | None, typer.Argument(help="Film ids; none: all of the corpus.", metavar="FILM")
@@ -182,13 +183,13 @@ def _run(
     corpus.check_has_films()
     film_ids = corpus.chosen(films or ())
     if not film_ids:
-        show.say("The corpus has no films yet: `ossl films add` adds one.")
+        output.say("The corpus has no films yet: `ossl films add` adds one.")
     if FETCH_STAGE in stages:
         _say_estimate(corpus, recipe, film_ids)
     if dry_run:
         _show_plan(list(building.plan(corpus, recipe, film_ids, stages)), json)
         return
-    watcher = show.Watcher(film_ids)
+    watcher = output.Watcher(film_ids)
     unrecorded: dict[str, End] = {}
     with corpus.locked(), watcher.watching():
         events = building.build(corpus, recipe, film_ids, stages, workers, drop_labelled)
@@ -208,17 +209,17 @@ def _fingerprint_imported(
     json: bool,
 ) -> None:
     """The one stage that imported clips can be given."""
-    from ossl_builder.imports import fingerprinting
+    from ossl_builder.imports import fingerprints
 
     film_ids = corpus.chosen(films)
     if dry_run:
-        _show_plan(list(fingerprinting.plan(corpus, recipe, film_ids)), json)
+        _show_plan(list(fingerprints.plan(corpus, recipe, film_ids)), json)
         return
-    watcher = show.Watcher(film_ids)
+    watcher = output.Watcher(film_ids)
     ends: dict[str, End] = {}
     with corpus.locked(), watcher.watching():
-        fresh = [one.item_id for one in fingerprinting.plan(corpus, recipe, film_ids)]
-        for film_id, event in fingerprinting.take(corpus, recipe, film_ids, workers):
+        fresh = [one.item_id for one in fingerprints.plan(corpus, recipe, film_ids)]
+        for film_id, event in fingerprints.take(corpus, recipe, film_ids, workers):
             watcher.show(film_id, event)
             if isinstance(event, building.Finished):
                 ends[film_id] = end_by(event.record)
@@ -229,18 +230,18 @@ def _fingerprint_imported(
 
 def _say_estimate(corpus: Corpus, recipe: Recipe, film_ids: Sequence[str]) -> None:
     """Before a large build: gigabytes, hours, room on the disk."""
-    from ossl_builder.acquisition.estimate import estimate
+    from ossl_builder.catalogue.estimate import estimate
 
     expected = estimate(corpus, recipe.fetch, film_ids, date.today())
     for sentence in expected.sentences() if expected else ():
-        show.say(sentence)
+        output.say(sentence)
 
 
 def _show_plan(decisions: list[Decision], json: bool) -> None:
     if json:
-        show.as_json([vars(decision) for decision in decisions])
+        output.as_json([vars(decision) for decision in decisions])
         return
-    show.table(
+    output.table(
         ("film", "stage", "action", "why"),
         [(d.item_id, d.stage, d.action, d.why) for d in decisions],
     )
@@ -260,7 +261,7 @@ def _conclude(
 
 def _say_ends(corpus: Corpus, ends: list[End], stages: Sequence[Stage], json: bool) -> None:
     if json:
-        show.as_json([vars(end) for end in ends])
+        output.as_json([vars(end) for end in ends])
     else:
         states = [end.state for end in ends]
         parts = [
@@ -270,8 +271,8 @@ def _say_ends(corpus: Corpus, ends: list[End], stages: Sequence[Stage], json: bo
         ]
         rows = sum(end.n_rows for end in ends)
         films = "1 film" if len(ends) == 1 else f"{len(ends)} films"
-        show.say(f"{films}: {', '.join(parts) or 'none'}. {rows} {stages[-1].writes.name}.")
-        show.say(f"Tables: {corpus.root / 'manifests'}. More: ossl -C {corpus.root} status")
+        output.say(f"{films}: {', '.join(parts) or 'none'}. {rows} {stages[-1].writes.name}.")
+        output.say(f"Tables: {corpus.root / 'manifests'}. More: ossl -C {corpus.root} status")
     failed = sum(end.state == "failed" for end in ends)
     if failed:
         raise typer.Exit(1 if failed == len(ends) else 3)

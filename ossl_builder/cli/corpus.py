@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ossl_builder import upkeep
-from ossl_builder.cli import show
+from ossl_builder.cli import output
 from ossl_builder.config import all_settings, load_recipe, recipe_named
-from ossl_builder.workspace import create, open_corpus
+from ossl_builder.corpus import create, open_corpus
+from ossl_builder.pipeline import status as upkeep
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
 
@@ -40,7 +40,7 @@ def init(
         path = recipe_named(recipe)
         load_recipe(path)
         create(folder, path.read_text(encoding="utf-8"))
-    show.say(
+    output.say(
         f"Made {folder}. Next: ossl -C {folder} films add FILE "
         "--id … --title … --basis … --evidence …"
     )
@@ -51,11 +51,11 @@ def status(context: typer.Context, json: AsJson = False) -> None:
     corpus = open_corpus(context.obj)
     found = upkeep.status(corpus, load_recipe(corpus.recipe_path))
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
     if corpus.is_imported:
-        show.say("The clips of this corpus were imported: its stages have nothing to do.")
-    show.table(
+        output.say("The clips of this corpus were imported: its stages have nothing to do.")
+    output.table(
         ("stage", "done", "rejected", "failed", "stale", "waiting", "rows"),
         [
             tuple(stage[key] for key in
@@ -79,8 +79,8 @@ def status(context: typer.Context, json: AsJson = False) -> None:
 
 def _list(title: str, entries: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
     if entries:
-        show.line(f"\n{title}")
-        show.table(keys, [tuple(entry[key] for key in keys) for entry in entries])
+        output.line(f"\n{title}")
+        output.table(keys, [tuple(entry[key] for key in keys) for entry in entries])
 
 
 def verify(context: typer.Context, json: AsJson = False) -> None:
@@ -88,12 +88,12 @@ def verify(context: typer.Context, json: AsJson = False) -> None:
     corpus = open_corpus(context.obj)
     problems, n_files = upkeep.verify(corpus)
     if json:
-        show.as_json(problems)
+        output.as_json(problems)
     elif problems:
-        show.table(("path", "problem"), [(entry["path"], entry["problem"]) for entry in problems])
-    show.say(f"{n_files} files hashed, {len(problems)} problems.")
+        output.table(("path", "problem"), [(entry["path"], entry["problem"]) for entry in problems])
+    output.say(f"{n_files} files hashed, {len(problems)} problems.")
     if problems:
-        show.say(
+        output.say(
             "`ossl import` again, with a folder that is whole, puts other files in their place."
             if corpus.is_imported
             else "Delete the files named: `ossl build` makes them again (and fetches films again)."
@@ -112,20 +112,20 @@ def clean(
     with corpus.locked():
         paths, size = upkeep.clean(corpus, dry_run)
     if json:
-        show.as_json(paths)
+        output.as_json(paths)
     else:
         for path in paths:
-            show.line(path)
-    show.say(f"{len(paths)} files, {size / 1e6:.1f} MB{', not deleted' if dry_run else ''}.")
+            output.line(path)
+    output.say(f"{len(paths)} files, {size / 1e6:.1f} MB{', not deleted' if dry_run else ''}.")
 
 
 def settings(json: AsJson = False) -> None:
     """List every key of a recipe with its default and meaning."""
     entries = all_settings()
     if json:
-        show.as_json(entries)
+        output.as_json(entries)
     else:
-        show.table(
+        output.table(
             ("key", "default", "meaning"),
             [(entry["key"], entry["default"], entry["description"]) for entry in entries],
         )

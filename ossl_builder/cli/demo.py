@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder.building import build
-from ossl_builder.cli import show
+from ossl_builder import files
+from ossl_builder.cli import output
 from ossl_builder.config import load_recipe
-from ossl_builder.engine import files
-from ossl_builder.pipeline import STAGES
-from ossl_builder.standing import end_of
+from ossl_builder.corpus import RECIPE, Corpus, create, open_corpus
+from ossl_builder.pipeline.build import build
+from ossl_builder.pipeline.derived_tables import end_of
+from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.tables import Source
-from ossl_builder.workspace import RECIPE, Corpus, create, open_corpus
 
 RECIPE_TEXT = """\
 # The recipe of the demo corpus: the bundled separator needs no download.
@@ -46,8 +46,8 @@ def demo(
         _make_films(corpus)
         recipe = load_recipe(corpus.recipe_path)
         film_ids = corpus.film_ids()
-        watcher = show.Watcher(film_ids)
-        show.say(
+        watcher = output.Watcher(film_ids)
+        output.say(
             f"Building {len(film_ids)} films: fetch, scenes, stems, cues, clips, fingerprints."
         )
         with watcher.watching():
@@ -72,7 +72,7 @@ def _make_films(corpus: Corpus) -> None:
     folder = corpus.root / "demo-films"
     if len(corpus.film_ids()) == 3:
         return
-    show.say("Making three films of 40 to 50 s with ffmpeg and numpy.")
+    output.say("Making three films of 40 to 50 s with ffmpeg and numpy.")
     for film in make_films(folder, lambda part: None):
         corpus.record_source(
             Source(
@@ -95,16 +95,16 @@ def _make_films(corpus: Corpus) -> None:
 def _conclude(out: Path, corpus: Corpus, film_ids: list[str]) -> None:
     import pyarrow.parquet as pq
 
-    show.line()
+    output.line()
     rows = []
     for table in (stage.writes for stage in STAGES):
         path = corpus.root / "manifests" / f"{table.name}.parquet"
         rows.append((table.name, pq.read_metadata(path).num_rows, f"{out}/manifests/{path.name}"))
-    show.table(("table", "rows", "file"), rows)
-    show.line()
+    output.table(("table", "rows", "file"), rows)
+    output.line()
     clips = pq.read_table(corpus.root / "manifests" / "clips.parquet").to_pylist()
     clips.sort(key=lambda clip: (clip["film_id"], clip["start_s"]))
-    show.table(
+    output.table(
         ("clip", "length", "music", "dialogue", "look and listen"),
         [
             (
@@ -117,8 +117,8 @@ def _conclude(out: Path, corpus: Corpus, film_ids: list[str]) -> None:
             for clip in clips
         ],
     )
-    show.line(f"\nThe films' truth:  {out}/demo-films/*.truth.json")
-    show.line(f"What was done:     ossl -C {out} status")
+    output.line(f"\nThe films' truth:  {out}/demo-films/*.truth.json")
+    output.line(f"What was done:     ossl -C {out} status")
     ends = [end_of(corpus, film_id, STAGES) for film_id in film_ids]
     failed = sum(end.state == "failed" for end in ends)
     if failed:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import typer
 
-from ossl_builder.cli import show
+from ossl_builder import files
+from ossl_builder.cli import output
 from ossl_builder.config import load_recipe
+from ossl_builder.corpus import Corpus
 from ossl_builder.errors import OsslError
-from ossl_builder.workspace import Corpus
 
 RECIPE = "tiny_cpu"
 NEEDED = ("ossl_train", "torch", "transformers", "safetensors", "audiocraft")
@@ -24,21 +25,21 @@ def end_with_music(out: Path, corpus: Corpus) -> None:
     Raises:
         OsslError: see the commands that are called.
     """
-    show.line()
+    output.line()
     with corpus.locked():
         _label(corpus)
         _split(corpus)
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        show.say(
+        output.say(
             f"The demo ends here: for the adapter, {', '.join(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} not installed (`make setup` installs all)."
         )
         return
     wav = _train(out, corpus)
-    show.line(f"\nMusic for a clip that the adapter never saw:  {wav}")
-    show.line(f"The picture with it:  {wav.with_suffix('.mp4')}")
-    show.line(
+    output.line(f"\nMusic for a clip that the adapter never saw:  {wav}")
+    output.line(f"The picture with it:  {wav.with_suffix('.mp4')}")
+    output.line(
         "A toy model makes toy music: this MusicGen is a thousandth of the smallest real one, and "
         "its weights are random.\nWhat you hear is noise that went the whole way. "
         "The recipe `small` does the same with a real one (train/README.md)."
@@ -47,16 +48,14 @@ def end_with_music(out: Path, corpus: Corpus) -> None:
 
 def bundled_annotations() -> Path:
     """The folder with what people said of the demo's clips."""
-    from ossl_builder.labelling import taxonomy
-
-    return taxonomy.bundled_folder()
+    return files.bundled_folder("annotations")
 
 
 def _label(corpus: Corpus) -> None:
     """Bundled annotations, brought to the clips of this machine, become labels."""
-    from ossl_builder.engine import manifests
-    from ossl_builder.exchange import carrying
-    from ossl_builder.labelling import merging, records, taxonomy
+    from ossl_builder.annotations import aggregation, label_schema, records
+    from ossl_builder.engine import tables_io
+    from ossl_builder.label_studio import transfer
     from ossl_builder.tables import CLIPS, LABELS
 
     settings = load_recipe(corpus.recipe_path).labels
@@ -66,13 +65,13 @@ def _label(corpus: Corpus) -> None:
         if not records.path_of(corpus.root, film_id).exists():
             records.put(corpus.root, records.read_film(bundled, film_id))
     # Another encoder or decoder may cut a picture earlier or later.
-    moves = carrying.carry(corpus.root, (), settings.carry_overlap)
+    moves = transfer.transfer(corpus.root, (), settings.carry_overlap)
     given = list(records.read_all(corpus.root))
-    clips = manifests.read_table(corpus.root / "manifests", CLIPS)
-    labels = merging.labels_of(given, clips, taxonomy.of(corpus.root), settings)
-    manifests.write_corpus_table(corpus.root, LABELS, labels)
+    clips = tables_io.read_table(corpus.root / "manifests", CLIPS)
+    labels = aggregation.labels_of(given, clips, label_schema.of(corpus.root), settings)
+    tables_io.write_corpus_table(corpus.root, LABELS, labels)
     carried = sum(move.outcome == "carried" for move in moves)
-    show.say(
+    output.say(
         f"Labels: {len(given)} bundled annotations of {len(labels)} clips"
         + (f", {carried} carried to clips of other times." if carried else ".")
     )
@@ -80,15 +79,14 @@ def _label(corpus: Corpus) -> None:
 
 def _split(corpus: Corpus) -> None:
     """One film on each side."""
-    from ossl_builder.engine.manifests import write_corpus_table
-    from ossl_builder.splitting.dividing import divide
-    from ossl_builder.splitting.record import save_record
+    from ossl_builder.engine.tables_io import write_corpus_table
+    from ossl_builder.splits.assign import assign_films, save_record
     from ossl_builder.tables import SPLITS
 
-    found = divide(corpus.root, load_recipe(corpus.recipe_path).splits)
+    found = assign_films(corpus.root, load_recipe(corpus.recipe_path).splits)
     save_record(corpus.root, found.record)
     write_corpus_table(corpus.root, SPLITS, found.rows)
-    show.say("Sides: " + ", ".join(f"{row.film_id} {row.side}" for row in found.rows) + ".")
+    output.say("Sides: " + ", ".join(f"{row.film_id} {row.side}" for row in found.rows) + ".")
 
 
 def _train(out: Path, corpus: Corpus) -> Path:
@@ -113,7 +111,7 @@ def _train(out: Path, corpus: Corpus) -> Path:
 def _run(out: Path, corpus: Corpus, *arguments: str) -> None:
     from ossl_train.cli import app
 
-    show.say(f"\n$ ossl -C {out} train {' '.join(arguments)}")
+    output.say(f"\n$ ossl -C {out} train {' '.join(arguments)}")
     code = app(args=list(arguments), prog_name="ossl train", obj=corpus.root, standalone_mode=False)
     if code:
         raise typer.Exit(code)
@@ -121,7 +119,7 @@ def _run(out: Path, corpus: Corpus, *arguments: str) -> None:
 
 def _test_clip(corpus: Corpus) -> str:
     """The shortest clip of the test side."""
-    from ossl_builder.engine.manifests import read_table
+    from ossl_builder.engine.tables_io import read_table
     from ossl_builder.tables import CLIPS, SPLITS, Clip, Split
 
     sides: list[Split] = read_table(corpus.root / "manifests", SPLITS)

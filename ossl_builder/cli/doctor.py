@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import show
+from ossl_builder.cli import output
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -22,15 +22,15 @@ def doctor(
 
     Ends with 1 if something that the pipeline needs is missing.
     """
-    from ossl_builder.checks import all_checks
+    from ossl_builder.pipeline.doctor import all_checks
 
     checks = list(all_checks(context.obj))
     if json:
-        show.as_json([vars(check) for check in checks])
+        output.as_json([vars(check) for check in checks])
     else:
-        show.table(("what", "verdict", "found"), [(c.name, c.verdict, c.found) for c in checks])
+        output.table(("what", "verdict", "found"), [(c.name, c.verdict, c.found) for c in checks])
         for check in checks:
             if check.advice:
-                show.line(f"\n{check.name}: {check.advice}")
+                output.line(f"\n{check.name}: {check.advice}")
     if any(check.verdict == "missing" for check in checks):
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ossl_builder.cli import export_released, show, train
+from ossl_builder.cli import export_ossl, output, train
 from ossl_builder.cli.export_options import (
     AllowUnverified,
     AsJson,
@@ -45,7 +45,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command("croissant", epilog="Example: ossl -C corpus export croissant --out shared")(
         croissant
     )
-    export_released.add_commands(group)
+    export_ossl.add_commands(group)
     group.command("csv", epilog="Example: ossl -C corpus export csv --out sheets")(csv)
     train.add_export(group)
 
@@ -84,14 +84,14 @@ def csv(
     json: AsJson = False,
 ) -> None:
     """Each table as CSV, and dataset.csv: one row per clip with everything known of it."""
-    from ossl_builder.exports import sheets
+    from ossl_builder.exports import csv_files
     from ossl_builder.exports.samples import samples
 
     selection = selected(context.obj, split, allow_unverified)
     counts = {}
     if not dry_run:
-        counts = sheets.write_tables(selection, out)
-        counts["dataset"] = sheets.write_sheet(out, selection.root, samples(selection))
+        counts = csv_files.write_tables(selection, out)
+        counts["dataset"] = csv_files.write_sheet(out, selection.root, samples(selection))
     report(out, {"files": 0, "bytes": 0, "rows": counts}, dry_run, json)
 
 
@@ -130,7 +130,8 @@ def hf(
     json: AsJson = False,
 ) -> None:
     """Parquet shards with the media in them, and a dataset card: `datasets` loads it in a line."""
-    from ossl_builder.exports import card, huggingface, sharding
+    from ossl_builder.exports import card, huggingface
+    from ossl_builder.exports import shards as sharding
 
     shards, selection = _sharded(context.obj, split, allow_unverified, out, huggingface, dry_run)
     if not dry_run:
@@ -148,7 +149,7 @@ def webdataset(
     json: AsJson = False,
 ) -> None:
     """Tar shards, one sample per clip, and index.json."""
-    from ossl_builder.exports import sharding
+    from ossl_builder.exports import shards as sharding
     from ossl_builder.exports import webdataset as layout
 
     shards, _ = _sharded(context.obj, split, allow_unverified, out, layout, dry_run)
@@ -162,7 +163,8 @@ def _sharded(
     folder: Path, split: Sides, allow_unverified: bool, out: Path, layout: Any, dry_run: bool
 ) -> tuple[Any, Any]:
     """Plan the shards of a layout and write those that are not there yet."""
-    from ossl_builder.exports import placing, sharding
+    from ossl_builder.exports import link_or_copy
+    from ossl_builder.exports import shards as sharding
     from ossl_builder.exports.samples import samples
 
     selection = selected(folder, split, allow_unverified)
@@ -174,8 +176,8 @@ def _sharded(
         to_come = [one for shard in missing for one in shard.samples]
         size = sum(one.size_bytes() for one in to_come)
         say_size(sum(len(one.media) for one in to_come), size)
-        placing.check_room(out, size)
-        with show.bar(len(shards), "shards") as advance:
+        link_or_copy.check_room(out, size)
+        with output.bar(len(shards), "shards") as advance:
             for _ in sharding.write_all(out, shards, layout.write):
                 advance()
     return shards, selection

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ossl_builder.cli import show
-from ossl_builder.workspace import open_corpus
+from ossl_builder.cli import output
+from ossl_builder.corpus import open_corpus
 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.", metavar="DIR")]
 Sides = Annotated[
@@ -44,42 +44,42 @@ def selected(folder: Path, split: Sides, allow_unverified: bool) -> Any:
     say_left_out(selection.left_out)
     if selection.unverified:
         names = selection.unverified_names()
-        show.say(f"Not shown to be free, exported by --allow-unverified: {names}.")
+        output.say(f"Not shown to be free, exported by --allow-unverified: {names}.")
     return selection
 
 
 def place_media(media: Sequence[Any], out: Path, *, link: bool, dry_run: bool) -> int:
     """Put media into place with a bar, after a look at the room there is; bytes together."""
-    from ossl_builder.exports import placing
+    from ossl_builder.exports import link_or_copy
 
-    size = placing.size_of(media)
+    size = link_or_copy.size_of(media)
     if not dry_run:
         say_size(len(media), size)
-        placing.check_room(out, 0 if link else size)
-        with show.bar(len(media), "media") as advance:
-            for _ in placing.place(media, link):
+        link_or_copy.check_room(out, 0 if link else size)
+        with output.bar(len(media), "media") as advance:
+            for _ in link_or_copy.place(media, link):
                 advance()
     return size
 
 
 def say_size(files: int, size: int) -> None:
     """Before anything is written: how much it will be."""
-    show.say(f"{files} media files, {size / 1e6:,.1f} MB.")
+    output.say(f"{files} media files, {size / 1e6:,.1f} MB.")
 
 
 def say_left_out(films: Sequence[str]) -> None:
     """Name the films that stand on no side."""
     if films:
-        show.say(f"Left out, standing on no side: {', '.join(films)}. `ossl split` says why.")
+        output.say(f"Left out, standing on no side: {', '.join(films)}. `ossl split` says why.")
 
 
 def report(out: Path, facts: dict[str, Any], dry_run: bool, json: bool) -> None:
     """Say what was written, or would be."""
     facts = {"out": str(out), "written": not dry_run, **facts}
     if json:
-        show.as_json(facts)
+        output.as_json(facts)
         return
     would = "would be written" if dry_run else "written"
-    show.say(f"{facts['files']} media files, {facts['bytes'] / 1e6:.1f} MB, {would} to {out}.")
+    output.say(f"{facts['files']} media files, {facts['bytes'] / 1e6:.1f} MB, {would} to {out}.")
     for name, count in facts.get("rows", {}).items():
-        show.say(f"  {name:<32} {count:>9} rows")
+        output.say(f"  {name:<32} {count:>9} rows")

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import films_check, films_look, show
+from ossl_builder.cli import films_check, films_show, output
+from ossl_builder.corpus import Corpus, open_corpus
 from ossl_builder.errors import OsslError
-from ossl_builder.workspace import Corpus, open_corpus
 
 group = typer.Typer(
     help="Films one may use: the catalogue, its evidence, and what the corpus has of it.",
@@ -28,7 +28,7 @@ Names = Annotated[
 
 def add_commands(app: typer.Typer) -> None:
     """Add the group `films`."""
-    films_look.add_commands(group)
+    films_show.add_commands(group)
     group.command(epilog="Example: ossl -C corpus films add --tier A")(add)
     group.command(epilog="Example: ossl -C corpus films remove dev && ossl -C corpus clean")(remove)
     films_check.add_commands(group)
@@ -69,16 +69,16 @@ def add(
     Films of the catalogue need their ids only. Any other film needs --id, --title, --basis and
     --evidence, which are recorded as your claim. If one film is wrong, none is added.
     """
-    from ossl_builder.acquisition.adding import Asked, Claim, chosen_sources
-    from ossl_builder.acquisition.shelf import Shelf
+    from ossl_builder.catalogue.add import AddRequest, Claim, chosen_sources
+    from ossl_builder.catalogue.film_index import FilmIndex
 
     corpus = open_corpus(context.obj)
     corpus.check_has_films()
     claim = Claim(film_id, title, year, country, basis, evidence)
-    asked = Asked(tuple(film or ()), tier, claim, sha256, allow_unverified)
+    asked = AddRequest(tuple(film or ()), tier, claim, sha256, allow_unverified)
     with corpus.locked():
         try:
-            sources = chosen_sources(Shelf(corpus), asked, date.today())
+            sources = chosen_sources(FilmIndex(corpus), asked, date.today())
         except OsslError as error:
             if error.code == "usage":
                 raise typer.BadParameter(error.message) from None
@@ -88,29 +88,29 @@ def add(
 
 
 def _say_added(folder: Path, corpus: Corpus, film_ids: list[str]) -> None:
-    from ossl_builder.rights.gate import refusal
-    from ossl_builder.stages.obtaining import local_path
+    from ossl_builder.rights.verdict import build_refusal
+    from ossl_builder.stages.fetch.download_source import local_path
 
     refused = False
     for film_id in film_ids:
         source = corpus.source(film_id)
         local = local_path(source.source)
         if local is not None and not local.exists():
-            show.say(
+            output.say(
                 f"Note: there is no file {local} now; it must be there when the film is fetched."
             )
-        why = refusal(source, date.today())
+        why = build_refusal(source, date.today())
         if why is not None:
             refused = True
-            show.say(f"Note: {film_id} will not be built as things stand. {why}")
+            output.say(f"Note: {film_id} will not be built as things stand. {why}")
     if not film_ids:
-        show.say("The corpus has all of them already.")
+        output.say("The corpus has all of them already.")
         return
     what = film_ids[0] if len(film_ids) == 1 else f"{len(film_ids)} films"
     hint = "" if refused else f" Next: ossl -C {folder} build"
     if hint and len(film_ids) == 1:
         hint += f" {film_ids[0]}"
-    show.say(f"Recorded {what}.{hint}")
+    output.say(f"Recorded {what}.{hint}")
 
 
 def remove(
@@ -122,9 +122,9 @@ def remove(
     ] = False,
 ) -> None:
     """Take films out of the corpus; their files go with the next `ossl clean`."""
-    from ossl_builder.labelling import orphans
-    from ossl_builder.standing import refresh_tables
-    from ossl_builder.trial import labelled
+    from ossl_builder.annotations import orphans
+    from ossl_builder.pipeline.derived_tables import refresh_tables
+    from ossl_builder.pipeline.staging import labelled
 
     corpus = open_corpus(context.obj)
     corpus.check_has_films()
@@ -137,4 +137,6 @@ def remove(
         for one in chosen:
             corpus.source_path(one).unlink()
         refresh_tables(corpus)
-    show.say(f"Removed {', '.join(film_id)}. Its files are still here; `ossl clean` deletes them.")
+    output.say(
+        f"Removed {', '.join(film_id)}. Its files are still here; `ossl clean` deletes them."
+    )

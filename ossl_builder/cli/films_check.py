@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ossl_builder.cli import show
-from ossl_builder.cli.films_look import corpus_if_any
+from ossl_builder.cli import output
+from ossl_builder.cli.films_show import corpus_if_any
 from ossl_builder.config import load_recipe
-from ossl_builder.stages.fetch import FetchSettings
-from ossl_builder.workspace import Corpus
+from ossl_builder.corpus import Corpus
+from ossl_builder.stages.fetch.stage import FetchSettings
 
 if TYPE_CHECKING:
-    from ossl_builder.acquisition.availability import Finding
+    from ossl_builder.catalogue.availability import Finding
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
 
@@ -38,20 +38,22 @@ def check(
     not what was recorded; alternate: gone, but another source has it; gone; unreachable. Ends
     with 0 if all are ok or have an alternate, 1 if none is, 3 if some are not.
     """
-    from ossl_builder.acquisition.availability import exit_code, look_at_each
-    from ossl_builder.acquisition.shelf import Shelf
+    from ossl_builder.catalogue.availability import exit_code, look_at_each
+    from ossl_builder.catalogue.film_index import FilmIndex
 
     corpus = corpus_if_any(context)
     settings = _settings(corpus)
-    shelf = Shelf(corpus)
+    shelf = FilmIndex(corpus)
     films = [shelf.known(one) for one in dict.fromkeys(film or sorted(shelf.held))]
     if not films:
-        show.say("The corpus has no films yet: name some of the catalogue.")
-    findings = list(look_at_each(show.counted(films, "Asking"), corpus, settings))
+        output.say("The corpus has no films yet: name some of the catalogue.")
+    findings = list(look_at_each(output.counted(films, "Asking"), corpus, settings))
     if json:
-        show.as_json([vars(finding) for finding in findings])
+        output.as_json([vars(finding) for finding in findings])
     else:
-        show.table(("film_id", "state", "found"), [(f.film_id, f.state, f.found) for f in findings])
+        output.table(
+            ("film_id", "state", "found"), [(f.film_id, f.state, f.found) for f in findings]
+        )
     _conclude(findings)
     if code := exit_code(findings):
         raise typer.Exit(code)
@@ -60,7 +62,7 @@ def check(
 def _conclude(findings: list[Finding]) -> None:
     states = [finding.state for finding in findings]
     parts = [f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states))]
-    show.say(f"{len(findings)} films: {', '.join(parts) or 'none'}.")
+    output.say(f"{len(findings)} films: {', '.join(parts) or 'none'}.")
 
 
 def search(
@@ -74,14 +76,14 @@ def search(
     What an uploader says of a licence proves nothing: whoever adds a film gives the reason why it
     may be used, with evidence.
     """
-    from ossl_builder.acquisition.searching import search as search_archive
+    from ossl_builder.catalogue.search import search as search_archive
 
     corpus = corpus_if_any(context)
     found = search_archive(text, _settings(corpus).site(), rows)
     if json:
-        show.as_json([vars(one) for one in found])
+        output.as_json([vars(one) for one in found])
         return
-    show.table(
+    output.table(
         ("identifier", "year", "title", "licence", "GB", "in catalogue"),
         [
             (
@@ -95,7 +97,7 @@ def search(
             for one in found
         ],
     )
-    show.say(
+    output.say(
         f"\n{len(found)} items; nothing was added. A licence field holds what an uploader chose, "
         "and proves nothing.\nNext: ossl films add FILM for one of the catalogue, else ossl films "
         "add ia:IDENTIFIER --id … --title … --basis … --evidence …"

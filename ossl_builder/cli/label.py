@@ -5,12 +5,12 @@ from __future__ import annotations
 import typer
 
 from ossl_builder.cli import (
-    label_answers,
-    label_carry,
     label_import,
+    label_pull,
+    label_push,
     label_results,
     label_serve,
-    label_tasks,
+    label_transfer,
 )
 
 
@@ -22,10 +22,10 @@ def add_commands(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    label_tasks.add_commands(group)
-    label_answers.add_commands(group)
+    label_push.add_commands(group)
+    label_pull.add_commands(group)
     label_results.add_commands(group)
     label_import.add_commands(group)
     label_serve.add_commands(group)
-    label_carry.add_commands(group)
+    label_transfer.add_commands(group)
     app.add_typer(group)

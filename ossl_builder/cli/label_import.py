@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import show
-from ossl_builder.workspace import Corpus, open_corpus
+from ossl_builder.cli import output
+from ossl_builder.corpus import Corpus, open_corpus
 
 if TYPE_CHECKING:
-    from ossl_builder.labelling.importing import Plan
+    from ossl_builder.annotations.import_annotations import Plan
     from ossl_builder.tables import Clip
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
@@ -41,7 +41,7 @@ def add_commands(group: typer.Typer) -> None:
 
 def clips_of(corpus: Corpus) -> list[Clip]:
     """The corpus' clips."""
-    from ossl_builder.engine.manifests import read_table
+    from ossl_builder.engine.tables_io import read_table
     from ossl_builder.tables import CLIPS
 
     return read_table(corpus.root / "manifests", CLIPS)
@@ -77,22 +77,22 @@ def import_file(
     Several choices stand in one cell, with `;` between them. A record that is newer here stays. A
     file with faults is not imported; all of them are named.
     """
-    from ossl_builder.labelling import importing, taxonomy
+    from ossl_builder.annotations import import_annotations, label_schema
 
     corpus = open_corpus(context.obj)
-    options = importing.Options(
+    options = import_annotations.Options(
         _pairs(columns, "--map"), _pairs(people, "--who"), annotator, partial
     )
     with corpus.locked():
-        planned = importing.plan(
-            corpus.root, clips_of(corpus), taxonomy.of(corpus.root), file, options
+        planned = import_annotations.plan(
+            corpus.root, clips_of(corpus), label_schema.of(corpus.root), file, options
         )
         if not dry_run:
-            importing.carry_out(corpus.root, planned)
+            import_annotations.carry_out(corpus.root, planned)
     if json:
-        show.as_json(_as_values(planned))
+        output.as_json(_as_values(planned))
         return
-    show.say(
+    output.say(
         f"{'Would add' if dry_run else 'Added'} {planned.added}, replace{'' if dry_run else 'd'} "
         f"{planned.replaced}; unchanged {planned.unchanged}; kept because they are newer here "
         f"{len(planned.kept)}."
@@ -103,9 +103,9 @@ def import_file(
         ("To be looked at", planned.flags),
     ):
         if names:
-            show.say(f"{title} ({len(names)}):")
+            output.say(f"{title} ({len(names)}):")
             for name in names:
-                show.say(f"  {name}")
+                output.say(f"  {name}")
 
 
 def _as_values(planned: Plan) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import show
+from ossl_builder.cli import output
 from ossl_builder.cli.label_import import AsJson, clips_of
 from ossl_builder.config import load_recipe
+from ossl_builder.corpus import Corpus, open_corpus
 from ossl_builder.errors import OsslError
-from ossl_builder.workspace import Corpus, open_corpus
 
 if TYPE_CHECKING:
-    from ossl_builder.labelling.annotation import Annotation
+    from ossl_builder.annotations.records import Annotation
     from ossl_builder.tables import Label
 
 Films = Annotated[
@@ -41,23 +41,23 @@ def agreement(
     Krippendorff's alpha per question, in all films and in each, with 95 % intervals; each
     labeller against the others; the clips that people disagree on most.
     """
-    from ossl_builder.labelling import agreement as agreeing
-    from ossl_builder.labelling import taxonomy
-    from ossl_builder.labelling.reliability import reliability
+    from ossl_builder.annotations import agreement as agreeing
+    from ossl_builder.annotations import label_schema
+    from ossl_builder.annotations.agreement import reliability
 
     corpus = open_corpus(context.obj)
     settings = load_recipe(corpus.recipe_path, overrides or ()).labels
-    questions = taxonomy.of(corpus.root)
+    questions = label_schema.of(corpus.root)
     given = _annotations(corpus, film)
     agreed = [
         one
-        for group in show.counted(agreeing.groups(given, questions), "Films")
+        for group in output.counted(agreeing.groups(given, questions), "Films")
         for one in agreeing.agreement_within(group, questions, settings)
     ]
     labellers = reliability(given, questions, settings)
     disagreed = agreeing.most_disagreed(given, questions)
     if json:
-        show.as_json(
+        output.as_json(
             {
                 "questions": [asdict(one) for one in agreed],
                 "labellers": [asdict(one) for one in labellers],
@@ -65,7 +65,7 @@ def agreement(
             }
         )
         return
-    show.table(
+    output.table(
         ("film", "question", "level", "alpha", "from", "to", "clips", "people", "not defined"),
         [
             (one.film_id or "all", one.question, one.level, _two(one.alpha), _two(one.low),
@@ -106,19 +106,19 @@ def merge(
     What most say and what Dawid and Skene's model thinks stand side by side; which of them decides
     stands in the recipe (labels.rule).
     """
-    from ossl_builder.engine.manifests import write_corpus_table
-    from ossl_builder.labelling import merging, orphans, records, taxonomy
+    from ossl_builder.annotations import aggregation, label_schema, orphans, records
+    from ossl_builder.engine.tables_io import write_corpus_table
     from ossl_builder.tables import LABELS
 
     corpus = open_corpus(context.obj)
     settings = load_recipe(corpus.recipe_path, overrides or ()).labels
     with corpus.locked():
-        questions = taxonomy.of(corpus.root)
+        questions = label_schema.of(corpus.root)
         clips = clips_of(corpus)
         given = list(records.read_all(corpus.root))
-        labels = merging.labels_of(given, clips, questions, settings)
+        labels = aggregation.labels_of(given, clips, questions, settings)
         if corpus.is_imported:
-            labels = merging.beside_imported(labels, _labels_there(corpus))
+            labels = aggregation.beside_imported(labels, _labels_there(corpus))
         n_other = sum(one.schema != questions.version for one in given)
         if not labels and n_other and _labels_there(corpus):
             raise OsslError(
@@ -146,9 +146,9 @@ def merge(
         "orphans": orphaned,
     }
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
-    show.say(
+    output.say(
         f"{_counted(found['n_labels'], 'label')} of {_counted(len(clips), 'clip')}"
         f"{' (not written)' if dry_run else ''}: {found['n_quadrants']} with a quadrant by "
         f"{settings.rule}, {found['n_captions']} with a caption. Not counted: "
@@ -156,7 +156,7 @@ def merge(
         f"{found['n_other_schema']} under other questions."
     )
     if orphaned:
-        show.say(
+        output.say(
             f"{_counted(len(orphaned), 'annotated clip')} that the corpus has no more (`ossl label "
             "carry` moves annotations to clips that overlap): "
             + ", ".join(one["clip_id"] for one in orphaned)
@@ -164,7 +164,7 @@ def merge(
 
 
 def _labels_there(corpus: Corpus) -> list[Label]:
-    from ossl_builder.engine.manifests import read_table
+    from ossl_builder.engine.tables_io import read_table
     from ossl_builder.tables import LABELS
 
     folder = corpus.root / "manifests"
@@ -173,21 +173,21 @@ def _labels_there(corpus: Corpus) -> list[Label]:
 
 def _annotations(corpus: Corpus, film: list[str] | None) -> list[Annotation]:
     """Annotations of the films named, or of all, whose clips there still are."""
-    from ossl_builder.labelling import merging, records
+    from ossl_builder.annotations import aggregation, records
 
     film_ids = corpus.chosen(film or ())
     given = [one for one in records.read_all(corpus.root) if not film or one.film_id in film_ids]
-    here = merging.of_clips(given, clips_of(corpus))
+    here = aggregation.of_clips(given, clips_of(corpus))
     if len(here) < len(given):
         gone = _counted(len(given) - len(here), "annotation")
-        show.say(f"Left out: {gone} of clips that are no more.")
+        output.say(f"Left out: {gone} of clips that are no more.")
     return here
 
 
 def _titled(title: str, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     if rows:
-        show.line(f"\n{title}")
-        show.table(header, rows)
+        output.line(f"\n{title}")
+        output.table(header, rows)
 
 
 def _counted(count: int, what: str) -> str:

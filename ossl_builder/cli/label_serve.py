@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import show
-from ossl_builder.exchange.addresses import DEFAULT_PORT
-from ossl_builder.workspace import open_corpus
+from ossl_builder.cli import output
+from ossl_builder.corpus import open_corpus
+from ossl_builder.label_studio.clip_urls import DEFAULT_PORT
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -40,14 +40,14 @@ def serve(
     Only the clips' MP4 files, only to signed addresses (`push` and `relink` write them into the
     tasks; good for 30 days), nothing can be changed. Without --host only this machine is answered.
     """
-    from ossl_builder.exchange import address_key
-    from ossl_builder.exchange.addresses import checked_base
-    from ossl_builder.exchange.serving import ROUTE, ServedClips
-    from ossl_builder.tools import serving
+    from ossl_builder.label_studio import clip_urls
+    from ossl_builder.label_studio import serve as serving
+    from ossl_builder.label_studio.clip_urls import checked_base
+    from ossl_builder.label_studio.serve import ROUTE, ServedClips
 
     corpus = open_corpus(context.obj)
-    if word := address_key.renew(corpus.root):
-        show.say(word)
+    if word := clip_urls.renew(corpus.root):
+        output.say(word)
     clips = ServedClips(corpus.root)
     base = checked_base(public_url) if public_url else ""
     with serving.listen(host, port) as taken:
@@ -55,20 +55,20 @@ def serve(
         with suppress(KeyboardInterrupt):
             _introduce(context.obj, corpus.root, len(clips), host, base)
             serving.serve(taken, ROUTE, clips.find)
-    show.say("Stopped. Addresses stay good: serve again, and they work.")
+    output.say("Stopped. Addresses stay good: serve again, and they work.")
 
 
 def _introduce(folder: Path, root: Path, n_clips: int, host: str, base: str) -> None:
     count = "1 clip" if n_clips == 1 else f"{n_clips} clips"
-    show.say(f"Serving {count} of {root} at {base} (Ctrl-C stops).")
+    output.say(f"Serving {count} of {root} at {base} (Ctrl-C stops).")
     if host not in LOOPBACK:
-        show.say(
+        output.say(
             "Warning: every machine that reaches this one may ask for clips. Only signed "
             f"addresses are answered; labellers' browsers must reach {base}."
         )
     if not n_clips:
-        show.say(f"There are no clips yet: ossl -C {folder} build")
-    show.say(f"Next, elsewhere: {_push(folder, base)}")
+        output.say(f"There are no clips yet: ossl -C {folder} build")
+    output.say(f"Next, elsewhere: {_push(folder, base)}")
 
 
 def _address(host: str, port: int) -> str:
@@ -79,7 +79,7 @@ def _address(host: str, port: int) -> str:
 
 
 def _push(folder: Path, base: str) -> str:
-    from ossl_builder.exchange.addresses import DEFAULT_BASE
+    from ossl_builder.label_studio.clip_urls import DEFAULT_BASE
 
     moved = "" if base == DEFAULT_BASE else f" --clips-url {base}"
     return f"ossl -C {folder} label push --url http://127.0.0.1:8080{moved}"

@@ -16,16 +16,16 @@ from ossl_builder.cli import (
     doctor,
     export,
     films,
-    import_released,
+    import_ossl,
     label,
+    output,
     report,
-    show,
     split,
     stats,
     train,
 )
-from ossl_builder.engine.files import disk_full
 from ossl_builder.errors import OsslError
+from ossl_builder.files import disk_full
 
 app = typer.Typer(
     name="ossl",
@@ -40,7 +40,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        show.line(f"ossl-builder {__version__}")
+        output.line(f"ossl-builder {__version__}")
         raise typer.Exit
 
 
@@ -67,7 +67,7 @@ label.add_commands(app)
 split.add_commands(app)
 stats.add_commands(app)
 report.add_commands(app)
-import_released.add_commands(app)
+import_ossl.add_commands(app)
 export.add_commands(app)
 train.add_commands(app)
 
@@ -86,9 +86,9 @@ def main() -> None:
 
 
 def _end(error: OsslError) -> None:
-    show.say(f"ossl: {error.message}")
+    output.say(f"ossl: {error.message}")
     if error.hint:
-        show.say(f"      {error.hint}")
+        output.say(f"      {error.hint}")
     sys.exit(1)
 
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import show
+from ossl_builder.cli import output
 from ossl_builder.config import load_recipe
-from ossl_builder.workspace import open_corpus
+from ossl_builder.corpus import open_corpus
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def report(
     They open in any browser without network; clips are played from the corpus. Run again after a
     change: only pages of films that changed are written.
     """
-    from ossl_builder.report.writing import write
+    from ossl_builder.report.render import write
 
     corpus = open_corpus(context.obj)
     recipe = load_recipe(corpus.recipe_path)
@@ -46,14 +46,14 @@ def report(
     with nullcontext() if dry_run else corpus.locked():
         written = write(
             corpus, recipe, folder, title or corpus.root.name, dry_run,
-            lambda films: show.counted(films, "Films"),
+            lambda films: output.counted(films, "Films"),
         )  # fmt: skip
     if json:
-        show.as_json({**vars(written), "out": str(folder), "written": not dry_run})
+        output.as_json({**vars(written), "out": str(folder), "written": not dry_run})
         return
     would = "would be written" if dry_run else "written"
-    show.say(
+    output.say(
         f"{len(written.pages)} film pages {would}, {written.kept} kept, "
         f"{len(written.removed)} removed; {written.warnings} warnings."
     )
-    show.say(f"Open {folder / 'index.html'}")
+    output.say(f"Open {folder / 'index.html'}")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import show
+from ossl_builder.cli import output
 from ossl_builder.config import load_recipe
-from ossl_builder.workspace import Corpus, open_corpus
+from ossl_builder.corpus import Corpus, open_corpus
 
 if TYPE_CHECKING:
-    from ossl_builder.splitting.dividing import Division
-    from ossl_builder.splitting.leaks import Leak
+    from ossl_builder.splits.assign import Assignment
+    from ossl_builder.splits.leaks import Leak
 
 LEAK = 3
 WHAT = "Looking for shared material"
@@ -71,21 +71,21 @@ def split(
             _keep(corpus, found)
     _show(found, json)
     if found.leaks:
-        show.say("`ossl split --forget FILM` divides one of the two anew.")
+        output.say("`ossl split --forget FILM` divides one of the two anew.")
         raise typer.Exit(LEAK)
 
 
-def _divide(corpus: Corpus, forget: Sequence[str], overrides: Sequence[str]) -> Division:
-    from ossl_builder.splitting.dividing import divide
-    from ossl_builder.splitting.matches import KINDS
+def _divide(corpus: Corpus, forget: Sequence[str], overrides: Sequence[str]) -> Assignment:
+    from ossl_builder.splits.assign import assign_films
+    from ossl_builder.splits.matches import KINDS
 
     settings = load_recipe(corpus.recipe_path, overrides).splits
-    return divide(corpus.root, settings, show.counted(KINDS, WHAT), set(forget))
+    return assign_films(corpus.root, settings, output.counted(KINDS, WHAT), set(forget))
 
 
-def _keep(corpus: Corpus, found: Division) -> None:
-    from ossl_builder.engine.manifests import write_corpus_table
-    from ossl_builder.splitting.record import save_record
+def _keep(corpus: Corpus, found: Assignment) -> None:
+    from ossl_builder.engine.tables_io import write_corpus_table
+    from ossl_builder.splits.assign import save_record
     from ossl_builder.tables import SPLITS
 
     # The record first: a table without it would be divided otherwise the next time.
@@ -95,38 +95,38 @@ def _keep(corpus: Corpus, found: Division) -> None:
 
 def _check(corpus: Corpus, table: Path | None, overrides: Sequence[str], json: bool) -> None:
     """Look for leaks in the corpus' own table, or in another."""
-    from ossl_builder.splitting.leaks import find_leaks, own_sides, read_sides
-    from ossl_builder.splitting.matches import KINDS, find_matches, fingerprinted
+    from ossl_builder.splits.leaks import find_leaks, own_splits, read_splits
+    from ossl_builder.splits.matches import KINDS, find_matches, fingerprinted
 
-    sides = own_sides(corpus.root / "manifests") if table is None else read_sides(table)
+    sides = own_splits(corpus.root / "manifests") if table is None else read_splits(table)
     prints = fingerprinted(corpus.root / "manifests")
     settings = load_recipe(corpus.recipe_path, overrides).splits
-    matches = find_matches(prints, settings, show.counted(KINDS, WHAT)) if prints else ()
+    matches = find_matches(prints, settings, output.counted(KINDS, WHAT)) if prints else ()
     leaks = find_leaks(sides, matches)
     if json:
-        show.as_json([vars(leak) for leak in leaks])
+        output.as_json([vars(leak) for leak in leaks])
     else:
         _list_leaks(leaks)
     films = len({film for film, _ in sides})
-    show.say(f"{films} films, {len(matches)} matches between films, {len(leaks)} leaks.")
+    output.say(f"{films} films, {len(matches)} matches between films, {len(leaks)} leaks.")
     known = set(prints.films) if prints else set()
     unknown = len({film for film, _ in sides} - known)
     if unknown:
-        show.say(f"{unknown} of the films have no fingerprints: only their ids were compared.")
+        output.say(f"{unknown} of the films have no fingerprints: only their ids were compared.")
     if leaks:
         raise typer.Exit(LEAK)
 
 
 def _list_leaks(leaks: Sequence[Leak]) -> None:
     for leak in leaks:
-        show.line(f"Leak: {leak.sentence()}")
+        output.line(f"Leak: {leak.sentence()}")
 
 
-def _show(found: Division, json: bool) -> None:
+def _show(found: Assignment, json: bool) -> None:
     sides = _sides(found)
     left_out = [row for row in found.rows if row.side is None]
     if json:
-        show.as_json(
+        output.as_json(
             {
                 "sides": sides,
                 "left_out": [{"film_id": row.film_id, "why": row.why} for row in left_out],
@@ -138,30 +138,32 @@ def _show(found: Division, json: bool) -> None:
         )
         return
     header = ("side", "films", "clips", "hours", "moods")
-    show.table(header, [[side[key] for key in header[:-1]] + [_moods(side)] for side in sides])
+    output.table(header, [[side[key] for key in header[:-1]] + [_moods(side)] for side in sides])
     if found.matches:
-        show.line("\nShared material")
-        show.table(
+        output.line("\nShared material")
+        output.table(
             ("film", "film", "what", "hashes", "clips"),
             [(m.film_a, m.film_b, m.kind, m.shared, m.n_pairs) for m in found.matches],
         )
     if left_out:
-        show.line("\nLeft out")
-        show.table(("film", "why"), [(row.film_id, row.why) for row in left_out])
+        output.line("\nLeft out")
+        output.table(("film", "why"), [(row.film_id, row.why) for row in left_out])
     if found.leaks:
-        show.line()
+        output.line()
         _list_leaks(found.leaks)
     for note in found.notes:
-        show.say(note)
+        output.say(note)
     new = "1 film" if len(found.new) == 1 else f"{len(found.new)} films"
-    show.say(f"{new} newly assigned, {len(found.rows) - len(found.new) - len(left_out)} as before.")
+    output.say(
+        f"{new} newly assigned, {len(found.rows) - len(found.new) - len(left_out)} as before."
+    )
 
 
-def _sides(found: Division) -> list[dict[str, Any]]:
-    from ossl_builder.tables.splits import SIDES
+def _sides(found: Assignment) -> list[dict[str, Any]]:
+    from ossl_builder.tables.splits import SPLIT_NAMES
 
     shown = []
-    for side in SIDES:
+    for side in SPLIT_NAMES:
         rows = [row for row in found.rows if row.side == side]
         shown.append(
             {

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ossl_builder.cli import show
-from ossl_builder.workspace import open_corpus
+from ossl_builder.cli import output
+from ossl_builder.corpus import open_corpus
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
 
@@ -26,18 +26,18 @@ def add_commands(app: typer.Typer) -> None:
 
 def stats(context: typer.Context, json: AsJson = False) -> None:
     """The corpus in figures: films, scenes, cues, clips, moods, splits."""
-    from ossl_builder.exports.figures import figures
-    from ossl_builder.standing import verdicts_of
+    from ossl_builder.exports.summary import summary
+    from ossl_builder.pipeline.derived_tables import verdicts_of
 
     corpus = open_corpus(context.obj)
     verdicts = {film_id: verdict.word for film_id, verdict in verdicts_of(corpus).items()}
-    found = figures(corpus.root / "manifests", verdicts)
+    found = summary(corpus.root / "manifests", verdicts)
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
     if not found:
-        show.say("The corpus has no tables yet: `ossl build` makes them.")
-    show.table(("of", "what", "figure"), _lines(found))
+        output.say("The corpus has no tables yet: `ossl build` makes them.")
+    output.table(("of", "what", "figure"), _lines(found))
 
 
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -63,23 +63,23 @@ def query(
 
     Nothing can be changed, and no other file can be read.
     """
+    from ossl_builder.query import ask
     from ossl_builder.tables import TABLES
-    from ossl_builder.tools.sql import ask
 
     folder: Path = open_corpus(context.obj).root / "manifests"
     files = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
     names = [table.name for table in TABLES]
     for name in sorted(files.keys() - {*names}):
-        show.say(f"Left out: {files[name].name} in manifests is no table of this program.")
+        output.say(f"Left out: {files[name].name} in manifests is no table of this program.")
     result = ask({name: files[name] for name in names if name in files}, question)
     for name, why in result.unreadable.items():
-        show.say(f"Left out: {files[name].name} cannot be read: {why}")
+        output.say(f"Left out: {files[name].name} cannot be read: {why}")
     if json:
-        show.as_json(
+        output.as_json(
             [dict(zip(result.columns, map(_plain, row), strict=True)) for row in result.rows]
         )
     else:
-        show.table(result.columns, result.rows)
+        output.table(result.columns, result.rows)
 
 
 def _plain(value: Any) -> Any:

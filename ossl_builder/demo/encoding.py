@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ossl_builder.demo.canvas import HEIGHT, WIDTH
 from ossl_builder.demo.script import Script
 from ossl_builder.errors import OsslError
-from ossl_builder.tools import ffmpeg as program
+from ossl_builder.media import ffmpeg as program
 
 
 def encode(script: Script, pictures: Iterable[NDArray[np.uint8]], sound: Path, path: Path) -> None:

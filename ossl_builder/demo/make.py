@@ -17,7 +17,7 @@ from ossl_builder.demo.encoding import encode
 from ossl_builder.demo.films import SCRIPTS
 from ossl_builder.demo.script import DemoFilm, Script, transitions
 from ossl_builder.demo.soundtrack import soundtrack
-from ossl_builder.engine.files import replacing, write_bytes
+from ossl_builder.files import replacing, write_bytes
 
 EVIDENCE = "Made by ossl-builder's own code (ossl_builder/demo); CC0 1.0 Universal."
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ossl_builder.engine import files, parse, paths
+from ossl_builder import files, parse
 from ossl_builder.engine.stage import Reject, Stage
 from ossl_builder.errors import OsslError
 
@@ -172,7 +172,7 @@ def read_rows(corpus: Path, stage: Stage, item_id: str) -> tuple[Any, ...]:
     except (KeyError, TypeError) as error:  # other columns: another version wrote it
         raise _damaged(body_path(corpus, stage.name, item_id)) from error
     for value in stage.writes.misplaced(rows):
-        raise paths.outside(corpus, value)
+        raise files.outside(corpus, value)
     return rows
 
 

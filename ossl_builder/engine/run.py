@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ossl_builder import __version__
-from ossl_builder.engine import files, freshness, records
+from ossl_builder import __version__, files
+from ossl_builder.engine import cache, records
 from ossl_builder.engine.records import FileEntry, Record
 from ossl_builder.engine.stage import Item, Outcome, Stage
 from ossl_builder.errors import OsslError, Rejected
@@ -138,7 +138,7 @@ def _entries(item: Item) -> Iterator[FileEntry]:
 
 
 def _previous(stage: Stage, corpus: Path, item_id: str, before: Record | None) -> tuple[Any, ...]:
-    if before is None or before.state != "done" or freshness.missing_file(corpus, before):
+    if before is None or before.state != "done" or cache.missing_file(corpus, before):
         return ()
     try:
         return records.read_rows(corpus, stage, item_id)

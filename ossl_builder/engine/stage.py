@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import paths
+from ossl_builder import files
 from ossl_builder.tables.schema import Table
 
 
@@ -86,7 +87,7 @@ class Item:
         Raises:
             OsslError: `path_outside`.
         """
-        return paths.inside(self.corpus, path)
+        return files.inside(self.corpus, path)
 
     def path(self, name: str) -> str:
         """The path, relative to the corpus, that the file `folder / name` will have."""
@@ -133,3 +134,14 @@ class Stage:
     tools: Callable[[Any], dict[str, str]] = field(default=_no_tools)
     prepare: Callable[[Any], None] = field(default=_nothing_to_prepare)
     resumes: bool = False
+
+
+def versions(*names: str) -> dict[str, str]:
+    """Version of each package; `not installed` where it is not."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -9,14 +9,33 @@ from typing import Any
 
 import yaml
 
-from ossl_builder import __version__
-from ossl_builder.engine import files
-from ossl_builder.exports.citation import CITATION, CITATION_V2
+from ossl_builder import __version__, files
 from ossl_builder.exports.huggingface import DTYPES, FEATURE
 from ossl_builder.exports.samples import Sample, columns
 from ossl_builder.exports.selection import Selection
-from ossl_builder.exports.sharding import Shard
+from ossl_builder.exports.shards import Shard
 from ossl_builder.tables import FILMS, STEMS
+
+CITATION = """\
+@inproceedings{kim2025ossl,
+  title     = {Video-Guided Text-to-Music Generation Using Public Domain Movie Collections},
+  author    = {Kim and Novack and Xu and McAuley and Dong},
+  booktitle = {International Society for Music Information Retrieval Conference (ISMIR)},
+  year      = {2025},
+  note      = {arXiv:2506.12573}
+}
+"""
+
+CITATION_V2 = """\
+@misc{kim2026ossl,
+  title         = {Dialogue-aware video-to-music generation using public domain film collections},
+  author        = {Kim and Novack and McAuley and Dong},
+  year          = {2026},
+  eprint        = {2608.11576},
+  archivePrefix = {arXiv}
+}
+"""
+
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 

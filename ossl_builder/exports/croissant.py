@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ossl_builder import __version__
-from ossl_builder.engine import files, manifests
+from ossl_builder import __version__, files
+from ossl_builder.engine import tables_io
 from ossl_builder.exports import licences
-from ossl_builder.exports.citation import CITATION
+from ossl_builder.exports.card import CITATION
+from ossl_builder.exports.link_or_copy import Medium
 from ossl_builder.exports.parquet import EXPORTED
-from ossl_builder.exports.placing import Medium
 from ossl_builder.tables import FILMS, Table
 
 NAME = "croissant.json"
@@ -105,7 +105,7 @@ def write(out: Path, title: str, description: str, media: Iterable[Medium]) -> N
 
 def _rights(out: Path) -> dict[str, Any]:
     """The licence that holds for all films; where there is none, what holds for each film."""
-    films = manifests.read_arrow(out / "manifests", FILMS, licences.COLUMNS).to_pylist()
+    films = tables_io.read_arrow(out / "manifests", FILMS, licences.COLUMNS).to_pylist()
     shared = licences.shared_licence(films)
     if shared is not None:
         return {"license": shared}

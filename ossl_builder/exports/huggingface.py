@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.exports.samples import MEDIA, Sample, columns
-from ossl_builder.exports.sharding import Shard
+from ossl_builder.exports.shards import Shard
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ossl_builder.rights.verdict import PUBLIC_DOMAIN
+from ossl_builder.rights.case import PUBLIC_DOMAIN
 
 PUBLIC_DOMAIN_MARK = "https://creativecommons.org/publicdomain/mark/1.0/"
 ADDRESS = re.compile(r"https?://[^\s<>\"'\[\]()]+[^\s<>\"'\[\]().,;:]")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ossl_builder.engine import files, manifests
-from ossl_builder.engine.paths import inside
-from ossl_builder.exports.placing import Medium
+from ossl_builder import files
+from ossl_builder.engine import tables_io
+from ossl_builder.exports.link_or_copy import Medium
 from ossl_builder.exports.selection import Selection
+from ossl_builder.files import inside
 from ossl_builder.tables import CLIPS, CUES, FILMS, LABELS, SCENES, SPLITS
 
 # Stems and fingerprints belong to whole films and to making splits: neither goes out.
@@ -43,7 +44,7 @@ def write_tables(selection: Selection, out: Path) -> dict[str, int]:
     for table in EXPORTED:
         if selection.has(table):
             with files.replacing(folder / f"{table.name}.parquet") as temporary:
-                counts[table.name] = manifests.write_arrow(
+                counts[table.name] = tables_io.write_arrow(
                     temporary, table, selection.batches(table)
                 )
         else:
@@ -52,5 +53,5 @@ def write_tables(selection: Selection, out: Path) -> dict[str, int]:
         f"{files.sha256_file(folder / f'{name}.parquet')}  {name}.parquet\n"
         for name in sorted(counts)
     ]
-    files.write_bytes(folder / manifests.CHECKSUMS, "".join(lines).encode())
+    files.write_bytes(folder / tables_io.CHECKSUMS, "".join(lines).encode())
     return counts

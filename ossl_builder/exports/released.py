@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import cells, files
-from ossl_builder.engine.paths import inside
-from ossl_builder.exports.placing import Checked
+from ossl_builder import csv_cells, files
+from ossl_builder.exports.link_or_copy import Checked
 from ossl_builder.exports.samples import FILM_COLUMNS, Sample
+from ossl_builder.files import inside
 
 # What each WAV was made from, and its own hash: a second run goes on, and writes again what has
 # changed or was damaged.
@@ -171,7 +171,7 @@ def write_v2_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> int:
     with files.replacing(path) as temporary, temporary.open("w", newline="") as stream:
-        written = cells.Rows(stream)
+        written = csv_cells.Rows(stream)
         written.add(columns)
         for row in rows:
             written.add(row[name] for name in columns)

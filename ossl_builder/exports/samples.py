@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine.paths import inside
-from ossl_builder.exports.placing import Checked, size_of_file
+from ossl_builder.exports.link_or_copy import Checked, size_of_file
 from ossl_builder.exports.selection import Selection
+from ossl_builder.files import inside
 from ossl_builder.tables import CLIPS, FILMS, LABELS, Table
 
 # Media of a sample by role, and where the clips table names them; mix and dialogue may be missing.

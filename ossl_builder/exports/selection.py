@@ -11,13 +11,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossl_builder.engine import manifests, parse
+from ossl_builder import parse
+from ossl_builder.corpus import IMPORTED, Corpus
+from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.rights.verdict import FREE
-from ossl_builder.standing import verdicts_of
+from ossl_builder.pipeline.derived_tables import verdicts_of
+from ossl_builder.rights.case import FREE
 from ossl_builder.tables import CLIPS, FILMS, SPLITS, Table
-from ossl_builder.tables.splits import SIDES
-from ossl_builder.workspace import IMPORTED, Corpus
+from ossl_builder.tables.splits import SPLIT_NAMES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +64,7 @@ class Selection:
         import pyarrow.compute as pc
 
         films = pa.array(sorted(self.sides), pa.string())
-        for batch in manifests.iter_arrow(self.folder, table, BATCH, columns):
+        for batch in tables_io.iter_arrow(self.folder, table, BATCH, columns):
             if table is FILMS and "source" in batch.column_names:
                 batch = _without_folders(batch)
             if table is FILMS and "verdict" in batch.column_names:
@@ -167,25 +168,27 @@ def _words(corpus: Corpus, today: date | None) -> dict[str, str]:
     folder = corpus.root / "manifests"
     rows: list[dict[str, str | None]] = []
     if (folder / f"{FILMS.name}.parquet").exists():
-        rows = manifests.read_arrow(folder, FILMS, ["film_id", "verdict"]).to_pylist()
+        rows = tables_io.read_arrow(folder, FILMS, ["film_id", "verdict"]).to_pylist()
     words = {str(row["film_id"]): row["verdict"] or "unknown" for row in rows}
     judged = verdicts_of(corpus, today)
     return words | {film_id: verdict.word for film_id, verdict in judged.items()}
 
 
 def _chosen(folder: Path, sides: Sequence[str], verdicts: Mapping[str, str]) -> Selection:
-    unknown = [side for side in sides if side not in SIDES]
+    unknown = [side for side in sides if side not in SPLIT_NAMES]
     if unknown:
         raise OsslError(
-            "side_unknown", f"There is no side {unknown[0]!r}.", f"Sides are {', '.join(SIDES)}."
+            "side_unknown",
+            f"There is no side {unknown[0]!r}.",
+            f"Sides are {', '.join(SPLIT_NAMES)}.",
         )
     bare = Selection(folder, {}, (), verdicts)
     if not bare.has(SPLITS) and not sides:
         if bare.count(CLIPS) == 0:
             raise OsslError("split_empty", "The corpus has no clips.", "`ossl build` makes them.")
         return bare
-    rows = manifests.read_table(folder, SPLITS)
-    chosen = {row.film_id: row.side for row in rows if row.side in (sides or SIDES)}
+    rows = tables_io.read_table(folder, SPLITS)
+    chosen = {row.film_id: row.side for row in rows if row.side in (sides or SPLIT_NAMES)}
     left_out = tuple(row.film_id for row in rows if row.side is None)
     if not chosen:
         asked = " or ".join(sides) or "any side"

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import files
-from ossl_builder.exports import sharding
-from ossl_builder.exports.sharding import Shard
+from ossl_builder import files
+from ossl_builder.exports import shards as sharding
+from ossl_builder.exports.shards import Shard
 
 VERSION = 1
 MAX_BYTES = 1_000_000_000

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ossl_builder.errors import OsslError
-from ossl_builder.imports.layout import (
+from ossl_builder.imports.release_format import (
+    CLIP,
+    FILM,
     Entry,
     Found,
     Problem,
     ReleasedFilm,
     read_sheet,
     usable_files,
+    valid_ids,
 )
-from ossl_builder.imports.names import CLIP, FILM, valid_ids
 
 LAYOUT = "ossl-v1"
 # The third is ours; the fourth goes about with a column `file_name`, and says no sides.

@@ -12,17 +12,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ossl_builder.engine import parse
+from ossl_builder import parse
 from ossl_builder.errors import OsslError
-from ossl_builder.imports.layout import (
+from ossl_builder.imports.release_format import (
+    CLIP,
+    FILM,
     Entry,
     Found,
     Problem,
     ReleasedFilm,
     read_sheet,
     usable_files,
+    valid_ids,
 )
-from ossl_builder.imports.names import CLIP, FILM, valid_ids
 
 LAYOUT = "ossl-v2"
 FOLDERS = {

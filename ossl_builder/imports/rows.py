@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from ossl_builder.imports.layout import Entry, Found, ReleasedFilm
-from ossl_builder.imports.measuring import Measured
-from ossl_builder.imports.moods import quadrant_of
-from ossl_builder.splitting.leaks import Leak, find_leaks
-from ossl_builder.splitting.record import Assigned
-from ossl_builder.splitting.strata import FilmFacts
+from ossl_builder.annotations import label_schema
+from ossl_builder.corpus import Corpus
+from ossl_builder.imports.measure import Measured
+from ossl_builder.imports.release_format import Entry, Found, ReleasedFilm
+from ossl_builder.splits.assign import Assigned
+from ossl_builder.splits.film_stats import FilmStats
+from ossl_builder.splits.leaks import Leak, find_leaks
 from ossl_builder.tables import Clip, Film, Label, Source, Split
 from ossl_builder.tables.films import OF_ITS_FILE, OF_ITS_SOUND
-from ossl_builder.tables.splits import SIDES
-from ossl_builder.workspace import Corpus
+from ossl_builder.tables.labels import QUADRANTS
+from ossl_builder.tables.splits import SPLIT_NAMES
+
+RUSSELL = {
+    "Q1": ("delighted", "excited"),
+    "Q2": ("afraid", "annoyed", "distressed", "frustrated"),
+    "Q3": ("sad", "gloomy", "depressed", "bored", "droopy"),
+    "Q4": ("calm", "relaxed", "satisfied", "at ease", "content", "serene"),
+}
+BETWEEN = re.compile(r"\s*(?:[,;/&+]|\band\b)\s*")
+
+
+def words_of_quadrants() -> dict[str, str]:
+    """Each word that names a quadrant, in small letters."""
+    ours = label_schema.bundled()
+    found = {word: quadrant for quadrant, words in RUSSELL.items() for word in words}
+    for quadrant in QUADRANTS:
+        found[quadrant.lower()] = quadrant
+        found |= dict.fromkeys(_parts(ours.mood(quadrant)), quadrant)
+    return found
+
+
+def quadrant_of(mood: str, words: dict[str, str]) -> str | None:
+    """The quadrant that every word of a mood names; None: one is unknown, or they disagree.
+
+    Args:
+        mood: as a release has it, say `happy, excited`.
+        words: from `words_of_quadrants`.
+    """
+    named = {words.get(word) for word in _parts(mood)}
+    return named.pop() if len(named) == 1 else None
+
+
+def _parts(mood: str) -> list[str]:
+    return [word for word in BETWEEN.split(mood.strip().lower()) if word]
+
 
 BASIS = "unknown"
 
@@ -143,7 +179,7 @@ def label_row(entry: Entry, words: dict[str, str]) -> Label | None:
 def leaks_of(entries: Iterable[Entry]) -> tuple[Leak, ...]:
     """Films whose clips the release puts on several sides."""
     pairs = sorted({(one.film_id, side) for one in entries for side in one.sides})
-    return find_leaks(sorted(pairs, key=lambda pair: (pair[0], SIDES.index(pair[1]))), ())
+    return find_leaks(sorted(pairs, key=lambda pair: (pair[0], SPLIT_NAMES.index(pair[1]))), ())
 
 
 def assigned(found: Found, film_ids: Iterable[str]) -> dict[str, Assigned]:
@@ -158,7 +194,7 @@ def assigned(found: Found, film_ids: Iterable[str]) -> dict[str, Assigned]:
             counts[entry.film_id].update(entry.sides)
     sided = {}
     for film_id, sides in counts.items():
-        ordered = sorted(sides, key=lambda side: (-sides[side], SIDES.index(side)))
+        ordered = sorted(sides, key=lambda side: (-sides[side], SPLIT_NAMES.index(side)))
         if len(ordered) > 1:
             said = ", ".join(f"{sides[side]} on {side}" for side in ordered)
             why = (
@@ -171,7 +207,7 @@ def assigned(found: Found, film_ids: Iterable[str]) -> dict[str, Assigned]:
     return sided
 
 
-def split_rows(facts: Iterable[FilmFacts], sides: dict[str, Assigned]) -> list[Split]:
+def split_rows(facts: Iterable[FilmStats], sides: dict[str, Assigned]) -> list[Split]:
     """A row per film; one that the release puts nowhere stands on no side."""
     nowhere = Assigned("", "The release does not say; `ossl split` gives it a side.")
     return [

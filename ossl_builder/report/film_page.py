@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from ossl_builder.engine.paths import existing
-from ossl_builder.labelling.annotation import Annotation
-from ossl_builder.report.curves import STEP_S, Curves
-from ossl_builder.report.drawing import area_path, line_path, time_ticks
-from ossl_builder.report.reading import Row
+from ossl_builder.annotations.records import Annotation
+from ossl_builder.files import existing
+from ossl_builder.report.charts import area_path, line_path, time_ticks
+from ossl_builder.report.data import Row
+from ossl_builder.report.loudness_curves import STEP_S, Curves
 from ossl_builder.report.warnings import KINDS, Warned
 from ossl_builder.rights import Verdict
 

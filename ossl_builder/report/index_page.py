@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ossl_builder.exports.figures import figures
-from ossl_builder.labelling.agreement import Agreement, Disagreement
-from ossl_builder.report.drawing import clock, histogram, mood_plane, shares
+from ossl_builder.annotations.agreement import Agreement, Disagreement
+from ossl_builder.exports.summary import summary
+from ossl_builder.report.charts import clock, histogram, mood_plane, shares
+from ossl_builder.report.data import Contents
 from ossl_builder.report.film_page import page_of
-from ossl_builder.report.reading import Contents
 from ossl_builder.report.warnings import KINDS, Warned
 from ossl_builder.tables import CLIPS, FILMS, LABELS, SCENES, SPLITS
 from ossl_builder.tables.labels import QUADRANTS
-from ossl_builder.tables.splits import SIDES
+from ossl_builder.tables.splits import SPLIT_NAMES
 
 # Films named with a warning; the table of films finds the others.
 NAMED = 5
@@ -45,7 +45,7 @@ def index_data(
     films = _films(contents, told)
     names = {film["film_id"]: film["title"] for film in films}
     words = {film_id: verdict.word for film_id, verdict in contents.verdicts.items()}
-    found = figures(contents.folder, words)
+    found = summary(contents.folder, words)
     return {
         "glance": _glance(found, len(films)),
         "films": films,
@@ -230,7 +230,7 @@ def _sides(contents: Contents, found: Mapping[str, Any]) -> dict[str, Any] | Non
         for row in contents.columns_of(LABELS, ["film_id", "quadrant"])
     )
     rows = []
-    for side in SIDES:
+    for side in SPLIT_NAMES:
         counts = {name: quadrants[side, name] for name in QUADRANTS}
         figure = found["splits"][side]
         rows.append(

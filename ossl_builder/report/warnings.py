@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ossl_builder.labelling.agreement import Disagreement
-from ossl_builder.report.curves import STEP_S, Curves
-from ossl_builder.report.reading import Row
+from ossl_builder.annotations.agreement import Disagreement
+from ossl_builder.report.data import Row
+from ossl_builder.report.loudness_curves import STEP_S, Curves
 from ossl_builder.rights import Verdict
-from ossl_builder.rights.claimed import LICENCE_UNNAMED
-from ossl_builder.splitting.leaks import Leak
-from ossl_builder.splitting.matches import SHARED, Match
+from ossl_builder.rights.verdict import LICENCE_UNNAMED
+from ossl_builder.splits.leaks import Leak
+from ossl_builder.splits.matches import SHARED, Match
 
 # Of a stereo mix, music and dialogue, a separator that shares the whole mix leaves nothing; what
 # is left in no stem is effects or was lost. From this on, below the mix, it can be heard.

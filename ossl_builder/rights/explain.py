@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ossl_builder.rights.case import Verdict
 from ossl_builder.rights.facts import COUNTING, Evidence, FactName, Risk
-from ossl_builder.rights.verdict import Verdict
 
 LABELS: dict[FactName | None, str] = {
     "year": "Year of publication",

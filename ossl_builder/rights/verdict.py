@@ -1,97 +1,265 @@
-"""What is concluded of a film's rights, and the law it rests on."""
+"""The verdict on a film's rights, for the gate, `explain`, the report and every export."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from datetime import date
-from typing import Literal
+from functools import cache
 
-from ossl_builder.rights.facts import Evidence, Risk
+from ossl_builder.rights.case import (
+    FREE,
+    NEW_MATERIAL,
+    TERM_YEARS,
+    Case,
+    Verdict,
+    Word,
+    free_from,
+    spoken,
+)
+from ossl_builder.rights.facts import Evidence, Facts, Risk, facts_of
+from ossl_builder.rights.us_law import is_licensed, original_work, risks_of
+from ossl_builder.tables import Source
+from ossl_builder.tables.catalogue import CatalogueFilm, load_catalogue
 
-Word = Literal[
-    "expired",
-    "not_renewed",
-    "no_notice",
-    "government_work",
-    "licensed",
-    "restored_uraa",
-    "protected",
-    "unknown",
-]
-FREE: frozenset[Word] = frozenset(
-    {"expired", "not_renewed", "no_notice", "government_work", "licensed"}
+# What a stated basis amounts to; any other basis ("own work") is a permission.
+WORDS: dict[str, Word] = {
+    "expired_95y": "expired",
+    "expired": "expired",
+    "not_renewed": "not_renewed",
+    "no_notice": "no_notice",
+    "us_government_work": "government_work",
+    "government_work": "government_work",
+    "licensed": "licensed",
+    "unstated": "unknown",
+    "unknown": "unknown",
+}
+LICENSED = "licensed"
+# What names a licence: its address, or the name that its text has.
+LICENCE_NAMED = re.compile(
+    r"https?://|\bwww\.|\bCC0\b|\bCC[ -]BY\b|\bCreative Commons\b"
+    r"|\b(?!The\b|A\b|An\b|No\b|Its\b)[A-Z][\w.-]* [Ll]icen[cs]e\b"
+)
+LICENCE_UNNAMED = Risk(
+    "licence",
+    "The film was added as licensed, and its evidence holds no licence's name or address. Nobody "
+    "can look up what the licence permits. Give it with `ossl films add … --evidence`.",
 )
 
-# Nobody has the copyright, so that no licence is needed.
-PUBLIC_DOMAIN: frozenset[Word] = FREE - {"licensed"}
 
-# The longest term of a film published before 1978, counted from the year after publication.
-TERM_YEARS = 95
+def facts_of_claim(basis: str, evidence: str, year: int | None) -> Facts:
+    """The facts of a film that a user added with a basis and evidence of their own.
 
-# Where to read on: pointers, not an interpretation. The sections of the Act of 1909 are numbered
-# as codified in 1947.
-TERM = "17 U.S.C. 304 and 305 (terms of works published before 1978; they run to the year's end)"
-NOTICE_1909 = "Copyright Act of 1909, s. 10 (notice on publication)"
-RENEWAL_1909 = "Copyright Act of 1909, s. 24 (28 years, and renewal)"
-AUTOMATIC_RENEWAL = "17 U.S.C. 304(a) and Public Law 102-307 of 1992 (renewal made automatic)"
-TERM_1978 = "17 U.S.C. 302 (terms of works from 1978 on)"
-OMITTED_NOTICE = "17 U.S.C. 405 (a missing notice, 1978 to 28 February 1989, and its cure)"
-GOVERNMENT = "17 U.S.C. 105 and 101; Copyright Act of 1909, s. 8 (works of the US government)"
-URAA = "17 U.S.C. 104A; Uruguay Round Agreements Act, s. 514 (restoration of foreign works)"
-LICENCE = "17 U.S.C. 106 (what the holder of the rights may permit)"
-NEW_MATERIAL = "17 U.S.C. 103(b) (what is added to an older work is protected on its own)"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A conclusion about one film under United States law. No legal advice.
-
-    Attributes:
-        word: the conclusion. `protected` stands where evidence shows that the film is not free,
-            which would be untruly called unknown.
-        sentence: the conclusion for a person.
-        reasoning: how it was reached, one or a few plain sentences per step.
-        sources: the law it rests on.
-        evidence: what shows the facts, and what was found wanting.
-        lacking: what would settle it; empty unless the word is `unknown`.
-        holds_from: a day on which the film was surely free already; None: not free, or by licence.
-        changes_on: the day on which the film becomes free at the latest, because its longest term
-            has ended the day before; None: it is free, or that day is not known.
-        risks: what may be protected apart from the film.
-        is_claim: it rests on the user's word alone.
-        jurisdiction: whose law.
+    Args:
+        basis: why it may be used: one of the catalogue's bases, or any words.
+        evidence: what shows that, in the user's words.
+        year: year of first publication, if the user gave it.
     """
-
-    word: Word
-    sentence: str
-    reasoning: tuple[str, ...]
-    sources: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
-    lacking: tuple[str, ...]
-    holds_from: date | None
-    changes_on: date | None
-    risks: tuple[Risk, ...]
-    is_claim: bool = False
-    jurisdiction: str = "US"
-
-    @property
-    def is_free(self) -> bool:
-        """Whether the film may be used, as far as this verdict goes."""
-        return self.word in FREE
+    is_unnamed = basis.strip().lower() == LICENSED and not LICENCE_NAMED.search(evidence)
+    return Facts(
+        year=year,
+        evidence=(Evidence(None, evidence, "the user of this corpus", kind="claim"),),
+        risks=(LICENCE_UNNAMED,) if is_unnamed else (),
+        claimed_basis=basis,
+    )
 
 
-def spoken(day: date) -> str:
-    """A date for reading aloud: ``1 January 2027``, in English whatever the locale."""
-    months = (
-        "January", "February", "March", "April", "May", "June", "July",
-        "August", "September", "October", "November", "December",
-    )  # fmt: skip
-    return f"{day.day} {months[day.month - 1]} {day.year}"
+def judge_claim(facts: Facts, basis: str, today: date) -> Verdict:
+    """The verdict on a claim: the user's word, unless the calendar contradicts it."""
+    basis = basis.strip()
+    word = WORDS.get(basis.lower(), "licensed")
+    steps = [
+        f'Whoever added the film gave "{basis}" as the reason why it may be used. '
+        "This is recorded as their claim. It was not checked."
+    ]
+    lacking: tuple[str, ...] = ()
+    impossible = _impossible(word, facts.year, today)
+    if impossible:
+        steps.append(impossible)
+        word = "unknown"
+        lacking = ("the right year or another reason, given with `ossl films add`",)
+    elif word == "unknown":
+        lacking = ("a reason why the film may be used, with evidence",)
+    else:
+        steps.append("They are taken at their word, and they answer for it.")
+    free = f"It may be used by the word of whoever added it: {basis}."
+    return Verdict(
+        word=word,
+        sentence="It is not known whether this film may be used." if word == "unknown" else free,
+        reasoning=tuple(steps),
+        sources=(),
+        evidence=facts.evidence,
+        lacking=lacking,
+        holds_from=None,
+        changes_on=None,
+        risks=risks_of(facts),
+        is_claim=True,
+    )
 
 
-def free_from(year: int) -> date:
-    """The first day after the longest term of a film published in `year`, before 1978.
+def _impossible(word: Word, year: int | None, today: date) -> str:
+    """A sentence on how the claim contradicts its own year; empty: it does not."""
+    if year is None:
+        return ""
+    if word == "expired" and (year >= 1978 or today < free_from(year)):
+        until = "" if year >= 1978 else f" before {spoken(free_from(year))}"
+        return f"But the term of a film of {year} does not end{until or ' so early'}."
+    if word == "not_renewed" and year >= 1964:
+        return f"But a film of {year} needed no renewal."
+    if word == "no_notice" and year > 1989:
+        return f"But a film of {year} needed no notice."
+    return ""
 
-    95 years from publication, to the end of the calendar year (17 U.S.C. 304 and 305).
+
+def judge(facts: Facts, today: date) -> Verdict:
+    """Conclude whether a film is free in the United States, and say why.
+
+    A fact without evidence counts as unknown, and so does one whose evidence contradicts itself.
+
+    Args:
+        facts: what is said of the film, with its evidence.
+        today: the day of judgement; the term of 95 years is counted back from its year.
     """
-    return date(year + TERM_YEARS + 1, 1, 1)
+    if facts.claimed_basis is not None:
+        return judge_claim(facts, facts.claimed_basis, today)
+    case = Case(facts, today)
+    year = case.known("year")
+    word = original_work(case, year)
+    ends = free_from(year) if year is not None and year < 1978 else None
+    altered = facts.is_restored or facts.is_new_version
+    if altered and word in FREE and word != "licensed":
+        case.say(
+            "So far this is about the film as first shown. But the copy at hand is, or may be, "
+            + ("a newer version of it" if facts.is_new_version else "a restoration of it")
+            + ", and what was added to a film has a copyright of its own.",
+            NEW_MATERIAL,
+        )
+        # Nobody knows from the film's year when that of an addition ends.
+        ends = None
+        word = "licensed" if is_licensed(case) else "unknown"
+        case.lacking.append("a copy made from an old print, without additions")
+    if word in FREE and case.rests_on_statements:
+        case.say("This rests on what others state. This program looked up no record itself.")
+    if word == "unknown" and not altered and any(one.kind == "listing" for one in facts.evidence):
+        case.say(
+            "Lists call the film public domain without giving a reason. That is a hint, "
+            "and no evidence."
+        )
+    return Verdict(
+        word=word,
+        sentence=_sentence(word, year, ends, facts),
+        reasoning=tuple(case.steps),
+        sources=tuple(case.sources),
+        evidence=facts.evidence,
+        lacking=tuple(case.lacking) if word == "unknown" else (),
+        holds_from=_holds_from(word, year),
+        changes_on=None if word in FREE else ends,
+        risks=risks_of(facts),
+    )
+
+
+def _holds_from(word: Word, year: int | None) -> date | None:
+    if year is None:
+        return None
+    # Only the year of publication is known, so these are the first days that are surely free.
+    after = {"expired": TERM_YEARS, "not_renewed": 28, "no_notice": 0, "government_work": 0}
+    return date(year + after[word] + 1, 1, 1) if word in after else None
+
+
+def _sentence(word: Word, year: int | None, ends: date | None, facts: Facts) -> str:
+    since = _holds_from(word, year)
+    day = "" if since is None else spoken(since)
+    term = ""
+    if ends is not None:
+        term = f"protected until {spoken(date(ends.year - 1, 12, 31))}; "
+        term += f"expired from {spoken(ends)}"
+    match word:
+        case "expired":
+            return (
+                f"Free in the United States: its term has ended, and it has been free since {day}."
+            )
+        case "not_renewed":
+            return (
+                "Free in the United States: its copyright was not renewed. "
+                f"It has been free since {day} at the latest."
+            )
+        case "no_notice":
+            return "Free in the United States: it was published without a copyright notice."
+        case "government_work":
+            return "Free in the United States: it is a work of the United States government."
+        case "licensed":
+            return f"It may be used under a licence: {facts.licence}."
+        case "restored_uraa":
+            return (
+                f"Not free in the United States: its copyright was restored in 1996. It is {term}."
+            )
+        case "protected":
+            return f"Not free in the United States: it is {term}."
+        case _:
+            return "It is not known whether this film is free in the United States." + (
+                f" If it is protected, then only for a time: {term}." if term else ""
+            )
+
+
+# Films of the catalogue come from the Internet Archive; imported clips have another source.
+ARCHIVE = "ia:"
+
+
+def verdict_of(source: Source, today: date) -> Verdict:
+    """Conclude whether a film of a corpus may be used.
+
+    The one decision for gate, explain, report, statistics and every export. It depends on the
+    day, because terms end with a year.
+
+    Args:
+        source: what the corpus recorded of the film.
+        today: the day of judgement.
+
+    Raises:
+        OsslError: `catalogue_broken`, `catalogue_missing`.
+    """
+    return judge(facts_of_source(source), today)
+
+
+def facts_of_source(source: Source) -> Facts:
+    """The facts of a film of a corpus.
+
+    A claim stands for itself. A film taken from the catalogue is judged by what the catalogue of
+    this version says of it, doubts included: what was found out since it was added counts.
+
+    Raises:
+        OsslError: `catalogue_broken`, `catalogue_missing`.
+    """
+    if source.is_claim:
+        return facts_of_claim(source.basis, source.evidence, source.year)
+    film = _catalogue().get(source.film_id) if source.source.startswith(ARCHIVE) else None
+    if film is not None:
+        return facts_of(film)
+    where = "the corpus' record of it; the present catalogue has no such film from its source"
+    return Facts(evidence=(Evidence(None, source.evidence, where, kind="claim"),))
+
+
+@cache
+def _catalogue() -> dict[str, CatalogueFilm]:
+    # Read once: the gate is asked for every film of a corpus, at every command.
+    return {film.film_id: film for film in load_catalogue()}
+
+
+# The reason under which refused films are counted.
+REASON = "rights_unknown"
+
+
+def build_refusal(source: Source, today: date) -> str | None:
+    """Why a film is not to be built, and what to do about it; None: it may be built.
+
+    It depends on the day, because terms end with a year. So it is asked at every build, and never
+    recorded as a film's result.
+    """
+    if source.allow_unknown:
+        return None
+    verdict = verdict_of(source, today)
+    if verdict.is_free:
+        return None
+    return (
+        f"{verdict.sentence} Read `ossl films explain {source.film_id}`; to build it nevertheless: "
+        f"`ossl films add {source.film_id} --allow-unverified`."
+    )

@@ -1,4 +1,4 @@
-"""The bundled separator: a small model that splits film sound into dialogue and music.
+"""The bundled separator: a small model that splits film audio into dialogue and music.
 
-`model` holds the class, `bundled.safetensors` the weights, `training` how they came about.
+`model` has the class, `bundled.safetensors` the weights. How it was trained: `train/separator/`.
 """

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ossl_builder.engine.freshness import UNSHAPING
+from ossl_builder.engine.cache import UNSHAPING
+from ossl_builder.engine.settings import Settings
 from ossl_builder.engine.stage import Item, Notice, Outcome, Stage
 from ossl_builder.errors import OsslError
-from ossl_builder.stages.settings import Settings
+from ossl_builder.media import loudness
+from ossl_builder.media.audio_reader import FilmAudio
+from ossl_builder.media.demux import MediaFile
+from ossl_builder.media.flac import FlacWriter
+from ossl_builder.models import demucs, demucs_model
 from ossl_builder.tables.films import Film
 from ossl_builder.tables.stems import STEMS, Stem
-from ossl_builder.tools import demucs, loudness, models
-from ossl_builder.tools.demux import MediaFile
-from ossl_builder.tools.flac import FlacWriter
-from ossl_builder.tools.sound import FilmSound
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +76,7 @@ class _Track:
         self.meter.add(self.writer.write(block))
 
 
-class _Behind:
+class _BackgroundWriter:
     """Does one thing after the other on a thread of its own, a few at most waiting."""
 
     MOST_WAITING = 16
@@ -95,7 +96,7 @@ class _Behind:
         while self.waiting:
             self.waiting.popleft().result()
 
-    def __enter__(self) -> _Behind:
+    def __enter__(self) -> _BackgroundWriter:
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -111,11 +112,11 @@ def separate_film(item: Item) -> Outcome:
     """
     film: Film = item.rows["films"][0]
     settings: StemsSettings = item.config
-    model = models.load(settings.model, settings.device, settings.origin)
+    model = demucs_model.load(settings.model, settings.device, settings.origin)
     sources = demucs.roles(model.sources, settings.roles)
     file = film.file()
     media = MediaFile.of(item.file(file.path), file)
-    sound = FilmSound(media, model.rate, model.channels, 1 / file.rate)
+    sound = FilmAudio(media, model.rate, model.channels, 1 / file.rate)
     due = max(1.0, ((film.audio_offset_s or 0) + (film.audio_duration_s or 0)) * model.rate)
     with ExitStack() as stack:
         tracks = [
@@ -126,7 +127,7 @@ def separate_film(item: Item) -> Outcome:
         mix, *stems = tracks
 
         # One thread writes and measures, in order, while the next windows are separated.
-        behind = stack.enter_context(_Behind())
+        behind = stack.enter_context(_BackgroundWriter())
 
         def heard() -> Iterator[Block]:
             for block in sound.blocks():
@@ -163,7 +164,7 @@ def separate_film(item: Item) -> Outcome:
     )
 
 
-def _row(item: Item, track: _Track, rate: int, sound: FilmSound) -> Stem:
+def _row(item: Item, track: _Track, rate: int, sound: FilmAudio) -> Stem:
     with track.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     settings: StemsSettings = item.config
@@ -184,13 +185,13 @@ def _row(item: Item, track: _Track, rate: int, sound: FilmSound) -> Stem:
 
 
 def _tools(settings: StemsSettings) -> dict[str, str]:
-    versions = models.versions()
-    digest = models.fingerprint(settings.model, settings.origin)
+    versions = demucs_model.versions()
+    digest = demucs_model.fingerprint(settings.model, settings.origin)
     return versions | ({"model": digest} if digest else {})
 
 
 def _prepare(settings: StemsSettings) -> None:
-    model = models.load(settings.model, settings.device, settings.origin)
+    model = demucs_model.load(settings.model, settings.device, settings.origin)
     demucs.roles(model.sources, settings.roles)
 
 

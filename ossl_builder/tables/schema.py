@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
+from ossl_builder.files import UNSAFE_NAME, UNSAFE_PATH
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,10 +27,6 @@ class Span:
     end_s: float
 
 
-# A path in a table is relative, with forward slashes, and has no part `..`; an id that names files
-# has no slash. Both patterns find what is wrong; Arrow's regular expressions read them alike.
-UNSAFE_PATH = re.compile(r"[\\\x00-\x1f\x7f]|(?:^|/)\.{0,2}(?:/|$)")
-UNSAFE_NAME = re.compile(r"[/\\\x00-\x1f\x7f]|^\.{0,2}$")
 NAMES = ("film_id", "clip_id")
 
 # The two kinds of list that a column may hold.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ossl_builder.tables.schema import Table, column
 
-SIDES = ("train", "validation", "test")
+SPLIT_NAMES = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Split:
 
 def _check(rows: Sequence[Split]) -> Iterable[str]:
     for row in rows:
-        if row.side not in (None, *SIDES):
+        if row.side not in (None, *SPLIT_NAMES):
             yield f"film {row.film_id} stands on the side {row.side!r}"
         if not row.why:
             yield f"film {row.film_id} stands on its side for no reason"

@@ -27,15 +27,15 @@ import av
 import numpy as np
 import soundfile
 
-from ossl_builder.stages.clip_selection import ClipsSettings
+from ossl_builder.media.clip_verify import sketch
+from ossl_builder.media.clip_writer import Encoding, cut_audio
+from ossl_builder.media.cut import cut, frame_times
+from ossl_builder.media.ffmpeg import binary
+from ossl_builder.media.video_transforms import OutputFormat
+from ossl_builder.stages.clips.selection import ClipsSettings
 from ossl_builder.tables.schema import Span
-from ossl_builder.tools.clip_checking import sketch
-from ossl_builder.tools.clip_writing import Encoding, cut_sound
-from ossl_builder.tools.cutting import cut, picture_times
-from ossl_builder.tools.ffmpeg import binary
-from ossl_builder.tools.picture_shaping import Form
 from tests.films import make_film
-from tests.tools.test_cutting import KINDS, Seen, mix_of, see
+from tests.media.test_cut import KINDS, Seen, mix_of, see
 
 ROLES = ("mix", "music", "dialogue")
 CLIP_S = 26.0
@@ -48,7 +48,7 @@ class Case:
     """A film, its stems (FLAC), and the clips to cut from it."""
 
     film: Path
-    form: Form
+    form: OutputFormat
     end_s: float
     stems: dict[str, Path]
     spans: list[Span]
@@ -76,7 +76,7 @@ def prepare(work: Path) -> Case:
         shutil.copy(mix, stems[role])
     with av.open(str(film)) as container:
         rate = Fraction(container.streams.video[0].average_rate)
-    times = picture_times(film, 1 / rate)
+    times = frame_times(film, 1 / rate)
     end_s = times[-1] + float(1 / rate)
     spans = []
     at = 2.0
@@ -84,7 +84,7 @@ def prepare(work: Path) -> Case:
         # Every third clip begins where the one before it ends; 11 s are left out otherwise.
         spans.append(Span(_nearest(times, at), _nearest(times, at + CLIP_S)))
         at += CLIP_S if len(spans) % 3 == 1 else CLIP_S + 11
-    return Case(film, Form(rate, Fraction(1)), end_s, stems, spans)
+    return Case(film, OutputFormat(rate, Fraction(1)), end_s, stems, spans)
 
 
 def ours(case: Case, folder: Path) -> None:
@@ -103,7 +103,7 @@ def ours(case: Case, folder: Path) -> None:
         assert clip is not None
         for role, stem in case.stems.items():
             n_samples = round((clip.end_s - clip.start_s) * soundfile.info(str(stem)).samplerate)
-            cut_sound(stem, clip.start_s, n_samples, clip.path.with_suffix(f".{role}.flac"))
+            cut_audio(stem, clip.start_s, n_samples, clip.path.with_suffix(f".{role}.flac"))
 
 
 def loop(case: Case, folder: Path) -> None:
@@ -135,7 +135,7 @@ def _cpu() -> float:
 
 def exactness(case: Case, folder: Path) -> dict[str, int | float]:
     """How many clips are right, by comparison with the film decoded from its begin."""
-    times = picture_times(case.film, 1 / case.form.rate)
+    times = frame_times(case.film, 1 / case.form.rate)
     wanted = [
         [n for n, t in enumerate(times) if span.start_s - 1e-4 < t < span.end_s - 1e-4]
         for span in case.spans

@@ -13,13 +13,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ossl_builder import files
 from ossl_builder.config import load_recipe
-from ossl_builder.engine import files, freshness, records
+from ossl_builder.corpus import Corpus, create, open_corpus
+from ossl_builder.engine import cache, records
 from ossl_builder.engine.records import FileEntry, Record
 from ossl_builder.engine.stage import Stage
-from ossl_builder.pipeline import STAGES
+from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.tables import SOURCES, Source
-from ossl_builder.workspace import Corpus, create, open_corpus
 
 THUMBNAIL_BYTES = 12_000
 MEDIA_BYTES = 2_000_000
@@ -43,7 +44,7 @@ def make_corpus(folder: Path, films: int) -> Corpus:
         create(folder)
     corpus = open_corpus(folder)
     recipe = load_recipe(corpus.recipe_path)
-    shaping = {stage.name: freshness.shaping_of(stage, recipe.of(stage.name)) for stage in STAGES}
+    shaping = {stage.name: cache.shaping_of(stage, recipe.of(stage.name)) for stage in STAGES}
     for number in range(films):
         film_id = f"film-{number:04d}"
         if corpus.source_path(film_id).exists():
@@ -52,9 +53,9 @@ def make_corpus(folder: Path, films: int) -> Corpus:
             film_id, f"Film {number}", 1930, "expired_95y", "Published 1930", "x.mp4",
             alternates="", country="", licence="", sha256=None, is_claim=True, allow_unknown=False,
         )  # fmt: skip
-        content = {SOURCES.name: freshness.hash_rows(SOURCES, (source,))}
+        content = {SOURCES.name: cache.hash_rows(SOURCES, (source,))}
         for stage in STAGES:
-            inputs = freshness.inputs_of(stage, shaping[stage.name], content)
+            inputs = cache.inputs_of(stage, shaping[stage.name], content)
             content[stage.writes.name] = f"{stage.name} of {film_id}"
             record_done(corpus, stage, film_id, inputs, content[stage.writes.name])
         corpus.record_source(source)

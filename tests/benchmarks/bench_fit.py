@@ -23,18 +23,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from ossl_train.backbones import Backbone, Shape, TextStates
-from ossl_train.backbones.audiocraft import AudiocraftModel
-from ossl_train.backbones.codec import Codec
+from ossl_train.adapter.adapter import VideoAdapter, adapter_for
 from ossl_train.data.batch import Batch
 from ossl_train.data.windows import Window
-from ossl_train.fit.loop import step_of
-from ossl_train.fit.loss import token_losses
-from ossl_train.fit.optimiser import adamw
-from ossl_train.fit.processes import Processes
-from ossl_train.fit.settings import FitSettings
-from ossl_train.fit.watched import Watched
-from ossl_train.model.adapter import VideoAdapter, adapter_for
+from ossl_train.musicgen import Backbone, Shape, TextStates
+from ossl_train.musicgen.audiocraft import AudiocraftModel
+from ossl_train.musicgen.codec import Codec
+from ossl_train.training.distributed import Processes
+from ossl_train.training.loop import step_of
+from ossl_train.training.optimiser import adamw
+from ossl_train.training.settings import FitSettings
+from ossl_train.training.train_module import TrainModule, token_losses
 from torch import nn
 
 CARDINALITY, CODEBOOKS, TEXT_DIM, VIDEO_DIM, FRAME_RATE = 2048, 4, 768, 768, 50
@@ -112,7 +111,7 @@ def our_step(
     """One step of `ossl train fit`."""
     settings = FitSettings(precision=precision, batch_size=len(batch.windows))
     optimiser = adamw(adapter, settings)
-    watched = Watched(backbone, adapter, settings)
+    watched = TrainModule(backbone, adapter, settings)
     source: Iterator[Batch] = itertools.repeat(batch)
     alone = Processes(0, 1, backbone.device)
     return lambda: step_of(watched, optimiser, source, settings, 0, alone)

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from ossl_train.backbones import Backbone, Sampling, TextStates
-from ossl_train.model.adapter import VideoAdapter, adapter_for
+from ossl_train.adapter.adapter import VideoAdapter, adapter_for
+from ossl_train.musicgen import Backbone, Sampling, TextStates
 
 from tests.benchmarks.bench_fit import ALL, FEW, TEXT_DIM, VIDEO_DIM, Size, random_backbone
 

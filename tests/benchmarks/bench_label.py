@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.exchange.pulling import OVERLAP_S
+from ossl_builder.label_studio.pull import OVERLAP_S
 from tests.benchmarks.measuring import Cost, ossl_cost
 from tests.e2e.label_studio_server import PROGRAM, LabelStudio, run
-from tests.exchange.made_up import made_up_corpus
+from tests.label_studio.made_up import made_up_corpus
 
 ANSWERED = 100
 ANSWERS = {

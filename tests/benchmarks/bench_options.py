@@ -24,10 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from ossl_train.backbones import Backbone, Sampling, TextStates, load_backbone
-from ossl_train.model.adapter import VideoAdapter, adapter_for
-from ossl_train.model.tiny import write_tiny_models
-from ossl_train.model.tiny_settings import MUSICGEN
+from ossl_train.adapter.adapter import VideoAdapter, adapter_for
+from ossl_train.adapter.tiny_models import MUSICGEN, write_tiny_models
+from ossl_train.musicgen import Backbone, Sampling, TextStates, load_backbone
 from torch import Tensor
 
 from tests.benchmarks.scene_world import DUCKED, STATES, Scenes, SceneWorld

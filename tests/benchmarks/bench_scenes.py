@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ossl_builder.engine.stage import Item
-from ossl_builder.stages.scenes import SCENES_STAGE
+from ossl_builder.media.ffmpeg import binary
+from ossl_builder.stages.scenes.stage import SCENES_STAGE
 from ossl_builder.tables.scenes import Scene
-from ossl_builder.tools.ffmpeg import binary
 from tests import hard_shots
 from tests.rows import NO_SOUND, film_row
 

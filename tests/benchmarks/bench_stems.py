@@ -93,9 +93,9 @@ def demucs_folder(folder: Path, model: str) -> Path:
     """A folder from which `demucs --repo` loads the model."""
     import torch
 
-    from ossl_builder.tools import models
+    from ossl_builder.models import demucs_model
 
-    (part,) = models.load(model, "cpu").parts
+    (part,) = demucs_model.load(model, "cpu").parts
     args, kwargs = part._init_args_kwargs
     folder.mkdir(parents=True, exist_ok=True)
     package = {"klass": type(part), "args": args, "kwargs": kwargs, "state": part.state_dict()}
@@ -115,9 +115,9 @@ def difference(path: Path, to: Path, model: str) -> float:
     import torch
     from demucs.apply import apply_model
 
-    from ossl_builder.tools import models
+    from ossl_builder.models import demucs_model
 
-    loaded = models.load(model, "cpu")
+    loaded = demucs_model.load(model, "cpu")
     mix = torch.from_numpy(soundfile.read(path, dtype="float32")[0].T.copy())
     with torch.inference_mode():
         wanted = apply_model(loaded.parts[0], mix[None], shifts=0, split=True)[0].numpy()

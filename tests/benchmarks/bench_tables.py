@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ossl_builder.engine.manifests import ROWS_PER_GROUP
-from ossl_builder.stages.fingerprints_settings import FingerprintsSettings
-from ossl_builder.stages.hashing import MOMENT_BITS
+from ossl_builder.corpus import create
+from ossl_builder.engine.tables_io import ROWS_PER_GROUP
+from ossl_builder.stages.fingerprints.minhash import MOMENT_BITS
+from ossl_builder.stages.fingerprints.stage import FingerprintsSettings
 from ossl_builder.tables import CLIPS, FILMS, FINGERPRINTS, LABELS, Table
 from ossl_builder.tables.labels import QUADRANTS
-from ossl_builder.workspace import create
 from tests.benchmarks.measuring import ossl_cost
 
 CLIP_S = 30

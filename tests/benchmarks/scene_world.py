@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from ossl_train.backbones import TextStates
+from ossl_train.musicgen import TextStates
 from torch import Tensor
 from torch.nn import functional
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.catalogue import load_catalogue
-from ossl_builder.pipeline import STAGES
-from ossl_builder.rights.gate import refusal
-from ossl_builder.workspace import open_corpus
+from ossl_builder.corpus import open_corpus
+from ossl_builder.pipeline.stages import STAGES
+from ossl_builder.rights.verdict import build_refusal
+from ossl_builder.tables.catalogue import load_catalogue
 from tests.cli.conftest import Ossl
 from tests.said import Run
 
@@ -92,10 +92,10 @@ def test_the_turn_of_a_year_opens_the_gate(ossl: Ossl, corpus: Path) -> None:
     claim = ("--title", "T", "--basis", "expired_95y", "--evidence", "opened in May")
     ossl("-C", corpus, "films", "add", "a.mp4", "--id", "a", *claim, "--year", "1931")
     source = open_corpus(corpus).source("a")
-    said = refusal(source, date(2026, 12, 31))
+    said = build_refusal(source, date(2026, 12, 31))
     assert said is not None
     assert "ossl films explain a" in said
-    assert refusal(source, date(2027, 1, 1)) is None
+    assert build_refusal(source, date(2027, 1, 1)) is None
 
 
 def test_films_that_were_built_leave_the_tables_when_the_word_is_taken_back(

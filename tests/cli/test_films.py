@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.catalogue import load_catalogue
-from tests.cli.conftest import Ossl, Said
+from ossl_builder.tables.catalogue import load_catalogue
+from tests.cli.conftest import Ossl
+from tests.said import Said
 
 CATALOGUE = load_catalogue()
 A, B, C = (next(film for film in CATALOGUE if film.tier == tier) for tier in "ABC")

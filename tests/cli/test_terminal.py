@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import ossl_builder
-from ossl_builder.cli import show
-from ossl_builder.workspace import Corpus
+from ossl_builder.cli import output
+from ossl_builder.corpus import Corpus
 from tests.exports.judged import judged, source
 from tests.said import Run
 
@@ -63,9 +63,9 @@ def test_json_is_the_same_value(ossl_here: Run, corpus: Path) -> None:
 
 
 def test_each_control_is_shown_as_its_number(capsys: pytest.CaptureFixture[str]) -> None:
-    show.line(FORGED)
-    show.say(FORGED)
-    show.table(("a\x1b",), [(FORGED,), ("one\ntwo",)])
+    output.line(FORGED)
+    output.say(FORGED)
+    output.table(("a\x1b",), [(FORGED,), ("one\ntwo",)])
     said = capsys.readouterr()
     assert not UNSHOWN.search(said.out + said.err)
     assert r"A\x1b[2J\x1b]0;x\x07\x0dB\x9b1A\u202eC\u2066D\x7f\u061c\udc80E" in said.out

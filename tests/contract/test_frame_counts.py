@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from ossl_builder.media.audio_reader import FilmAudio
+from ossl_builder.media.clip_writer import Encoding
+from ossl_builder.media.cut import cut, frame_times
+from ossl_builder.media.probe import probe
+from ossl_builder.media.video_reader import VideoReader
+from ossl_builder.media.video_transforms import OutputFormat
 from ossl_builder.tables.schema import Span
-from ossl_builder.tools.clip_writing import Encoding
-from ossl_builder.tools.cutting import cut, picture_times
-from ossl_builder.tools.picture import PictureReader
-from ossl_builder.tools.picture_shaping import Form
-from ossl_builder.tools.probe import probe
-from ossl_builder.tools.sound import FilmSound
 from tests.e2e.awkward import KINDS
 
 MEDIA = Path(os.environ.get("OSSL_TEST_MEDIA", "nowhere"))
@@ -34,7 +34,7 @@ UNDECODABLE = {"progressive_second_then_interlaced.ts": 1}
 def check(path: Path, folder: Path, undecodable: int = 0) -> None:
     probed = probe(path, lambda part: None)
     video, step = probed.picture, 1 / probed.picture.rate
-    reader = PictureReader(probed.media, step)
+    reader = VideoReader(probed.media, step)
     times = [float(picture.ticks * reader.time_base) for picture in reader]
     end_s = float(reader.end * reader.time_base)
     if reader.damage:  # recorded: frames may be missing there, but nowhere else
@@ -46,7 +46,7 @@ def check(path: Path, folder: Path, undecodable: int = 0) -> None:
         )
     assert len(times) == video.n_packets - undecodable
     assert end_s == pytest.approx(video.end_s - video.start_s, abs=0.0021)
-    by_packets = picture_times(probed.media, step)
+    by_packets = frame_times(probed.media, step)
     assert len(by_packets) == len(times) + undecodable
     if not undecodable:
         assert by_packets == pytest.approx(times, abs=0.0011)
@@ -54,7 +54,7 @@ def check(path: Path, folder: Path, undecodable: int = 0) -> None:
     write_silence(sound, end_s)
     # In two clips, the second one after a jump over half of the film.
     spans = [Span(0.0, end_s / 4), Span(3 * end_s / 4, end_s)]
-    form = Form(video.rate, video.sar)
+    form = OutputFormat(video.rate, video.sar)
     encoding = Encoding(crf=40, preset="ultrafast", audio_bitrate=64_000)
     clips = list(
         cut(probed.media, end_s, form, spans, sound, folder, encoding, lambda part: None,
@@ -67,7 +67,7 @@ def check(path: Path, folder: Path, undecodable: int = 0) -> None:
         inside = [middle for middle in middles if span.start_s < middle <= span.end_s]
         assert (clip.n_frames if clip else 0) == len(inside)
     if probed.sound is not None:
-        blocks = FilmSound(probed.media, 16_000, 1, step)
+        blocks = FilmAudio(probed.media, 16_000, 1, step)
         length_s = sum(block.shape[1] for block in blocks.blocks()) / 16_000
         packets_s = probed.sound.end_s - video.start_s
         # Packets of some codecs claim what an encoder added at the end, or leave it out.

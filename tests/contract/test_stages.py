@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from ossl_builder.engine.settings import Settings
 from ossl_builder.engine.stage import Stage
-from ossl_builder.pipeline import STAGES
-from ossl_builder.stages.settings import Settings
+from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.tables import SOURCES, STAGE_TABLES
 
 
@@ -37,7 +37,7 @@ def test_a_stage_has_settings_with_defaults_and_meanings(stage: Stage) -> None:
 def test_a_stage_names_the_versions_of_its_tools_without_loading_them(stage: Stage) -> None:
     code = (
         "import sys\n"
-        "from ossl_builder.pipeline import stage_named\n"
+        "from ossl_builder.pipeline.stages import stage_named\n"
         f"stage = stage_named({stage.name!r})\n"
         "tools = stage.tools(stage.config())\n"
         "assert all(isinstance(value, str) and value for value in tools.values()), tools\n"

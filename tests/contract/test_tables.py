@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ossl_builder.engine.manifests import write_parquet
+from ossl_builder.engine.tables_io import write_parquet
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import (
     FILMS,

@@ -114,9 +114,9 @@ def build(ossl: Ossl, folder: Path) -> list[Seen]:
 
 def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
     """What came out of one film."""
-    from ossl_builder.pipeline import STAGES
-    from ossl_builder.standing import end_of
-    from ossl_builder.workspace import open_corpus
+    from ossl_builder.corpus import open_corpus
+    from ossl_builder.pipeline.derived_tables import end_of
+    from ossl_builder.pipeline.stages import STAGES
 
     starts = {row["start_frame"] for row in rows(corpus, "scenes") if row["film_id"] == name}
     cuts = (len(starts & set(truth.cuts)), len(truth.cuts))

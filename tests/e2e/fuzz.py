@@ -153,8 +153,8 @@ def build(ossl: Ossl, folder: Path, n_films: int = N_FILMS, seed: int = 1) -> Fo
 
 def record(corpus: Path, path: Path, name: str) -> None:
     """As `ossl films add` does, without starting the program 300 times."""
+    from ossl_builder.corpus import open_corpus
     from ossl_builder.tables import Source
-    from ossl_builder.workspace import open_corpus
 
     source = Source(
         film_id=name, title=name, year=2020, basis="licensed", evidence="for tests",
@@ -231,18 +231,18 @@ def measured(
     import soundfile
 
     from ossl_builder.errors import OsslError, Rejected
+    from ossl_builder.media.audio_reader import FilmAudio
+    from ossl_builder.media.clip_writer import Encoding
+    from ossl_builder.media.cut import cut
+    from ossl_builder.media.demux import MediaFile
+    from ossl_builder.media.video_transforms import OutputFormat
     from ossl_builder.tables.schema import Span
-    from ossl_builder.tools.clip_writing import Encoding
-    from ossl_builder.tools.cutting import cut
-    from ossl_builder.tools.demux import MediaFile
-    from ossl_builder.tools.picture_shaping import Form
-    from ossl_builder.tools.sound import FilmSound
 
     media = MediaFile(Path(path), video, audio, jumps)
     step = 1 / Fraction(rate)
     audio_s = 0.0
     try:
-        blocks = FilmSound(media, 16_000, 1, step).blocks()
+        blocks = FilmAudio(media, 16_000, 1, step).blocks()
         for block in blocks:
             assert np.isfinite(block).all()
             audio_s += block.shape[1] / 16_000
@@ -251,7 +251,7 @@ def measured(
     with tempfile.TemporaryDirectory() as folder:
         mix = Path(folder) / "mix.flac"
         soundfile.write(mix, np.zeros((1600, 2)), 16_000)
-        form, encoding = Form(1 / step, Fraction(1)), Encoding(40, "ultrafast", 64_000)
+        form, encoding = OutputFormat(1 / step, Fraction(1)), Encoding(40, "ultrafast", 64_000)
         (clip,) = cut(media, end_s, form, [Span(0.0, end_s)], mix, Path(folder), encoding,
                       lambda part: None, is_damaged=damaged)  # fmt: skip
     return (clip.n_frames if clip else 0), audio_s

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from ossl_builder.labelling import taxonomy as taxonomies
-from ossl_builder.labelling.page_answers import results_of
+from ossl_builder.annotations import label_schema as taxonomies
+from ossl_builder.annotations.label_config import results_of
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-label-studio"
 PROGRAM = ENVIRONMENT / "bin" / "label-studio"

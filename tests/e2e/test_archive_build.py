@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.catalogue import load_catalogue
+from ossl_builder.tables.catalogue import load_catalogue
 from tests.e2e.corpora import Ossl, rows
 from tests.films import make_film
 from tests.misbehaving import Answer, misbehaving

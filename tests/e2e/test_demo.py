@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from ossl_builder.cli import demo_training
-from ossl_builder.workspace import open_corpus
+from ossl_builder.corpus import open_corpus
 from tests.e2e.corpora import Ossl
 from tests.said import Run
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ossl_builder.tools.ffmpeg import binary
+from ossl_builder.media.ffmpeg import binary
 from tests.e2e.corpora import Ossl, add_film, rows
 from tests.e2e.truth import cue_f1, load, music_in_speech_alone, score_scenes, si_sdr
 

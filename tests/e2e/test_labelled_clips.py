@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.labelling import records
-from ossl_builder.labelling.annotation import Annotation
+from ossl_builder.annotations import records
+from ossl_builder.annotations.records import Annotation
 from tests.e2e.corpora import Ossl, rows, status
 
 FILM = "demo-fair"

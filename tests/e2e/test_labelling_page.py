@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from ossl_builder.labelling import records
-from ossl_builder.labelling.annotation import Annotation
+from ossl_builder.annotations import records
+from ossl_builder.annotations.records import Annotation
 from tests.e2e.corpora import Ossl
 from tests.e2e.label_studio_server import PASSWORD, LabelStudio
-from tests.exchange.clip_server import serving
+from tests.label_studio.clip_server import serving
 
 FILM = "demo-fair"
 TITLE = "The page in a browser"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ossl_builder.catalogue import load_catalogue
+from ossl_builder.tables.catalogue import load_catalogue
 from tests.e2e.corpora import Ossl, rows
 from tests.e2e.label_studio_server import LabelStudio
 from tests.misbehaving import Misbehaving, misbehaving

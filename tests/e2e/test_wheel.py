@@ -34,8 +34,8 @@ def test_the_wheel_works_where_nothing_else_is(tmp_path: Path) -> None:
     assert "steamboat-willie-1928" in run(ossl, "films", "list")
     files = run(python, "-m", "zipfile", "-l", wheel)
     assert "ossl_builder/separator/bundled.safetensors" in files
-    assert "ossl_builder/manifests/films.csv" in files
-    assert "ossl_builder/manifests/recipes/ossl-v2.yaml" in files
-    assert "ossl_builder/tools/audioset_classes.csv" in files
+    assert "ossl_builder/bundled/manifests/films.csv" in files
+    assert "ossl_builder/bundled/manifests/recipes/ossl-v2.yaml" in files
+    assert "ossl_builder/models/audioset_classes.csv" in files
     run(ossl, "init", "second", "--recipe", "ossl-v2")
     assert "tests/" not in files

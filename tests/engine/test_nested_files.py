@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from ossl_builder.engine import files, records
+from ossl_builder import files
+from ossl_builder.corpus import create
+from ossl_builder.engine import records
 from ossl_builder.errors import OsslError
-from ossl_builder.exchange import state as states
-from ossl_builder.splitting import record as sides
-from ossl_builder.stages.fetch import FETCH_STAGE
-from ossl_builder.tools.documents import get_json
-from ossl_builder.tools.patience import Patience, Setback
-from ossl_builder.workspace import create
+from ossl_builder.label_studio import state as states
+from ossl_builder.net.http import get_json
+from ossl_builder.net.retry import RetryPolicy, TransferError
+from ossl_builder.splits import assign as sides
+from ossl_builder.stages.fetch.stage import FETCH_STAGE
 from tests.loopback import listening
 
 DEEP = b"[" * 100_000
@@ -62,6 +63,6 @@ class Nested(BaseHTTPRequestHandler):
 
 
 def test_documents_of_the_network() -> None:
-    with listening(Nested, threading.Event()) as host, pytest.raises(Setback) as caught:
-        get_json(f"http://{host}/metadata", Patience(tries=1), "tests")
+    with listening(Nested, threading.Event()) as host, pytest.raises(TransferError) as caught:
+        get_json(f"http://{host}/metadata", RetryPolicy(tries=1), "tests")
     assert caught.value.kind == "dropped"

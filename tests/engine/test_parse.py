@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.engine import parse
+from ossl_builder import parse
 
 BOMB = "a: &a0 [x, x]\n" + "".join(f"b{at}: &a{at + 1} [*a{at}, *a{at}]\n" for at in range(25))
 MERGE_BOMB = "a0: &a0 {k0: 1}\n" + "".join(

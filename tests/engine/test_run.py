@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from ossl_builder.engine import freshness, records
+from ossl_builder.engine import cache, records
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.run import run_item
 from ossl_builder.engine.stage import Item, Outcome, Reject, Stage
@@ -46,14 +46,14 @@ def stage(run: Callable[[Item], Outcome] = toy, **changed: Any) -> Stage:
 
 def run(corpus: Path, what: Stage, config: ToySettings | None = None) -> Record:
     config = config or ToySettings()
-    inputs = freshness.inputs_of(what, freshness.shaping_of(what, config), {})
+    inputs = cache.inputs_of(what, cache.shaping_of(what, config), {})
     return run_item(what, "f", corpus, "films/f", config, {}, inputs, lambda part: None)
 
 
 def why(corpus: Path, what: Stage, config: ToySettings | None = None) -> str:
-    shaping = freshness.shaping_of(what, config or ToySettings())
-    inputs = freshness.inputs_of(what, shaping, {})
-    return freshness.why_stale(corpus, records.read(corpus, what.name, "f"), inputs)
+    shaping = cache.shaping_of(what, config or ToySettings())
+    inputs = cache.inputs_of(what, shaping, {})
+    return cache.why_stale(corpus, records.read(corpus, what.name, "f"), inputs)
 
 
 def test_a_done_item_is_fresh_and_keeps_rows_rejects_and_files(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_shapes_the_result_makes_it_stale(
 
 
 def test_a_file_that_is_gone_or_short_makes_it_stale(tmp_path: Path) -> None:
-    large = ToySettings(length=freshness.SMALL)
+    large = ToySettings(length=cache.SMALL)
     run(tmp_path, stage(), large)
     path = tmp_path / "films/f/toy/sound.txt"
     path.write_text("xx")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.engine import manifests
+from ossl_builder.engine import tables_io
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label, Split
 
 SIDES = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
@@ -31,16 +31,16 @@ def corpus(demo_corpus: Path, tmp_path: Path) -> Path:
     shutil.copytree(demo_corpus, root, copy_function=os.link)
     for table in (root / "manifests").iterdir():  # tables are replaced here, never written into
         table.write_bytes(shutil.copyfile(table, tmp_path / "table").read_bytes())
-    clips: list[Clip] = manifests.read_table(root / "manifests", CLIPS)
+    clips: list[Clip] = tables_io.read_table(root / "manifests", CLIPS)
     labels = [
         label(clip, f"Q{index % 4 + 1}", "A waltz." if index % 2 else None)
         for index, clip in enumerate(clips)
     ]
-    manifests.write_corpus_table(root, LABELS, labels)
+    tables_io.write_corpus_table(root, LABELS, labels)
     splits = []
     for film_id, side in SIDES.items():
         own = [clip for clip in clips if clip.film_id == film_id]
         length = sum(clip.duration_s for clip in own)
         splits.append(Split(film_id, side, "by hand", film_id, len(own), length, "Q1", "short"))
-    manifests.write_corpus_table(root, SPLITS, splits)
+    tables_io.write_corpus_table(root, SPLITS, splits)
     return root

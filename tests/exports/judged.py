@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from ossl_builder.engine import manifests
-from ossl_builder.rights import Evidence, Facts, recorded
+from ossl_builder.corpus import create
+from ossl_builder.engine import tables_io
+from ossl_builder.rights import Evidence, Facts, verdict
 from ossl_builder.tables import CLIPS, FILMS, Clip, Source
-from ossl_builder.workspace import create
 from tests.report.made import clip
 from tests.rows import film_row
 
@@ -65,13 +65,13 @@ FREE = ("expired", "not-renewed", "no-notice", "government-work", "licensed", "l
 
 def know_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the films of `SHOWN_NOT_FREE` have their facts, as a later catalogue may."""
-    facts_of_source = recorded.facts_of_source
+    facts_of_source = verdict.facts_of_source
 
     def of(source: Source) -> Facts:
         known = SHOWN_NOT_FREE.get(source.film_id)
         return known[0] if known else facts_of_source(source)
 
-    monkeypatch.setattr(recorded, "facts_of_source", of)
+    monkeypatch.setattr(verdict, "facts_of_source", of)
 
 
 def source(name: str, allow_unknown: bool = True) -> Source:
@@ -95,8 +95,8 @@ def judged(root: Path, *names: str) -> Path:
         )
         for one in sources
     ]  # fmt: skip
-    manifests.write_corpus_table(root, FILMS, films)
-    manifests.write_corpus_table(root, CLIPS, [a_clip(root, one.film_id) for one in sources])
+    tables_io.write_corpus_table(root, FILMS, films)
+    tables_io.write_corpus_table(root, CLIPS, [a_clip(root, one.film_id) for one in sources])
     return root
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ossl_builder.engine import manifests
+from ossl_builder.engine import tables_io
 from ossl_builder.tables import CLIPS, Clip
 from tests.exports.judged import judged
 from tests.said import Run
@@ -20,12 +20,12 @@ SECRET = b"a secret of this machine"
 
 def put(corpus: Path, **other: object) -> Clip:
     """Write the clips table as somebody would forge it: with other values in its one row."""
-    row: Clip = dataclasses.replace(manifests.read_table(corpus / "manifests", CLIPS)[0], **other)
+    row: Clip = dataclasses.replace(tables_io.read_table(corpus / "manifests", CLIPS)[0], **other)
     schema = CLIPS.arrow_schema()
     columns = {name: [getattr(row, name)] for name in schema.names}
     path = corpus / "manifests/clips.parquet"
     path.unlink()
-    manifests.write_arrow(path, CLIPS, [pa.Table.from_pydict(columns, schema)])
+    tables_io.write_arrow(path, CLIPS, [pa.Table.from_pydict(columns, schema)])
     return row
 
 
@@ -98,7 +98,7 @@ def test_nothing_outside_is_written(
     ossl_here: Run, tmp_path: Path, export: str, column: str
 ) -> None:
     corpus, out = judged(tmp_path / "corpus", "expired"), tmp_path / "deep/out"
-    row = manifests.read_table(corpus / "manifests", CLIPS)[0]
+    row = tables_io.read_table(corpus / "manifests", CLIPS)[0]
     # The file is where the table has it from, and would be written as far from `out`.
     (tmp_path / "up").mkdir()
     (tmp_path / "up/x.mp4").write_bytes((corpus / row.video_path).read_bytes())
@@ -168,7 +168,7 @@ def test_the_lock_is_no_way_to_another_file(ossl_here: Run, tmp_path: Path) -> N
 
 
 def test_a_temporary_file_is_no_way_to_another_file(tmp_path: Path) -> None:
-    from ossl_builder.engine import files
+    from ossl_builder import files
 
     mine = tmp_path / "mine"
     mine.write_text("mine")
@@ -196,7 +196,7 @@ def test_a_damaged_or_missing_file_stops_an_export_and_is_named(
 ) -> None:
     corpus, out = judged(tmp_path / "corpus", "expired", "no-notice"), tmp_path / "out"
     row = next(
-        row for row in manifests.read_table(corpus / "manifests", CLIPS)
+        row for row in tables_io.read_table(corpus / "manifests", CLIPS)
         if row.film_id == "no-notice"
     )  # fmt: skip
     path = corpus / getattr(row, f"{role}_path")

@@ -11,8 +11,8 @@ import pandas
 import pytest
 import soundfile
 
-from ossl_builder.exports import sharding
-from ossl_builder.workspace import Corpus
+from ossl_builder.corpus import Corpus
+from ossl_builder.exports import shards as sharding
 from tests.e2e.corpora import Ossl
 
 

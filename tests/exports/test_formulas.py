@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.engine import manifests
-from ossl_builder.imports.layout import read_sheet
-from ossl_builder.labelling.annotators import Key
+from ossl_builder.annotations.annotators import AnnotatorRegistry
+from ossl_builder.corpus import Corpus
+from ossl_builder.engine import tables_io
+from ossl_builder.imports.release_format import read_sheet
 from ossl_builder.tables import CLIPS, FILMS, LABELS
-from ossl_builder.workspace import Corpus
 from tests.exports.judged import judged
 from tests.report.made import label
 from tests.said import Run
@@ -26,13 +26,13 @@ STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def corpus_of(root: Path, text: str) -> Path:
     corpus = judged(root, "expired")
-    (film,) = manifests.read_table(corpus / "manifests", FILMS)
-    manifests.write_corpus_table(corpus, FILMS, [dataclasses.replace(film, title=text)])
-    (clip,) = manifests.read_table(corpus / "manifests", CLIPS)
+    (film,) = tables_io.read_table(corpus / "manifests", FILMS)
+    tables_io.write_corpus_table(corpus, FILMS, [dataclasses.replace(film, title=text)])
+    (clip,) = tables_io.read_table(corpus / "manifests", CLIPS)
     row = dataclasses.replace(
         label(clip, "Q1", 7.0, 6.0), mood=text, caption=text, caption_source="annotator"
     )
-    manifests.write_corpus_table(corpus, LABELS, [row])
+    tables_io.write_corpus_table(corpus, LABELS, [row])
     return corpus
 
 
@@ -83,17 +83,17 @@ def test_our_own_import_reads_the_texts_back(ossl_here: Run, tmp_path: Path, tex
 
 def test_names_of_people_are_no_formulas_and_come_back(tmp_path: Path) -> None:
     corpus = Corpus(judged(tmp_path / "corpus", "expired"))
-    key = Key.load(corpus.root)
+    key = AnnotatorRegistry.load(corpus.root)
     known = key.id_of("=cmd|'/c calc'!A0@x.org", "@name")
     key.save()
     text = (corpus.root / "annotations/annotators.csv").read_text()
     assert not any(cell.startswith(STARTS) for cell in text.splitlines()[1].split(","))
-    again = Key.load(corpus.root)
+    again = AnnotatorRegistry.load(corpus.root)
     assert again.people == {known: ("=cmd|'/c calc'!A0@x.org", "@name")}
 
 
 def test_an_import_of_labels_reads_what_we_wrote(tmp_path: Path) -> None:
-    from ossl_builder.labelling.import_rows import _entries
+    from ossl_builder.annotations.import_file import _entries
 
     (tmp_path / "labels.csv").write_text("clip_id,caption\na,'=1\nb,'tis\n")
     found = [

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas
 import pytest
 
-from ossl_builder.engine import files, manifests
+from ossl_builder import files
+from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.exports import placing
+from ossl_builder.exports import link_or_copy
 from ossl_builder.tables import CLIPS, SPLITS
 from tests.e2e.corpora import Ossl
 
@@ -30,7 +31,7 @@ def test_tables_and_media_are_whole(ossl: Ossl, corpus: Path, tmp_path: Path) ->
     ossl("-C", corpus, "export", "parquet", "--out", out, "--copy")
     clips = pandas.read_parquet(out / "manifests" / "clips.parquet")
     assert list(clips["clip_id"]) == [
-        clip.clip_id for clip in manifests.read_table(corpus / "manifests", CLIPS)
+        clip.clip_id for clip in tables_io.read_table(corpus / "manifests", CLIPS)
     ]
     for clip in clips.to_dict("records"):
         for role in ROLES:
@@ -61,9 +62,9 @@ def test_one_side_is_that_side_only(ossl: Ossl, corpus: Path, tmp_path: Path) ->
 def test_a_film_on_no_side_is_left_out_and_named(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     import dataclasses
 
-    rows = manifests.read_table(corpus / "manifests", SPLITS)
+    rows = tables_io.read_table(corpus / "manifests", SPLITS)
     rows[0] = dataclasses.replace(rows[0], side=None, why="it matches films on two sides")
-    manifests.write_corpus_table(corpus, SPLITS, rows)
+    tables_io.write_corpus_table(corpus, SPLITS, rows)
     done = ossl("-C", corpus, "export", "parquet", "--out", tmp_path / "out")
     assert "demo-fair" in done.stderr
     assert not (tmp_path / "out" / "films" / "demo-fair").exists()
@@ -87,17 +88,17 @@ def test_a_clip_made_again_replaces_one_of_the_same_size(tmp_path: Path, link: b
     for content in (b"first", b"other"):
         source.unlink(missing_ok=True)
         source.write_bytes(content)
-        medium = placing.Medium(source, target, files.sha256_file(source))
-        list(placing.place([medium], link))
+        medium = link_or_copy.Medium(source, target, files.sha256_file(source))
+        list(link_or_copy.place([medium], link))
         assert target.read_bytes() == content
 
 
 def test_changed_media_are_not_exported(corpus: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"other")
-    medium = placing.Medium(source, tmp_path / "out" / "target", "0" * 64)
+    medium = link_or_copy.Medium(source, tmp_path / "out" / "target", "0" * 64)
     with pytest.raises(OsslError) as caught:
-        list(placing.place([medium], link=False))
+        list(link_or_copy.place([medium], link=False))
     assert caught.value.code == "media_changed"
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -109,5 +110,5 @@ def test_wrong_sides_and_small_disks_are_sentences(ossl: Ossl, corpus: Path) -> 
     ).stderr  # fmt: skip
     assert not out.exists()
     with pytest.raises(OsslError) as caught:
-        placing.check_room(out, 10**18)
+        link_or_copy.check_room(out, 10**18)
     assert caught.value.code == "disk_small"

@@ -11,7 +11,7 @@ import pandas
 import pytest
 import soundfile
 
-from ossl_builder.engine import manifests
+from ossl_builder.engine import tables_io
 from ossl_builder.tables import CLIPS, LABELS
 from tests.e2e.corpora import Ossl, rows
 
@@ -43,8 +43,8 @@ def samples(path: Path) -> tuple[int, np.ndarray[Any, Any]]:
 
 
 def test_v1_is_what_the_published_code_reads(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
-    labels = manifests.read_table(corpus / "manifests", LABELS)
-    manifests.write_corpus_table(corpus, LABELS, labels[1:])  # one clip without mood or caption
+    labels = tables_io.read_table(corpus / "manifests", LABELS)
+    tables_io.write_corpus_table(corpus, LABELS, labels[1:])  # one clip without mood or caption
     out = tmp_path / "v1"
     ossl("-C", corpus, "export", "ossl-v1", "--out", out)
     clips = {row["clip_id"]: row for row in rows(corpus, "clips")}
@@ -113,7 +113,7 @@ def test_v2_has_its_folders_lines_and_films(ossl: Ossl, corpus: Path, tmp_path: 
     out = tmp_path / "v2"
     ossl("-C", corpus, "export", "ossl-v2", "--out", out)
     films = pandas.read_csv(out / "metadata.csv").set_index("movie_id")
-    clips = manifests.read_table(corpus / "manifests", CLIPS)
+    clips = tables_io.read_table(corpus / "manifests", CLIPS)
     assert {movie: row["split"] for movie, row in films.iterrows()} == SIDES
     lines = {side: (out / f"splits/{side}.txt").read_text().split() for side in set(SIDES.values())}
     assert sum(map(len, lines.values())) == len(clips)

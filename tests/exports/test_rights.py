@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas
 import pytest
 
-from ossl_builder import standing
-from ossl_builder.engine import manifests
+from ossl_builder.corpus import Corpus, open_corpus
+from ossl_builder.engine import tables_io
+from ossl_builder.pipeline import derived_tables
 from ossl_builder.tables import FILMS
-from ossl_builder.workspace import Corpus, open_corpus
 from tests.exports.judged import BY, FREE, WORDS, judged, know_facts
 from tests.said import Run
 from tests.train.labelled import copied
@@ -51,7 +51,7 @@ def _of_hf(out: Path) -> dict[str, str]:
 
 
 def _of_tables(out: Path) -> dict[str, str]:
-    rows = manifests.read_table(out / "manifests", FILMS)
+    rows = tables_io.read_table(out / "manifests", FILMS)
     return {row.film_id: row.verdict for row in rows}
 
 
@@ -165,15 +165,21 @@ def test_the_table_has_the_verdict_of_the_day_and_only_the_record_has_the_day(
     corpus = Corpus(judged(tmp_path / "corpus", "expired", "unknown"))
     first, second, third = date(2020, 12, 31), date(2021, 1, 1), date(2021, 6, 1)
     # A film of 1925 is free from 1 January 2021.
-    assert standing.record_verdicts(corpus, first) == {"expired": "unknown", "unknown": "unknown"}
-    assert standing.record_verdicts(corpus, second) == {"expired": "expired", "unknown": "unknown"}
+    assert derived_tables.record_verdicts(corpus, first) == {
+        "expired": "unknown",
+        "unknown": "unknown",
+    }
+    assert derived_tables.record_verdicts(corpus, second) == {
+        "expired": "expired",
+        "unknown": "unknown",
+    }
     path = corpus.root / "records/verdicts.json"
     before = path.read_bytes(), path.stat().st_mtime_ns
     assert json.loads(before[0]) == {
         "expired": {"verdict": "expired", "reached": "2021-01-01"},
         "unknown": {"verdict": "unknown", "reached": "2020-12-31"},
     }
-    standing.record_verdicts(corpus, third)
+    derived_tables.record_verdicts(corpus, third)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
@@ -191,18 +197,18 @@ def test_a_term_that_ends_changes_the_table_and_makes_no_film_stale(
     corpus, table = open_corpus(root), root / "manifests/films.parquet"
 
     def verdict() -> str | None:
-        rows = manifests.read_table(root / "manifests", FILMS)
+        rows = tables_io.read_table(root / "manifests", FILMS)
         return next(row.verdict for row in rows if row.film_id == "demo-fair")
 
-    standing.refresh_tables(corpus, date(2026, 11, 1))
+    derived_tables.refresh_tables(corpus, date(2026, 11, 1))
     early = table.read_bytes()
     assert verdict() == "unknown"
-    assert standing.refresh_tables(corpus, date(2026, 12, 31)) == ()
-    assert standing.refresh_tables(corpus, date(2027, 1, 1)) == ("films",)
+    assert derived_tables.refresh_tables(corpus, date(2026, 12, 31)) == ()
+    assert derived_tables.refresh_tables(corpus, date(2027, 1, 1)) == ("films",)
     assert verdict() == "expired"
     late = table.read_bytes()
     assert late != early
-    assert standing.refresh_tables(corpus, date(2027, 12, 31)) == ()
+    assert derived_tables.refresh_tables(corpus, date(2027, 12, 31)) == ()
     assert table.read_bytes() == late
     stages = ossl_here("-C", root, "status", "--json").json["stages"]
     assert [one["stale"] for one in stages] == [0] * len(stages)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas
 import pytest
 
-from ossl_builder.imports.layout import ReleasedFilm
+from ossl_builder.imports.release_format import ReleasedFilm
 from ossl_builder.imports.rows import source_row
-from ossl_builder.rights import judge, recorded
+from ossl_builder.rights import judge, verdict
 from tests.e2e.corpora import Ossl, rows
-from tests.imports.conftest import Run
+from tests.said import Run
 from tests.train.labelled import copied, store_all
 
 
@@ -63,7 +63,7 @@ def test_figures_checks_and_exports(run: Run, corpus: Path, tmp_path: Path) -> N
 def test_an_imported_film_is_not_judged_by_the_catalogue() -> None:
     """Its id may be one of the catalogue's; its clips come from another film, for all we know."""
     source = source_row(ReleasedFilm("steamboat-willie-1928", "x", "X"), "ossl-v1", "v1")
-    assert judge(recorded.facts_of_source(source), date(2026, 1, 1)).word == "unknown"
+    assert judge(verdict.facts_of_source(source), date(2026, 1, 1)).word == "unknown"
 
 
 def test_fingerprints_find_what_films_on_two_sides_share(

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from tests.e2e.corpora import rows
-from tests.imports.conftest import Run, halve, put, write_csv
+from tests.imports.conftest import halve, put, write_csv
+from tests.said import Run
 
 
 def by_clip(corpus: Path, table: str) -> dict[str, dict[str, Any]]:

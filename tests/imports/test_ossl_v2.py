@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.e2e.corpora import rows
-from tests.imports.conftest import Run, halve
+from tests.imports.conftest import halve
+from tests.said import Run
 
 
 def test_ids_sides_and_titles(run: Run, v2: Path, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ossl_builder.imports.moods import quadrant_of, words_of_quadrants
-from ossl_builder.imports.names import CLIP, FILM, valid_ids
+from ossl_builder.imports.release_format import CLIP, FILM, valid_ids
+from ossl_builder.imports.rows import quadrant_of, words_of_quadrants
 from ossl_builder.tables import checked_film_id
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ossl_builder.engine import manifests
+from ossl_builder.corpus import Corpus, create
+from ossl_builder.engine import tables_io
 from ossl_builder.tables import CLIPS, FILMS, LABELS, SCENES, SPLITS, Clip, Film, Label, Table
 from ossl_builder.tables.scenes import Scene
 from ossl_builder.tables.splits import Split
-from ossl_builder.workspace import Corpus, create
 from tests.rows import film_row
 
 QUADRANTS = ("Q1", "Q2", "Q3", "Q4")
@@ -58,7 +58,7 @@ def put(corpus: Corpus, table: Table, rows: Sequence[Any]) -> None:
     schema = table.arrow_schema()
     columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
     path = corpus.root / "manifests" / f"{table.name}.parquet"
-    manifests.write_arrow(path, table, [pa.Table.from_pydict(columns, schema)])
+    tables_io.write_arrow(path, table, [pa.Table.from_pydict(columns, schema)])
 
 
 def large(root: Path, n_films: int, n_clips: int) -> Corpus:

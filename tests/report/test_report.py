@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.engine.files import write_bytes
+from ossl_builder.corpus import create
+from ossl_builder.files import write_bytes
 from ossl_builder.tables import CLIPS, FILMS, LABELS
-from ossl_builder.workspace import create
 from tests.e2e.corpora import Ossl
 from tests.films import make_silent
 from tests.report.made import clip, film, label, large, put

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ossl_builder.labelling.agreement import Disagreement
-from ossl_builder.report import curves, warnings
+from ossl_builder.annotations.agreement import Disagreement
+from ossl_builder.media.flac import FlacWriter
+from ossl_builder.report import loudness_curves, warnings
 from ossl_builder.rights import facts_of_claim, judge
-from ossl_builder.splitting.leaks import find_leaks
-from ossl_builder.splitting.matches import Match
-from ossl_builder.tools.flac import FlacWriter
+from ossl_builder.splits.leaks import find_leaks
+from ossl_builder.splits.matches import Match
 from tests.report.made import clip, label
 
 RATE = 16_000
@@ -45,7 +45,7 @@ def stems(folder: Path, sounds: Mapping[str, np.ndarray]) -> list[dict[str, Any]
 
 def kinds(folder: Path, **sounds: np.ndarray) -> set[str]:
     folder.mkdir()
-    found = curves.curves_of(folder, stems(folder, sounds), folder / "kept.json")
+    found = loudness_curves.curves_of(folder, stems(folder, sounds), folder / "kept.json")
     assert found is not None
     row = vars(clip("film", 1, 13))
     measured = {"a": warnings.measures_of(row, found)}
@@ -68,7 +68,7 @@ def test_stems_that_are_not_well_separated_are_told(tmp_path: Path) -> None:
 def test_curves_are_measured_once_and_told_in_lufs(tmp_path: Path) -> None:
     rows = stems(tmp_path, {"mix": tone(997), "music": tone(997), "dialogue": 0 * tone(997)})
     kept = tmp_path / "kept.json"
-    found = curves.curves_of(tmp_path, rows, kept)
+    found = loudness_curves.curves_of(tmp_path, rows, kept)
     assert found is not None
     assert len(found.short["music"]) == LENGTH_S
     # BS.1770: a sine at 997 Hz and full scale reads -3.01 LUFS; this one is at -20 dBFS.
@@ -76,13 +76,13 @@ def test_curves_are_measured_once_and_told_in_lufs(tmp_path: Path) -> None:
     assert found.low["music"][5] == pytest.approx(-230, abs=1)
     assert max(found.short["dialogue"]) <= -1000
     stamp = kept.stat().st_mtime_ns
-    assert curves.curves_of(tmp_path, rows, kept) == found
+    assert loudness_curves.curves_of(tmp_path, rows, kept) == found
     assert kept.stat().st_mtime_ns == stamp
     rows[1]["sha256"] = "another"
-    curves.curves_of(tmp_path, rows, kept)
+    loudness_curves.curves_of(tmp_path, rows, kept)
     assert kept.stat().st_mtime_ns > stamp
     (tmp_path / "music.flac").unlink()
-    assert curves.curves_of(tmp_path, rows, kept) is None
+    assert loudness_curves.curves_of(tmp_path, rows, kept) is None
 
 
 def test_tables_tell_of_quiet_music_and_missing_files() -> None:

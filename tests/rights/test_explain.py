@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
-from ossl_builder.catalogue import load_catalogue
 from ossl_builder.rights import Evidence, Facts, explain, facts_of, facts_of_claim, judge
+from ossl_builder.tables.catalogue import load_catalogue
 
 TODAY = date(2026, 11, 22)
 NO_ADVICE = "This is no legal advice."

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("demucs")
-pytest.importorskip("safetensors")
-
 import torch
 from demucs.apply import apply_model
 from demucs.hf import load_safetensors_model
 
 import ossl_builder.separator
 from ossl_builder.separator.model import BINS, FilmDemucs
+
+pytest.importorskip("torch")
+pytest.importorskip("demucs")
+pytest.importorskip("safetensors")
+
 
 WEIGHTS = Path(ossl_builder.separator.__file__).parent / "bundled.safetensors"
 MEDIA = Path(os.environ.get("OSSL_TEST_MEDIA", "shared/media"))
@@ -130,7 +130,7 @@ def test_a_chord_is_music_and_hiss_is_neither(model, chord):
     reason="needs the shared media folder: set OSSL_TEST_MEDIA",
 )
 def test_a_real_film_gains_what_the_readme_says(model):
-    from ossl_builder.separator.training.score import Film, score
+    from separator.score import Film, score
 
     figures = score(Film.load(MEDIA / "mixfilm"), model, noise_dbfs=[-42.0])
     assert figures["mean_music_gain"] >= 7

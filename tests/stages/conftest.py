@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ossl_builder.engine import freshness
+from ossl_builder.engine import cache
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.run import run_item
-from ossl_builder.stages.fetch import FETCH_STAGE, FetchSettings
+from ossl_builder.stages.fetch.stage import FETCH_STAGE, FetchSettings
 from ossl_builder.tables import SOURCES, Source
 from tests.films import make_flash_and_click
 from tests.misbehaving import Misbehaving, misbehaving
@@ -67,10 +67,10 @@ def fetch(server: Misbehaving, tmp_path: Path) -> Fetch:
                 | settings
             )
         )
-        inputs = freshness.inputs_of(
+        inputs = cache.inputs_of(
             FETCH_STAGE,
-            freshness.shaping_of(FETCH_STAGE, config),
-            {"sources": freshness.hash_rows(SOURCES, (row,))},
+            cache.shaping_of(FETCH_STAGE, config),
+            {"sources": cache.hash_rows(SOURCES, (row,))},
         )
         return run_item(
             FETCH_STAGE, "film", tmp_path / "corpus", "films/film", config, {"sources": (row,)},

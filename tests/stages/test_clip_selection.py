@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from ossl_builder.engine.stage import Reject
-from ossl_builder.stages.clip_selection import (
+from ossl_builder.stages.clips.selection import (
     Candidate,
     ClipsSettings,
-    Heard,
+    LoudnessStats,
     candidates,
     content_problem,
 )
@@ -156,7 +156,7 @@ def test_content_decides() -> None:
     settings = ClipsSettings(max_dialogue_share=0.5)
 
     def reason(music_lufs: float | None, dialogue: float | None, silent: float) -> str:
-        problem = content_problem(candidate, Heard(music_lufs, dialogue, silent), settings)
+        problem = content_problem(candidate, LoudnessStats(music_lufs, dialogue, silent), settings)
         return problem.reason if problem else ""
 
     assert reason(-20.0, 0.5, 0.0) == ""

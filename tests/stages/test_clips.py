@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ossl_builder.engine.files import sha256_file
 from ossl_builder.engine.stage import Item, Outcome
-from ossl_builder.stages.clips import CLIPS_STAGE
+from ossl_builder.files import sha256_file
+from ossl_builder.stages.clips.stage import CLIPS_STAGE
 from ossl_builder.tables import CLIPS, CUES, FILMS, SCENES, STEMS, Cue, Scene, Span, Stem
 from tests import films
 from tests.rows import film_row

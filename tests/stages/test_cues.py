@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ossl_builder.engine.freshness import shaping_of
-from ossl_builder.stages.cues import CUES_STAGE
-from ossl_builder.stages.cues_settings import CuesSettings
+from ossl_builder.engine.cache import shaping_of
+from ossl_builder.media.audio_reader import FilmAudio
+from ossl_builder.stages.cues.settings import CuesSettings
+from ossl_builder.stages.cues.stage import CUES_STAGE
 from ossl_builder.tables import CUES, Cue, Stem
-from ossl_builder.tools.sound import FilmSound
 
 RATE = 44_100
 Times = list[tuple[float, float]]
@@ -121,16 +121,16 @@ def test_true_stems_of_a_real_film(found, shared_media):
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_dbfs", [None, -50, -42])
 def test_bundled_separators_stems_of_a_real_film(found, shared_media, noise_dbfs):
-    from ossl_builder.tools import demucs, models
+    from ossl_builder.models import demucs, demucs_model
 
-    if not models.BUNDLED_FILE.exists():
+    if not demucs_model.BUNDLED_FILE.exists():
         pytest.skip("the bundled separator is not here")
     folder = shared_media / "mixfilm"
     truth = json.loads((folder / "truth.json").read_text())
-    mix = np.concatenate(list(FilmSound(folder / "dev.mp4", RATE, 2).blocks()), axis=1)
+    mix = np.concatenate(list(FilmAudio(folder / "dev.mp4", RATE, 2).blocks()), axis=1)
     if noise_dbfs is not None:
         mix += hiss(mix.shape[1] / RATE, noise_dbfs)
-    pieces = demucs.separate(models.load("bundled", "cpu"), [mix], [["music"], ["dialogue"]])
+    pieces = demucs.separate(demucs_model.load("bundled", "cpu"), [mix], [["music"], ["dialogue"]])
     music, dialogue = np.concatenate(list(pieces), axis=-1).clip(-1, 1)
 
     def frames(spans: Times) -> np.ndarray:

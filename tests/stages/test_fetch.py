@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from ossl_builder import workspace
-from ossl_builder.acquisition.addresses import source_of as recorded_source_of
+from ossl_builder import corpus as workspace
+from ossl_builder.catalogue.source_address import source_of as recorded_source_of
 from ossl_builder.engine import records
 from ossl_builder.engine.records import Record
-from ossl_builder.stages.fetch import FETCH_STAGE
+from ossl_builder.stages.fetch.stage import FETCH_STAGE
 from ossl_builder.tables import Film
 from tests.films import make_flash_and_click
 from tests.misbehaving import Answer, Misbehaving

@@ -13,16 +13,16 @@ import soundfile
 
 from ossl_builder.demo import acoustics
 from ossl_builder.demo.music import compose
-from ossl_builder.engine.manifests import write_parquet
 from ossl_builder.engine.stage import Item
-from ossl_builder.splitting.matches import find_matches, fingerprinted
-from ossl_builder.splitting.settings import SplitsSettings
-from ossl_builder.stages.fingerprints import FINGERPRINTS_STAGE
-from ossl_builder.stages.hashing import MOMENT_BITS, sketch
-from ossl_builder.stages.landmarks import RATE, at_rate, landmarks
-from ossl_builder.stages.picture_hashes import picture_pairs
+from ossl_builder.engine.tables_io import write_parquet
+from ossl_builder.media.ffmpeg import binary
+from ossl_builder.splits.matches import find_matches, fingerprinted
+from ossl_builder.splits.settings import SplitsSettings
+from ossl_builder.stages.fingerprints.landmarks import RATE, at_rate, landmarks
+from ossl_builder.stages.fingerprints.minhash import MOMENT_BITS, minhash
+from ossl_builder.stages.fingerprints.perceptual_hash import frame_pairs
+from ossl_builder.stages.fingerprints.stage import FINGERPRINTS_STAGE
 from ossl_builder.tables import FINGERPRINTS, Clip, Fingerprint
-from ossl_builder.tools.ffmpeg import binary
 
 CLIP = Clip(
     clip_id="clip", film_id="film", start_s=None, end_s=None, duration_s=1.0, fps=24.0, fps_num=24,
@@ -155,7 +155,7 @@ def test_music_that_a_machine_plays_matches_itself_under_noise_only() -> None:
     sounds = [compose(mood, 10.0, seed).T for mood, seed in pieces]
     noise = np.random.default_rng(0).normal(0, 0.1, sounds[0].shape) * sounds[0].std()
     sounds.append((0.2 * (sounds[0] + noise)[:, 15_000:]).astype(np.float32))
-    kept = [sketch(*landmarks(at_rate(sound, acoustics.RATE)), 200) for sound in sounds]
+    kept = [minhash(*landmarks(at_rate(sound, acoustics.RATE)), 200) for sound in sounds]
     whats = [{value >> MOMENT_BITS for value in hashes} for hashes in kept]
     shared = [len(whats[0] & others) for others in whats[1:]]
     assert shared[-1] > 20
@@ -164,9 +164,9 @@ def test_music_that_a_machine_plays_matches_itself_under_noise_only() -> None:
 
 def test_silence_and_flat_pictures_have_no_hashes() -> None:
     for sound in (np.zeros(RATE * 5, np.float32), np.zeros(10, np.float32)):
-        assert sketch(*landmarks(sound), 100) == ()
+        assert minhash(*landmarks(sound), 100) == ()
     times = np.arange(50) / 10
     black, grey = (np.full((50, 36, 64), level, np.uint8) for level in (3, 120))
     noisy = np.random.default_rng(0).integers(118, 123, (50, 36, 64)).astype(np.uint8)
     for luma in (black, grey, noisy, black[:0]):
-        assert not len(picture_pairs(times[: len(luma)], luma)[0])
+        assert not len(frame_pairs(times[: len(luma)], luma)[0])

@@ -16,7 +16,7 @@ import pytest
 
 from ossl_builder.engine import records
 from ossl_builder.engine.records import Record
-from ossl_builder.stages.fetch import FETCH_STAGE
+from ossl_builder.stages.fetch.stage import FETCH_STAGE
 from ossl_builder.tables import Film
 from tests.misbehaving import Answer, Asked, Misbehaving
 from tests.stages.conftest import Fetch, source_of

@@ -13,12 +13,12 @@ import soundfile
 from scipy.signal import fftconvolve
 
 from ossl_builder.errors import OsslError
-from ossl_builder.stages import soundtrack
-from ossl_builder.stages.cues import CUES_STAGE
-from ossl_builder.stages.soundtrack import RATE
+from ossl_builder.media import reference_tracks
+from ossl_builder.media.ffmpeg import binary
+from ossl_builder.stages.cues import reference_match
+from ossl_builder.stages.cues.reference_match import RATE
+from ossl_builder.stages.cues.stage import CUES_STAGE
 from ossl_builder.tables import CUES, Stem
-from ossl_builder.tools import recordings
-from ossl_builder.tools.ffmpeg import binary
 
 
 def piece(seed: int, seconds: float) -> np.ndarray:
@@ -58,8 +58,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def match(cue: np.ndarray, shelf: Path) -> soundtrack.Match:
-    (found,) = soundtrack.best_matches([cue], str(shelf), lambda part: None)
+def match(cue: np.ndarray, shelf: Path) -> reference_match.Match:
+    (found,) = reference_match.best_matches([cue], str(shelf), lambda part: None)
     return found
 
 
@@ -108,7 +108,7 @@ def test_other_music_noise_and_silence_are_not_similar(shelf: Path, seconds: int
     noise = np.random.default_rng(0).standard_normal(seconds * RATE).astype(np.float32)
     silence = np.zeros(seconds * RATE, np.float32)
     others = [*(piece(seed, seconds) for seed in range(10, 16)), noise, talk(seconds * RATE)]
-    *found, silent = soundtrack.best_matches([*others, silence], str(shelf), lambda part: None)
+    *found, silent = reference_match.best_matches([*others, silence], str(shelf), lambda part: None)
     assert max(one.similarity for one in found) < 0.65
     assert silent.similarity == 0
 
@@ -117,27 +117,31 @@ def test_recordings_count_by_name_and_content(
     tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert recordings.names(str(shelf)) == ["a.wav", "album/b.flac", "c.wav"]
+    assert reference_tracks.names(str(shelf)) == ["a.wav", "album/b.flac", "c.wav"]
     folder = tmp_path / "here"
     subprocess.run(["cp", "-r", str(shelf), str(folder)], check=True)
-    first = recordings.fingerprint(str(folder))
-    assert first == recordings.fingerprint(str(folder)) == recordings.fingerprint(str(shelf))
+    first = reference_tracks.fingerprint(str(folder))
+    assert (
+        first
+        == reference_tracks.fingerprint(str(folder))
+        == reference_tracks.fingerprint(str(shelf))
+    )
     (folder / "cover.jpg").unlink()
-    assert recordings.fingerprint(str(folder)) == first
+    assert reference_tracks.fingerprint(str(folder)) == first
     data = bytearray((folder / "a.wav").read_bytes())
     data[-1] ^= 1
     (folder / "a.wav").write_bytes(data)
-    changed = recordings.fingerprint(str(folder))
+    changed = reference_tracks.fingerprint(str(folder))
     (folder / "c.wav").rename(folder / "d.wav")
-    assert len({first, changed, recordings.fingerprint(str(folder))}) == 3
-    assert recordings.fingerprint(str(tmp_path / "nothing")) is None
+    assert len({first, changed, reference_tracks.fingerprint(str(folder))}) == 3
+    assert reference_tracks.fingerprint(str(tmp_path / "nothing")) is None
     for missing in (None, str(tmp_path / "nothing")):
         with pytest.raises(OsslError) as caught:
-            recordings.names(missing)
+            reference_tracks.names(missing)
         assert caught.value.code == "no_recordings"
     (folder / "broken.mp3").write_bytes(b"no music")
     with pytest.raises(OsslError) as caught:
-        recordings.sound(str(folder), "broken.mp3", RATE)
+        reference_tracks.audio_of(str(folder), "broken.mp3", RATE)
     assert caught.value.code == "recording_unreadable"
 
 

@@ -17,11 +17,11 @@ from demucs.htdemucs import HTDemucs
 from safetensors.torch import save_file
 
 from ossl_builder.errors import OsslError, Rejected
+from ossl_builder.media import loudness
+from ossl_builder.media.ffmpeg import binary
+from ossl_builder.media.flac import read_flac
 from ossl_builder.stages.stems import STEMS_STAGE
 from ossl_builder.tables import STEMS, Film
-from ossl_builder.tools import loudness
-from ossl_builder.tools.ffmpeg import binary
-from ossl_builder.tools.flac import read_flac
 from tests.rows import NO_SOUND, film_row
 
 RATE = 44_100

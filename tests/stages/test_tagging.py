@@ -9,11 +9,11 @@ import pytest
 import soundfile
 
 from ossl_builder.errors import OsslError
-from ossl_builder.stages.cues import CUES_STAGE
-from ossl_builder.stages.cues_settings import CuesSettings
-from ossl_builder.stages.tagging import Tags, tag
+from ossl_builder.models import audioset_tagger
+from ossl_builder.stages.cues.settings import CuesSettings
+from ossl_builder.stages.cues.stage import CUES_STAGE
+from ossl_builder.stages.cues.tagging import Tags, tag
 from ossl_builder.tables import CUES, Stem
-from ossl_builder.tools import audioset, tagger
 from tests import tiny_tagger
 from tests.tiny_tagger import RATE
 
@@ -36,7 +36,7 @@ def settings(model: Path, **changed: object) -> CuesSettings:
 
 
 def test_the_classes_are_audiosets() -> None:
-    names, is_music = audioset.names(), audioset.is_music()
+    names, is_music = audioset_tagger.names(), audioset_tagger.is_music()
     assert len(names) == len(is_music) == len(set(names)) == 527
     assert sum(is_music) == 157
     musical = {name for name, one in zip(names, is_music, strict=True) if one}
@@ -62,7 +62,7 @@ def test_sums_are_those_of_windows_cut_by_hand(
     with torch.inference_mode():
         heard = extractor(cut, sampling_rate=RATE, return_tensors="pt")["input_values"]
         probabilities = 1 / (1 + np.exp(-model(heard).logits.double().numpy()))
-    is_music = np.array(audioset.is_music())
+    is_music = np.array(audioset_tagger.is_music())
     wanted = probabilities[:, is_music].sum(axis=1), probabilities[:, ~is_music].sum(axis=1)
     assert np.ptp(wanted[0]) > 0.1
     for block, batch in ((1_000, 1), (16_000, 4), (len(sound), 64)):
@@ -147,8 +147,8 @@ def test_models_that_are_none_of_these_are_refused(tmp_path: Path, random_model:
     assert refused(tmp_path / "nothing") == "model_missing"
     assert refused(random_model, window_s=3.0) == "tagger_window"
     broken = tiny_tagger.save(tmp_path / "broken", *tiny_tagger.untrained())
-    before = tagger.fingerprint(str(broken))
+    before = audioset_tagger.fingerprint(str(broken))
     (broken / "model.safetensors").write_bytes(b"no weights")
     assert refused(broken) == "model_invalid"
-    assert tagger.fingerprint(str(broken)) not in (before, None)
-    assert tagger.fingerprint(str(tmp_path / "nothing")) is None
+    assert audioset_tagger.fingerprint(str(broken)) not in (before, None)
+    assert audioset_tagger.fingerprint(str(tmp_path / "nothing")) is None

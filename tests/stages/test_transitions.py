@@ -6,10 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from ossl_builder.stages.cuts import CutChecker, is_cut
-from ossl_builder.stages.dissolves import Dissolve, DissolveFinder, blend_error
-from ossl_builder.stages.likeness import part_that_stays
-from ossl_builder.stages.transitions import Boundary, Fade, Light, find_fades, name_transitions
+from ossl_builder.stages.scenes.cut_check import CutChecker, is_cut
+from ossl_builder.stages.scenes.dissolves import Dissolve, DissolveFinder, blend_error
+from ossl_builder.stages.scenes.similarity import part_that_stays
+from ossl_builder.stages.scenes.transitions import (
+    Boundary,
+    Fade,
+    FrameStats,
+    find_fades,
+    name_transitions,
+)
 
 FPS = 24
 
@@ -167,9 +173,9 @@ def test_checker_reports_true_cuts_only_and_in_order():
     assert checker.finish() == [30, 60]
 
 
-def light(contrast: list[float], fps: float = FPS) -> Light:
+def light(contrast: list[float], fps: float = FPS) -> FrameStats:
     values = np.array(contrast, float)
-    return Light(np.arange(len(values)) / fps, values < 3, values)
+    return FrameStats(np.arange(len(values)) / fps, values < 3, values)
 
 
 RAMP = [60 * (1 - k / 12) for k in range(12)]

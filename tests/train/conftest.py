@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the tiny MusicGen and the tiny ViViT."""
-    from ossl_train.model.tiny import write_tiny_models
+    from ossl_train.adapter.tiny_models import write_tiny_models
 
     folder = tmp_path_factory.mktemp("models")
     write_tiny_models(folder)

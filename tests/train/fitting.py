@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ossl_train.backbones import Backbone, load_backbone
-from ossl_train.data.dataset import Sample
+from ossl_train.adapter.adapter import VideoAdapter, adapter_for
+from ossl_train.adapter.tiny_models import CARDINALITY, MUSICGEN, N_CODEBOOKS, TEXT_DIM
+from ossl_train.data.dataset import TrainSample
 from ossl_train.data.windows import Window
-from ossl_train.fit.checkpoint import Standing
-from ossl_train.fit.loop import Parts, fit
-from ossl_train.fit.monitor import monitoring, read_metrics
-from ossl_train.fit.processes import joined
-from ossl_train.fit.run_folder import mend, steps_done
-from ossl_train.fit.settings import FitSettings
-from ossl_train.model.adapter import VideoAdapter, adapter_for
-from ossl_train.model.tiny_settings import CARDINALITY, MUSICGEN, N_CODEBOOKS, TEXT_DIM
+from ossl_train.musicgen import Backbone, load_backbone
+from ossl_train.training.checkpoint import TrainerState
+from ossl_train.training.distributed import joined
+from ossl_train.training.loop import Parts, fit
+from ossl_train.training.monitor import monitoring, read_metrics
+from ossl_train.training.run_folder import mend, steps_done
+from ossl_train.training.settings import FitSettings
 
 FRAME_RATE, VIDEO_DIM, MOODS = 50, 24, 4
 SETTINGS: dict[str, Any] = {
@@ -40,7 +40,7 @@ SETTINGS: dict[str, Any] = {
 class InMemory:
     """What `open_dataset` gives, without files."""
 
-    samples: list[Sample]
+    samples: list[TrainSample]
     left_out: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -50,7 +50,7 @@ class InMemory:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def sample(self, index: int) -> Sample:
+    def sample(self, index: int) -> TrainSample:
         return self.samples[index]
 
 
@@ -71,7 +71,7 @@ def windows_of(side: str, films: int, per_film: int, frames: Sequence[int] = (40
         video = looks[mood] + 0.1 * torch.randn(5, VIDEO_DIM, generator=source)
         times = torch.arange(5) * n_frames / FRAME_RATE / 5
         text = torch.randn(3 + number % 2, TEXT_DIM, generator=source)
-        samples.append(Sample(window, codes, video, times, text, None))
+        samples.append(TrainSample(window, codes, video, times, text, None))
     return InMemory(samples)
 
 
@@ -92,7 +92,7 @@ def parts_of(models: Path, train: InMemory | None = None) -> Parts:
 
 def run(
     parts: Parts, out: Path, stop_at: int | None = None, **settings: Any
-) -> tuple[Standing, list[float]]:
+) -> tuple[TrainerState, list[float]]:
     """Fit, or go on; gives where the run stands and the losses of all its steps."""
     chosen = FitSettings(**(SETTINGS | settings))
     with joined("cpu") as processes:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ossl_train.data.dataset import Dataset, open_dataset
-from ossl_train.data.preparing import Job, codes_jobs, features_job, prepare
+from ossl_train.data.prepare import Job, codes_jobs, features_job, prepare
 from ossl_train.data.source import Source, read_source
-from ossl_train.places import with_models
+from ossl_train.model_paths import with_models
 from ossl_train.recipe import TrainRecipe, load_train_recipe
 
-from ossl_builder.building import Event
-from ossl_builder.engine.manifests import read_table, write_corpus_table
+from ossl_builder.engine.tables_io import read_table, write_corpus_table
+from ossl_builder.pipeline.build import Event
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label, Split
 
 SIDES = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}

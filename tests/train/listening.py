@@ -6,10 +6,10 @@ from collections.abc import Collection
 from zlib import crc32
 
 import numpy as np
-from ossl_train.listening.keeping import QUESTIONS as FILE
+from ossl_train.listening_test.test_folder import QUESTIONS as FILE
 
-from ossl_builder.labelling import taxonomy as taxonomies
-from ossl_builder.labelling.annotation import Answer
+from ossl_builder.annotations import label_schema as taxonomies
+from ossl_builder.annotations.records import Answer
 
 TAXONOMY = taxonomies.read(FILE)
 QUESTIONS = ("mood_fit", "genre_fit", "picture_fit", "quality")

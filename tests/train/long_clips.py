@@ -7,9 +7,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ossl_builder.engine.manifests import write_corpus_table
+from ossl_builder.engine.tables_io import write_corpus_table
+from ossl_builder.media.flac import FlacWriter
 from ossl_builder.tables import CLIPS, Clip
-from ossl_builder.tools.flac import FlacWriter
 from tests.train.labelled import copied, put_labels, put_on_sides
 
 FPS, RATE = 5, 32_000

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from ossl_train.backbones import Backbone, Sampling, load_backbone
-from ossl_train.model.adapter import AdapterConfig, VideoAdapter, adapter_for
-from ossl_train.model.adapter_file import load_adapter, read_metadata, save_adapter
+from ossl_train.adapter.adapter import AdapterConfig, VideoAdapter, adapter_for
+from ossl_train.adapter.adapter_file import load_adapter, read_metadata, save_adapter
+from ossl_train.musicgen import Backbone, Sampling, load_backbone
 from torch import Tensor
 
 from ossl_builder.errors import OsslError
@@ -290,7 +290,7 @@ def test_time_positions_tell_when_a_picture_was_seen(
 
 def test_a_video_token_has_the_position_of_its_music_frame() -> None:
     from audiocraft.modules.transformer import create_sin_embedding
-    from ossl_train.model.positions import of_times
+    from ossl_train.adapter.layers import of_times
 
     steps = torch.arange(100)
     own = create_sin_embedding(steps.view(1, -1, 1), 64)[0]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from ossl_train.backbones import Backbone, Sampling, load_backbone
-from ossl_train.model.tiny import write_tiny_models
+from ossl_train.adapter.tiny_models import write_tiny_models
+from ossl_train.musicgen import Backbone, Sampling, load_backbone
 from torch import Tensor
 
 from ossl_builder.errors import OsslError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ossl_train.data.batch import batches, n_batches, shares
-from ossl_train.data.stores import key_of, store_path
+from ossl_train.data.storage import key_of, store_path
 from safetensors.torch import load_file
 
 from tests.train.labelled import equal, opened

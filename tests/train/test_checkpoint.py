@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from ossl_train.fit import checkpoint
-from ossl_train.fit.checkpoint import Standing
+from ossl_train.training import checkpoint
+from ossl_train.training.checkpoint import TrainerState
 from safetensors.torch import save_file
 from torch import nn
 
@@ -19,17 +19,17 @@ def write(folder: Path, step: int, values: int = 8) -> None:
     checkpoint.save(
         folder,
         lambda path: save_file(weights, path),
-        Standing(step=step),
+        TrainerState(step=step),
         {"state": torch.full((values, 4), float(step))},
     )
 
 
 def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     last = tmp_path / "last"
-    assert checkpoint.read_standing(last) is None
+    assert checkpoint.read_trainer_state(last) is None
     write(last, 3)
     write(last, 5)
-    assert checkpoint.read_standing(last) == Standing(step=5)
+    assert checkpoint.read_trainer_state(last) == TrainerState(step=5)
     module = nn.Linear(4, 8)
     checkpoint.load_weights(last, module)
     assert bool((module.weight == 5).all())
@@ -43,10 +43,10 @@ def test_a_kill_between_the_two_renames_of_a_swap_loses_nothing(tmp_path: Path) 
     last.rename(tmp_path / ".last.old")
     write(tmp_path / ".last.new", 5)
     checkpoint.mend(last)
-    assert checkpoint.read_standing(last) == Standing(step=3)
+    assert checkpoint.read_trainer_state(last) == TrainerState(step=3)
     (tmp_path / ".last.old").mkdir()
     checkpoint.mend(last)
-    assert checkpoint.read_standing(last) == Standing(step=3)
+    assert checkpoint.read_trainer_state(last) == TrainerState(step=3)
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
 
@@ -80,7 +80,7 @@ def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
     assert raised.value.code == "checkpoint_damaged"
     (last / "standing.json").write_text('{"stap": 1}')
     with pytest.raises(OsslError, match="cannot be read"):
-        checkpoint.read_standing(last)
+        checkpoint.read_trainer_state(last)
 
 
 @pytest.mark.parametrize("small_disk", ["1m"], indirect=True)
@@ -91,6 +91,6 @@ def test_a_full_disk_is_said_and_the_last_good_checkpoint_stays(small_disk: Path
         with pytest.raises(OsslError, match=r"is full.*checkpoint of step 3 is kept") as raised:
             write(last, 5, values)
         assert raised.value.code == "disk_full"
-        assert checkpoint.read_standing(last) == Standing(step=3)
+        assert checkpoint.read_trainer_state(last) == TrainerState(step=3)
         checkpoint.load_weights(last, nn.Linear(4, 8))
         assert [path.name for path in small_disk.iterdir()] == ["last"]

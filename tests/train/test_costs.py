@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from ossl_train import costs
+from ossl_train.adapter.adapter import adapter_for
 from ossl_train.costs import SIZES, Size, memory, operations
-from ossl_train.fit.loop import step_of
-from ossl_train.fit.optimiser import adamw
-from ossl_train.fit.processes import Processes
-from ossl_train.fit.settings import FitSettings
-from ossl_train.fit.watched import Watched
-from ossl_train.model.adapter import adapter_for
 from ossl_train.recipe import names
+from ossl_train.training.distributed import Processes
+from ossl_train.training.loop import step_of
+from ossl_train.training.optimiser import adamw
+from ossl_train.training.settings import FitSettings
+from ossl_train.training.train_module import TrainModule
 
 from tests.benchmarks import bench_fit
 
@@ -66,7 +66,7 @@ def test_memory_is_what_a_step_keeps(one_thread: None, dim: int, n_tokens: int) 
         backbone, video_dim=bench_fit.VIDEO_DIM, alpha_init=0.1, positions="time"
     ).train()
     settings = FitSettings(batch_size=1)
-    watched, optimiser = Watched(backbone, adapter, settings), adamw(adapter, settings)
+    watched, optimiser = TrainModule(backbone, adapter, settings), adamw(adapter, settings)
     weights = {one.data_ptr() for one in (*backbone.parameters(), *adapter.parameters())}
     kept: dict[int, torch.Tensor] = {}
 

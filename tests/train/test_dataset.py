@@ -14,12 +14,11 @@ import torch
 from ossl_train.cli import app
 from ossl_train.data.batch import batches
 from ossl_train.data.dataset import Dataset
-from ossl_train.data.store import StoreWriter, read_metadata
-from ossl_train.data.stores import store_path
+from ossl_train.data.storage import StoreWriter, read_metadata, store_path
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from ossl_builder.engine.manifests import write_corpus_table
+from ossl_builder.engine.tables_io import write_corpus_table
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS
 from tests.train.labelled import (

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from ossl_train.evaluation.audio_figures import figure_of
 from ossl_train.evaluation.audio_files import mono, windows
-from ossl_train.evaluation.beginnings import shared_beginning_s
+from ossl_train.evaluation.cache import ResultCache
 from ossl_train.evaluation.clap import load_clap
+from ossl_train.evaluation.eval_set import of_folders
 from ossl_train.evaluation.evaluate import Evaluation, evaluate
 from ossl_train.evaluation.figures import rounded
-from ossl_train.evaluation.kept import Kept
-from ossl_train.evaluation.material import of_folders
 from ossl_train.evaluation.model_folder import model_folder
 from ossl_train.evaluation.report import write_report
 from ossl_train.evaluation.settings import Settings
-from ossl_train.evaluation.tag_figures import figure_of
+from ossl_train.evaluation.warnings import shared_beginning_s
 
 from tests.train.evaluating import folder_of, settings, sound
 from tests.train.tiny_clap import DIMENSION, RATE
@@ -37,13 +37,15 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def compared(sides: tuple[Path, Path], clap: Path) -> Evaluation:
-    kept = Kept(sides[0].parent / "measured")
+    kept = ResultCache(sides[0].parent / "measured")
     return evaluate(of_folders(*sides), settings(clap), kept)
 
 
 def test_identical_folders(tmp_path: Path, sides: tuple[Path, Path], clap: Path) -> None:
     shutil.copytree(sides[0], tmp_path / "copy")
-    found = evaluate(of_folders(sides[0], tmp_path / "copy"), settings(clap), Kept(tmp_path / "m"))
+    found = evaluate(
+        of_folders(sides[0], tmp_path / "copy"), settings(clap), ResultCache(tmp_path / "m")
+    )
     assert found.figure("fad").value == pytest.approx(0, abs=1e-9)
     assert found.figure("fad_inf").value == pytest.approx(0, abs=1e-9)
     assert found.figure("similarity").value == pytest.approx(1, abs=1e-6)
@@ -84,12 +86,14 @@ def test_same_seed_same_bytes_whatever_happened_before(
     """The reference draws its windows from the global generator, seeded by nobody."""
     np.random.seed(99)
     before = np.random.get_state()[1].copy()  # type: ignore[union-attr]
-    again = evaluate(of_folders(*sides), settings(clap), Kept(tmp_path / "measured"))
+    again = evaluate(of_folders(*sides), settings(clap), ResultCache(tmp_path / "measured"))
     assert (np.random.get_state()[1] == before).all()
     one, other = write_report(tmp_path / "a", compared)[0], write_report(tmp_path / "b", again)[0]
     assert one.read_bytes() == other.read_bytes()
     # Another seed moves intervals and extrapolation, and nothing else.
-    seeded = evaluate(of_folders(*sides), settings(clap, seed=1), Kept(tmp_path / "measured"))
+    seeded = evaluate(
+        of_folders(*sides), settings(clap, seed=1), ResultCache(tmp_path / "measured")
+    )
     for name in ("fad", "similarity", "precision"):
         assert seeded.figure(name).value == compared.figure(name).value
     assert seeded.figure("fad").interval != compared.figure("fad").interval
@@ -122,13 +126,13 @@ def test_a_second_run_measures_nothing_again(
     measured = sides[0].parent / "measured"
     stored = {path: path.stat().st_mtime_ns for path in measured.rglob("*.npz")}
     assert len(stored) == 2 * N
-    evaluate(of_folders(*sides), settings(clap), Kept(measured))
+    evaluate(of_folders(*sides), settings(clap), ResultCache(measured))
     assert {path: path.stat().st_mtime_ns for path in measured.rglob("*.npz")} == stored
     # Damage is measured again; another model is another measurement.
     victim = next(iter(stored))
     right = victim.read_bytes()
     victim.write_bytes(right[:100])
-    assert evaluate(of_folders(*sides), settings(clap), Kept(measured)) == compared
+    assert evaluate(of_folders(*sides), settings(clap), ResultCache(measured)) == compared
     assert victim.stat().st_size == len(right)
     other = shutil.copytree(clap, tmp_path / "other")
     (other / "added.txt").write_text("another file")
@@ -138,7 +142,7 @@ def test_a_second_run_measures_nothing_again(
 def test_few_files_are_not_defined_and_say_why(tmp_path: Path, clap: Path) -> None:
     generated = folder_of(tmp_path / "generated", range(3))
     real = folder_of(tmp_path / "real", range(9, 14))
-    found = evaluate(of_folders(generated, real), settings(clap), Kept(tmp_path / "m"))
+    found = evaluate(of_folders(generated, real), settings(clap), ResultCache(tmp_path / "m"))
     for name in ("fad_inf", "precision", "recall", "density", "coverage"):
         assert found.figure(name).value is None
         assert found.figure(name).why
@@ -151,7 +155,7 @@ def test_few_files_are_not_defined_and_say_why(tmp_path: Path, clap: Path) -> No
     (generated / "clip-01.wav").unlink()
     (generated / "clip-02.wav").unlink()
     soundfile.write(generated / "clip-00.wav", sound(0, 1.0), RATE)
-    alone = evaluate(of_folders(generated, real), settings(clap), Kept(tmp_path / "m"))
+    alone = evaluate(of_folders(generated, real), settings(clap), ResultCache(tmp_path / "m"))
     assert any("1 of 1 generated files are shorter" in one for one in alone.warnings)
     assert alone.figure("similarity").interval is None
     json.dumps(alone.plain(), allow_nan=False)
@@ -167,7 +171,7 @@ def test_a_tone_at_the_start_of_all_files_is_found(
     assert shared_beginning_s(list(of_folders(*sides).generated.values())) == 0
     silent = folder_of(tmp_path / "silent", range(6), begin=np.zeros(RATE))
     assert shared_beginning_s(list(of_folders(silent, silent).generated.values())) == 0
-    found = evaluate(of_folders(beeping, sides[1]), settings(clap), Kept(tmp_path / "m"))
+    found = evaluate(of_folders(beeping, sides[1]), settings(clap), ResultCache(tmp_path / "m"))
     assert any("same sound for 1 s" in sentence for sentence in found.warnings)
 
 
@@ -187,7 +191,7 @@ def test_a_file_that_cannot_be_read_is_left_out_with_its_pair(
 ) -> None:
     generated = Path(shutil.copytree(sides[0], tmp_path / "generated"))
     (generated / "clip-03.wav").write_bytes(b"no sound at all")
-    found = evaluate(of_folders(generated, sides[1]), settings(clap), Kept(tmp_path / "m"))
+    found = evaluate(of_folders(generated, sides[1]), settings(clap), ResultCache(tmp_path / "m"))
     assert any("clip-03.wav" in sentence for sentence in found.left_out)
     assert found.figure("similarity").n == found.figure("recall").n == N - 1
 
@@ -200,7 +204,7 @@ def test_a_file_with_samples_that_are_no_numbers_is_left_out(
     samples, rate = soundfile.read(generated / "clip-03.wav", dtype="float32")
     samples[1000:1100] = np.nan
     soundfile.write(generated / "clip-03.wav", samples, rate, subtype="FLOAT")
-    found = evaluate(of_folders(generated, sides[1]), settings(clap), Kept(tmp_path / "m"))
+    found = evaluate(of_folders(generated, sides[1]), settings(clap), ResultCache(tmp_path / "m"))
     assert any("clip-03.wav" in sentence for sentence in found.left_out)
     assert found.figure("similarity").n == N - 1
 

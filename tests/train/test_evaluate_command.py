@@ -10,10 +10,10 @@ from ossl_train.cli import app
 from ossl_train.evaluation import passt
 from typer.testing import CliRunner, Result
 
-from ossl_builder.engine import manifests
+from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS, LABELS, SCENES, SPLITS, Label, Scene, Split
-from tests.exchange.clips import clip_row
+from tests.label_studio.clips import clip_row
 from tests.train.evaluating import folder_of
 from tests.train.test_picture_measures import CUTS, write_music, write_picture
 from tests.train.tiny_clap import DIMENSION, WINDOW_S
@@ -97,10 +97,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
               duration_s=24.0, quadrant=None, length="short")
         for film, side in (("film", "test"), ("other", "train"))
     ]  # fmt: skip
-    manifests.write_corpus_table(root, CLIPS, clips)
-    manifests.write_corpus_table(root, SCENES, scenes)
-    manifests.write_corpus_table(root, SPLITS, splits)
-    manifests.write_corpus_table(root, LABELS, [label("film", clips[0].clip_id)])
+    tables_io.write_corpus_table(root, CLIPS, clips)
+    tables_io.write_corpus_table(root, SCENES, scenes)
+    tables_io.write_corpus_table(root, SPLITS, splits)
+    tables_io.write_corpus_table(root, LABELS, [label("film", clips[0].clip_id)])
     (root / "generated").mkdir()
     (root / clips[0].video_path).parent.mkdir(parents=True)
     for clip in clips[:2]:

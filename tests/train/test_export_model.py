@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from ossl_train.backbones import load_backbone
-from ossl_train.listening.results import results
-from ossl_train.model.adapter_file import load_adapter
+from ossl_train.adapter.adapter_file import load_adapter
+from ossl_train.listening_test.results import results
+from ossl_train.musicgen import load_backbone
 from typer.testing import CliRunner
 
+from ossl_builder import files
 from ossl_builder.cli.main import app
-from ossl_builder.engine import files
 from ossl_builder.errors import OsslError
 from tests.train.labelled import clips_of, copied, put_on_sides
 from tests.train.listening import TAXONOMY

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from ossl_train.adapter.adapter import adapter_for
+from ossl_train.adapter.adapter_file import load_adapter
 from ossl_train.data.batch import shares
-from ossl_train.fit.checkpoint import read_standing
-from ossl_train.fit.loop import Parts
-from ossl_train.fit.monitor import read_metrics
-from ossl_train.fit.processes import joined
-from ossl_train.model.adapter import adapter_for
-from ossl_train.model.adapter_file import load_adapter
+from ossl_train.training.checkpoint import read_trainer_state
+from ossl_train.training.distributed import joined
+from ossl_train.training.loop import Parts
+from ossl_train.training.monitor import read_metrics
 
 from ossl_builder.errors import OsslError
 from tests.train.fitting import (
@@ -95,7 +95,7 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(
             time.sleep(0.02)
         child.send_signal(signal.SIGKILL)
     assert child.returncode == -signal.SIGKILL
-    found = read_standing(out / "last") or read_standing(out / ".last.old")
+    found = read_trainer_state(out / "last") or read_trainer_state(out / ".last.old")
     assert found is not None
     assert 0 < found.step < 60
     assert run(parts_of(tiny_models), out, **settings)[1] == losses
@@ -155,7 +155,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_clip(
     with pytest.raises(OsslError, match=rf"step 3 .* clips: {clip}\.") as raised:
         run(parts_of(tiny_models, train=spoilt), tmp_path)
     assert raised.value.code == "loss_not_finite"
-    standing = read_standing(tmp_path / "last")
+    standing = read_trainer_state(tmp_path / "last")
     assert standing is not None
     assert standing.step == 2
     assert (tmp_path / "last" / "adapter.safetensors").read_bytes() == before
@@ -198,7 +198,7 @@ def test_a_disk_that_fills_up_at_a_checkpoint_loses_nothing(
     with pytest.raises(OsslError, match=r"is full.*checkpoint of step 2 is kept") as raised:
         run(parts_of(tiny_models), out)
     assert raised.value.code == "disk_full"
-    standing = read_standing(out / "last")
+    standing = read_trainer_state(out / "last")
     assert standing is not None
     assert standing.step == 2
     (small_disk / "other").unlink()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ossl_train.fit.monitor import read_metrics
+from ossl_train.training.monitor import read_metrics
 
 from ossl_builder.errors import OsslError
 from tests.e2e.corpora import Ossl

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ossl_train.backbones import load_backbone
+from ossl_train.musicgen import load_backbone
 
 from tests.train.toy_world import FRAMES, RATE, World, fit, loss, measured, pretrain, untrained
 

@@ -15,22 +15,23 @@ import pytest
 import soundfile
 from click.testing import Result
 from ossl_train.data.source import read_source
-from ossl_train.listening import keeping, sounding
-from ossl_train.listening.assembling import Chosen, assemble, plan
-from ossl_train.listening.making import Wanted
-from ossl_train.listening.planning import ADAPTER, BASE, CONTROL, FILM, choose, partners
+from ossl_train.listening_test import stimuli as sounding
+from ossl_train.listening_test import test_folder
+from ossl_train.listening_test.assemble import Chosen, assemble, plan
+from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM, choose, partners
+from ossl_train.listening_test.music import Wanted
 from typer.testing import CliRunner
 
-from ossl_builder.cli import show
+from ossl_builder.annotations.label_config import results_of
+from ossl_builder.cli import output
 from ossl_builder.cli.main import app
-from ossl_builder.engine import manifests
+from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.labelling.page_answers import results_of
+from ossl_builder.media.audio_reader import FilmAudio
+from ossl_builder.media.loudness import integrated, measured
 from ossl_builder.tables import CLIPS
-from ossl_builder.tools.loudness import integrated, measured
-from ossl_builder.tools.sound import FilmSound
 from tests.e2e.label_studio_server import LabelStudio
-from tests.exchange.clip_server import serving
+from tests.label_studio.clip_server import serving
 from tests.train.generation.conftest import write_run
 from tests.train.labelled import clips_of, put_on_sides
 from tests.train.listening import QUESTIONS, TAXONOMY, rate
@@ -57,7 +58,7 @@ def root(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         dataclasses.replace(one, music_lufs=None if one.clip_id == f"clip{N_CLIPS}" else -20.0)
         for one in clips_of(folder)
     ]
-    manifests.write_corpus_table(folder, CLIPS, clips)
+    tables_io.write_corpus_table(folder, CLIPS, clips)
     put_on_sides(folder, {f"film{n}": "test" for n in range(4)})
     write_run(folder, "tiny_cpu", alpha=0.6)
     return folder
@@ -78,7 +79,7 @@ def said(root: Path, *arguments: object) -> Any:
 
 def rate_all(server: LabelStudio, test: Path, project_id: int, liking: dict[str, float]) -> None:
     """Three people rate everything, but the third stops after 20 and skips one more."""
-    stimuli = {one.clip_id: one for one in keeping.read_key(test).stimuli}
+    stimuli = {one.clip_id: one for one in test_folder.read_key(test).stimuli}
     tasks = sorted(server.tasks(project_id), key=lambda task: task["id"])
     for number, name in enumerate(("ada", "ben", "cyd")):
         rater = server.sign_up(name)
@@ -154,14 +155,14 @@ def test_finished_music_is_heard_equally_loud(root: Path, tmp_path: Path) -> Non
     chosen = Chosen("test", N_CLIPS, 60.0, 3, tmp_path / "finished")
     out = tmp_path / "test"
     planned = plan(root, None, chosen, wanted, out, is_dry=False)
-    assemble(planned, out, show.bar, show.say)
+    assemble(planned, out, output.bar, output.say)
     assert planned.systems == (FILM, ADAPTER, BASE, CONTROL)
     check_levels(out)
 
 
 def check_blind(test: Path, server: LabelStudio, project_id: int) -> None:
     """Nothing that a rater, the server or a served file shows tells whose music it is."""
-    key = keeping.read_key(test)
+    key = test_folder.read_key(test)
     assert (test / "key.json").stat().st_mode & 0o077 == 0
     assert (test / ".gitignore").read_text() == "*\n"
     tasks = sorted(server.tasks(project_id), key=lambda task: task["id"])
@@ -210,11 +211,11 @@ def write_finished(folder: Path) -> None:
 
 def check_levels(test: Path) -> None:
     """Of one format and length, equally loud as browsers hear them, not clipped."""
-    key = keeping.read_key(test)
+    key = test_folder.read_key(test)
     for one in key.stimuli:
         flac, film = sounding.paths(test, one.clip_id)
         sound, rate_hz = soundfile.read(flac)
-        decoded = np.concatenate(list(FilmSound(film, 32_000, 1).blocks()), axis=1)
+        decoded = np.concatenate(list(FilmAudio(film, 32_000, 1).blocks()), axis=1)
         assert (rate_hz, sound.ndim) == (32_000, 1)
         assert abs(decoded.shape[1] - len(sound)) <= 2048
         assert np.abs(sound).max() <= 10 ** (-1 / 20) + 1e-4
@@ -235,7 +236,7 @@ def check_levels(test: Path) -> None:
 
 def check_made(root: Path, test: Path) -> None:
     """Four kinds of music for each clip; the control's is made for another film's picture."""
-    key = keeping.read_key(test)
+    key = test_folder.read_key(test)
     clips = {clip.clip_id: clip for clip in clips_of(root)}
     heard: dict[str, list[bytes]] = {}
     for one in key.stimuli:
@@ -285,9 +286,9 @@ def test_what_cannot_be_done_is_said(
     assert refused(root, *push, "--sounds", tmp_path) == "file_missing"
     assert not (tmp_path / "out").exists()
     # A test that stands there is never made another.
-    keeping.write_key(tmp_path, keeping.TestKey({"seed": 1}, ()))
+    test_folder.write_key(tmp_path, test_folder.TestKey({"seed": 1}, ()))
     with pytest.raises(OsslError) as differs:
-        keeping.check_same(tmp_path, {"seed": 2})
+        test_folder.check_same(tmp_path, {"seed": 2})
     assert (differs.value.code, "other seed" in differs.value.message) == (
         "listening_differs", True,
     )  # fmt: skip

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ossl_train.listening.intervals import estimate, variance
-from ossl_train.listening.keeping import Keyed, TestKey
-from ossl_train.listening.planning import ADAPTER, BASE, CONTROL, FILM, ordered
-from ossl_train.listening.results import Results, results
+from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM, ordered
+from ossl_train.listening_test.intervals import estimate, variance
+from ossl_train.listening_test.results import Results, results
+from ossl_train.listening_test.test_folder import KeyEntry, TestKey
 
-from ossl_builder.labelling import taxonomy as taxonomies
-from ossl_builder.labelling.annotation import Annotation
+from ossl_builder.annotations import label_schema as taxonomies
+from ossl_builder.annotations.records import Annotation
 from tests.train.listening import QUESTIONS, TAXONOMY, rate
 
 SYSTEMS = (FILM, BASE, ADAPTER, CONTROL)
@@ -21,7 +21,9 @@ def key_of(n_clips: int, seed: int = 0) -> TestKey:
     stimuli = ordered(names, SYSTEMS, seed)
     return TestKey(
         {"systems": list(SYSTEMS)},
-        tuple(Keyed(one.clip_id, one.name, "film", one.system, -20.0, 0.0, "") for one in stimuli),
+        tuple(
+            KeyEntry(one.clip_id, one.name, "film", one.system, -20.0, 0.0, "") for one in stimuli
+        ),
     )
 
 

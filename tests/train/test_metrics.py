@@ -5,10 +5,8 @@ import pytest
 import scipy.linalg
 import torch
 from ossl_train.metrics import NotDefined, intervals
-from ossl_train.metrics.divergence import divergences, softmax
+from ossl_train.metrics.embeddings import cosines, divergences, mismatched, neighbourhoods, softmax
 from ossl_train.metrics.frechet import extrapolated, frechet_distance, joined
-from ossl_train.metrics.neighbours import neighbourhoods
-from ossl_train.metrics.similarity import cosines, mismatched
 from sklearn.neighbors import NearestNeighbors
 
 

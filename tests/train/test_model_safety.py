@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from ossl_train.backbones import load_backbone
+from ossl_train.adapter.adapter_file import load_adapter, load_reference
 from ossl_train.evaluation import clap
 from ossl_train.evaluation.model_folder import model_folder
-from ossl_train.model.adapter_file import load_adapter
-from ossl_train.model.reference_file import load_reference
+from ossl_train.musicgen import load_backbone
 from safetensors.torch import save_file
 
 from ossl_builder.errors import OsslError

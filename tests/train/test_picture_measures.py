@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from ossl_train.evaluation.curves import RATE, motion_curve, music_curves, picture_curves
-from ossl_train.evaluation.picture_measures import Timed, alignment, correlation, following
+from ossl_train.evaluation.curves import RATE, motion_curve, music_curves, video_curves
 from ossl_train.metrics import NotDefined
+from ossl_train.metrics.video_sync import Timed, alignment, correlation, following
 
-from ossl_builder.tools.ffmpeg import binary
+from ossl_builder.media.ffmpeg import binary
 
 SECONDS = 12
 CUTS = (2.0, 3.4, 5.2, 7.0, 8.6, 10.8)
@@ -147,7 +147,7 @@ def write_music(path: Path, notes: tuple[float, ...], follows: bool) -> None:
 def test_from_files_notes_at_cuts_and_loudness_that_follows(tmp_path: Path) -> None:
     video, at_cuts, beside = (tmp_path / name for name in ("a.mp4", "at.wav", "beside.wav"))
     write_picture(video)
-    picture = picture_curves(video)
+    picture = video_curves(video)
     assert picture["cuts"] == pytest.approx(CUTS, abs=0.05)
     assert picture["duration"][0] == pytest.approx(SECONDS)
     write_music(at_cuts, CUTS, follows=True)

@@ -7,9 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from ossl_train.data.pictures import shown_at
-from ossl_train.data.seeing import sample_times
-from ossl_train.data.windows import Stretch
+from ossl_train.data.window_loader import frames_at, sample_times
+from ossl_train.data.windows import WindowSpan
 
 from ossl_builder.errors import OsslError
 
@@ -51,9 +50,9 @@ def test_the_picture_shown_at_each_moment_is_given(kind: str, tmp_path: Path) ->
     ticks = np.concatenate(([0], np.cumsum(steps)[:-1]))
     path = film(tmp_path / "film.mkv", [int(tick) + 500 * (kind == "late") for tick in ticks])
     end_s = ticks[-1] / TICKS
-    windows = [Stretch(0, 0.0, end_s / 2), Stretch(1, end_s / 2, end_s / 2)]
+    windows = [WindowSpan(0, 0.0, end_s / 2), WindowSpan(1, end_s / 2, end_s / 2)]
     times = [time for window in windows for time in sample_times(window, 32)]
-    found = list(shown_at(path, times))
+    found = list(frames_at(path, times))
     expected = np.searchsorted(ticks / TICKS, times, side="right") - 1
     assert [number_in(one.rgb) for one in found] == expected.tolist()
     assert [one.time_s for one in found] == pytest.approx((ticks / TICKS)[expected].tolist())
@@ -62,7 +61,7 @@ def test_the_picture_shown_at_each_moment_is_given(kind: str, tmp_path: Path) ->
 
 def test_a_moment_on_a_picture_s_beginning_gives_that_picture(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mkv", range(0, 2000, 40))
-    assert [number_in(one.rgb) for one in shown_at(path, [0.0, 0.04, 0.08, 9.0, 10.0])] == [
+    assert [number_in(one.rgb) for one in frames_at(path, [0.0, 0.04, 0.08, 9.0, 10.0])] == [
         0, 1, 2, 49, 49,
     ]  # fmt: skip
 
@@ -70,5 +69,5 @@ def test_a_moment_on_a_picture_s_beginning_gives_that_picture(tmp_path: Path) ->
 def test_a_broken_file_is_an_error_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(b"no film")
     with pytest.raises(OsslError) as caught:
-        list(shown_at(tmp_path / "film.mp4", [0.0]))
+        list(frames_at(tmp_path / "film.mp4", [0.0]))
     assert caught.value.code == "not_media"

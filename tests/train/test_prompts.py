@@ -1,7 +1,7 @@
 """Prompts: the paper's words, and what stands where something is missing."""
 
 import pytest
-from ossl_train.data.prompts import prompt, prompt_of
+from ossl_train.data.text import prompt, prompt_of
 from ossl_train.recipe import PromptsSettings
 
 from tests.train.labelled import LABEL

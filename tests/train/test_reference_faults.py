@@ -9,10 +9,9 @@ from pathlib import Path
 import ossl_train
 import pytest
 import torch
-from ossl_train.backbones import Backbone, Sampling, load_backbone
-from ossl_train.model.adapter import AdapterConfig, VideoAdapter, adapter_for
-from ossl_train.model.adapter_file import load_adapter, save_adapter
-from ossl_train.model.reference_file import load_reference
+from ossl_train.adapter.adapter import AdapterConfig, VideoAdapter, adapter_for
+from ossl_train.adapter.adapter_file import load_adapter, load_reference, save_adapter
+from ossl_train.musicgen import Backbone, Sampling, load_backbone
 from torch import Tensor
 
 from ossl_builder.errors import OsslError

@@ -7,10 +7,9 @@ import pytest
 import soundfile
 import torch
 from ossl_train.data.batch import batches
-from ossl_train.data.sounds import window_sounds
-from ossl_train.data.store import read_tensor
-from ossl_train.data.stores import key_of, store_path
-from ossl_train.data.windows import Stretch
+from ossl_train.data.storage import key_of, read_tensor, store_path
+from ossl_train.data.window_loader import window_audio
+from ossl_train.data.windows import WindowSpan
 
 from ossl_builder.errors import OsslError
 from tests.train.labelled import SIDES, opened, recipe_for, source_of, store_all
@@ -47,7 +46,7 @@ def test_all_of_a_long_clip_is_learned_from_not_only_its_first_30_s(long_corpus:
 def test_music_keeps_its_loudness(long_corpus: Path) -> None:
     for clip, gain in (("clip1", 0.5), ("clip2", 0.05)):
         path = long_corpus / f"{clip}.music.flac"
-        (sound,) = window_sounds(path, [Stretch(0, 0.0, 8.0)], 32_000)
+        (sound,) = window_audio(path, [WindowSpan(0, 0.0, 8.0)], 32_000)
         assert np.abs(sound - soundfile.read(path, dtype="float32")[0]).max() < 1e-6
         assert np.abs(sound).max() == pytest.approx(gain, rel=1e-3)
     loud = read_tensor(store_path(long_corpus, "loud", "codes"), key_of("clip1", 0))
@@ -105,6 +104,6 @@ def test_sound_above_half_the_rate_is_gone_and_what_is_below_stays(tmp_path: Pat
     for tone, kept in ((20_000, 0.0), (10_000, 0.1)):
         path = tmp_path / f"{tone}.flac"
         soundfile.write(path, 0.1 * np.sin(2 * np.pi * tone * time_s), 48_000)
-        (sound,) = window_sounds(path, [Stretch(0, 0.0, 1.0)], 32_000)
+        (sound,) = window_audio(path, [WindowSpan(0, 0.0, 1.0)], 32_000)
         middle = sound[8_000:24_000]
         assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(kept, abs=1e-3)

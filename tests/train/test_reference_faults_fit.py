@@ -18,29 +18,19 @@ from typing import Any
 
 import pytest
 import torch
+from ossl_train.adapter.adapter_file import load_adapter
 from ossl_train.data.batch import Batch, batches, collate
-from ossl_train.fit.checkpoint import load_weights
-from ossl_train.fit.feed import kept
-from ossl_train.fit.loop import Parts, step_of
-from ossl_train.fit.loss import token_losses
-from ossl_train.fit.monitor import read_metrics
-from ossl_train.fit.optimiser import adamw
-from ossl_train.fit.processes import Processes
-from ossl_train.fit.schedule import rate_at, set_rate
-from ossl_train.fit.settings import FitSettings
-from ossl_train.fit.watched import Watched
-from ossl_train.model.adapter_file import load_adapter
+from ossl_train.training.checkpoint import load_weights
+from ossl_train.training.dataloader import kept
+from ossl_train.training.distributed import Processes
+from ossl_train.training.loop import Parts, step_of
+from ossl_train.training.monitor import read_metrics
+from ossl_train.training.optimiser import adamw, rate_at, set_rate
+from ossl_train.training.settings import FitSettings
+from ossl_train.training.train_module import TrainModule, token_losses
 
 from ossl_builder.errors import OsslError
-from tests.train.fitting import (
-    SETTINGS,
-    farthest,
-    losses_of,
-    parts_of,
-    run,
-    weights_of,
-    windows_of,
-)
+from tests.train.fitting import SETTINGS, farthest, losses_of, parts_of, run, weights_of, windows_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -57,8 +47,8 @@ def open_gates(parts: Parts) -> Parts:
     return parts
 
 
-def watched_of(parts: Parts) -> Watched:
-    return Watched(parts.backbone, parts.adapter, FitSettings(**SETTINGS))
+def watched_of(parts: Parts) -> TrainModule:
+    return TrainModule(parts.backbone, parts.adapter, FitSettings(**SETTINGS))
 
 
 def gradients(parts: Parts) -> dict[str, torch.Tensor]:

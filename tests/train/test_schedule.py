@@ -7,8 +7,8 @@ import math
 
 import pytest
 import torch
-from ossl_train.fit.schedule import rate_at, set_rate
-from ossl_train.fit.settings import FitSettings
+from ossl_train.training.optimiser import rate_at, set_rate
+from ossl_train.training.settings import FitSettings
 
 
 def test_the_rate_rises_then_falls_along_half_a_cosine() -> None:

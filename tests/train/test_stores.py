@@ -13,22 +13,21 @@ import av
 import numpy as np
 import pytest
 import torch
-from ossl_train.backbones import load_backbone
 from ossl_train.cli import app
-from ossl_train.data.preparing import plan, prepare
-from ossl_train.data.store import StoreWriter, read_metadata, read_tensor
-from ossl_train.data.stores import key_of, store_path
+from ossl_train.data.prepare import plan, prepare
+from ossl_train.data.storage import StoreWriter, key_of, read_metadata, read_tensor, store_path
 from ossl_train.data.text import prompt_key
 from ossl_train.data.vivit import load_encoder
-from ossl_train.data.windows import stretches
+from ossl_train.data.windows import window_spans
+from ossl_train.musicgen import load_backbone
 from ossl_train.recipe import WindowsSettings
 from typer.testing import CliRunner
 
-from ossl_builder.building import Event, Finished
-from ossl_builder.engine.manifests import write_corpus_table
+from ossl_builder.engine.tables_io import write_corpus_table
 from ossl_builder.errors import OsslError
+from ossl_builder.media.audio_reader import FilmAudio
+from ossl_builder.pipeline.build import Event, Finished
 from ossl_builder.tables import CLIPS
-from ossl_builder.tools.sound import FilmSound
 from tests.train.labelled import (
     SIDES,
     clips_of,
@@ -53,7 +52,7 @@ def test_every_window_of_every_clip_is_stored(train_corpus: Path) -> None:
     wanted = {
         (clip.film_id, key_of(clip.clip_id, window.index), window.start_s, window.duration_s)
         for clip in clips_of(train_corpus)
-        for window in stretches(clip, WINDOWS)
+        for window in window_spans(clip, WINDOWS)
     }
     assert len(wanted) > 2 * len(clips_of(train_corpus))
     for kind in ("features", "codes"):
@@ -76,7 +75,7 @@ def test_sample_times_and_tokens_are_those_of_the_decoded_pictures(train_corpus:
         shown_s = np.array([time_s for time_s, _ in frames]) - frames[0][0]
         path = store_path(train_corpus, clip.film_id, "features")
         said = read_metadata(path)
-        for window in stretches(clip, WINDOWS):
+        for window in window_spans(clip, WINDOWS):
             key = key_of(clip.clip_id, window.index)
             middles = window.start_s + (np.arange(32) + 0.5) * window.duration_s / 32
             chosen = np.searchsorted(shown_s, middles + 1e-4, side="right") - 1
@@ -93,9 +92,9 @@ def test_sample_times_and_tokens_are_those_of_the_decoded_pictures(train_corpus:
 def test_codes_are_those_of_encoding_the_window_directly(train_corpus: Path) -> None:
     backbone = load_backbone(str(train_corpus / "train/models/musicgen"))
     for clip in clips_of(train_corpus)[::3]:
-        blocks = FilmSound(train_corpus / clip.music_path, 32_000, 1).blocks()
+        blocks = FilmAudio(train_corpus / clip.music_path, 32_000, 1).blocks()
         sound = np.concatenate([block[0] for block in blocks])
-        for window in stretches(clip, WINDOWS):
+        for window in window_spans(clip, WINDOWS):
             part = sound[window.index * 160_000 :][: round(window.duration_s * 32_000)]
             direct = backbone.encode_audio(torch.from_numpy(part)[None, None])[0]
             path = store_path(train_corpus, clip.film_id, "codes")

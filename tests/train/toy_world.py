@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from ossl_train.backbones import Backbone, Shape, TextStates
-from ossl_train.backbones.audiocraft import AudiocraftModel
-from ossl_train.model.adapter import VideoAdapter, adapter_for
+from ossl_train.adapter.adapter import VideoAdapter, adapter_for
+from ossl_train.musicgen import Backbone, Shape, TextStates
+from ossl_train.musicgen.audiocraft import AudiocraftModel
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -87,7 +87,7 @@ def untrained(tiny: Backbone) -> Backbone:
     """A backbone of the world's sizes; text encoder and codec are those of the tiny model."""
     from audiocraft.models.builders import get_lm_model
     from omegaconf import OmegaConf
-    from ossl_train.model.tiny_settings import language_model_settings
+    from ossl_train.adapter.tiny_models import language_model_settings
 
     settings = OmegaConf.create({**language_model_settings(), "conditioners": {}})
     settings.transformer_lm.update(dim=DIM, num_layers=2, card=CARDINALITY)

@@ -9,10 +9,10 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from ossl_builder.config import override, read_yaml, validated
-from ossl_builder.engine.freshness import UNSHAPING
+from ossl_builder.engine.cache import UNSHAPING
+from ossl_builder.engine.settings import Settings
 from ossl_builder.errors import OsslError
-from ossl_builder.stages.settings import Settings
-from ossl_train.fit.settings import FitSettings
+from ossl_train.training.settings import FitSettings
 
 FOLDER = Path(__file__).parent / "recipes"
 TINY = "tiny"

@@ -11,18 +11,17 @@ from typing import Any
 import pytest
 import torch
 from click.testing import Result
-from ossl_train.backbones import load_backbone
-from ossl_train.generation.drawing import Sample, draw
-from ossl_train.generation.model import Models, load_models
-from ossl_train.generation.pieces import Piece, Words, of_clips
-from ossl_train.generation.settings import GenerateSettings
-from ossl_train.model.adapter import adapter_for
-from ossl_train.model.adapter_file import save_adapter
+from ossl_train.adapter.adapter import adapter_for
+from ossl_train.adapter.adapter_file import save_adapter
+from ossl_train.generation.models import Models, load_models
+from ossl_train.generation.requests import GenerateSettings, GenerationRequest, Words, of_clips
+from ossl_train.generation.sampling import GeneratedSample, sample_codes
+from ossl_train.musicgen import load_backbone
 from ossl_train.recipe import TrainRecipe
 from typer.testing import CliRunner
 
+from ossl_builder import files
 from ossl_builder.cli.main import app
-from ossl_builder.engine import files
 from ossl_builder.errors import OsslError
 from tests.train.labelled import put_on_sides, recipe_for
 from tests.train.long_clips import Made, corpus_of
@@ -97,7 +96,7 @@ class Seen:
     projections: int
 
 
-def piece_of(root: Path, clip_id: str, prompt: str | None = None) -> Piece:
+def piece_of(root: Path, clip_id: str, prompt: str | None = None) -> GenerationRequest:
     return of_clips(root, None, [clip_id], Words(prompt, None, recipe_for(root).prompts))[0]
 
 
@@ -132,9 +131,11 @@ def seen(root: Path, models: Models) -> Seen:
     adapter.projections = 0
     backbone.generate = recorded
     try:
-        sample = Sample(piece_of(root, "clip0"), seed=1)
+        sample = GeneratedSample(piece_of(root, "clip0"), seed=1)
         settings = GenerateSettings(window_s=30, overlap_s=10, text_guidance=1)
-        (found.whole,) = draw([sample], models, recipe_for(root, THIRTY), settings, lambda: None)
+        (found.whole,) = sample_codes(
+            [sample], models, recipe_for(root, THIRTY), settings, lambda: None
+        )
     finally:
         backbone.generate = real
     found.projections = adapter.projections
@@ -143,7 +144,7 @@ def seen(root: Path, models: Models) -> Seen:
 
 def codes_of(root: Path, models: Models, **settings: Any) -> torch.Tensor:
     recipe: TrainRecipe = recipe_for(root, THIRTY)
-    sample = Sample(piece_of(root, "clip2", "a sad piano"), seed=2)
+    sample = GeneratedSample(piece_of(root, "clip2", "a sad piano"), seed=2)
     chosen = GenerateSettings(**{"window_s": 3, "overlap_s": 1, **settings})
-    (codes,) = draw([sample], models, recipe, chosen, lambda: None)
+    (codes,) = sample_codes([sample], models, recipe, chosen, lambda: None)
     return codes

@@ -10,20 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from ossl_train.generation import drawing, sound
+from ossl_train.generation import audio, sampling
 from ossl_train.generation.generate import _write, plan
-from ossl_train.generation.model import Models
-from ossl_train.generation.settings import GenerateSettings
+from ossl_train.generation.models import Models
+from ossl_train.generation.requests import GenerateSettings
 
 from ossl_builder.errors import OsslError
-from tests.train.generation.conftest import (
-    LENGTHS,
-    ONE,
-    Generate,
-    Seen,
-    command,
-    piece_of,
-)
+from tests.train.generation.conftest import LENGTHS, ONE, Generate, Seen, command, piece_of
 from tests.train.long_clips import FPS
 
 
@@ -93,11 +86,11 @@ def test_what_is_there_is_left_alone(root: Path, generate: Generate, tmp_path: P
 def test_peaks_are_lowered_and_the_rest_is_left() -> None:
     time_s = np.arange(32_000) / 32_000
     quiet = (0.3 * np.sin(2 * np.pi * 200 * time_s)).astype(np.float32)
-    assert sound.limited(quiet, 32_000)[0] is quiet
+    assert audio.limited(quiet, 32_000)[0] is quiet
     loud = quiet.copy()
     loud[16_000:16_040] *= 8
-    lowered, said = sound.limited(loud, 32_000)
-    assert np.abs(lowered).max() <= sound.CEILING
+    lowered, said = audio.limited(loud, 32_000)
+    assert np.abs(lowered).max() <= audio.CEILING
     assert np.array_equal(lowered[:15_000], loud[:15_000])
     assert np.array_equal(lowered[17_000:], loud[17_000:])
     assert said.peak == pytest.approx(np.abs(loud).max())
@@ -108,9 +101,9 @@ def test_peaks_are_lowered_and_the_rest_is_left() -> None:
 def test_a_film_is_decoded_in_parts(
     models: Models, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = sound.decoded(models.backbone, seen.whole[:, :1000])
-    monkeypatch.setattr(sound, "PART_S", 6.0)
-    parts = sound.decoded(models.backbone, seen.whole[:, :1000])
+    whole = audio.decoded(models.backbone, seen.whole[:, :1000])
+    monkeypatch.setattr(audio, "PART_S", 6.0)
+    parts = audio.decoded(models.backbone, seen.whole[:, :1000])
     assert len(whole) == len(parts) == 20 * 32_000
     assert np.abs(whole - parts).max() < 1e-3 * np.abs(whole).max()
 
@@ -132,7 +125,7 @@ def test_what_cannot_be_is_a_sentence(root: Path, generate: Generate, tmp_path: 
             command(root, *arguments)
         assert caught.value.code == code, arguments
         assert caught.value.hint
-    with pytest.raises(OsslError) as caught, drawing._memory(4):
+    with pytest.raises(OsslError) as caught, sampling._memory(4):
         torch.empty(1 << 55)
     assert caught.value.code == "memory_full"
     assert "--batch" in caught.value.hint

@@ -10,12 +10,12 @@ import pytest
 import soundfile
 from ossl_train.generation.generate import generate as generate_jobs
 from ossl_train.generation.generate import plan
-from ossl_train.generation.model import Models
-from ossl_train.generation.pieces import Words, of_files
-from ossl_train.generation.settings import GenerateSettings
+from ossl_train.generation.models import Models
+from ossl_train.generation.requests import GenerateSettings, Words, of_files
 
 from tests import films, shapes
-from tests.train.generation.conftest import ONE, Generate, recipe_for
+from tests.train.generation.conftest import ONE, Generate
+from tests.train.labelled import recipe_for
 
 KINDS = {
     "wmv": shapes.WHOLE["wmv"],

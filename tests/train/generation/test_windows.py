@@ -8,13 +8,12 @@ from typing import Any
 
 import soundfile
 import torch
-from ossl_train.backbones import Sampling, load_backbone
-from ossl_train.generation import sound
-from ossl_train.generation.drawing import Sample, draw
-from ossl_train.generation.looking import looks
-from ossl_train.generation.model import Models
-from ossl_train.generation.settings import GenerateSettings
-from ossl_train.generation.spans import seed_of, spans, stretch
+from ossl_train.generation import audio
+from ossl_train.generation.models import Models
+from ossl_train.generation.requests import GenerateSettings
+from ossl_train.generation.sampling import GeneratedSample, sample_codes, seed_of, spans, stretch
+from ossl_train.generation.video_features import window_features
+from ossl_train.musicgen import Sampling, load_backbone
 
 from tests.train.generation.conftest import (
     THIRTY,
@@ -49,7 +48,7 @@ def test_each_window_sees_its_own_stretch_of_the_picture_once(
         (span,) = [one for one in spans(75, 50, 30, 10) if one.index == index]
         alone = dataclasses.replace(stretch(span, 50, 75), index=0)
         assert (alone.start_s, alone.end_s) == (start_s, min(start_s + 30, 75))
-        (look,) = looks(piece, [alone], models.encoder, recipe.features, False)
+        (look,) = window_features(piece, [alone], models.encoder, recipe.features, False)
         assert torch.equal(look.video, seen.videos[index])
     for one, other in ((0, 1), (1, 2), (2, 3)):
         assert (seen.videos[one] - seen.videos[other]).abs().max() > 0.01
@@ -62,7 +61,9 @@ def test_a_window_is_seen_as_it_was_in_training(root: Path, models: Models) -> N
     piece, recipe = piece_of(root, "clip0"), recipe_for(root, THIRTY)
     windows = [stretch(span, 50, 75) for span in spans(75, 50, 30, 0)]
     assert models.encoder is not None
-    shown = list(looks(piece, windows, models.encoder, recipe.features, with_dialogue=True))
+    shown = list(
+        window_features(piece, windows, models.encoder, recipe.features, with_dialogue=True)
+    )
     numbers = [n for n, one in enumerate(dataset.windows) if one.clip_id == "clip0"]
     with_dialogue = opened(root, "train", THIRTY, "model.dialogue=true")
     assert len(numbers) == len(shown) == 3
@@ -86,7 +87,7 @@ def test_alpha_0_is_the_base_model_to_the_bit(
     backbone = load_backbone(recipe_for(root).model.source)
     text = backbone.encode_text(["a sad piano"])
     seed = seed_of(5, piece.video_sha256, 0)
-    base = sound.decoded(backbone, backbone.generate(text, 350, Sampling(seed=seed))[0])
+    base = audio.decoded(backbone, backbone.generate(text, 350, Sampling(seed=seed))[0])
     soundfile.write(tmp_path / "base.wav", base, 32_000, subtype="PCM_16")
     write_run(root, "closed", alpha=0.0)
     given = ("--clip", "clip2", "--prompt", "a sad piano", "--seed", 5, "--no-mux")
@@ -125,11 +126,11 @@ def test_guidance_takes_the_video_away_from_its_blind_half(root: Path, models: M
 def test_pieces_begin_each_in_its_own_way(root: Path, models: Models) -> None:
     """One prompt, one seed, two pictures: two pieces, even by the base model."""
     base = dataclasses.replace(models, adapter=None, encoder=None)
-    samples = [Sample(piece_of(root, f"clip{n}", "a sad piano"), 0) for n in (1, 2)]
+    samples = [GeneratedSample(piece_of(root, f"clip{n}", "a sad piano"), 0) for n in (1, 2)]
     settings = GenerateSettings(window_s=30, overlap_s=10, text_guidance=1)
     assert models.adapter is not None
     models.adapter.detach()
-    one, other = draw(samples, base, recipe_for(root), settings, lambda: None)
+    one, other = sample_codes(samples, base, recipe_for(root), settings, lambda: None)
     models.adapter.attach(models.backbone)
     assert (one.shape[1], other.shape[1]) == (1500, 350)
     assert (one[:, :100] == other[:, :100]).float().mean() < 0.5

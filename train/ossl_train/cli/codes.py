@@ -21,6 +21,6 @@ def codes(
     Ends with 0 if all went well, 1 if all films failed, 3 if some did.
     """
     from ossl_train.cli.stored import bring_up_to_date
-    from ossl_train.data.preparing import codes_jobs
+    from ossl_train.data.prepare import codes_jobs
 
     bring_up_to_date(context.obj, data, recipe, overrides or (), device, codes_jobs, dry_run, json)

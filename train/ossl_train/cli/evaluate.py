@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import show
+from ossl_builder.cli import output
 from ossl_builder.errors import OsslError
 from ossl_train.evaluation.settings import CLAP, Settings
 
 if TYPE_CHECKING:
+    from ossl_train.evaluation.cache import ResultCache
+    from ossl_train.evaluation.eval_set import EvalSet
     from ossl_train.evaluation.evaluate import Evaluation
-    from ossl_train.evaluation.kept import Kept
-    from ossl_train.evaluation.material import Material
 
 EPILOG = "Example: ossl -C corpus train evaluate generated --side test"
 NONE = "none"
@@ -76,7 +76,7 @@ def evaluate(
 ) -> None:
     """Measure generated music against the films' own, its prompt, and its picture."""
     from ossl_train.evaluation import evaluate as evaluation
-    from ossl_train.evaluation.kept import Kept
+    from ossl_train.evaluation.cache import ResultCache
     from ossl_train.evaluation.report import write_report
 
     settings = Settings(
@@ -94,14 +94,14 @@ def evaluate(
     folder = out or generated / "evaluation"
     root = data or context.obj
     in_corpus = real is None or (root / "manifests").is_dir()
-    kept = Kept((root / "train" if in_corpus else folder) / "measured")
+    kept = ResultCache((root / "train" if in_corpus else folder) / "measured")
     if dry_run:
         _show_plan(material, settings, kept, json)
         return
-    found = evaluation.evaluate(material, settings, kept, show.counted)
+    found = evaluation.evaluate(material, settings, kept, output.counted)
     written = write_report(folder, found)
     _show(found, json)
-    show.say(f"Report: {written[1]}, {written[0]}")
+    output.say(f"Report: {written[1]}, {written[0]}")
 
 
 def _material(
@@ -112,10 +112,10 @@ def _material(
     video: Path | None,
     data: Path | None,
     prompts: str | None,
-) -> Material:
+) -> EvalSet:
     from dataclasses import replace
 
-    from ossl_train.evaluation.material import of_folders, of_split, read_prompts
+    from ossl_train.evaluation.eval_set import of_folders, of_split, read_prompts
 
     if video is not None and real is None:
         raise OsslError(
@@ -134,31 +134,31 @@ def _show(found: Evaluation, json: bool) -> None:
     from ossl_train.evaluation.report import HEADER, cells
 
     if json:
-        show.as_json(found.plain())
+        output.as_json(found.plain())
         return
-    show.table(HEADER, [cells(figure) for figure in found.figures])
+    output.table(HEADER, [cells(figure) for figure in found.figures])
     for figure in found.figures:
         if figure.value is None:
-            show.say(f"{figure.name} is not defined: {figure.why}")
+            output.say(f"{figure.name} is not defined: {figure.why}")
     for sentence in found.warnings:
-        show.say(f"Careful: {sentence}")
+        output.say(f"Careful: {sentence}")
     for sentence in found.left_out:
-        show.say(f"Left out: {sentence.rstrip('.')}.")
+        output.say(f"Left out: {sentence.rstrip('.')}.")
 
 
-def _show_plan(material: Material, settings: Settings, kept: Kept, json: bool) -> None:
+def _show_plan(material: EvalSet, settings: Settings, kept: ResultCache, json: bool) -> None:
     """Say what would be measured; nothing is loaded but the models' names."""
-    from ossl_train.evaluation.plan import plan
+    from ossl_train.evaluation.evaluate import plan
 
     found = plan(material, settings, kept)
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
     rows: list[tuple[Any, ...]] = [
         (one["what"], one["files"], one["kept"], one["model"]) for one in found["work"]
     ]
-    show.table(("what", "files", "of which known", "model"), rows)
+    output.table(("what", "files", "of which known", "model"), rows)
     for sentence in found["left_out"]:
-        show.say(f"Left out: {sentence}.")
+        output.say(f"Left out: {sentence}.")
     for sentence in found["problems"]:
-        show.say(f"It would end with: {sentence}")
+        output.say(f"It would end with: {sentence}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import show
+from ossl_builder.cli import output
 from ossl_builder.cli.export_options import AsJson, DryRun, Out
 from ossl_train.cli import options
 
@@ -42,8 +42,8 @@ def model(
     The card tells the recipe, the films and their rights, checksums of tables and splits, figures
     where they are given, and that MusicGen's weights are for non-commercial use.
     """
-    from ossl_train.publishing.described import described
-    from ossl_train.publishing.folder import check_free, contents, write
+    from ossl_train.model_card.facts import described
+    from ossl_train.model_card.folder import check_free, contents, write
 
     found = described(checkpoint, data or context.obj, evaluation, listening)
     base = found.metadata.get("source", "MusicGen").rpartition("/")[2]
@@ -60,12 +60,12 @@ def model(
         "files": {name: len(content) for name, content in sorted(made.items())},
     }
     if json:
-        show.as_json(facts)
+        output.as_json(facts)
         return
     would = "would be written" if dry_run else "written"
-    show.say(f"{len(made)} files, {sum(map(len, made.values())) / 1e6:.1f} MB, {would} to {out}.")
+    output.say(f"{len(made)} files, {sum(map(len, made.values())) / 1e6:.1f} MB, {would} to {out}.")
     if found.films is None:
-        show.say("The films' table is not at hand: the card does not say why they may be used.")
+        output.say("The films' table is not at hand: the card does not say why they may be used.")
     if found.evaluation is None:
-        show.say("Without figures: `ossl train evaluate` measures some, --evaluation adds them.")
-    show.say("MusicGen's weights are for non-commercial use (CC-BY-NC 4.0); so is this adapter.")
+        output.say("Without figures: `ossl train evaluate` measures some, --evaluation adds them.")
+    output.say("MusicGen's weights are for non-commercial use (CC-BY-NC 4.0); so is this adapter.")

@@ -21,7 +21,7 @@ def features(
     Ends with 0 if all went well, 1 if all films failed, 3 if some did.
     """
     from ossl_train.cli.stored import bring_up_to_date
-    from ossl_train.data.preparing import features_job
+    from ossl_train.data.prepare import features_job
 
     bring_up_to_date(
         context.obj, data, recipe, overrides or (), device,

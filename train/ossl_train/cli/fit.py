@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import show
+from ossl_builder.cli import output
 from ossl_train.cli import options
 
 if TYPE_CHECKING:
-    from ossl_train.fit.processes import Processes
     from ossl_train.recipe import TrainRecipe
+    from ossl_train.training.distributed import Processes
 
 
 def fit(
@@ -43,8 +43,8 @@ def fit(
 
     On eight GPUs: torchrun --nproc-per-node 8 -m ossl_builder.cli.main -C corpus train fit
     """
-    from ossl_train.fit.processes import joined
     from ossl_train.recipe import load_train_recipe
+    from ossl_train.training.distributed import joined
 
     changed = list(overrides or ())
     changed += [] if device is None else [f"fit.device={device}"]
@@ -57,22 +57,22 @@ def fit(
         else:
             found = _fitted(context.obj, data, resolved, folder, processes, max_steps, restart)
     if json and processes.rank == 0:
-        show.as_json(found)
+        output.as_json(found)
 
 
 def _rehearsed(
     corpus: Path, data: Path | None, recipe: TrainRecipe, out: Path, processes: Processes
 ) -> dict[str, Any]:
     from ossl_train.data.source import read_source
-    from ossl_train.fit.assembly import assemble
-    from ossl_train.fit.rehearsal import rehearse
+    from ossl_train.training.dry_run import dry_run
+    from ossl_train.training.setup import assemble
 
     source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)
     parts, _ = assemble(source, recipe, processes)
-    expected = rehearse(parts, recipe.fit, out, processes)
+    expected = dry_run(parts, recipe.fit, out, processes)
     if processes.rank == 0:
         for sentence in expected.sentences():
-            show.say(sentence)
+            output.say(sentence)
     return vars(expected)
 
 
@@ -88,10 +88,10 @@ def _fitted(
     import contextlib
 
     from ossl_train.data.source import read_source
-    from ossl_train.fit import run_folder
-    from ossl_train.fit.assembly import assemble
-    from ossl_train.fit.loop import fit
-    from ossl_train.fit.monitor import monitoring
+    from ossl_train.training import run_folder
+    from ossl_train.training.loop import fit
+    from ossl_train.training.monitor import monitoring
+    from ossl_train.training.setup import assemble
 
     first = processes.rank == 0
     source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)
@@ -103,7 +103,7 @@ def _fitted(
         if first:
             run_folder.describe(out, recipe, facts)
             begun_at = run_folder.steps_done(out)
-            show.say(_beginning(facts, begun_at, recipe, processes))
+            output.say(_beginning(facts, begun_at, recipe, processes))
         processes.gather(None)  # nobody reads the folder before it has been put in order
         with contextlib.ExitStack() as stack:
             monitor = None
@@ -111,7 +111,7 @@ def _fitted(
                 monitor = stack.enter_context(monitoring(out, begun_at, recipe.fit.steps))
             standing = fit(parts, recipe.fit, out, processes, monitor, stop_at)
     if first:
-        show.say(_ending(standing, out))
+        output.say(_ending(standing, out))
     return {"out": str(out), "begun_at": begun_at, **vars(standing)}
 
 

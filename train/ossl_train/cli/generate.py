@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import show
+from ossl_builder.cli import output
 from ossl_builder.errors import OsslError
 from ossl_train.cli import options
 
 if TYPE_CHECKING:
-    from ossl_train.generation.checkpoints import Chosen
     from ossl_train.generation.generate import Done, Job
-    from ossl_train.generation.pieces import Piece, Words
-    from ossl_train.generation.settings import GenerateSettings
+    from ossl_train.generation.models import Chosen
+    from ossl_train.generation.requests import GenerateSettings, GenerationRequest, Words
     from ossl_train.recipe import TrainRecipe
 
 EPILOG = "Example: ossl -C corpus train generate --split test --recipe small --samples 2"
@@ -112,10 +111,10 @@ def generate(
     Beside each stands a JSON that says what it was made from; what was made from the same is left
     alone. Ends with 0 if all went well, 1 if everything failed, 3 if something did.
     """
-    from ossl_train.generation.checkpoints import choose
     from ossl_train.generation.generate import plan
-    from ossl_train.generation.made import shared_facts
-    from ossl_train.places import with_models
+    from ossl_train.generation.models import choose
+    from ossl_train.generation.provenance import shared_facts
+    from ossl_train.model_paths import with_models
 
     wish = _checked_wish(Wish(clip or (), split, video or ()), prompt, mood)
     root = data or context.obj
@@ -159,7 +158,7 @@ def _checked_wish(wish: Wish, prompt: str | None, mood: str | None) -> Wish:
 
 
 def _place(device: str, dry_run: bool) -> str:
-    from ossl_train.places import checked_device
+    from ossl_train.model_paths import checked_device
 
     if device not in ("auto", "cpu", "cuda"):
         raise OsslError("device_unknown", f"{device!r} is no device.", "Use auto, cpu or cuda.")
@@ -168,7 +167,7 @@ def _place(device: str, dry_run: bool) -> str:
 
 def _settings(overlap_s: float | None, **given: Any) -> GenerateSettings:
     from ossl_builder.config import validated
-    from ossl_train.generation.settings import GenerateSettings
+    from ossl_train.generation.requests import GenerateSettings
 
     overlap = given["window_s"] / 3 if overlap_s is None else overlap_s
     hint = "`ossl train generate --help` says what each option takes."
@@ -176,19 +175,19 @@ def _settings(overlap_s: float | None, **given: Any) -> GenerateSettings:
 
 
 def _words(prompt: str | None, mood: str | None, recipe: TrainRecipe) -> Words:
-    from ossl_train.generation.pieces import Words
+    from ossl_train.generation.requests import Words
 
     return Words(prompt, mood, recipe.prompts)
 
 
-def _pieces(corpus: Path, data: Path | None, wish: Wish, words: Words) -> list[Piece]:
-    from ossl_train.generation import pieces
+def _pieces(corpus: Path, data: Path | None, wish: Wish, words: Words) -> list[GenerationRequest]:
+    from ossl_train.generation import requests
 
     if wish.videos:
-        return pieces.of_files(wish.videos, words)
+        return requests.of_files(wish.videos, words)
     if wish.side is not None:
-        return pieces.of_side(corpus, data, wish.side, words)
-    return pieces.of_clips(corpus, data, wish.clips, words)
+        return requests.of_side(corpus, data, wish.side, words)
+    return requests.of_clips(corpus, data, wish.clips, words)
 
 
 def _named(alpha: float) -> str:
@@ -203,33 +202,33 @@ def _run(
     device: str,
 ) -> list[Done]:
     from ossl_train.generation.generate import batched, generate, total_steps
-    from ossl_train.generation.model import load_models
+    from ossl_train.generation.models import load_models
 
     models, steps = None, 0
     if batched(jobs, settings.batch_size):
         models = load_models(recipe, chosen.adapter, device, settings.precision)
         steps = total_steps(jobs, models, settings)
         for note in models.notes:
-            show.say(note)
+            output.say(note)
         deaf = sorted({job.sample.piece.name for job in jobs if job.sample.piece.dialogue is None})
         if models.adapter is not None and models.adapter.config.dialogue and deaf:
-            show.say(f"No dialogue is known of {', '.join(deaf[:3])}: taken as silence.")
+            output.say(f"No dialogue is known of {', '.join(deaf[:3])}: taken as silence.")
     ended = []
-    with show.bar(steps, "Steps") as advance:
+    with output.bar(steps, "Steps") as advance:
         for done in generate(jobs, models, recipe, settings, advance):
             ended.append(done)
             for note in done.notes:
-                show.say(f"{done.name}: {note}")
+                output.say(f"{done.name}: {note}")
             if done.state == "failed":
-                show.say(f"{done.name}: {done.code}: {done.message} {done.hint}".rstrip())
+                output.say(f"{done.name}: {done.code}: {done.message} {done.hint}".rstrip())
     return ended
 
 
 def _conclude(ended: Sequence[Done], chosen: Chosen, folder: Path, json: bool) -> None:
     if json:
-        show.as_json([vars(done) for done in ended])
+        output.as_json([vars(done) for done in ended])
     else:
-        show.table(
+        output.table(
             ("name", "seed", "state", "length", "listen"),
             [
                 (
@@ -245,9 +244,9 @@ def _conclude(ended: Sequence[Done], chosen: Chosen, folder: Path, json: bool) -
     failed = sum(done.state == "failed" for done in ended)
     made = sum(done.state == "made" for done in ended)
     by = "the base model" if chosen.adapter is None else str(chosen.adapter)
-    show.say(f"{made} made by {by}, {len(ended) - made - failed} as before, {failed} failed.")
+    output.say(f"{made} made by {by}, {len(ended) - made - failed} as before, {failed} failed.")
     if made:
-        show.say("MusicGen's weights are for non-commercial use (CC-BY-NC 4.0).")
+        output.say("MusicGen's weights are for non-commercial use (CC-BY-NC 4.0).")
     if failed:
         raise typer.Exit(1 if failed == len(ended) else 3)
 
@@ -266,12 +265,12 @@ def _show_plan(jobs: Sequence[Job], chosen: Chosen, json: bool) -> None:
         for job in jobs
     ]
     if json:
-        show.as_json(rows)
+        output.as_json(rows)
         return
-    show.table(
+    output.table(
         ("name", "seed", "length, s", "prompt", "action", "why"),
         [[row[key] for key in list(rows[0])[:-1]] for row in rows],
     )
     waiting = sum(job.sample.piece.duration_s for job in jobs if job.why)
     by = "the base model" if chosen.adapter is None else str(chosen.adapter)
-    show.say(f"{waiting:.1f} s of music to be made by {by}.")
+    output.say(f"{waiting:.1f} s of music to be made by {by}.")

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import show
-from ossl_builder.cli.label_tasks import TIMEOUT_S, Address, ClipsUrl, Timeout, Url
+from ossl_builder.cli import output
+from ossl_builder.cli.label_push import TIMEOUT_S, Address, ClipsUrl, Timeout, Url
 from ossl_train.cli import options
 
 if TYPE_CHECKING:
-    from ossl_builder.workspace import Corpus
-    from ossl_train.listening.assembling import Plan
-    from ossl_train.listening.results import Results
-    from ossl_train.listening.sending import Sent
+    from ossl_builder.corpus import Corpus
+    from ossl_train.listening_test.assemble import Plan
+    from ossl_train.listening_test.push import Sent
+    from ossl_train.listening_test.results import Results
 
 Out = Annotated[
     Path | None,
@@ -72,14 +72,13 @@ def push(
     folder is a corpus of its own: `ossl -C FOLDER label serve` serves it. Its key.json says which
     is which.
     """
-    from ossl_builder.exchange import address_choice, address_key
-    from ossl_builder.exchange import state as states
-    from ossl_builder.exchange.connection import reached
-    from ossl_builder.exchange.project import Wish
-    from ossl_builder.workspace import Corpus
-    from ossl_train.listening import sending
-    from ossl_train.listening.assembling import Chosen, assemble, plan
-    from ossl_train.listening.making import Wanted
+    from ossl_builder.corpus import Corpus
+    from ossl_builder.label_studio import clip_urls
+    from ossl_builder.label_studio import state as states
+    from ossl_builder.label_studio.project import ProjectOptions, reached
+    from ossl_train.listening_test import push as sending
+    from ossl_train.listening_test.assemble import Chosen, assemble, plan
+    from ossl_train.listening_test.music import Wanted
 
     root = data or context.obj
     folder = _folder(root, out)
@@ -91,19 +90,19 @@ def push(
     if dry_run:
         _show_plan(planned, folder, json)
         return
-    wish = Wish(title or f"OSSL listening {root.resolve().name}"[:50], None, raters)
+    wish = ProjectOptions(title or f"OSSL listening {root.resolve().name}"[:50], None, raters)
     with reached(Corpus(folder.resolve()), url, timeout) as server:
         sending.look(server, Corpus(folder.resolve()), wish)
         folder.mkdir(parents=True, exist_ok=True)
         with Corpus(folder.resolve()).locked():
-            test = assemble(planned, folder, show.bar, show.say)
-            choice = address_choice.chosen(states.load(test.root), address, clips_url, "")
-            word = address_key.renew(test.root)
-            if word and choice.address in ("", address_choice.SERVE):
-                show.say(word)
-            addresses = address_choice.addresses(test, choice)
+            test = assemble(planned, folder, output.bar, output.say)
+            choice = clip_urls.chosen(states.load(test.root), address, clips_url, "")
+            word = clip_urls.renew(test.root)
+            if word and choice.address in ("", clip_urls.SERVE):
+                output.say(word)
+            addresses = clip_urls.addresses(test, choice)
             states.save(test.root, choice)
-            sent = sending.send(server, test, addresses, wish, show.counted)
+            sent = sending.send(server, test, addresses, wish, output.counted)
     _conclude(sent, server.url, folder, json)
 
 
@@ -126,15 +125,15 @@ def pull(
     Means and differences have 95 % intervals over clips and raters; raters who have not finished
     are named.
     """
-    from ossl_builder.labelling import records
-    from ossl_builder.labelling import taxonomy as taxonomies
-    from ossl_train.listening import keeping
-    from ossl_train.listening.report import write_report
-    from ossl_train.listening.results import results
+    from ossl_builder.annotations import label_schema as taxonomies
+    from ossl_builder.annotations import records
+    from ossl_train.listening_test import test_folder
+    from ossl_train.listening_test.report import write_report
+    from ossl_train.listening_test.results import results
 
     folder = _folder(data or context.obj, out)
-    key = keeping.read_key(folder)
-    test = keeping.found(folder)
+    key = test_folder.read_key(folder)
+    test = test_folder.found(folder)
     with test.locked():
         if not offline:
             _take(test, url, timeout)
@@ -142,7 +141,7 @@ def pull(
         found = results(key, given, taxonomies.of(test.root), resamples, seed)
         written = write_report(folder, found)
     _show(found, json)
-    show.say(f"Report: {written[1]}, {written[0]}")
+    output.say(f"Report: {written[1]}, {written[0]}")
 
 
 def _folder(root: Path, out: Path | None) -> Path:
@@ -151,21 +150,22 @@ def _folder(root: Path, out: Path | None) -> Path:
 
 def _take(test: Corpus, url: str, timeout: float) -> None:
     """Bring the records of ratings up to date; the server is right, nobody changes them here."""
-    from ossl_builder.exchange import connection, pulling
-    from ossl_builder.exchange import state as states
-    from ossl_builder.labelling import taxonomy as taxonomies
+    from ossl_builder.annotations import label_schema as taxonomies
+    from ossl_builder.label_studio import project as connection
+    from ossl_builder.label_studio import pull as pulling
+    from ossl_builder.label_studio import state as states
 
     with connection.reached(test, url, timeout) as server:
         project = connection.project_of(server, test)
         report = pulling.pull(
             server, test, states.load(test.root), project, taxonomies.of(test.root), side="server"
         )
-    show.say(
+    output.say(
         f"{report.n_tasks} tasks looked at: {report.new} new ratings, {report.changed} changed, "
         f"{report.skipped} skips, {report.withdrawn} withdrawn."
     )
     for one in report.invalid:
-        show.say(f"Kept out: {one.clip_id} by {one.annotator}: {one.why}.")
+        output.say(f"Kept out: {one.clip_id} by {one.annotator}: {one.why}.")
 
 
 def _show_plan(planned: Plan, folder: Path, json: bool) -> None:
@@ -181,7 +181,7 @@ def _show_plan(planned: Plan, folder: Path, json: bool) -> None:
     jobs = [job for part in planned.parts for job in part.jobs]
     waiting = [job for job in jobs if job.why]
     if json:
-        show.as_json(
+        output.as_json(
             {
                 "out": str(folder),
                 "clips": rows,
@@ -191,10 +191,12 @@ def _show_plan(planned: Plan, folder: Path, json: bool) -> None:
             }
         )
         return
-    show.table(("clip", "film", "length, s", "control sees"), [tuple(row.values()) for row in rows])
+    output.table(
+        ("clip", "film", "length, s", "control sees"), [tuple(row.values()) for row in rows]
+    )
     length = sum(job.sample.piece.duration_s for job in waiting)
     heard = sum(clip.duration_s for clip in planned.clips.values()) * len(planned.systems)
-    show.say(
+    output.say(
         f"{len(planned.stimuli)} stimuli: each clip with {', '.join(planned.systems)}. "
         f"{len(waiting)} pieces, {length:.0f} s of music, are to be generated. A rater listens "
         f"for {heard / 60:.0f} minutes."
@@ -203,31 +205,31 @@ def _show_plan(planned: Plan, folder: Path, json: bool) -> None:
 
 def _conclude(sent: Sent, url: str, folder: Path, json: bool) -> None:
     if json:
-        show.as_json({"url": url, "out": str(folder), **vars(sent)})
+        output.as_json({"url": url, "out": str(folder), **vars(sent)})
         return
-    show.say(
+    output.say(
         f"{sent.sent} stimuli sent to project {sent.project_id} ({sent.title}) at {url}; "
         f"{sent.present} were there already."
     )
     if sent.copies_removed:
-        show.say(f"{sent.copies_removed} copies that nobody had answered removed.")
-    show.say(f"Next: ossl -C {folder} label serve, and give raters the project's address.")
-    show.say(f"{folder / 'key.json'} says which is which: keep it from them.")
+        output.say(f"{sent.copies_removed} copies that nobody had answered removed.")
+    output.say(f"Next: ossl -C {folder} label serve, and give raters the project's address.")
+    output.say(f"{folder / 'key.json'} says which is which: keep it from them.")
 
 
 def _show(found: Results, json: bool) -> None:
-    from ossl_train.listening.report import explained, tables
+    from ossl_train.listening_test.report import explained, tables
 
     if json:
-        show.as_json(found.plain())
+        output.as_json(found.plain())
     else:
         rows: list[tuple[Any, ...]]
         for title, header, rows in tables(found):
             if rows:
-                show.line(f"\n{title}")
-                show.table(header, rows)
-        show.line()
+                output.line(f"\n{title}")
+                output.table(header, rows)
+        output.line()
         for sentence in explained(found):
-            show.say(sentence)
+            output.say(sentence)
     for sentence in found.warnings:
-        show.say(f"Careful: {sentence}")
+        output.say(f"Careful: {sentence}")

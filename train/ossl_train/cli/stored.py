@@ -8,13 +8,13 @@ from typing import Any
 
 import typer
 
-from ossl_builder.cli import show
+from ossl_builder.cli import output
+from ossl_builder.corpus import Corpus
 from ossl_builder.engine import records
-from ossl_builder.engine.freshness import Decision
-from ossl_builder.workspace import Corpus
-from ossl_train.data.preparing import Job, expected_bytes, plan, prepare
+from ossl_builder.engine.cache import Decision
+from ossl_train.data.prepare import Job, expected_bytes, plan, prepare
 from ossl_train.data.source import Source, read_source
-from ossl_train.places import with_models
+from ossl_train.model_paths import with_models
 from ossl_train.recipe import TrainRecipe, load_train_recipe, on_device
 
 MakeJobs = Callable[[Source, TrainRecipe], Sequence[Job]]
@@ -40,7 +40,7 @@ def bring_up_to_date(
     if dry_run:
         _show_plan(decisions, json)
         return
-    watcher = show.Watcher(source.film_ids())
+    watcher = output.Watcher(source.film_ids())
     with Corpus(source.root).locked(), watcher.watching():
         prepare(source.root, jobs, watcher.show)
     _conclude(source.root, jobs, json)
@@ -52,7 +52,7 @@ def _say_estimate(source: Source, jobs: Sequence[Job], decisions: Sequence[Decis
     size = expected_bytes(jobs, decisions) / 1e9
     names = " and ".join(job.stage.name for job in jobs)
     left_out = f" ({source.n_left_out} stand on none)" if source.n_left_out else ""
-    show.say(
+    output.say(
         f"{len(source.clips)} clips on a side{left_out}, {hours:.2f} h of "
         f"{len(source.film_ids())} films; {names}: {running} to be made, about {size:.3f} GB."
     )
@@ -60,9 +60,9 @@ def _say_estimate(source: Source, jobs: Sequence[Job], decisions: Sequence[Decis
 
 def _show_plan(decisions: Sequence[Decision], json: bool) -> None:
     if json:
-        show.as_json([vars(decision) for decision in decisions])
+        output.as_json([vars(decision) for decision in decisions])
         return
-    show.table(
+    output.table(
         ("film", "stage", "action", "why"),
         [(d.item_id, d.stage, d.action, d.why) for d in decisions],
     )
@@ -71,12 +71,12 @@ def _show_plan(decisions: Sequence[Decision], json: bool) -> None:
 def _conclude(root: Path, jobs: Sequence[Job], json: bool) -> None:
     ends = [_end(root, job, film_id) for job in jobs for film_id in sorted(job.rows)]
     if json:
-        show.as_json(ends)
+        output.as_json(ends)
     for job in jobs:
         mine = [end for end in ends if end["stage"] == job.stage.name]
         done = [end for end in mine if end["state"] == "done"]
         left_out = sum(sum(end["left_out"].values()) for end in mine)
-        show.say(
+        output.say(
             f"{job.stage.name}: {len(done)} of {len(mine)} films done, "
             f"{sum(end['n_rows'] for end in mine)} rows"
             + (f", {left_out} left out." if left_out else ".")

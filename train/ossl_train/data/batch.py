@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from ossl_train.backbones.values import TextStates
-    from ossl_train.data.dataset import Dataset, Sample
+    from ossl_train.data.dataset import Dataset, TrainSample
+    from ossl_train.musicgen.types import TextStates
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Batch:
         """The same batch with its tensors on a device."""
         import torch
 
-        from ossl_train.backbones.values import TextStates
+        from ossl_train.musicgen.types import TextStates
 
         moved = {
             field.name: value.to(device, non_blocking=True)
@@ -120,11 +120,11 @@ def shares(
     return found
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
+def collate(samples: Sequence[TrainSample]) -> Batch:
     """Put windows together, the shorter ones padded at their end."""
     import torch
 
-    from ossl_train.backbones.values import TextStates
+    from ossl_train.musicgen.types import TextStates
 
     codes, valid = padded([sample.codes.T for sample in samples])
     video, video_mask = padded([sample.video for sample in samples])

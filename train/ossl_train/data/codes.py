@@ -6,23 +6,20 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ossl_builder.engine.files import sha256_json
-from ossl_builder.engine.stage import Item, Outcome, Reject, Stage
+from ossl_builder.engine.stage import Item, Outcome, Reject, Stage, versions
+from ossl_builder.files import sha256_json
+from ossl_builder.media.loudness import dbfs
 from ossl_builder.tables import Clip
-from ossl_builder.tools.loudness import dbfs
-from ossl_builder.tools.packages import versions
-from ossl_train.data.sounds import window_sounds
-from ossl_train.data.store import StoreWriter
-from ossl_train.data.stores import CODES, CODES_TABLE, StoredWindow, key_of
-from ossl_train.data.windows import Stretch, stretches
-from ossl_train.data.work import CodesWork
-from ossl_train.places import checked_device, fingerprint, shown_name
+from ossl_train.data.storage import CODES, CODES_TABLE, StoredWindow, StoreWriter, key_of
+from ossl_train.data.window_loader import window_audio
+from ossl_train.data.windows import CodesWork, WindowSpan, window_spans
+from ossl_train.model_paths import checked_device, fingerprint, shown_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ossl_train.backbones.backbone import Backbone
+    from ossl_train.musicgen.model import Backbone
 
 # Audiocraft keeps the codec in a file of its own, transformers in the model's.
 CODEC_FILES = ("compression_state_dict.bin", "*.safetensors", "*.bin")
@@ -45,7 +42,7 @@ def make_codes(item: Item) -> Outcome:
     work: CodesWork = item.config
     clips: tuple[Clip, ...] = item.rows["clips"]
     backbone = load_model(work.source, work.backbone, work.device)
-    total = sum(len(stretches(clip, work.windows)) for clip in clips)
+    total = sum(len(window_spans(clip, work.windows)) for clip in clips)
     rows: list[StoredWindow] = []
     silent: dict[str, Reject] = {}
     said: dict[str, Any] = {}
@@ -95,20 +92,20 @@ def load_model(source: str, backbone: str, device: str) -> Backbone:
 
 @lru_cache(maxsize=1)
 def _load(source: str, backbone: str, device: str) -> Backbone:
-    from ossl_train.backbones import load_backbone
+    from ossl_train.musicgen import load_backbone
 
     return load_backbone(source, backbone, device)
 
 
-def _sounds(item: Item, rate: int) -> Iterator[tuple[Clip, Stretch, NDArray[np.float32]]]:
+def _sounds(item: Item, rate: int) -> Iterator[tuple[Clip, WindowSpan, NDArray[np.float32]]]:
     for clip in item.rows["clips"]:
-        found = stretches(clip, item.config.windows)
+        found = window_spans(clip, item.config.windows)
         path = item.file(clip.music_path)
-        for window, sound in zip(found, window_sounds(path, found, rate), strict=True):
+        for window, sound in zip(found, window_audio(path, found, rate), strict=True):
             yield clip, window, sound
 
 
-def _silent(clip: Clip, window: Stretch, limit_dbfs: float) -> Reject:
+def _silent(clip: Clip, window: WindowSpan, limit_dbfs: float) -> Reject:
     message = f"The music of {clip.clip_id} nowhere peaks above {limit_dbfs} dBFS there."
     return Reject("silent", message, window.start_s, window.end_s)
 

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
-from ossl_train.data import agreement
-from ossl_train.data.prompts import prompt_of
-from ossl_train.data.source import SidedClip, Source
-from ossl_train.data.store import read_tensor
-from ossl_train.data.stores import CODES, FEATURES, TEXT, key_of, store_path
-from ossl_train.data.text import prompt_key
-from ossl_train.data.windows import Stretch, Window, stretches
+from ossl_train.data import store_check
+from ossl_train.data.source import Source, SplitClip
+from ossl_train.data.storage import CODES, FEATURES, TEXT, key_of, read_tensor, store_path
+from ossl_train.data.text import prompt_key, prompt_of
+from ossl_train.data.windows import Window, WindowSpan, window_spans
 from ossl_train.recipe import TrainRecipe
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Sample:
+class TrainSample:
     """One window, unpadded; see `ossl_train.data.batch.Batch` for the units.
 
     Attributes:
@@ -73,7 +71,7 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.windows)
 
-    def sample(self, index: int) -> Sample:
+    def sample(self, index: int) -> TrainSample:
         """Read one window.
 
         Raises:
@@ -94,7 +92,7 @@ class Dataset:
             )
         times = torch.from_numpy(self.slots_s[index])
         dialogue = read_tensor(features, f"{key}/dialogue") if self.with_dialogue else None
-        return Sample(
+        return TrainSample(
             window=window,
             codes=read_tensor(store_path(self.root, window.film_id, CODES), key),
             video=video,
@@ -126,17 +124,17 @@ def open_dataset(source: Source, recipe: TrainRecipe, side: str) -> Dataset:
             `side_silent`, where nothing is left.
     """
     clips = source.on(side)
-    stored = agreement.agreed(source, recipe, {one.clip.film_id for one in clips})
+    stored = store_check.agreed(source, recipe, {one.clip.film_id for one in clips})
     found: list[tuple[Window, str, NDArray[np.float32]]] = []
     left_out: Counter[str] = Counter()
     for one in clips:
         prompt = prompt_of(one.label, recipe.prompts)
-        windows = stretches(one.clip, recipe.windows)
+        windows = window_spans(one.clip, recipe.windows)
         if prompt is None or not windows:
             left_out["unlabelled" if prompt is None else "too_short"] += 1
             continue
-        agreement.check_clip(one, prompt, stored, recipe)
-        kept = [window for window in windows if agreement.is_heard(one.clip, window, stored)]
+        store_check.check_clip(one, prompt, stored, recipe)
+        kept = [window for window in windows if store_check.is_heard(one.clip, window, stored)]
         left_out["silent"] += len(windows) - len(kept)
         for window in kept:
             slots_s = _slots_s(one, window, stored[FEATURES].of[one.clip.film_id])
@@ -158,14 +156,14 @@ def open_dataset(source: Source, recipe: TrainRecipe, side: str) -> Dataset:
     )
 
 
-def _window(one: SidedClip, window: Stretch) -> Window:
+def _window(one: SplitClip, window: WindowSpan) -> Window:
     return Window(
         one.clip.film_id, one.clip.clip_id, one.side, window.index, window.start_s,
         window.duration_s,
     )  # fmt: skip
 
 
-def _slots_s(one: SidedClip, window: Stretch, said: Mapping[str, Any]) -> NDArray[np.float32]:
+def _slots_s(one: SplitClip, window: WindowSpan, said: Mapping[str, Any]) -> NDArray[np.float32]:
     """[1 + slots]: middle of the window, and of each slot's pictures, after its beginning."""
     import numpy as np
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ossl_builder.engine.files import sha256_json
-from ossl_builder.engine.stage import Item, Outcome, Reject, Stage
+from ossl_builder.engine.stage import Item, Outcome, Reject, Stage, versions
 from ossl_builder.errors import OsslError
+from ossl_builder.files import sha256_json
 from ossl_builder.tables import Clip
-from ossl_builder.tools.packages import versions
 from ossl_train.data import vivit
-from ossl_train.data.seeing import Seen, all_seen
-from ossl_train.data.store import StoreWriter
-from ossl_train.data.stores import FEATURES, FEATURES_TABLE, StoredWindow, key_of
-from ossl_train.data.windows import stretches
-from ossl_train.data.work import FeaturesWork
-from ossl_train.places import shown_name
+from ossl_train.data.storage import FEATURES, FEATURES_TABLE, StoredWindow, StoreWriter, key_of
+from ossl_train.data.window_loader import WindowInput, window_inputs
+from ossl_train.data.windows import FeaturesWork, window_spans
+from ossl_train.model_paths import shown_name
 from ossl_train.recipe import WindowsSettings
 
 if TYPE_CHECKING:
@@ -42,8 +39,8 @@ def make_features(item: Item) -> Outcome:
     work: FeaturesWork = item.config
     clips: tuple[Clip, ...] = item.rows["clips"]
     encoder = vivit.load_encoder(work.encoder, work.revision, work.device)
-    total = sum(len(stretches(clip, work.windows)) for clip in clips)
-    pictures = all_seen(item.corpus, clips, work.windows, encoder, work.workers)
+    total = sum(len(window_spans(clip, work.windows)) for clip in clips)
+    pictures = window_inputs(item.corpus, clips, work.windows, encoder, work.workers)
     rows: list[StoredWindow] = []
     said: dict[str, Any] = {}
     with StoreWriter(item.folder / f"{FEATURES}.safetensors") as store:
@@ -83,7 +80,7 @@ def _metadata(work: FeaturesWork, encoder: vivit.Encoder, clips: Sequence[Clip])
     }
 
 
-def _row(seen: Seen, length: int) -> StoredWindow:
+def _row(seen: WindowInput, length: int) -> StoredWindow:
     window = seen.window
     return StoredWindow(
         seen.clip.film_id,
@@ -97,13 +94,13 @@ def _row(seen: Seen, length: int) -> StoredWindow:
 
 def _too_short(clips: Sequence[Clip], settings: WindowsSettings) -> Iterator[Reject]:
     for clip in clips:
-        if not stretches(clip, settings):
+        if not window_spans(clip, settings):
             message = f"{clip.clip_id} has {clip.duration_s:.2f} s, less than a shortest window."
             yield Reject("too_short", message)
 
 
-def _batched(seen: Iterator[Seen], size: int) -> Iterator[list[Seen]]:
-    held: list[Seen] = []
+def _batched(seen: Iterator[WindowInput], size: int) -> Iterator[list[WindowInput]]:
+    held: list[WindowInput] = []
     for one in seen:
         held.append(one)
         if len(held) == size:
@@ -114,7 +111,7 @@ def _batched(seen: Iterator[Seen], size: int) -> Iterator[list[Seen]]:
 
 
 def _tokens(
-    encoder: vivit.Encoder, seen: Sequence[Seen], work: FeaturesWork
+    encoder: vivit.Encoder, seen: Sequence[WindowInput], work: FeaturesWork
 ) -> NDArray[np.float16]:
     """[B, tokens, width], as they are stored.
 

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ossl_builder.engine import files, manifests
+from ossl_builder import files
+from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label
-from ossl_builder.tables.splits import SIDES
+from ossl_builder.tables.splits import SPLIT_NAMES
 
 
 @dataclass(frozen=True)
-class SidedClip:
+class SplitClip:
     """A clip, the side its film stands on, and its label if it has one."""
 
     clip: Clip
@@ -36,7 +37,7 @@ class Source:
     """
 
     root: Path
-    clips: tuple[SidedClip, ...]
+    clips: tuple[SplitClip, ...]
     n_left_out: int
     checksums: Mapping[str, str]
 
@@ -44,18 +45,20 @@ class Source:
         """The films, sorted."""
         return sorted({one.clip.film_id for one in self.clips})
 
-    def of_film(self, film_id: str) -> tuple[SidedClip, ...]:
+    def of_film(self, film_id: str) -> tuple[SplitClip, ...]:
         """A film's clips."""
         return tuple(one for one in self.clips if one.clip.film_id == film_id)
 
-    def on(self, side: str) -> tuple[SidedClip, ...]:
+    def on(self, side: str) -> tuple[SplitClip, ...]:
         """The clips of one side.
 
         Raises:
             OsslError: `side_unknown`, `side_empty`.
         """
-        if side not in SIDES:
-            raise OsslError("side_unknown", f"There is no side {side!r}.", f"Use one of {SIDES}.")
+        if side not in SPLIT_NAMES:
+            raise OsslError(
+                "side_unknown", f"There is no side {side!r}.", f"Use one of {SPLIT_NAMES}."
+            )
         found = tuple(one for one in self.clips if one.side == side)
         if not found:
             raise OsslError(
@@ -86,12 +89,12 @@ def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = Tr
             "Name a corpus with `ossl -C DIR`, or an export with --data DIR.",
         )
     sides: dict[str, str | None] = {
-        row.film_id: row.side for row in manifests.read_table(folder, SPLITS)
+        row.film_id: row.side for row in tables_io.read_table(folder, SPLITS)
     }
     labels = {(row.film_id, row.clip_id): row for row in _labels(folder, use_labels)}
-    clips: list[Clip] = manifests.read_table(folder, CLIPS)
+    clips: list[Clip] = tables_io.read_table(folder, CLIPS)
     sided = [
-        SidedClip(clip, side, labels.get((clip.film_id, clip.clip_id)))
+        SplitClip(clip, side, labels.get((clip.film_id, clip.clip_id)))
         for clip in clips
         if (side := sides.get(clip.film_id)) is not None
     ]
@@ -114,7 +117,7 @@ def _labels(folder: Path, use_labels: bool) -> list[Label]:
     if not use_labels:
         return []
     try:
-        return manifests.read_table(folder, LABELS)
+        return tables_io.read_table(folder, LABELS)
     except OsslError as error:
         if error.code != "table_missing":
             raise

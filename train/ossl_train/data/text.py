@@ -1,4 +1,4 @@
-"""Stage `text`: T5's states of the prompts of a film's clips, each prompt once."""
+"""Stage `text`: T5 states of the prompts of a film's clips, each prompt encoded once."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ossl_builder.engine.files import sha256_json
-from ossl_builder.engine.stage import Item, Outcome, Stage
-from ossl_builder.tools.packages import versions
+from ossl_builder.engine.stage import Item, Outcome, Stage, versions
+from ossl_builder.files import sha256_json
+from ossl_builder.tables import Label
 from ossl_train.data.codes import load_model
-from ossl_train.data.store import StoreWriter
-from ossl_train.data.stores import TEXT, TEXT_TABLE, StoredPrompt
-from ossl_train.data.work import TextWork
-from ossl_train.places import fingerprint, shown_name
+from ossl_train.data.storage import TEXT, TEXT_TABLE, StoredPrompt, StoreWriter
+from ossl_train.data.windows import TextWork
+from ossl_train.model_paths import fingerprint, shown_name
+from ossl_train.recipe import PromptsSettings
 
 # A local folder may hold its T5; of a model on the hub, which names one, the model itself tells.
 T5_FILES = ("t5*/**/*", "state_dict.bin", "*.safetensors", "*.bin")
@@ -94,3 +94,30 @@ TEXT_STAGE = Stage(
     tools=_tools,
     prepare=_prepare,
 )
+
+
+WITHOUT_MOOD = "a film soundtrack."
+
+
+def prompt(mood: str | None, caption: str | None) -> str:
+    """The prompt of the OSSL paper (arXiv 2506.12573): mood, then caption.
+
+    Without a caption it ends after the mood's sentence. Without a mood, which the paper does not
+    have, it names the kind of music only, so that no mood is invented.
+
+    Returns:
+        For example `a film soundtrack for a tense scene. Low strings, slowly rising.`
+    """
+    mood, caption = (mood or "").strip(), (caption or "").strip()
+    begin = f"a film soundtrack for a {mood} scene." if mood else WITHOUT_MOOD
+    return f"{begin} {caption}" if caption else begin
+
+
+def prompt_of(label: Label | None, settings: PromptsSettings) -> str | None:
+    """The prompt of a clip by its label; None: the clip is to be left out."""
+    if not settings.use_labels:
+        return prompt(None, None)
+    mood = label.mood if label else None
+    if not (mood or "").strip() and settings.unlabelled == "leave_out":
+        return None
+    return prompt(mood, label.caption if label and settings.use_captions else None)

@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossl_builder.engine import parse
+from ossl_builder import parse
 from ossl_builder.errors import OsslError
 from ossl_train.evaluation.model_folder import UNREADABLE, model_folder
-from ossl_train.places import NOT_HERE, checked_device, fingerprint
+from ossl_train.model_paths import NOT_HERE, checked_device, fingerprint
 
 if TYPE_CHECKING:
     import numpy as np

@@ -56,9 +56,9 @@ def mono(path: Path, rate: int) -> Iterator[Mono]:
     Raises:
         OsslError: `audio_unreadable`.
     """
-    from ossl_builder.tools.sound import FilmSound
+    from ossl_builder.media.audio_reader import FilmAudio
 
-    sound = FilmSound(path, rate, 1)
+    sound = FilmAudio(path, rate, 1)
     try:
         for block in sound.blocks():
             yield block[0]

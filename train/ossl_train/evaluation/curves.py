@@ -40,7 +40,7 @@ def music_curves(path: Path) -> dict[str, Values]:
     from librosa.beat import beat_track
     from librosa.onset import onset_detect, onset_strength
 
-    from ossl_builder.tools import loudness
+    from ossl_builder.media import loudness
 
     blocks = list(mono(path, RATE))
     sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
@@ -63,7 +63,7 @@ def music_curves(path: Path) -> dict[str, Values]:
     }
 
 
-def picture_curves(path: Path) -> dict[str, Values]:
+def video_curves(path: Path) -> dict[str, Values]:
     """`cuts` in seconds, `motion` in levels per picture at `HOP_S`, `duration` in seconds [1].
 
     Motion is the mean absolute change of luma from one small picture to the next. A cut is no
@@ -75,11 +75,11 @@ def picture_curves(path: Path) -> dict[str, Values]:
     import cv2
     import numpy as np
 
-    from ossl_builder.stages.cuts import CutChecker
-    from ossl_builder.tools.picture import PictureReader
+    from ossl_builder.media.video_reader import VideoReader
+    from ossl_builder.stages.scenes.cut_check import CutChecker
 
     # The step counts only in files that do not say how long their pictures last.
-    reader = PictureReader(path, Fraction(1, 25))
+    reader = VideoReader(path, Fraction(1, 25))
     checker = CutChecker(_REACH_S)
     times: list[float] = []
     changes: list[float] = []
@@ -116,7 +116,7 @@ def motion_curve(times: Values, changes: Values, cuts: list[int], duration_s: fl
     """
     import numpy as np
 
-    from ossl_builder.tools.loudness import windowed
+    from ossl_builder.media.loudness import windowed
 
     kept = np.ones(len(times), bool)
     kept[[0, *cuts]] = False

@@ -8,11 +8,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ossl_builder import __version__
-from ossl_builder.engine import files
+from ossl_builder import __version__, files
+from ossl_builder.errors import OsslError
+from ossl_train.evaluation import passt
+from ossl_train.evaluation.cache import ResultCache, digest
+from ossl_train.evaluation.clap import how_of
+from ossl_train.evaluation.curves import MUSIC, PICTURE
+from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.figures import Figure
-from ossl_train.evaluation.kept import Kept, digest
-from ossl_train.evaluation.material import Material
+from ossl_train.evaluation.model_folder import found_here
 from ossl_train.evaluation.settings import Counted, Settings, chosen_device, quietly
 
 VERSION = 1
@@ -54,7 +58,7 @@ class Evaluation:
 
 
 def evaluate(
-    material: Material, settings: Settings, kept: Kept, counted: Counted = quietly
+    material: EvalSet, settings: Settings, kept: ResultCache, counted: Counted = quietly
 ) -> Evaluation:
     """Measure everything that the settings ask for.
 
@@ -72,8 +76,8 @@ def evaluate(
             `nothing_to_compare`, `no_gpu`, `embedding_not_finite`, `measures_none`.
     """
     from ossl_builder.errors import OsslError
-    from ossl_train.evaluation.picture_figures import picture_figures
-    from ossl_train.evaluation.tag_figures import kl_figure
+    from ossl_train.evaluation.audio_figures import kl_figure
+    from ossl_train.evaluation.video_figures import video_figures
     from ossl_train.evaluation.warnings import warnings_of
 
     clap, passt = _models(settings)
@@ -95,7 +99,7 @@ def evaluate(
     if passt is not None:
         figures.append(kl_figure(read, passt, kept, settings, counted))
     if with_picture:
-        found, said = picture_figures(read, kept, settings, counted)
+        found, said = video_figures(read, kept, settings, counted)
         figures += found
         left_out += said
     dimension = clap.dimension if clap else None
@@ -124,10 +128,10 @@ def _models(settings: Settings) -> tuple[Any, Any]:
 
 
 def _by_clap(
-    material: Material, clap: Any, settings: Settings, kept: Kept, counted: Counted
-) -> tuple[Material, list[Figure], list[str], list[str]]:
+    material: EvalSet, clap: Any, settings: Settings, kept: ResultCache, counted: Counted
+) -> tuple[EvalSet, list[Figure], list[str], list[str]]:
     """What could be read, its figures, sentences on what could not, and warnings."""
-    from ossl_train.evaluation.sound_figures import clap_figures, readable, vectors_of
+    from ossl_train.evaluation.audio_figures import clap_figures, readable, vectors_of
     from ossl_train.evaluation.warnings import of_lengths
 
     generated, ours = vectors_of(material.generated, clap, kept, counted, "generated music")
@@ -140,7 +144,7 @@ def _by_clap(
     return read, found, ours + theirs, list(of_lengths(*lengths))
 
 
-def _facts(material: Material, settings: Settings, clap: Any, passt: Any) -> dict[str, Any]:
+def _facts(material: EvalSet, settings: Settings, clap: Any, passt: Any) -> dict[str, Any]:
     chosen = asdict(settings)
     # How fast, and where models lie on this machine, is no part of the result.
     for name in ("device", "clap", "revision"):
@@ -185,3 +189,48 @@ def _versions(names: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def plan(material: EvalSet, settings: Settings, kept: ResultCache) -> dict[str, Any]:
+    """The work, by kind, with how many files' results are kept already.
+
+    Returns:
+        `work`: what, files, kept (None where that cannot be known), model; `left_out` and
+        `problems`: sentences.
+    """
+    work: list[dict[str, Any]] = []
+    problems: list[str] = []
+    sides = [*material.generated.values(), *material.real.values()]
+    if settings.clap is not None:
+        how = None
+        try:
+            folder = found_here(settings.clap, settings.revision)
+            how = None if folder is None else how_of(folder.digest())
+            if folder is None:
+                problems.append(
+                    f"{settings.clap} is not on this machine: it would be downloaded first, or, "
+                    "without a network, the run would end there."
+                )
+        except OsslError as error:
+            problems.append(f"{error.message} {error.hint}")
+        work.append(_work("CLAP vectors", sides, how, kept, settings.clap))
+    if settings.with_kl:
+        if not passt.is_installed():
+            problems.append(f"{passt.NOT_INSTALLED} {passt.INSTALL}")
+        pairs = [
+            side[name] for name in material.pairs for side in (material.generated, material.real)
+        ]
+        work.append(_work("PaSST tags", pairs, None, kept, "PaSST"))
+    if settings.with_picture and material.video:
+        music = [*material.generated.values(), *(material.real[name] for name in material.pairs)]
+        work.append(_work("music curves", music, MUSIC, kept, ""))
+        work.append(_work("picture curves", material.video.values(), PICTURE, kept, ""))
+    return {"work": work, "left_out": list(material.left_out), "problems": problems}
+
+
+def _work(
+    what: str, paths: Iterable[Path], how: Mapping[str, Any] | None, kept: ResultCache, model: str
+) -> dict[str, Any]:
+    there = [path for path in paths if path.is_file()]
+    known = None if how is None else sum(kept.has(path, how) for path in there)
+    return {"what": what, "files": len(there), "kept": known, "model": model}

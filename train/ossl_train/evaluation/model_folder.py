@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 
-from ossl_builder.engine import files
+from ossl_builder import files
 from ossl_builder.errors import OsslError
 
 WEIGHTS = (".safetensors", ".bin")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
 from ossl_train.evaluation.audio_files import mono, windows
-from ossl_train.metrics.divergence import softmax
+from ossl_train.metrics.embeddings import softmax
 
 if TYPE_CHECKING:
     import numpy as np

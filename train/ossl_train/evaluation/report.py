@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ossl_builder.engine import files
+from ossl_builder import files
 from ossl_train.evaluation.evaluate import Evaluation
 from ossl_train.evaluation.figures import Figure
 

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from ossl_builder.errors import OsslError
-from ossl_builder.tools import muxing
-from ossl_builder.tools.loudness import dbfs, integrated, measured
-from ossl_train.generation import made
-from ossl_train.generation.drawing import Sample, draw, n_steps, piece_spans
-from ossl_train.generation.made import Target
-from ossl_train.generation.model import Models
-from ossl_train.generation.pieces import Piece
-from ossl_train.generation.settings import GenerateSettings
-from ossl_train.generation.sound import decoded, limited, write_wav
-from ossl_train.generation.spans import n_samples
+from ossl_builder.media import mux
+from ossl_builder.media.loudness import dbfs, integrated, measured
+from ossl_train.generation import provenance
+from ossl_train.generation.audio import decoded, limited, write_wav
+from ossl_train.generation.models import Models
+from ossl_train.generation.provenance import Target
+from ossl_train.generation.requests import GenerateSettings, GenerationRequest
+from ossl_train.generation.sampling import (
+    GeneratedSample,
+    n_samples,
+    n_steps,
+    request_spans,
+    sample_codes,
+)
 from ossl_train.recipe import TrainRecipe
 
 FATAL = ("memory_full", "disk_full")
@@ -36,7 +40,7 @@ class Job:
         error: why it cannot be made, if that is known beforehand.
     """
 
-    sample: Sample
+    sample: GeneratedSample
     target: Target
     facts: Mapping[str, Any]
     why: str
@@ -70,7 +74,7 @@ class Done:
 
 
 def plan(
-    pieces: Sequence[Piece],
+    pieces: Sequence[GenerationRequest],
     seeds: Sequence[int],
     out: Path,
     with_video: bool,
@@ -95,16 +99,16 @@ def plan(
                     f"{target.video} would be replaced by itself with other music.",
                     "Name another folder with --out.",
                 )
-            sample = Sample(piece, seed)
-            facts = made.facts_of(sample, shared)
-            why = "" if piece.error else made.lacking(target, facts)
+            sample = GeneratedSample(piece, seed)
+            facts = provenance.facts_of(sample, shared)
+            why = "" if piece.error else provenance.lacking(target, facts)
             jobs.append(Job(sample, target, facts, why, piece.error))
     return jobs
 
 
 def batched(jobs: Sequence[Job], size: int) -> list[list[Job]]:
     """What must be drawn, in batches of pieces of about one length, the longest first."""
-    drawn = [job for job in jobs if job.why not in ("", made.VIDEO_ONLY)]
+    drawn = [job for job in jobs if job.why not in ("", provenance.VIDEO_ONLY)]
     drawn.sort(key=lambda job: -job.sample.piece.duration_s)
     return [drawn[first : first + size] for first in range(0, len(drawn), size)]
 
@@ -141,7 +145,7 @@ def generate(
             yield _failed(job, job.error)
         elif job.why == "":
             yield _done(job, "fresh", ())
-        elif job.why == made.VIDEO_ONLY:
+        elif job.why == provenance.VIDEO_ONLY:
             yield _tried(job, partial(_mux_again, job))
     for batch in batched(jobs, settings.batch_size):
         assert models is not None, "something must be drawn"
@@ -157,7 +161,7 @@ def _batch(
 ) -> Iterator[Done]:
     samples = [job.sample for job in batch]
     try:
-        drawn = draw(samples, models, recipe, settings, progress)
+        drawn = sample_codes(samples, models, recipe, settings, progress)
     except OsslError as error:
         if error.code in FATAL:
             raise
@@ -194,7 +198,7 @@ def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> 
     write_wav(target.wav, sound, rate)
     meter = measured([sound[None]], rate)
     peak, loudness = dbfs(lowered.peak), integrated(meter.power())
-    windows = piece_spans(piece, shape.frame_rate, settings)
+    windows = request_spans(piece, shape.frame_rate, settings)
     facts = {
         "n_samples": len(sound),
         "sample_rate": rate,
@@ -214,10 +218,10 @@ def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> 
         "notes": list(models.notes),
     }
     # The music is kept whatever becomes of the video: the next run makes only that.
-    made.write_note(target, job.facts, facts)
+    provenance.write_provenance(target, job.facts, facts)
     if target.video is not None:
-        muxing.mux(piece.video, target.wav, target.video)
-        made.write_note(target, job.facts, facts)
+        mux.mux(piece.video, target.wav, target.video)
+        provenance.write_provenance(target, job.facts, facts)
     notes = []
     if lowered.lowest_gain_db < 0:
         notes.append(
@@ -229,15 +233,15 @@ def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> 
 
 def _mux_again(job: Job) -> Done:
     assert job.target.video is not None
-    note = made.read_note(job.target)
+    note = provenance.read_provenance(job.target)
     assert note is not None
-    muxing.mux(job.sample.piece.video, job.target.wav, job.target.video)
-    made.write_note(job.target, job.facts, note["made"])
+    mux.mux(job.sample.piece.video, job.target.wav, job.target.video)
+    provenance.write_provenance(job.target, job.facts, note["made"])
     return _done(job, "made", ())
 
 
 def _done(job: Job, state: str, notes: tuple[str, ...]) -> Done:
-    note = made.read_note(job.target)
+    note = provenance.read_provenance(job.target)
     seconds = None if note is None else note["made"]["n_samples"] / note["made"]["sample_rate"]
     video = job.target.video
     return Done(
@@ -252,7 +256,7 @@ def _done(job: Job, state: str, notes: tuple[str, ...]) -> Done:
 
 
 def _failed(job: Job, error: OsslError) -> Done:
-    note = made.read_note(job.target)
+    note = provenance.read_provenance(job.target)
     has_music = note is not None and job.target.wav.is_file()
     return Done(
         name=job.sample.piece.name,

@@ -1,1 +1,0 @@
-"""Getting films: what the catalogue offers, what a corpus has, whether sources still stand."""

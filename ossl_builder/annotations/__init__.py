@@ -1,0 +1,1 @@
+"""Annotations: the questions, the records, agreement, and the labels derived from them."""

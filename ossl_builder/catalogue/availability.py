@@ -1,0 +1,192 @@
+"""Check that the sources of films still have what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ossl_builder.catalogue.film_index import RecordedFilm, alternates_of
+from ossl_builder.catalogue.source_address import identifier_of
+from ossl_builder.corpus import Corpus
+from ossl_builder.engine import records
+from ossl_builder.errors import OsslError
+from ossl_builder.files import sha256_file
+from ossl_builder.net import archive_org, http
+from ossl_builder.net.retry import TransferError
+from ossl_builder.stages.fetch.download_source import local_path
+from ossl_builder.stages.fetch.stage import FETCH_STAGE, FetchSettings
+from ossl_builder.tables import Film
+
+GONE = (404, 410)
+
+State = Literal["ok", "changed", "alternate", "gone", "unreachable"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a film's source.
+
+    Attributes:
+        film_id: the film.
+        source: the source that was asked.
+        state: ok; changed: there, but not what was recorded; alternate: gone, but one of its
+            alternates is there; gone; unreachable: nobody knows.
+        found: a sentence.
+        alternate: the alternate that is there; empty: none was needed or found.
+    """
+
+    film_id: str
+    source: str
+    state: State
+    found: str
+    alternate: str = ""
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What a source must hold; None: not known."""
+
+    file: str | None
+    sha1: str | None
+    sha256: str | None
+    size_bytes: int | None
+
+
+def film_row(corpus: Corpus | None, film_id: str) -> Film | None:
+    """The film's row when it was last fetched, if it ever was."""
+    if corpus is None or not records.body_path(corpus.root, FETCH_STAGE.name, film_id).exists():
+        return None
+    row: Film = records.read_rows(corpus.root, FETCH_STAGE, film_id)[0]
+    return row
+
+
+def look_at_each(
+    films: Iterable[RecordedFilm], corpus: Corpus | None, settings: FetchSettings
+) -> Iterator[Finding]:
+    """As `look`, for several films; once a source was waited for in vain, the next are asked once.
+
+    So a network that is down is told in seconds, and a server that is busy is not pressed.
+    """
+    for known in films:
+        finding = look(known, film_row(corpus, known.film_id), settings)
+        if finding.state == "unreachable":
+            settings = settings.model_copy(update={"tries": 1})
+        yield finding
+
+
+def look(known: RecordedFilm, film: Film | None, settings: FetchSettings) -> Finding:
+    """Ask a film's source whether item, file and checksum are still there; download nothing.
+
+    One request for an item of the Internet Archive, and one for each alternate if it is gone.
+
+    Args:
+        known: the film; as recorded in the corpus if it is there.
+        film: its row if it was fetched; from another source than the one recorded, it is no
+            measure.
+        settings: where the Archive is, and how large a file may be.
+    """
+    said = known.recorded or known.catalogued
+    assert said is not None
+    pinned = known.recorded.sha256 if known.recorded else None
+    fetched = film if film is not None and film.source == said.source else None
+    sha1 = fetched.original_sha1 if fetched else None
+    expected = _Expected(
+        # Without the Archive's checksum the file's name may be that of a folder it was taken from.
+        file=fetched.chosen_file if fetched and sha1 else said.source.partition("/")[2] or None,
+        sha1=sha1,
+        sha256=pinned or (fetched.sha256 if fetched else None),
+        size_bytes=fetched.size_bytes if fetched else None,
+    )
+    local = local_path(said.source)
+    if local is not None:
+        state, found = _local(local, expected)
+    elif identifier_of(said.source) is not None:
+        state, found = _item(said.source, expected, settings)
+    else:
+        state, found = _address(said.source, expected, settings)
+    if state == "gone":
+        for other in alternates_of(said):
+            other_state, _ = _item(other, _Expected(None, None, None, None), settings)
+            if other_state == "ok":
+                return Finding(
+                    known.film_id, said.source, "alternate", f"{found} {other} has it.", other
+                )
+    return Finding(known.film_id, said.source, state, found)
+
+
+def _local(path: Path, expected: _Expected) -> tuple[State, str]:
+    try:
+        size = path.stat().st_size
+        if expected.size_bytes not in (None, size):
+            return "changed", f"{path} has {size} bytes, not {expected.size_bytes}."
+        if expected.sha256 is None:
+            return "ok", "The file is there; no checksum of it is known yet."
+        digest = sha256_file(path)
+    except OSError as error:
+        return "gone", f"{path} cannot be read: {error.strerror}."
+    if digest != expected.sha256:
+        return "changed", f"{path} has the SHA-256 {digest}, not {expected.sha256}."
+    return "ok", "The file is there, with the same checksum."
+
+
+def _item(source: str, expected: _Expected, settings: FetchSettings) -> tuple[State, str]:
+    identifier = identifier_of(source)
+    assert identifier is not None
+    try:
+        item = archive_org.fetch_item(identifier, settings.site())
+    except OsslError as error:
+        return "gone" if error.code == "item_missing" else "unreachable", error.message
+    if expected.sha1 is None:
+        try:
+            choice = archive_org.choose_file(item, settings.max_bytes, expected.file)
+        except OsslError as error:
+            return "gone", error.message
+        return "ok", f"The item is there, with {choice.name}."
+    sha1 = {file.name: file.sha1 for file in item.files}
+    if expected.file not in sha1:
+        return "changed", f"The item is there, but its file {expected.file} is gone."
+    if sha1[expected.file] != expected.sha1:
+        now = sha1[expected.file] or "(none stated)"
+        return "changed", f"{expected.file} has the SHA-1 {now}, not {expected.sha1}."
+    return "ok", f"{expected.file} is there, with the same checksum."
+
+
+def _address(source: str, expected: _Expected, settings: FetchSettings) -> tuple[State, str]:
+    try:
+        answer = http.ask(source)
+    except OsslError as error:
+        return "unreachable", error.message
+    if answer.status in GONE:
+        return "gone", f"The server answers {answer.status}: it has no such address."
+    if answer.status >= 400:
+        return "unreachable", f"The server answers {answer.status}."
+    if answer.content_type == "text/html":
+        return _page(source, settings)
+    if None not in (expected.size_bytes, answer.size_bytes) and (
+        answer.size_bytes != expected.size_bytes
+    ):
+        return "changed", f"It has {answer.size_bytes} bytes, not {expected.size_bytes}."
+    return "ok", "It is there" + (", with the same size." if expected.size_bytes else ".")
+
+
+def _page(source: str, settings: FetchSettings) -> tuple[State, str]:
+    """Whether yt-dlp still finds a film behind a page."""
+    from ossl_builder.net import ytdlp
+
+    try:
+        ytdlp.look(source, settings.patience(), settings.extractors)
+    except TransferError as setback:
+        return "gone" if setback.status in GONE else "unreachable", f"The site {setback.said}."
+    except OsslError as error:
+        return "gone", error.message
+    return "ok", "The page still leads to a film; whether it is the same, only a fetch shows."
+
+
+def exit_code(findings: list[Finding]) -> int:
+    """1 if no source is as it was, 3 if some are not, else 0; an alternate is as good."""
+    bad = sum(finding.state in ("gone", "changed", "unreachable") for finding in findings)
+    if not bad:
+        return 0
+    return 1 if bad == len(findings) else 3

@@ -1,0 +1,260 @@
+"""Build tables from records: sorted, byte-identical for equal content, never appended to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ossl_builder import __version__, files
+from ossl_builder.engine import records
+from ossl_builder.engine.records import Record
+from ossl_builder.engine.stage import Stage
+from ossl_builder.errors import OsslError
+from ossl_builder.tables.schema import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_PER_GROUP = 65_536
+CHECKSUMS = "checksums.sha256"
+# What makes a table that is missing or of another version.
+MAKE = "`ossl build` makes it."
+MAKERS = {"labels": "`ossl label merge` makes it.", "splits": "`ossl split` makes it."}
+
+
+# For tables, by name: of each item the values of columns that no stage knows.
+Decided = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+def write_tables(
+    corpus: Path,
+    stages: Sequence[Stage],
+    current: dict[str, dict[str, Record]],
+    decided: Decided | None = None,
+) -> tuple[str, ...]:
+    """Write `manifests/<table>.parquet` of every stage, where its content has changed.
+
+    Args:
+        current: for each stage's name, the records whose rows belong into its table, by item.
+        decided: values that depend on more than the records; all rows of the item get them.
+
+    Returns:
+        Names of the tables that were written.
+    """
+    folder = corpus / "manifests"
+    known = _known(corpus)
+    written = []
+    for stage in stages:
+        ended = current[stage.name]
+        values = (decided or {}).get(stage.writes.name, {})
+        made_from = [[i, ended[i].output, *([values[i]] if i in values else [])] for i in ended]
+        digest = files.sha256_json([stage.writes.version, __version__, sorted(made_from)])
+        path = folder / f"{stage.writes.name}.parquet"
+        before = known.get(stage.writes.name)
+        if before and before["digest"] == digest and _is(path, before["size_bytes"]):
+            continue
+        rows = (
+            _with(records.read_rows(corpus, stage, item_id), values.get(item_id, {}))
+            for item_id in sorted(ended)
+        )
+        known[stage.writes.name] = _replace(path, stage.writes, rows, digest)
+        written.append(stage.writes.name)
+    if written or not (folder / CHECKSUMS).exists():
+        _remember(corpus, known)
+    return tuple(written)
+
+
+def _with(rows: tuple[Any, ...], values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(dataclasses.replace(row, **values) for row in rows) if values else rows
+
+
+def write_corpus_table(corpus: Path, table: Table, rows: Sequence[Any]) -> None:
+    """Check, sort and write a table that is made from all films together.
+
+    The caller holds the corpus' lock.
+
+    Raises:
+        OsslError: `invariant_broken`.
+    """
+    table.validate(rows)
+    ordered = sorted(rows, key=lambda row: tuple(getattr(row, name) for name in table.key))
+    known = _known(corpus)
+    path = corpus / "manifests" / f"{table.name}.parquet"
+    known[table.name] = _replace(path, table, [tuple(ordered)], "")
+    _remember(corpus, known)
+
+
+def read_arrow(folder: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """A table as Arrow, from the folder that holds the Parquet files.
+
+    Args:
+        columns: only these; None: all.
+
+    Raises:
+        OsslError: `table_missing`, `table_damaged`, `table_version`, `path_outside`.
+    """
+    read = _checked(folder, table).read(columns=None if columns is None else list(columns))
+    return _confined(folder, table, read)
+
+
+def iter_arrow(
+    folder: Path, table: Table, n_rows: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """A table as Arrow, `n_rows` at a time, for what does not fit into memory; see `read_arrow`."""
+    import pyarrow as pa
+
+    chosen = None if columns is None else list(columns)
+    for batch in _checked(folder, table).iter_batches(n_rows, columns=chosen):
+        yield _confined(folder, table, pa.Table.from_batches([batch]))
+
+
+def _checked(folder: Path, table: Table) -> Any:
+    """The open Parquet file of a table, when it is there and of the version we know."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = files.inside(folder.parent, f"{folder.name}/{table.name}.parquet")
+    try:
+        opened = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, IsADirectoryError) as error:
+        raise _damaged(path, str(error)) from error
+    except FileNotFoundError as error:
+        raise OsslError(
+            "table_missing",
+            f"There is no table {table.name}: {path} is missing.",
+            MAKERS.get(table.name, MAKE),
+        ) from error
+    version = (opened.schema_arrow.metadata or {}).get(b"ossl.schema_version", b"none").decode()
+    if version != str(table.version):
+        raise OsslError(
+            "table_version",
+            f"{path} has the schema version {version}; this program knows {table.version}.",
+            MAKERS.get(table.name, MAKE),
+        )
+    return opened
+
+
+def _confined(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
+    """The rows, if no path that is made of them leads out of the corpus."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, unsafe in table.confined.items():
+        if name not in rows.column_names:
+            continue
+        values = rows[name]
+        if not (pa.types.is_string(values.type) or pa.types.is_null(values.type)):
+            path = folder / f"{table.name}.parquet"
+            raise _damaged(path, f"its column {name} is no text")
+        if pa.types.is_string(values.type):
+            found = values.filter(pc.match_substring_regex(values, unsafe.pattern))
+            if len(found):
+                raise files.outside(folder.parent, found[0].as_py())
+    return rows
+
+
+def _damaged(path: Path, why: str) -> OsslError:
+    return OsslError(
+        "table_damaged",
+        f"{path} is no table of this program: {' '.join(why.split())}.",
+        MAKERS.get(path.stem, MAKE),
+    )
+
+
+def read_table(folder: Path, table: Table) -> list[Any]:
+    """A table's rows, in the order of its key; see `read_arrow`."""
+    return [table.from_json(value) for value in read_arrow(folder, table).to_pylist()]
+
+
+def _replace(
+    path: Path, table: Table, items: Iterable[tuple[Any, ...]], digest: str
+) -> dict[str, Any]:
+    with files.replacing(path) as temporary:
+        write_parquet(temporary, table, items)
+    return {
+        "digest": digest,
+        "size_bytes": path.stat().st_size,
+        "sha256": files.sha256_file(path),
+    }
+
+
+def _remember(corpus: Path, known: dict[str, dict[str, Any]]) -> None:
+    lines = [f"{known[name]['sha256']}  {name}.parquet\n" for name in sorted(known)]
+    files.write_bytes(corpus / "manifests" / CHECKSUMS, "".join(lines).encode())
+    files.write_bytes(_memory(corpus), files.json_bytes(known))
+
+
+def damaged_tables(corpus: Path) -> Iterable[str]:
+    """Paths, relative to the corpus, of tables whose bytes are not those in `checksums.sha256`."""
+    checksums = corpus / "manifests" / CHECKSUMS
+    if not checksums.exists():
+        return
+    for line in checksums.read_text().splitlines():
+        digest, name = line.split("  ", 1)
+        path = corpus / "manifests" / name
+        if not path.exists() or files.sha256_file(path) != digest:
+            yield f"manifests/{name}"
+
+
+def _memory(corpus: Path) -> Path:
+    return corpus / "records" / "tables.json"
+
+
+def _known(corpus: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = files.read_json(_memory(corpus)) or {}
+    return found
+
+
+def _is(path: Path, size_bytes: int) -> bool:
+    try:
+        return path.stat().st_size == size_bytes
+    except FileNotFoundError:
+        return False
+
+
+def write_parquet(path: Path, table: Table, items: Iterable[tuple[Any, ...]]) -> None:
+    """Write rows, item after item; a row group's worth of them is in memory at a time."""
+    import pyarrow.parquet as pq
+
+    schema = _schema(table)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        waiting: list[Any] = []
+        for rows in items:
+            waiting.extend(rows)
+            if len(waiting) >= ROWS_PER_GROUP:
+                writer.write_table(_to_arrow(table, waiting, schema))
+                waiting = []
+        writer.write_table(_to_arrow(table, waiting, schema))
+
+
+def write_arrow(path: Path, table: Table, batches: Iterable[pa.Table]) -> int:
+    """Write rows that are Arrow already and were checked when they were made; how many."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(table)
+    n_rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        waiting = schema.empty_table()
+        for batch in batches:
+            n_rows += batch.num_rows
+            waiting = pa.concat_tables([waiting, batch.cast(schema)])
+            # Full groups only: where batches begin must not show in the bytes.
+            while waiting.num_rows >= ROWS_PER_GROUP:
+                writer.write_table(waiting.slice(0, ROWS_PER_GROUP).combine_chunks())
+                waiting = waiting.slice(ROWS_PER_GROUP)
+        writer.write_table(waiting.combine_chunks())
+    return n_rows
+
+
+def _schema(table: Table) -> pa.Schema:
+    plain = table.arrow_schema()
+    return plain.with_metadata({**plain.metadata, b"ossl.builder": __version__.encode()})
+
+
+def _to_arrow(table: Table, rows: list[Any], schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pylist([table.to_json(row) for row in rows], schema=schema)

@@ -1,0 +1,121 @@
+"""Shards: a long row of samples in files of about one size, written once and never again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ossl_builder import __version__, files
+from ossl_builder.exports.samples import Sample
+
+CHECKSUMS = "checksums.sha256"
+# What is in place, and of which content: makes a second run go on instead of beginning again.
+PROGRESS = ".shards.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some samples of one side that go into one file.
+
+    Attributes:
+        name: the file, relative to the export's folder.
+        samples: what it holds.
+        digest: hash of that content, by the tables; the same digest means the same bytes.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    digest: str
+
+
+def plan(
+    samples: Sequence[Sample], max_bytes: int, name: Callable[[str, int, int], str], version: int
+) -> list[Shard]:
+    """Divide samples into shards, each side for itself, in their order.
+
+    Args:
+        max_bytes: media a shard holds at most, but for one sample that is larger by itself.
+        name: from side, number and count of the side's shards to the file's name.
+        version: raised when the layout writes other bytes for the same samples.
+    """
+    shards = []
+    for side in dict.fromkeys(sample.side for sample in samples):
+        groups: list[list[Sample]] = [[]]
+        filled = 0
+        for sample in (one for one in samples if one.side == side):
+            size = sample.size_bytes()
+            if groups[-1] and filled + size > max_bytes:
+                groups.append([])
+                filled = 0
+            groups[-1].append(sample)
+            filled += size
+        shards += [
+            Shard(name(side, number, len(groups)), tuple(group), _digest(group, version))
+            for number, group in enumerate(groups)
+        ]
+    return shards
+
+
+def _digest(samples: Sequence[Sample], version: int) -> str:
+    facts = [[sample.facts, sorted(sample.media)] for sample in samples]
+    return files.sha256_json([version, __version__, facts])
+
+
+def write_all(
+    out: Path, shards: Sequence[Shard], write: Callable[[Path, Shard], None]
+) -> Iterator[Shard]:
+    """Write the shards that are not there yet; remove those of an earlier plan.
+
+    Args:
+        write: writes one shard to a temporary path, which is then renamed.
+
+    Yields:
+        Each shard when it is in place.
+    """
+    known = _known(out)
+    for name in known.keys() - {shard.name for shard in shards}:
+        (out / name).unlink(missing_ok=True)
+    done: dict[str, dict[str, Any]] = {}
+    for shard in shards:
+        path = out / shard.name
+        entry = known.get(shard.name)
+        if entry is None or entry["digest"] != shard.digest or not _is_whole(path, entry):
+            with files.replacing(path) as temporary:
+                write(temporary, shard)
+            entry = {
+                "digest": shard.digest,
+                "size_bytes": path.stat().st_size,
+                "sha256": files.sha256_file(path),
+            }
+        done[shard.name] = entry
+        files.write_bytes(out / PROGRESS, files.json_bytes({**known, **done}))
+        yield shard
+    files.write_bytes(out / PROGRESS, files.json_bytes(done))
+
+
+def hashes(out: Path) -> dict[str, str]:
+    """SHA-256 of each shard that is in place, by its name."""
+    return {name: entry["sha256"] for name, entry in sorted(_known(out).items())}
+
+
+def write_checksums(out: Path, names: Sequence[str]) -> None:
+    """Write `checksums.sha256` over the shards and other files of an export."""
+    found = {**hashes(out), **{name: files.sha256_file(out / name) for name in names}}
+    lines = [f"{found[name]}  {name}\n" for name in sorted(found)]
+    files.write_bytes(out / CHECKSUMS, "".join(lines).encode())
+
+
+def _is_whole(path: Path, entry: dict[str, Any]) -> bool:
+    try:
+        if path.stat().st_size != entry["size_bytes"]:
+            return False
+    except FileNotFoundError:
+        return False
+    return bool(files.sha256_file(path) == entry["sha256"])
+
+
+def _known(out: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = files.read_json(out / PROGRESS) or {}
+    return found

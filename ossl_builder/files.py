@@ -1,0 +1,221 @@
+"""Write files atomically, hash them, and keep paths inside the folder they belong to."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ossl_builder import parse
+from ossl_builder.errors import OsslError
+
+# A path in a table is relative, with forward slashes, and has no part `..`; an id that names files
+# has no slash. Both patterns find what is wrong; Arrow's regular expressions read them alike.
+UNSAFE_PATH = re.compile(r"[\\\x00-\x1f\x7f]|(?:^|/)\.{0,2}(?:/|$)")
+UNSAFE_NAME = re.compile(r"[/\\\x00-\x1f\x7f]|^\.{0,2}$")
+TEMPORARY = ".partial"
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_remembered(path: Path) -> str:
+    """SHA-256 of a large file that seldom changes: hashed once per process and time of change."""
+    return _sha256_at(path.resolve(), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _sha256_at(path: Path, mtime_ns: int) -> str:
+    return sha256_file(path)
+
+
+def sha256_json(value: Any) -> str:
+    """SHA-256 of plain values, by their JSON text with sorted keys."""
+    return hashlib.sha256(json_bytes(value)).hexdigest()
+
+
+def json_bytes(value: Any) -> bytes:
+    """Plain values as compact JSON with sorted keys; equal values give equal bytes."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text.encode()
+
+
+def read_json(path: Path) -> Any:
+    """What a file of our own remembers; None if it is missing or was damaged."""
+    try:
+        return parse.json_value(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file: temporary file in the same folder, flush to disk, rename."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success flush it and rename it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    # It may be a link that somebody put there: writing would follow it.
+    temporary.unlink(missing_ok=True)
+    try:
+        yield temporary
+        flush(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def flush(path: Path) -> None:
+    """Make a file's bytes durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def swap_folder(new: Path, final: Path) -> None:
+    """Put folder `new` in the place of `final`; remove what stood there."""
+    for path in new.rglob("*"):
+        if path.is_file():
+            flush(path)
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    new.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def disk_full(error: OSError, folder: Path) -> OsslError | None:
+    """The error to show if `error` means that the disk is full, else None."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    free = shutil.disk_usage(folder).free
+    return OsslError(
+        "disk_full",
+        f"The disk that holds {folder} is full ({free / 1e6:.0f} MB free).",
+        "Everything finished is kept: make room and run the same command again.",
+    )
+
+
+def bundled_folder(name: str) -> Path:
+    """A folder that comes with the program: `manifests` or `annotations`.
+
+    A wheel has it in `ossl_builder/bundled/`; in a checkout it is beside the package.
+    """
+    package = Path(__file__).parent
+    in_wheel = package / "bundled" / name
+    return in_wheel if in_wheel.exists() else package.parent / name
+
+
+def inside(root: Path, name: str) -> Path:
+    """The file that a path means, whether it exists or not.
+
+    Args:
+        root: the folder that the path is relative to.
+        name: the path.
+
+    Raises:
+        OsslError: `path_outside`.
+    """
+    if UNSAFE_PATH.search(name):
+        raise outside(root, name)
+    path = root / name
+    if not leads_inside(root, path):
+        raise outside(root, name)
+    return path
+
+
+def existing(root: Path, name: str | None) -> Path | None:
+    """As `inside`; None if there is no such file, or the path leads out."""
+    if name is None or UNSAFE_PATH.search(name):
+        return None
+    path = root / name
+    return path if path.is_file() and leads_inside(root, path) else None
+
+
+def leads_inside(root: Path, path: Path) -> bool:
+    """Whether what a path means lies below a folder, with all links followed."""
+    base = os.path.realpath(root)
+    return os.path.realpath(path).startswith(f"{base.rstrip('/')}/")
+
+
+def check_folders(root: Path, names: Iterable[str], deep: Iterable[str]) -> None:
+    """See that entries of a folder are no links that lead out of it.
+
+    Args:
+        root: the folder.
+        names: entries to look at; they need not exist.
+        deep: those of them whose own entries are looked at, too.
+
+    Raises:
+        OsslError: `path_outside`.
+    """
+    below = {*deep}
+    for name in names:
+        _check_link(root, root / name)
+        if name in below and (root / name).is_dir():
+            with os.scandir(root / name) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        _check_link(root, Path(entry.path))
+
+
+def _check_link(root: Path, path: Path) -> None:
+    if path.is_symlink() and not leads_inside(root, path):
+        raise outside(root, path.relative_to(root).as_posix())
+
+
+def outside(root: Path, name: str) -> OsslError:
+    """The error for a path that leads out of its folder."""
+    return OsslError(
+        "path_outside",
+        f"The path {name!r} leads out of {root}.",
+        "Nothing outside is read or written. If you did not make this folder yourself, somebody "
+        "has forged it; if you did, put the file itself in the place of the link.",
+    )
+
+
+BLOCK = 1 << 20
+
+
+def checksums(path: Path) -> dict[str, str]:
+    """`sha256`, `sha1` and `md5` of a file's bytes, in hexadecimal, in one reading."""
+    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", "sha1", "md5")}
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            for one in hashes.values():
+                one.update(block)
+    return {name: one.hexdigest() for name, one in hashes.items()}
+
+
+def content_changed(name: str, pinned: str, found: str, kind: str = "SHA-256") -> OsslError:
+    """The error for a file that is not the one it was, or that the user pinned.
+
+    Args:
+        kind: of both checksums.
+    """
+    way = f"record the film again with --sha256 {found}, or " if kind == "SHA-256" else ""
+    return OsslError(
+        "content_changed",
+        f"{name} is another file: its {kind} is {found}, and the one pinned is {pinned}.",
+        "It was not taken, and what was here stays. If it is wanted all the same, "
+        f"{way}remove the film, run `ossl clean`, and add it again.",
+    )

@@ -1,0 +1,135 @@
+"""What a clip of others holds, measured by decoding all of it; headers are not believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ossl_builder.errors import OsslError
+from ossl_builder.media.demux import open_media, stream_at
+from ossl_builder.media.loudness import Meter, integrated
+from ossl_builder.media.stream_choice import inspect
+from ossl_builder.media.video_frames import no_video
+from ossl_builder.media.video_transforms import orientation_of
+
+# Samples per channel in memory at a time.
+BLOCK = 1 << 18
+
+
+@dataclass(frozen=True)
+class ClipVideo:
+    """A clip's pictures.
+
+    Attributes:
+        n_frames: pictures that were decoded.
+        duration_s: from the first one's time to the last one's end.
+        fps_num, fps_den: nominal picture rate.
+        width, height: as shown: upright, pixels being square.
+    """
+
+    n_frames: int
+    duration_s: float
+    fps_num: int
+    fps_den: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class ClipAudio:
+    """A clip's music: its rate in Hz, samples per channel, loudness in LUFS (None: silent)."""
+
+    sample_rate: int
+    n_samples: int
+    lufs: float | None
+
+    @property
+    def duration_s(self) -> float:
+        """Its length."""
+        return self.n_samples / self.sample_rate
+
+
+def measure_video(path: Path) -> ClipVideo:
+    """Decode every picture of a file.
+
+    Raises:
+        OsslError: `picture_undecodable`, `no_picture`, `not_media`, `file_empty`.
+    """
+    import av
+
+    media = inspect(path)
+    if media.video is None:
+        raise no_video(path.name)
+    count, first, last, time_s = 0, None, None, 0.0
+    try:
+        with open_media(path) as container:
+            stream = stream_at(container, media.video, media.path.name)
+            # Several clips are measured at a time, each by one thread.
+            stream.thread_count = 1
+            for packet in container.demux(stream):
+                for frame in packet.decode():
+                    if frame.is_corrupt or frame.pts is None:
+                        raise _undecodable(path, f"picture {count} is damaged")
+                    first, last, count = first or frame, frame, count + 1
+                    time_s = float(frame.pts * frame.time_base)
+            if first is None or last is None:
+                raise _undecodable(path, "it holds no picture")
+            return _measured(stream, first, last, count)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise _undecodable(path, f"after {count} pictures, at {time_s:.2f} s: {said}") from error
+
+
+def _measured(stream: Any, first: Any, last: Any, count: int) -> ClipVideo:
+    rate = stream.guessed_rate or stream.average_rate or Fraction(count)
+    lasts = last.duration * last.time_base if last.duration else 1 / Fraction(rate)
+    sar = stream.sample_aspect_ratio or 1
+    width, height = round(last.width * sar), last.height
+    if orientation_of(last).is_transposed:
+        width, height = height, width
+    return ClipVideo(
+        n_frames=count,
+        duration_s=float(last.pts * last.time_base + lasts - first.pts * first.time_base),
+        fps_num=rate.numerator,
+        fps_den=rate.denominator,
+        width=width,
+        height=height,
+    )
+
+
+def measure_audio(path: Path) -> ClipAudio:
+    """Read every sample of a sound file with one or two channels (WAV, FLAC).
+
+    Raises:
+        OsslError: `sound_unreadable`.
+    """
+    import numpy as np
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(str(path)) as sound:
+            if sound.channels > 2:
+                raise _unreadable(path, f"it has {sound.channels} channels, not one or two")
+            meter, count = Meter(sound.samplerate), 0
+            while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
+                if not np.isfinite(block).all():
+                    raise _unreadable(path, "it holds samples that are no numbers")
+                meter.add(block.T)
+                count += len(block)
+            if not count:
+                raise _unreadable(path, "it holds no samples")
+            return ClipAudio(sound.samplerate, count, integrated(meter.power()))
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise _unreadable(path, " ".join(str(error).split())) from error
+
+
+def _undecodable(path: Path, what: str) -> OsslError:
+    return OsslError(
+        "picture_undecodable", f"{path.name} cannot be decoded: {what}.", "Fetch it again."
+    )
+
+
+def _unreadable(path: Path, what: str) -> OsslError:
+    return OsslError("sound_unreadable", f"{path.name} cannot be read: {what}.", "Fetch it again.")

@@ -1,0 +1,239 @@
+"""Write a clip's files: an H.264/AAC MP4 that any browser plays, and slices of stems as FLAC.
+
+The bytes depend on the pictures, the sound and the settings alone: the number of the encoder's
+threads is fixed (x264's decisions depend on it), and no dates or versions are written.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ossl_builder.errors import OsslError
+from ossl_builder.media.clip_verify import Checked, check, sketch
+from ossl_builder.media.flac import FlacWriter
+from ossl_builder.media.video_transforms import OutputFormat, VideoTransformer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ENCODER_THREADS = 4
+# Units of time per second in the MP4, at least; fewer are multiplied.
+MP4_LEAST_UNITS = 10_000
+# The sound is encoded in steps of so much, between the pictures that it belongs to.
+AUDIO_STEP_S = 0.25
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How clips are encoded.
+
+    Attributes:
+        crf: x264's constant rate factor: 0 is lossless, 23 its default, lower is better.
+        preset: x264's preset.
+        audio_bitrate: bits per second of the AAC.
+    """
+
+    crf: int
+    preset: str
+    audio_bitrate: int
+
+
+class ClipWriter:
+    """Encodes one clip: pictures as they come, and the sound that belongs to them.
+
+    Args:
+        path: the MP4 file to write.
+        form: of the film's pictures.
+        encoding: settings of the encoders.
+        mix: FLAC of the film's sound, whose sample 0 is film time 0.
+        start_s: film time of the clip's first picture.
+        time_base: unit of `pts`, in seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        form: OutputFormat,
+        encoding: Encoding,
+        mix: Path,
+        start_s: float,
+        time_base: Fraction,
+    ) -> None:
+        self.path = path
+        self._form = form
+        self._encoding = encoding
+        self._sound = AudioSlice(mix, start_s)
+        self._time_base = time_base
+        self._shaper = VideoTransformer(form)
+        self._file = _mp4(path, time_base)
+        self._video: Any = None
+        self._audio: Any = None
+        self._durations: dict[int, int] = {}
+        self._end = 0  # of the sound that belongs to the pictures so far, in samples
+        self._first: list[Any] = []
+        self._last: deque[Any] = deque(maxlen=2)
+
+    def add(self, frame: Any, pts: int, duration: int) -> None:
+        """Add a picture that is shown from `pts` on, for `duration`; the clip's first is at 0."""
+        self._durations[pts] = duration
+        for shaped in self._shaper.push(frame, pts):
+            self._encode(shaped)
+        self._end = round((pts + duration) * self._time_base * self._sound.rate)
+        if self._video and self._end - self._sound.given > AUDIO_STEP_S * self._sound.rate:
+            self._add_sound()
+
+    def close(self) -> Checked:
+        """Write what is held back, close the file, decode it and compare.
+
+        Raises:
+            OsslError: `clip_unverified` if the file does not hold exactly the added pictures.
+        """
+        for shaped in self._shaper.flush():
+            self._encode(shaped)
+        self._mux(self._video.encode(None))
+        self._add_sound()
+        self._file.mux(self._audio.encode(None))
+        self.abandon()
+        first, last = map(sketch, self._first), map(sketch, self._last)
+        return check(self.path, len(self._durations), list(first), list(last))
+
+    def abandon(self) -> None:
+        """Close the files, as far as they are written."""
+        self._file.close()
+        self._sound.close()
+
+    def _encode(self, frame: Any) -> None:
+        if len(self._first) < 2:
+            self._first.append(frame)
+        self._last.append(frame)
+        if self._video is None:
+            self._video, self._audio = self._video_stream(frame), self._audio_stream()
+        frame.time_base = self._time_base
+        self._mux(self._video.encode(frame))
+
+    def _video_stream(self, frame: Any) -> Any:
+        import av
+
+        stream = self._file.add_stream("libx264", rate=self._form.rate)
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = frame.width, frame.height, "yuv420p"
+        context.time_base = self._time_base
+        context.colorspace, context.color_range = frame.colorspace, frame.color_range
+        context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+        context.thread_count, context.thread_type = ENCODER_THREADS, "FRAME"
+        context.flags |= av.codec.context.Flags.bitexact
+        context.options = {
+            "crf": str(self._encoding.crf),
+            "preset": self._encoding.preset,
+            "profile": "high",
+            "a53cc": "0",
+        }
+        return stream
+
+    def _audio_stream(self) -> Any:
+        import av
+
+        stream = self._file.add_stream("aac", rate=self._sound.rate)
+        stream.codec_context.layout = self._layout
+        stream.codec_context.bit_rate = self._encoding.audio_bitrate
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        return stream
+
+    @property
+    def _layout(self) -> str:
+        return "mono" if self._sound.channels == 1 else "stereo"
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            # The film alone knows how long each picture is shown; the encoder takes the mean.
+            packet.duration = self._durations[packet.pts]
+        self._file.mux(packets)
+
+    def _add_sound(self) -> None:
+        """Encode the sound up to the end of the last added picture."""
+        import av
+
+        if self._end == self._sound.given:
+            return
+        frame = av.AudioFrame.from_ndarray(
+            self._sound.read(self._end - self._sound.given), format="fltp", layout=self._layout
+        )
+        frame.sample_rate = self._sound.rate
+        frame.time_base = Fraction(1, self._sound.rate)
+        frame.pts = self._end - frame.samples
+        self._file.mux(self._audio.encode(frame))
+
+
+def _mp4(path: Path, time_base: Fraction) -> Any:
+    import av
+
+    # In MP4, lengths of tracks are counted in the movie's unit: make it the film's, not 1 ms.
+    unit = time_base.denominator * -(-MP4_LEAST_UNITS // time_base.denominator)
+    options = {"movflags": "+faststart", "fflags": "+bitexact", "movie_timescale": str(unit)}
+    return av.open(str(path), "w", format="mp4", options=options)
+
+
+class AudioSlice:
+    """A FLAC file's samples from a moment on, followed by silence without end.
+
+    The first one is `round(start_s * rate)`.
+
+    Raises:
+        OsslError: `sound_unreadable`.
+    """
+
+    def __init__(self, path: Path, start_s: float) -> None:
+        import soundfile
+
+        try:
+            self._file = soundfile.SoundFile(str(path))
+            self._file.seek(min(round(start_s * self._file.samplerate), self._file.frames))
+        except soundfile.LibsndfileError as error:
+            raise OsslError(
+                "sound_unreadable",
+                f"{path.name} cannot be read as FLAC.",
+                "It was changed or damaged; remove it and build again.",
+            ) from error
+        self.rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.given = 0
+
+    def read(self, length: int) -> NDArray[np.float32]:
+        """The next samples, [channels, length], full scale being 1."""
+        import numpy as np
+
+        self.given += length
+        read = self._file.read(length, dtype="float32", always_2d=True, fill_value=0.0)
+        return np.ascontiguousarray(read.T)
+
+    def blocks(self, n_samples: int) -> Iterator[NDArray[np.float32]]:
+        """The next `n_samples` samples in blocks of at most a second."""
+        for start in range(0, n_samples, self.rate):
+            yield self.read(min(self.rate, n_samples - start))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def cut_audio(stem: Path, start_s: float, n_samples: int, target: Path) -> None:
+    """Copy `n_samples` of a 16-bit FLAC file from `start_s` on, without loss, into another.
+
+    Silence follows where the stem has ended.
+
+    Raises:
+        OsslError: `sound_unreadable`, `disk_full`, `write_failed`.
+    """
+    with (
+        closing(AudioSlice(stem, start_s)) as sound,
+        FlacWriter(target, sound.rate, sound.channels) as out,
+    ):
+        for block in sound.blocks(n_samples):
+            out.write(block)

@@ -1,0 +1,1 @@
+"""Pretrained models: locate, check and run them."""

@@ -1,0 +1,216 @@
+"""An AudioSet tagger: the AST classifier of transformers, and which classes are music."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ossl_builder.engine import stage
+from ossl_builder.engine.settings import HERE, Origin, is_path
+from ossl_builder.errors import OsslError
+from ossl_builder.files import sha256_remembered
+
+CLASSES = 527
+FILE = Path(__file__).with_name("audioset_classes.csv")
+
+
+@lru_cache(maxsize=1)
+def names() -> tuple[str, ...]:
+    """Names of the classes, by index."""
+    return tuple(row["name"] for row in _rows())
+
+
+@lru_cache(maxsize=1)
+def is_music() -> tuple[bool, ...]:
+    """Whether a class is music, by index."""
+    return tuple(row["is_music"] == "1" for row in _rows())
+
+
+def _rows() -> list[dict[str, str]]:
+    with FILE.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Sound = NDArray[np.float32]
+    Probabilities = NDArray[np.float64]
+
+FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
+# Enough to see that a model's classes are AudioSet's in AudioSet's order.
+KNOWN = (0, 137, 526)
+# Its spectrogram has a frame each 10 ms.
+FRAME_S = 0.01
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """A loaded tagger.
+
+    Attributes:
+        model: transformers' module, in evaluation mode.
+        extractor: what makes its input of sound.
+        rate: sample rate it hears, in Hz.
+        longest_s: how much it hears at a time at most, in seconds.
+        device: `cpu` or `cuda`.
+    """
+
+    model: Any
+    extractor: Any
+    rate: int
+    longest_s: float
+    device: str
+
+    def probabilities(self, windows: Sound) -> Probabilities:
+        """Probability of each class in each window, [windows, 527].
+
+        Args:
+            windows: mono sound at `rate`, [windows, samples].
+        """
+        import numpy as np
+        import torch
+
+        features = self.extractor(list(windows), sampling_rate=self.rate, return_tensors="pt")
+        with torch.inference_mode():
+            logits = self.model(features["input_values"].to(self.device)).logits
+        return np.asarray(torch.sigmoid(logits.double()).cpu().numpy(), np.float64)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the tags depend on, as far as it is installed."""
+    # Where torchaudio is missing, transformers makes the features in another way.
+    return stage.versions("torch", "torchaudio", "transformers")
+
+
+def fingerprint(name: str, origin: Origin = HERE) -> str | None:
+    """SHA-256 over a model's files, read without network; None if they are not here."""
+    folder = _find(name, origin)
+    if folder is None:
+        return None
+    files = [folder / file for file in FILES]
+    hashes = [sha256_remembered(file) for file in files]
+    return hashlib.sha256(repr(hashes).encode()).hexdigest()
+
+
+def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
+    """Load a tagger, from the hub if it is not here; the last one is kept for the next call.
+
+    Args:
+        name: a name on the hub, or a folder's path that begins with `/`, `./` or `~`.
+        device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
+        origin: of the recipe that names it.
+
+    Raises:
+        OsslError: `tagger_not_installed`, `no_gpu`, `model_unavailable`, `model_missing`,
+            `model_invalid`, `path_outside_corpus`.
+    """
+    try:
+        import torch
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise OsslError(
+            "tagger_not_installed",
+            "The tagger needs PyTorch and transformers, which are not installed.",
+            "Run `pip install 'ossl-builder[train]'`, or use `--set cues.rule=energy`.",
+        ) from error
+    has_gpu = torch.cuda.is_available()
+    if device == "cuda" and not has_gpu:
+        raise OsslError(
+            "no_gpu",
+            "cues.tagger_device is cuda, and PyTorch finds no GPU.",
+            "Use `--set cues.tagger_device=auto`.",
+        )
+    folder = _find(name, origin) or _download(name)
+    return _load(
+        folder, fingerprint(name, origin), "cuda" if has_gpu and device != "cpu" else "cpu"
+    )
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path, digest: str | None, device: str) -> Tagger:
+    """Load what lies in a folder; `digest` makes a changed file another model."""
+    from safetensors import SafetensorError
+    from transformers import ASTFeatureExtractor, ASTForAudioClassification
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        # Typed as plain functions by transformers.
+        model: Any = ASTForAudioClassification.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True
+        )
+        extractor: Any = ASTFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise _invalid(folder, f"{type(error).__name__}: {error}") from error
+    finally:
+        logging.enable_progress_bar()
+    labels = model.config.id2label
+    if len(labels) != CLASSES:
+        raise _invalid(folder, f"it has {len(labels)} classes, not {CLASSES}")
+    for index in KNOWN:
+        if labels[index] != names()[index]:
+            raise _invalid(
+                folder, f"its class {index} is {labels[index]!r}, not {names()[index]!r}"
+            )
+    rate, longest_s = int(extractor.sampling_rate), extractor.max_length * FRAME_S
+    return Tagger(model.to(device).eval(), extractor, rate, longest_s, device)
+
+
+def _invalid(folder: Path, why: str) -> OsslError:
+    return OsslError(
+        "model_invalid",
+        f"The model in {folder} is no AST classifier of AudioSet's classes ({why}).",
+        "Give one as cues.tagger_model: MIT/ast-finetuned-audioset-10-10-0.4593, or a folder with "
+        f"{', '.join(FILES)}.",
+    )
+
+
+def _find(name: str, origin: Origin) -> Path | None:
+    """The folder of a model; None if it is not here."""
+    if not is_path(name):
+        return _cached(name)
+    folder = origin.path("cues.tagger_model", name)
+    return folder if all((folder / file).is_file() for file in FILES) else None
+
+
+def _cached(name: str) -> Path | None:
+    """A model's folder in the hub's cache; no network."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+    except ImportError:
+        return None
+    try:
+        kept = [try_to_load_from_cache(name, file) for file in FILES]
+    except HFValidationError:
+        return None
+    return Path(str(kept[0])).parent if all(isinstance(one, str) for one in kept) else None
+
+
+def _download(name: str) -> Path:
+    """Have a model's files in the hub's cache."""
+    from huggingface_hub import hf_hub_download
+
+    if is_path(name):
+        raise OsslError(
+            "model_missing",
+            f"There is no tagger in {Path(name).expanduser()}.",
+            f"cues.tagger_model needs a folder with {', '.join(FILES)}.",
+        )
+    try:
+        kept = [Path(hf_hub_download(name, file)) for file in FILES]
+    except (OSError, ValueError) as error:  # all of the hub's errors are one of these
+        raise OsslError(
+            "model_unavailable",
+            f"The tagger {name!r} is not on this machine, and cannot be had from the Hugging Face "
+            f"hub ({type(error).__name__}).",
+            "Fetch it where there is a network (`hf download` puts it into a folder), and give its "
+            "folder as cues.tagger_model: a path that begins with `/`, `./` or `~`.",
+        ) from error
+    return kept[0].parent

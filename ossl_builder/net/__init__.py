@@ -1,0 +1,1 @@
+"""The network: HTTP, downloads, the Internet Archive, yt-dlp."""

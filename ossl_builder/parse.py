@@ -1,0 +1,193 @@
+"""Read YAML and JSON from untrusted input: plain values, or an error that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+import stat
+from collections import Counter
+from collections.abc import Hashable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.constructor import ConstructorError
+
+MAX_YAML_BYTES = 1 << 18  # PyYAML reads as much in a few seconds
+MAX_YAML_DEPTH = 30
+# Ten aliases in nested lists multiply what they name by 36 at most.
+MAX_ALIASES = 10
+MAX_JSON_DEPTH = 60
+SHOWN_LENGTH = 80
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+MERGE = "tag:yaml.org,2002:merge"
+
+_shown = reprlib.Repr()
+_shown.maxstring = _shown.maxother = _shown.maxlong = SHOWN_LENGTH
+_shown.maxlevel = 2
+
+
+def shown(value: Any) -> str:
+    """A value from a file as an error message may show it: cut, whatever its size."""
+    return cut(_shown.repr(value))
+
+
+def cut(text: str, length: int = SHOWN_LENGTH) -> str:
+    """A text on one line, of `length` characters at most."""
+    text = " ".join(text[: 4 * length].split())
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def regular_bytes(path: Path, most: int | None = None) -> bytes:
+    """The bytes of a regular file; a pipe, socket or device is not opened.
+
+    Args:
+        path: the file.
+        most: bytes it may have; None: any number.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no regular file, or larger.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(21, "is a folder", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no regular file")
+    if most is not None and status.st_size > most:
+        raise ValueError(f"it has {status.st_size} bytes, more than {most}")
+    return path.read_bytes()
+
+
+def json_value(text: str | bytes, is_strict: bool = False) -> Any:
+    """What a JSON document holds.
+
+    Args:
+        text: the document.
+        is_strict: refuse a key that is given twice; else the last one counts.
+
+    Raises:
+        ValueError: it is not JSON, or is nested more than `MAX_JSON_DEPTH` deep.
+    """
+    too_deep = f"it is nested more than {MAX_JSON_DEPTH} deep"
+    try:
+        value = json.loads(text, object_pairs_hook=_unique if is_strict else None)
+    except RecursionError:
+        raise ValueError(too_deep) from None
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return value
+    raise ValueError(too_deep)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
+        raise ValueError(f"the key {cut(twice)} is given twice")
+    return values
+
+
+def moment(value: str | datetime) -> datetime:
+    """A time of others in UTC; without a zone it is taken as UTC.
+
+    Raises:
+        ValueError: it is not ISO 8601, or no time at which somebody can have labelled: before 1970,
+            or after tomorrow.
+    """
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    try:
+        utc = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{cut(str(value))} is no time in UTC") from error
+    if not EARLIEST <= utc <= datetime.now(UTC) + timedelta(days=1):
+        raise ValueError(f"{cut(str(value))} is before 1970 or in the future")
+    return utc
+
+
+def yaml_file(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: see `yaml_value`.
+    """
+    return yaml_value(regular_bytes(path, MAX_YAML_BYTES).decode("utf-8-sig"))
+
+
+def yaml_value(text: str) -> Any:
+    """What a YAML document holds: None, texts, numbers, truths, dates, lists and mappings.
+
+    Raises:
+        ValueError: it is not YAML, or not within the limits of this module.
+    """
+    if len(text) > MAX_YAML_BYTES:
+        raise ValueError(f"it has {len(text)} characters, more than {MAX_YAML_BYTES}")
+    try:
+        _check_events(text)
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = "" if mark is None else f"line {mark.line + 1}: "
+        raise ValueError(f"{where}{cut(error.problem or str(error))}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(cut(str(error))) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which refuses a key that is given twice, and keys that are no text."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == MERGE:
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | None):
+                raise ConstructorError(None, None, "a key is no text", key_node.start_mark)
+            if key in seen:
+                raise ConstructorError(
+                    None, None, f"the key {cut(str(key))} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _check_events(text: str) -> None:
+    """Refuse what would grow, nest or name types, before anything is built.
+
+    PyYAML's parser does not recurse; what builds nodes and values of its events does.
+    """
+    aliases = 0
+    # The anchors of the collections that are open; None: without one.
+    open_anchors: list[str | None] = []
+    # The key that a value stands behind, for messages.
+    before = ""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        where = f"line {event.start_mark.line + 1}" if event.start_mark else "somewhere"
+        if isinstance(event, yaml.AliasEvent):
+            aliases += 1
+            if event.anchor in open_anchors:
+                raise ValueError(f"{where}: {before}*{cut(str(event.anchor))} contains itself")
+            if aliases > MAX_ALIASES:
+                raise ValueError(f"{where}: it has more than {MAX_ALIASES} aliases (*name)")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            open_anchors.pop()
+        elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            if event.tag is not None:
+                raise ValueError(f"{where}: the tag {cut(event.tag)} is not allowed")
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_anchors.append(event.anchor)
+                if len(open_anchors) > MAX_YAML_DEPTH:
+                    raise ValueError(f"{where}: it is nested more than {MAX_YAML_DEPTH} deep")
+        before = f"{cut(event.value)}: " if isinstance(event, yaml.ScalarEvent) else ""

@@ -1,0 +1,1 @@
+"""Stages over films: plan, build, staging, derived tables, status."""

@@ -1,0 +1,37 @@
+"""All stages in one tuple: `STAGES` lists what is done to a film, in order."""
+
+from __future__ import annotations
+
+from ossl_builder.engine.stage import Stage
+from ossl_builder.stages.clips.stage import CLIPS_STAGE
+from ossl_builder.stages.cues.stage import CUES_STAGE
+from ossl_builder.stages.fetch.stage import FETCH_STAGE
+from ossl_builder.stages.fingerprints.stage import FINGERPRINTS_STAGE
+from ossl_builder.stages.scenes.stage import SCENES_STAGE
+from ossl_builder.stages.stems import STEMS_STAGE
+
+STAGES: tuple[Stage, ...] = (
+    FETCH_STAGE,
+    SCENES_STAGE,
+    STEMS_STAGE,
+    CUES_STAGE,
+    CLIPS_STAGE,
+    FINGERPRINTS_STAGE,
+)
+
+
+def stage_named(name: str) -> Stage:
+    """The stage of a name."""
+    return next(stage for stage in STAGES if stage.name == name)
+
+
+def writer_of(table: str) -> Stage:
+    """The stage that writes a table."""
+    return next(stage for stage in STAGES if stage.writes.name == table)
+
+
+def stages_until(name: str | None) -> tuple[Stage, ...]:
+    """The stages up to and including the one named; None: all."""
+    if name is None:
+        return STAGES
+    return STAGES[: STAGES.index(stage_named(name)) + 1]

@@ -1,0 +1,103 @@
+"""Run SQL over a corpus' tables with DuckDB, which can read these files and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ossl_builder.errors import OsslError
+
+# No file is written for what does not fit into memory, and no extension comes from the network.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "temp_directory": "",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a question gave.
+
+    Attributes:
+        columns: the columns' names.
+        rows: the rows.
+        unreadable: tables whose file could not be read, each with the reason.
+    """
+
+    columns: tuple[str, ...]
+    rows: Iterable[tuple[Any, ...]]
+    unreadable: Mapping[str, str]
+
+
+def ask(tables: Mapping[str, Path], question: str) -> Result:
+    """Answer one SELECT.
+
+    Args:
+        tables: Parquet file of each table, by the name it has in the question.
+        question: one SELECT in DuckDB's SQL.
+
+    Raises:
+        OsslError: `duckdb_missing`; `query_refused`: it is not one SELECT, or reaches for other
+            files; `query_invalid`, with what DuckDB says of it.
+    """
+    try:
+        import duckdb
+    except ModuleNotFoundError as error:
+        raise OsslError(
+            "duckdb_missing",
+            "Queries need DuckDB, which is not installed.",
+            'Install it with `pip install "ossl-builder[export]"`.',
+        ) from error
+    connection = duckdb.connect(config=CONFIG)
+    unreadable: dict[str, str] = {}
+    for name, path in tables.items():
+        view = f"CREATE VIEW {_identifier(name)} AS SELECT * FROM read_parquet({_quoted(path)})"
+        try:
+            connection.execute(view)
+        except duckdb.Error as error:
+            unreadable[name] = _first_line(error)
+    allowed = ", ".join(_quoted(path) for name, path in tables.items() if name not in unreadable)
+    # From here on it opens these files only, and no question can change that.
+    connection.execute(f"SET allowed_paths = [{allowed}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    readable = [name for name in tables if name not in unreadable]
+    try:
+        statements = connection.extract_statements(question)
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            raise OsslError(
+                "query_refused",
+                "Only one SELECT is answered: nothing can be changed.",
+                'For example: ossl query "SELECT film_id, count(*) FROM clips GROUP BY film_id".',
+            )
+        answer = connection.execute(statements[0])
+        columns = tuple(entry[0] for entry in answer.description)
+        return Result(columns, answer.fetchall(), unreadable)
+    except duckdb.PermissionException as error:
+        raise OsslError(
+            "query_refused", _first_line(error), _names(readable, unreadable)
+        ) from error
+    except duckdb.Error as error:
+        raise OsslError(
+            "query_invalid", _first_line(error), _names(readable, unreadable)
+        ) from error
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") + "."
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _names(tables: Iterable[str], unreadable: Mapping[str, str]) -> str:
+    told = f"Tables here: {', '.join(tables)}; manifests/README.md describes their columns."
+    return told + "".join(f" {name} cannot be read: {why}" for name, why in unreadable.items())

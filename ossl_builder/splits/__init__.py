@@ -1,0 +1,1 @@
+"""Splits: which films share material, and which split each film belongs to."""

@@ -1,0 +1,256 @@
+"""Assign every film to a split, and record the reason for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ossl_builder import files, parse
+from ossl_builder.errors import OsslError
+from ossl_builder.splits.film_stats import FilmStats, film_stats
+from ossl_builder.splits.leaks import Leak, find_leaks
+from ossl_builder.splits.matches import KINDS, SHARED, Match, find_matches, fingerprinted
+from ossl_builder.splits.settings import SplitsSettings
+from ossl_builder.splits.stratify import assign, groups_of
+from ossl_builder.tables.splits import SPLIT_NAMES, Split
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """Where a film was put, and why, in one sentence."""
+
+    side: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """All films ever assigned, and the ratios and the seed of the last time."""
+
+    films: Mapping[str, Assigned] = field(default_factory=dict)
+    ratios: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+
+def record_path(root: Path) -> Path:
+    """Where a corpus keeps it."""
+    return root / "records" / "splits.json"
+
+
+def load_record(root: Path) -> Record:
+    """What was assigned so far.
+
+    Raises:
+        OsslError: `splits_record_damaged`.
+    """
+    path = record_path(root)
+    try:
+        found: dict[str, Any] = parse.json_value(path.read_bytes())
+        if found["version"] != VERSION:
+            raise ValueError(f"version {found['version']}")
+        films = {name: Assigned(**entry) for name, entry in found["films"].items()}
+        if any(assigned.side not in SPLIT_NAMES for assigned in films.values()):
+            raise ValueError("no such side")
+        return Record(films, found["ratios"], found["seed"])
+    except FileNotFoundError:
+        return Record()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OsslError(
+            "splits_record_damaged",
+            f"{path} cannot be read ({error}).",
+            "Restore it from a backup; if you delete it, all films are divided anew.",
+        ) from error
+
+
+def save_record(root: Path, record: Record) -> None:
+    """Write it whole; the caller holds the corpus' lock."""
+    value = {
+        "version": VERSION,
+        "seed": record.seed,
+        "ratios": dict(record.ratios),
+        "films": {name: vars(assigned) for name, assigned in record.films.items()},
+    }
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    files.write_bytes(record_path(root), text.encode() + b"\n")
+
+
+# Films of a group that the reason names.
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """How a corpus is, or would be, divided.
+
+    Attributes:
+        rows: of the splits table.
+        matches: what films share.
+        leaks: matches across sides, between films that were assigned before.
+        new: ids of films that had no side before and have one now.
+        record: the record to keep.
+        notes: sentences on what a curator should know of it.
+    """
+
+    rows: tuple[Split, ...]
+    matches: tuple[Match, ...]
+    leaks: tuple[Leak, ...]
+    new: tuple[str, ...]
+    record: Record
+    notes: tuple[str, ...]
+
+
+def assign_films(
+    root: Path,
+    settings: SplitsSettings,
+    kinds: Iterable[str] = KINDS,
+    forget: Collection[str] = (),
+) -> Assignment:
+    """Divide a corpus by its clips, fingerprints and labels. Writes nothing.
+
+    Args:
+        root: the corpus' folder.
+        settings: the recipe's section `splits`.
+        kinds: `KINDS`, in order; an iterator may show how far it is.
+        forget: films whose earlier side is not to be kept.
+
+    Raises:
+        OsslError: `table_missing`, `table_version`, `splits_record_damaged`.
+    """
+    manifests = root / "manifests"
+    before = load_record(root)
+    facts = {film.film_id: film for film in film_stats(manifests)}
+    prints = fingerprinted(manifests)
+    matches = find_matches(prints, settings, kinds) if prints else ()
+    matches = tuple(match for match in matches if {match.film_a, match.film_b} <= facts.keys())
+    kept = {film: entry for film, entry in before.films.items() if film not in forget}
+    placed = _assigned(
+        facts, {film: kept[film] for film in facts if film in kept}, matches, settings
+    )
+    groups = groups_of(facts, [(match.film_a, match.film_b) for match in matches])
+    rows = tuple(
+        Split(
+            film_id=film_id,
+            side=placed[film_id].side or None,
+            why=placed[film_id].why,
+            group_id=groups[film_id],
+            n_clips=film.n_clips,
+            duration_s=film.duration_s,
+            quadrant=film.quadrant,
+            length=film.length,
+        )
+        for film_id, film in facts.items()
+    )
+    assigned = {film: entry for film, entry in placed.items() if entry.side}
+    return Assignment(
+        rows=rows,
+        matches=matches,
+        leaks=find_leaks([(film, entry.side) for film, entry in assigned.items()], matches),
+        new=tuple(film for film in assigned if film not in kept),
+        record=Record({**kept, **assigned}, settings.ratios(), settings.seed),
+        notes=tuple(_notes(before, settings, facts, prints.films if prints else ())),
+    )
+
+
+def _assigned(
+    facts: Mapping[str, FilmStats],
+    kept: Mapping[str, Assigned],
+    matches: tuple[Match, ...],
+    settings: SplitsSettings,
+) -> dict[str, Assigned]:
+    """Each film with its side (empty: none) and why it has it."""
+    of_film: dict[str, list[Match]] = {}
+    for match in matches:
+        of_film.setdefault(match.film_a, []).append(match)
+        of_film.setdefault(match.film_b, []).append(match)
+    torn = [film for film in facts if film not in kept and len(_held(film, of_film, kept)) > 1]
+    left_out = {film: Assigned("", _why_torn(_held(film, of_film, kept))) for film in torn}
+    free = [film for film in facts if film not in kept and film not in left_out]
+    first = groups_of(free, [(match.film_a, match.film_b) for match in matches])
+    members: dict[str, list[str]] = {}
+    for film in free:
+        members.setdefault(first[film], []).append(film)
+    joined: dict[str, Assigned] = {}
+    drawn: list[list[str]] = []
+    for group in members.values():
+        held: dict[str, Match] = {}
+        for film in group:
+            held = _held(film, of_film, kept) | held
+        if len(held) > 1:
+            left_out |= {film: Assigned("", _why_torn(held)) for film in group}
+        elif held:
+            ((side, match),) = held.items()
+            joined |= {film: Assigned(side, _why_joined(match)) for film in group}
+        else:
+            drawn.append(group)
+    stay = {**kept, **joined}
+    sides = assign(
+        [[facts[film] for film in group] for group in drawn],
+        [(facts[film], entry.side) for film, entry in stay.items()],
+        settings.ratios(),
+        settings.seed,
+    )
+    chosen = {
+        film: Assigned(sides[film], _why_drawn(facts[film], group, settings))
+        for group in drawn
+        for film in group
+    }
+    return {**stay, **left_out, **chosen}
+
+
+def _held(
+    film: str, of_film: Mapping[str, list[Match]], kept: Mapping[str, Assigned]
+) -> dict[str, Match]:
+    """Sides on which assigned films stand that share material with a film; for each a match."""
+    found: dict[str, Match] = {}
+    for match in of_film.get(film, []):
+        other = match.film_b if match.film_a == film else match.film_a
+        if other in kept:
+            found.setdefault(kept[other].side, match)
+    return found
+
+
+def _told(match: Match) -> str:
+    return f"{match.film_a} and {match.film_b} share {SHARED[match.kind]} ({match.shared} hashes)"
+
+
+def _why_torn(held: Mapping[str, Match]) -> str:
+    told = "; ".join(f"{side}: {_told(held[side])}" for side in SPLIT_NAMES if side in held)
+    return f"Left out, since it shares material with films on two sides ({told})."
+
+
+def _why_joined(match: Match) -> str:
+    return f"{_told(match)}, and one of them stood here already."
+
+
+def _why_drawn(film: FilmStats, group: list[str], settings: SplitsSettings) -> str:
+    others = [each for each in group if each != film.film_id]
+    named = ", ".join(others[:NAMED]) + (f" and {len(others) - NAMED} more" * (len(others) > NAMED))
+    together = f", together with {named}, since they share material" if others else ""
+    return (
+        f"Drawn by seed {settings.seed} as {film.stratum}{together}: "
+        "each side should have its part of films like it."
+    )
+
+
+def _notes(
+    before: Record,
+    settings: SplitsSettings,
+    facts: Mapping[str, FilmStats],
+    printed: tuple[str, ...],
+) -> Iterable[str]:
+    if before.films and dict(before.ratios) != settings.ratios():
+        yield "The ratios have changed: films that had a side keep it; new ones even it out."
+    if before.films and before.seed != settings.seed:
+        yield "The seed has changed: films that had a side keep it."
+    without = len(facts.keys() - set(printed))
+    if without:
+        films = "1 film has" if without == 1 else f"{without} films have"
+        yield (
+            f"{films} no fingerprints: what they share with others is not known. "
+            "`ossl fingerprints` takes them."
+        )

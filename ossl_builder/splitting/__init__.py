@@ -1,1 +1,0 @@
-"""Which films share material, and on which side each film stands."""

@@ -1,0 +1,1 @@
+"""Clips: cues cut out of their film, with video, mix and stems."""

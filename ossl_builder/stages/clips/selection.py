@@ -1,0 +1,283 @@
+"""Which stretches of a film become clips: from cues, scenes and damage to spans and rejects.
+
+Plain functions of numbers: nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, inf
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ossl_builder.engine.settings import Settings
+from ossl_builder.engine.stage import Reject
+from ossl_builder.tables.cues import Cue
+from ossl_builder.tables.scenes import Scene
+from ossl_builder.tables.schema import Span
+
+
+class ClipsSettings(Settings):
+    """Section `clips` of a recipe."""
+
+    snap_s: float = Field(
+        2.0, ge=0, description="how far a clip's edge may move to a scene boundary, in seconds"
+    )
+    min_s: float = Field(10.0, ge=1, description="shortest clip, in seconds")
+    max_s: float = Field(180.0, ge=2, description="longest clip; longer cues are split, in seconds")
+    max_dialogue_share: float = Field(
+        1.0, ge=0, le=1, description="part of a clip's time in which dialogue may be heard"
+    )
+    min_music_lufs: float = Field(
+        -50.0, le=0, description="least integrated loudness of a clip's music, in LUFS"
+    )
+    max_black_share: float = Field(
+        0.5, ge=0, le=1, description="part of a clip's time that may be black picture"
+    )
+    max_silent_share: float = Field(
+        0.5, ge=0, le=1, description="part of a clip's time that may be without music"
+    )
+    heard_lufs: float = Field(
+        -50.0,
+        le=0,
+        description="momentary loudness from which music or dialogue counts as heard, in LUFS",
+    )
+    dialogue_lu: float = Field(
+        15.0, ge=0, description="dialogue is heard down to this far below the music, in LU"
+    )
+    crf: int = Field(
+        18, ge=0, le=40, description="x264's constant rate factor: lower is better and larger"
+    )
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = (
+        Field("veryfast", description="x264's preset: slower is smaller")
+    )
+    audio_kbps: int = Field(192, ge=32, le=512, description="bit rate of the MP4's AAC, in kbit/s")
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.max_s < 2 * self.min_s:
+            raise ValueError("max_s must be at least twice min_s, or long cues cannot be split")
+        return self
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A stretch of film that may become a clip, and the cue it comes from."""
+
+    span: Span
+    cue_id: str
+
+    @property
+    def length_s(self) -> float:
+        """Its length in seconds."""
+        return self.span.end_s - self.span.start_s
+
+    def reject(self, reason: str, why: str) -> Reject:
+        """The candidate as one that is left out."""
+        return Reject(
+            reason,
+            f"Cue {self.cue_id}, {self.span.start_s:.2f} to {self.span.end_s:.2f} s: {why}.",
+            self.span.start_s,
+            self.span.end_s,
+        )
+
+
+@dataclass(frozen=True)
+class LoudnessStats:
+    """What is heard in a candidate.
+
+    Attributes:
+        music_lufs: integrated loudness of its music; None: silent.
+        dialogue_share: part of its time in which dialogue is heard; None: it has no such stem.
+        silent_share: part of its time in which no music is heard.
+    """
+
+    music_lufs: float | None
+    dialogue_share: float | None
+    silent_share: float
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Where a film could not be decoded, in film time."""
+
+    picture: tuple[Span, ...]
+    sound: tuple[Span, ...]
+
+    def touches(self, start_s: float, end_s: float) -> bool:
+        """Whether any of it lies in [start_s, end_s)."""
+        return bool(_inside(self.picture + self.sound, start_s, end_s))
+
+
+def candidates(
+    cues: Sequence[Cue],
+    scenes: Sequence[Scene],
+    damaged_sound: Sequence[Span],
+    pictures_s: Sequence[float],
+    settings: ClipsSettings,
+) -> Iterator[Candidate | Reject]:
+    """Snap, trim and split a film's cues; leave out what cannot be a clip.
+
+    Cues are trimmed to the picture, their edges moved to scene boundaries within `snap_s`, else to
+    the nearest picture; what is longer than `max_s` is split. Spans come in film order and do not
+    overlap.
+
+    Args:
+        cues: of one film, which do not overlap.
+        scenes: of the same film, covering its picture.
+        damaged_sound: where its sound could not be decoded.
+        pictures_s: film times at which its pictures begin, ascending.
+        settings: what clips have to be like.
+    """
+    ordered = sorted(scenes, key=lambda scene: scene.start_s)
+    film_end_s = ordered[-1].end_s
+    boundaries = [*(scene.start_s for scene in ordered), film_end_s]
+    pictures = [*(time for time in pictures_s if time < film_end_s), film_end_s]
+    damage = Damage(
+        tuple(span for scene in ordered for span in scene.damaged_spans), tuple(damaged_sound)
+    )
+    black = tuple(span for scene in ordered for span in scene.black_spans)
+    free_from_s = 0.0
+    for cue in sorted(cues, key=lambda cue: cue.start_s):
+        whole = Candidate(Span(cue.start_s, cue.end_s), cue.cue_id)
+        start_s = max(_nearest(cue.start_s, pictures), free_from_s)
+        own = Span(start_s, _nearest(cue.end_s, pictures))
+        if cue.start_s >= film_end_s:
+            yield whole.reject("no_picture", f"the picture ends at {film_end_s:.2f} s")
+        elif own.end_s <= own.start_s:
+            yield whole.reject("too_short", "nothing of it is left beside the clip before it")
+        else:
+            snapped = snap(own, free_from_s, boundaries, damage, settings)
+            free_from_s = snapped.end_s
+            for part in split(snapped, boundaries, pictures, settings):
+                candidate = Candidate(part, cue.cue_id)
+                yield _shape_problem(candidate, damage, black, settings) or candidate
+
+
+def snap(
+    own: Span,
+    free_from_s: float,
+    boundaries: Sequence[float],
+    damage: Damage,
+    settings: ClipsSettings,
+) -> Span:
+    """Move a span's edges to the nearest boundaries within `snap_s`.
+
+    An edge stays where it is if it would otherwise go before `free_from_s` (where the clip before
+    ends), reach over damage, or make the span shorter than `min_s` though it need not be.
+    """
+    start_s, end_s = _nearest(own.start_s, boundaries), _nearest(own.end_s, boundaries)
+    if (
+        abs(start_s - own.start_s) > settings.snap_s
+        or start_s < free_from_s
+        or damage.touches(start_s, own.start_s)
+    ):
+        start_s = own.start_s
+    if abs(end_s - own.end_s) > settings.snap_s or damage.touches(own.end_s, end_s):
+        end_s = own.end_s
+    for start, end in ((start_s, end_s), (start_s, own.end_s), (own.start_s, end_s)):
+        if end - start >= settings.min_s:
+            return Span(start, end)
+    return own
+
+
+def split(
+    span: Span, boundaries: Sequence[float], pictures: Sequence[float], settings: ClipsSettings
+) -> list[Span]:
+    """Divide a span longer than `max_s` into parts of `min_s` to `max_s`.
+
+    As few cuts as possible lie elsewhere than on boundaries; among the divisions that agree in
+    this, the one is taken whose parts differ least from equal ones, by the sum of squares.
+    """
+    length = span.end_s - span.start_s
+    if length <= settings.max_s:
+        return [span]
+    parts = ceil(length / settings.max_s)
+
+    def equal(count: int) -> list[float]:
+        ideal = (span.start_s + length * number / count for number in range(1, count))
+        return [_nearest(edge, pictures) for edge in ideal]
+
+    # With one part more there is a way even if moving to pictures makes one of the parts too long.
+    off_boundary = dict.fromkeys(equal(parts) + equal(parts + 1), 1)
+    off_boundary |= {edge: 0 for edge in boundaries if span.start_s < edge < span.end_s}
+    edges = [span.start_s, *sorted(off_boundary), span.end_s]
+    # The cheapest way from edge to edge: cuts off boundaries, squares, and the edge before.
+    ways: list[tuple[int, float, int]] = [(0, 0.0, 0)]
+    for here, end_s in enumerate(edges[1:], start=1):
+        ways.append((len(edges), inf, 0))
+        for before in range(bisect_left(edges, end_s - settings.max_s), here):
+            part = end_s - edges[before]
+            if part >= settings.min_s:
+                off, squares, _ = ways[before]
+                off += off_boundary.get(end_s, 0)
+                ways[here] = min(ways[here], (off, squares + (part - length / parts) ** 2, before))
+    cuts = [span.start_s, *equal(parts), span.end_s]
+    if ways[-1][1] < inf:
+        here, cuts = len(edges) - 1, [span.end_s]
+        while here:
+            here = ways[here][2]
+            cuts.insert(0, edges[here])
+    return [Span(start_s, end_s) for start_s, end_s in pairwise(cuts)]
+
+
+def content_problem(
+    candidate: Candidate, heard: LoudnessStats, settings: ClipsSettings
+) -> Reject | None:
+    """Why a candidate is not wanted for what is heard in it, if so."""
+    loudness, least = heard.music_lufs, settings.min_music_lufs
+    if loudness is None or loudness < least:
+        level = "silent" if loudness is None else f"at {loudness:.1f} LUFS"
+        return candidate.reject("too_quiet", f"its music is {level}, below {least:g} LUFS")
+    share, most = heard.silent_share, settings.max_silent_share
+    if share > most:
+        why = f"no music is heard in {share:.0%} of it, more than {most:.0%}"
+        return candidate.reject("too_silent", why)
+    share, most = heard.dialogue_share or 0.0, settings.max_dialogue_share
+    if share > most:
+        why = f"dialogue is heard in {share:.0%} of it, more than {most:.0%}"
+        return candidate.reject("too_much_dialogue", why)
+    return None
+
+
+def _shape_problem(
+    candidate: Candidate, damage: Damage, black: Sequence[Span], settings: ClipsSettings
+) -> Reject | None:
+    """Why a candidate cannot be a clip by its place in the film, if so."""
+    start_s, end_s = candidate.span.start_s, candidate.span.end_s
+    if candidate.length_s < settings.min_s:
+        why = f"it lasts {candidate.length_s:.2f} s, less than {settings.min_s:g} s"
+        return candidate.reject("too_short", why)
+    for reason, what, spans in (
+        ("damaged_picture", "picture", damage.picture),
+        ("damaged_sound", "sound", damage.sound),
+    ):
+        touched = _inside(spans, start_s, end_s)
+        if touched:
+            where = f"{touched[0].start_s:.2f} to {touched[-1].end_s:.2f} s"
+            return candidate.reject(reason, f"its {what} is damaged at {where}")
+    share = sum(span.end_s - span.start_s for span in _inside(black, start_s, end_s))
+    share /= candidate.length_s
+    if share > settings.max_black_share:
+        why = f"{share:.0%} of its picture is black, more than {settings.max_black_share:.0%}"
+        return candidate.reject("too_black", why)
+    return None
+
+
+def _inside(spans: Sequence[Span], start_s: float, end_s: float) -> list[Span]:
+    """What of the spans lies in [start_s, end_s), cut to it."""
+    return [
+        Span(max(span.start_s, start_s), min(span.end_s, end_s))
+        for span in spans
+        if span.start_s < end_s and span.end_s > start_s
+    ]
+
+
+def _nearest(edge_s: float, ordered: Sequence[float]) -> float:
+    """The nearest of some ascending times; of two equally near ones the earlier."""
+    right = bisect_left(ordered, edge_s)
+    return min(ordered[max(right - 1, 0) : right + 1], key=lambda time: abs(time - edge_s))

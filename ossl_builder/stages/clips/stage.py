@@ -1,0 +1,206 @@
+"""Clips: cues become files: picture with the film's mix, and the mix and its stems as FLAC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ossl_builder.engine.stage import Item, Outcome, Reject, Stage
+from ossl_builder.files import sha256_file
+from ossl_builder.media.clip_writer import AudioSlice, Encoding, cut_audio
+from ossl_builder.media.cut import CutClip, cut, frame_times
+from ossl_builder.media.demux import MediaFile
+from ossl_builder.media.loudness import HOP_S, MOMENTARY_S, integrated, lufs, measured, windowed
+from ossl_builder.media.video_transforms import OutputFormat
+from ossl_builder.stages.clips.selection import (
+    Candidate,
+    ClipsSettings,
+    LoudnessStats,
+    candidates,
+    content_problem,
+)
+from ossl_builder.tables.clips import CLIPS, Clip, clip_id
+from ossl_builder.tables.films import Film
+from ossl_builder.tables.scenes import Scene
+from ossl_builder.tables.schema import Span
+from ossl_builder.tables.stems import Stem
+
+ROLES = ("mix", "music", "dialogue")
+# Of the time a film takes, about so much goes by before cutting begins.
+MEASURING_PART = 0.1
+# Times are sums of binary fractions; pictures are never as near to each other as this.
+TIME_ROUNDING_S = 1e-6
+
+
+def cut_clips(item: Item) -> Outcome:
+    """Choose clips from a film's cues and cut them.
+
+    Raises:
+        OsslError: `picture_undecodable`, `clip_unverified`, `sound_unreadable`, `disk_full`,
+            `write_failed`.
+    """
+    (film,) = item.rows["films"]
+    scenes: Sequence[Scene] = item.rows["scenes"]
+    stems = {stem.role: stem for stem in item.rows["stems"] if stem.role in ROLES}
+    chosen, rejects = _chosen(item, film, scenes, stems)
+    rows: list[Clip] = []
+    cuts = _cut(item, film, scenes, stems, chosen)
+    for (candidate, heard), found in zip(chosen, cuts, strict=True):
+        if found is None:
+            rejects.append(candidate.reject("no_picture", "no picture begins in it"))
+        else:
+            rows.append(_clip(item, film, scenes, stems, candidate, heard, found))
+    rejects.sort(key=lambda reject: (reject.start_s or 0.0, reject.reason))
+    return Outcome(tuple(rows), tuple(rejects))
+
+
+def _chosen(
+    item: Item, film: Film, scenes: Sequence[Scene], stems: Mapping[str, Stem]
+) -> tuple[list[tuple[Candidate, LoudnessStats]], list[Reject]]:
+    """The candidates that are wanted, in film order, and those that are not."""
+    if not item.rows["cues"]:
+        return [], []
+    damaged_sound = sorted(
+        {span for stem in stems.values() for span in stem.damaged_spans},
+        key=lambda span: span.start_s,
+    )
+    file = film.file()
+    times = frame_times(MediaFile.of(item.file(file.path), file), 1 / file.rate)
+    found = list(candidates(item.rows["cues"], scenes, damaged_sound, times, item.config))
+    chosen: list[tuple[Candidate, LoudnessStats]] = []
+    rejects = [each for each in found if isinstance(each, Reject)]
+    for number, candidate in enumerate(found):
+        item.progress(MEASURING_PART * number / len(found))
+        if isinstance(candidate, Candidate):
+            heard = _heard(item, stems, candidate.span)
+            problem = content_problem(candidate, heard, item.config)
+            if problem is None:
+                chosen.append((candidate, heard))
+            else:
+                rejects.append(problem)
+    return chosen, rejects
+
+
+def _heard(item: Item, stems: Mapping[str, Stem], span: Span) -> LoudnessStats:
+    """Measure a stretch of the stems: loudness as EBU R 128 has it, and what is heard when."""
+    settings: ClipsSettings = item.config
+    powers = {}
+    for role in ("music", "dialogue"):
+        if role in stems:
+            rate = stems[role].sample_rate
+            with closing(AudioSlice(item.file(stems[role].path), span.start_s)) as sound:
+                length = round((span.end_s - span.start_s) * rate)
+                powers[role] = measured(sound.blocks(length), rate).power()
+    window = round(MOMENTARY_S / HOP_S)
+    loudness = {role: lufs(windowed(power, window)) for role, power in powers.items()}
+    dialogue_share = None
+    if "dialogue" in loudness:
+        beside_music = loudness["dialogue"] >= loudness["music"] - settings.dialogue_lu
+        is_heard = (loudness["dialogue"] >= settings.heard_lufs) & beside_music
+        dialogue_share = float(is_heard.mean())
+    return LoudnessStats(
+        music_lufs=integrated(powers["music"]),
+        dialogue_share=dialogue_share,
+        silent_share=float((loudness["music"] < settings.heard_lufs).mean()),
+    )
+
+
+def _cut(
+    item: Item,
+    film: Film,
+    scenes: Sequence[Scene],
+    stems: Mapping[str, Stem],
+    chosen: Sequence[tuple[Candidate, LoudnessStats]],
+) -> Iterator[CutClip | None]:
+    if not chosen:
+        return iter(())
+    settings: ClipsSettings = item.config
+    file = film.file()
+    return cut(
+        film=MediaFile.of(item.file(file.path), file),
+        film_end_s=max(scene.end_s for scene in scenes),
+        form=OutputFormat(rate=file.rate, sar=file.sar),
+        spans=[candidate.span for candidate, _ in chosen],
+        mix=item.file(stems["mix"].path),
+        folder=item.folder,
+        encoding=Encoding(settings.crf, settings.preset, settings.audio_kbps * 1000),
+        progress=lambda part: item.progress(MEASURING_PART + (1 - MEASURING_PART) * part),
+        is_damaged=any(scene.damaged_spans for scene in scenes),
+    )
+
+
+def _clip(
+    item: Item,
+    film: Film,
+    scenes: Sequence[Scene],
+    stems: Mapping[str, Stem],
+    candidate: Candidate,
+    heard: LoudnessStats,
+    found: CutClip,
+) -> Clip:
+    """Give a clip's MP4 its name, cut its sounds, and describe it."""
+    name = clip_id(film.film_id, found.start_s, found.end_s)
+    video = found.path.replace(item.folder / f"{name}.mp4")
+    duration_s = found.end_s - found.start_s
+    rate = stems["mix"].sample_rate
+    n_samples = round(duration_s * rate)
+    sounds: dict[str, Path] = {}
+    for role, stem in stems.items():
+        sounds[role] = item.folder / f"{name}.{role}.flac"
+        cut_audio(item.file(stem.path), found.start_s, n_samples, sounds[role])
+    dialogue = sounds.get("dialogue")
+    within = [
+        scene.scene_id
+        for scene in sorted(scenes, key=lambda scene: scene.start_s)
+        if scene.start_s < found.end_s - TIME_ROUNDING_S
+        and scene.end_s > found.start_s + TIME_ROUNDING_S
+    ]
+    return Clip(
+        clip_id=name,
+        film_id=film.film_id,
+        start_s=found.start_s,
+        end_s=found.end_s,
+        duration_s=duration_s,
+        fps=found.n_frames / duration_s,
+        fps_num=film.file().rate.numerator,
+        fps_den=film.file().rate.denominator,
+        n_frames=found.n_frames,
+        width=found.width,
+        height=found.height,
+        video_path=item.path(video.name),
+        video_sha256=sha256_file(video),
+        mix_path=item.path(sounds["mix"].name),
+        mix_sha256=sha256_file(sounds["mix"]),
+        music_path=item.path(sounds["music"].name),
+        music_sha256=sha256_file(sounds["music"]),
+        dialogue_path=item.path(dialogue.name) if dialogue else None,
+        dialogue_sha256=sha256_file(dialogue) if dialogue else None,
+        sample_rate=rate,
+        n_samples=n_samples,
+        cue_id=candidate.cue_id,
+        music_lufs=heard.music_lufs,
+        dialogue_share=heard.dialogue_share,
+        first_scene_id=within[0],
+        last_scene_id=within[-1],
+    )
+
+
+def tools(config: Any) -> dict[str, str]:
+    """Versions of what shapes clips: PyAV brings libav and x264, soundfile the FLAC encoder."""
+    return {name: version(name) for name in ("av", "numpy", "scipy", "soundfile")}
+
+
+CLIPS_STAGE = Stage(
+    name="clips",
+    doc="Cut clips: picture with the mix, and FLAC of mix, music and dialogue.",
+    version=2,
+    reads=("films", "scenes", "stems", "cues"),
+    writes=CLIPS,
+    config=ClipsSettings,
+    run=cut_clips,
+    folder="clips",
+    tools=tools,
+)

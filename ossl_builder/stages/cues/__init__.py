@@ -1,0 +1,1 @@
+"""Cues: continuous segments of music, found in the stems."""

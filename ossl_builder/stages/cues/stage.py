@@ -1,0 +1,195 @@
+"""Cues: where there is music, from the stems alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from ossl_builder.engine.stage import Item, Outcome, Reject, Stage
+from ossl_builder.media import loudness, reference_tracks
+from ossl_builder.media.flac import read_flac
+from ossl_builder.models import audioset_tagger
+from ossl_builder.stages.cues import reference_match, tagging
+from ossl_builder.stages.cues.music_activity import (
+    HOP_S,
+    StemCurves,
+    dialogue_heard,
+    find_music,
+    stem_curves,
+)
+from ossl_builder.stages.cues.settings import CuesSettings
+from ossl_builder.tables.cues import CUES, Cue
+from ossl_builder.tables.stems import Stem
+
+if TYPE_CHECKING:
+    from ossl_builder.stages.cues.music_activity import Curve, Mask
+
+UNKNOWN = "not_in_recordings"
+
+
+@dataclass(frozen=True)
+class _StemAudio:
+    """What is heard in a film, over hops of HOP_S."""
+
+    music: StemCurves
+    others: Curve
+    dialogue: Mask
+
+
+def find_cues(item: Item) -> Outcome:
+    """Find the stretches of music of a film.
+
+    Raises:
+        OsslError: `sound_unreadable`, and those of the tagger or of the recordings.
+    """
+    settings: CuesSettings = item.config
+    stems: dict[str, Stem] = {row.role: row for row in item.rows["stems"]}
+    heard = _stem_audio(item, stems)
+    rows: list[Cue] = []
+    rejects: list[Reject] = []
+    for found in _stretches(item, stems["music"], heard):
+        made = found if isinstance(found, Reject) else _cue(item, *found, heard)
+        if isinstance(made, Reject):
+            rejects.append(made)
+        else:
+            rows.append(made)
+    if settings.rule == "soundtrack" and rows:
+        rows, unknown = _recognised(item, stems["music"], rows)
+        rejects = sorted([*rejects, *unknown], key=lambda reject: reject.start_s or 0.0)
+    numbered = (
+        replace(row, cue_id=f"{item.item_id}_c{number:03d}") for number, row in enumerate(rows)
+    )
+    return Outcome(tuple(numbered), tuple(rejects))
+
+
+def _stem_audio(item: Item, stems: dict[str, Stem]) -> _StemAudio:
+    import numpy as np
+
+    curves = {
+        role: stem_curves(read_flac(item.file(stem.path)), stem.sample_rate)
+        for role, stem in stems.items()
+        if role != "mix"
+    }
+    music = curves.pop("music")
+    nothing = np.zeros_like(music.power)
+    others = sum((stem.power for stem in curves.values()), nothing)
+    if "dialogue" not in curves:
+        return _StemAudio(music, others, nothing.astype(np.bool_))
+    return _StemAudio(music, others, dialogue_heard(curves["dialogue"], music.power, item.config))
+
+
+def _stretches(item: Item, stem: Stem, heard: _StemAudio) -> list[tuple[float, float] | Reject]:
+    """Stretches of music in film time, and what the tagger leaves out."""
+    settings: CuesSettings = item.config
+    if settings.rule != "tagger":
+        hops = find_music(heard.music, heard.others, settings)
+        return [(round(start * HOP_S, 3), round(end * HOP_S, 3)) for start, end in hops]
+    blocks = read_flac(item.file(stem.path))
+    tags = tagging.tag(blocks, stem.sample_rate, settings, _part_of(item, stem.duration_s))
+    found: list[tuple[float, float] | Reject] = []
+    for start_s, end_s, other in tags.stretches():
+        short = _too_short(start_s, end_s, settings)
+        refused = tagging.refused(start_s, end_s, other, settings)
+        found.append(short or refused or (start_s, end_s))
+    return found
+
+
+def _part_of(item: Item, duration_s: float) -> Callable[[float], None]:
+    return lambda seconds: item.progress(min(1.0, seconds / max(duration_s, 1e-9)))
+
+
+def _too_short(start_s: float, end_s: float, settings: CuesSettings) -> Reject | None:
+    if end_s - start_s >= settings.min_s:
+        return None
+    message = f"{end_s - start_s:.2f} s of music are less than {settings.min_s} s."
+    return Reject("too_short", message, start_s, end_s)
+
+
+def _cue(item: Item, start_s: float, end_s: float, heard: _StemAudio) -> Cue | Reject:
+    """A stretch as a cue, still without its number, measured."""
+    short = _too_short(start_s, end_s, item.config)
+    if short:
+        return short
+    at = slice(round(start_s / HOP_S), round(end_s / HOP_S))
+    power, peaks = heard.music.power[at], heard.music.peaks[at]
+    lufs = loudness.integrated(power, HOP_S)
+    peak = loudness.dbfs(float(peaks.max(initial=0)))
+    if lufs is None or peak is None:
+        return Reject("too_soft", "The music is too soft for a loudness.", start_s, end_s)
+    own, rest = float(power.sum()), float(heard.others[at].sum())
+    item.progress(at.stop / len(heard.music.power))
+    return Cue(
+        film_id=item.item_id,
+        cue_id="",
+        start_s=start_s,
+        end_s=end_s,
+        music_lufs=lufs,
+        music_peak_dbfs=peak,
+        music_share=own / (own + rest),
+        dialogue_share=float(heard.dialogue[at].mean()),
+    )
+
+
+def _recognised(item: Item, stem: Stem, cues: list[Cue]) -> tuple[list[Cue], list[Reject]]:
+    """The cues that a recording holds, with where it holds them; the others as rejects."""
+    settings: CuesSettings = item.config
+    sounds = [_sound(item, stem, cue) for cue in cues]
+    known: list[Cue] = []
+    unknown: list[Reject] = []
+    matches = reference_match.best_matches(sounds, settings.recordings, item.progress)
+    for cue, match in zip(cues, matches, strict=True):
+        if match.similarity < settings.min_similarity:
+            message = (
+                f"The most similar recording, {match.recording}, has {match.similarity:.2f}, less "
+                f"than {settings.min_similarity}."
+            )
+            unknown.append(Reject(UNKNOWN, message, cue.start_s, cue.end_s))
+        else:
+            known.append(
+                replace(
+                    cue,
+                    recording=match.recording,
+                    recording_offset_s=match.offset_s,
+                    similarity=match.similarity,
+                )
+            )
+    return known, unknown
+
+
+def _sound(item: Item, stem: Stem, cue: Cue) -> reference_match.Sound:
+    first, last = (round(time * stem.sample_rate) for time in (cue.start_s, cue.end_s))
+    blocks = read_flac(item.file(stem.path), first, last)
+    return reference_match.mono_at_rate(blocks, stem.sample_rate)
+
+
+def _tools(settings: CuesSettings) -> dict[str, str]:
+    found: dict[str, str | None] = {name: version(name) for name in ("numpy", "scipy")}
+    if settings.rule == "tagger":
+        found |= audioset_tagger.versions()
+        found["model"] = audioset_tagger.fingerprint(settings.tagger_model, settings.origin)
+    elif settings.rule == "soundtrack":
+        found["av"] = version("av")
+        found["recordings"] = reference_tracks.fingerprint(settings.recordings)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _prepare(settings: CuesSettings) -> None:
+    if settings.rule == "tagger":
+        audioset_tagger.load(settings.tagger_model, settings.tagger_device, settings.origin)
+    elif settings.rule == "soundtrack":
+        reference_tracks.names(settings.recordings)
+
+
+CUES_STAGE = Stage(
+    name="cues",
+    doc="Find where there is music.",
+    version=1,
+    reads=("stems",),
+    writes=CUES,
+    config=CuesSettings,
+    run=find_cues,
+    tools=_tools,
+    prepare=_prepare,
+)

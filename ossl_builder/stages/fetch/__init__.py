@@ -1,0 +1,1 @@
+"""Fetch: a recorded source becomes a verified, measured film file."""

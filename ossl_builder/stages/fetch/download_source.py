@@ -1,0 +1,279 @@
+"""How a film's file is had: from the corpus, a folder, a disk, the Internet Archive, a site."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from ossl_builder.engine.stage import Item
+from ossl_builder.errors import OsslError
+from ossl_builder.files import content_changed, sha256_file
+from ossl_builder.net.http import legible
+from ossl_builder.net.semaphore import turn
+from ossl_builder.tables import Film, Source
+
+if TYPE_CHECKING:
+    from ossl_builder.net.downloader import Wanted
+
+METADATA = "metadata.json"
+BLOCK = 8 << 20
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A film's file in the item's folder, not yet measured, and what its source says of it.
+
+    Attributes:
+        chosen_file: its name at the source.
+        original_sha1: as the source states it; the file has it.
+        length_s: as the source states it; None: it does not.
+        metadata: what the source says of the film, as it came.
+    """
+
+    path: Path
+    sha256: str
+    chosen_file: str
+    chosen_why: str
+    original_sha1: str | None = None
+    licence_url: str | None = None
+    rights_statement: str | None = None
+    length_s: float | None = None
+    metadata: bytes | None = None
+
+
+def local_path(source: str) -> Path | None:
+    """The file of this machine that a source names, or None if it is of another place."""
+    if source.startswith("file:"):
+        return Path(unquote(urlsplit(source).path))
+    return None if source.startswith("ia:") or "://" in source else Path(source)
+
+
+def download_source(item: Item, source: Source, before: Film | None) -> SourceFile:
+    """Bring a film's file into `item.folder`.
+
+    Args:
+        before: the film's row when it was last here, if it came from the same source.
+    """
+    pin = source.sha256 or (before.sha256 if before else None)
+    if before is not None and before.sha256 != pin:
+        before = None  # the user wants another file than the one that was here
+    if before is not None and (kept := _kept(item, before)):
+        return kept
+    local = local_path(source.source)
+    if item.config.from_dir is not None:
+        found = _in_folder(Path(item.config.from_dir), source, before, pin)
+        if found is not None:
+            path, why = found
+            return _copied(item, path, why, pin)
+        if local is None or not local.is_file():
+            raise OsslError(
+                "not_in_folder",
+                f"{item.config.from_dir} has no file for {source.film_id} ({source.source}).",
+                f"Name it {source.film_id} with any extension, or as its source does, and put it "
+                "there.",
+            )
+    if local is not None:
+        return _copied(item, local, "the file named as the source", source.sha256)
+    if source.source.startswith("ia:"):
+        return _from_archive(item, source, before, pin)
+    return _from_site(item, source, pin)
+
+
+def _kept(item: Item, before: Film) -> SourceFile | None:
+    """The file that is here already, if only something else about the film has changed."""
+    here, sha256 = item.file(before.file().path), before.sha256
+    if sha256 is None or not here.is_file() or sha256_file(here) != sha256:
+        return None
+    path = item.folder / here.name
+    path.unlink(missing_ok=True)
+    os.link(here, path)
+    beside = here.with_name(METADATA)
+    return SourceFile(
+        path=path,
+        sha256=sha256,
+        chosen_file=before.chosen_file,
+        chosen_why=before.chosen_why,
+        original_sha1=before.original_sha1,
+        licence_url=before.licence_url,
+        rights_statement=before.rights_statement,
+        metadata=beside.read_bytes() if beside.is_file() else None,
+    )
+
+
+def _in_folder(
+    folder: Path, source: Source, before: Film | None, pin: str | None
+) -> tuple[Path, str] | None:
+    """A film's file in a folder, and why it is taken for that: its checksum, else its name."""
+    from ossl_builder.media.file_type import UNKNOWN, extension
+
+    if not folder.is_dir():
+        raise OsslError("folder_missing", f"There is no folder {folder}.", "Mount its disk.")
+    every = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    films = [path for path in every if extension(path) != UNKNOWN]
+    names = set(_names(source, before))
+    named = [path for path in films if names & {path.name, path.stem}]
+    if pin is not None:
+        size = before.size_bytes if before else None
+        likely = named + [path for path in films if path not in named]
+        for path in likely:
+            if size in (None, path.stat().st_size) and sha256_file(path) == pin:
+                return path, f"its checksum, in a folder: {legible(path.name)}"
+        if named:
+            raise content_changed(source.film_id, pin, sha256_file(named[0]))
+        return None
+    if len(named) > 1:
+        raise OsslError(
+            "several_files",
+            f"Several files in {folder} could be {source.film_id}: "
+            f"{', '.join(str(path.relative_to(folder)) for path in named)}.",
+            "Leave one of them there, or pin the film with --sha256.",
+        )
+    return (named[0], f"its name, in a folder: {legible(named[0].name)}") if named else None
+
+
+def _names(source: Source, before: Film | None) -> Iterator[str]:
+    """Names, with or without extension, by which a film is known."""
+    yield source.film_id
+    if before is not None:
+        yield before.chosen_file
+    if source.source.startswith("ia:"):
+        identifier, slash, name = source.source.removeprefix("ia:").partition("/")
+        yield name.rpartition("/")[2] if slash else identifier
+    else:
+        yield unquote(urlsplit(source.source).path).rpartition("/")[2]
+
+
+def _copied(item: Item, path: Path, why: str, pin: str | None) -> SourceFile:
+    if not path.is_file():
+        raise OsslError(
+            "source_missing",
+            f"There is no file {path}.",
+            "Mount its disk, or record where it is now with `ossl films add`.",
+        )
+    size = path.stat().st_size
+    target = item.folder / f"{item.item_id}.copy"
+    done = 0
+    with path.open("rb") as reader, target.open("wb") as writer:
+        while block := reader.read(BLOCK):
+            writer.write(block)
+            done += len(block)
+            item.progress(0.5 * done / max(size, 1))
+    shutil.copymode(path, target)
+    sha256 = sha256_file(target)
+    if pin is not None and sha256 != pin:
+        target.unlink()
+        raise content_changed(str(path), pin, sha256)
+    return SourceFile(target, sha256, legible(path.name), why)
+
+
+def _from_archive(item: Item, source: Source, before: Film | None, pin: str | None) -> SourceFile:
+    from ossl_builder.net.archive_org import choose_file, fetch_item, item_of
+    from ossl_builder.net.downloader import Wanted
+
+    site = item.config.site()
+    identifier, named = item_of(source.source)
+    found = fetch_item(identifier, site)
+    choice = choose_file(
+        found, item.config.max_bytes, named or (before.chosen_file if before else None)
+    )
+    sha1 = choice.files[0].sha1 if len(choice.files) == 1 else None
+    name = f"{identifier}/{choice.name}"
+    if before and before.original_sha1 and sha1 and before.original_sha1 != sha1:
+        raise content_changed(name, before.original_sha1, sha1, "SHA-1")
+    several = len(choice.files) > 1
+    got = []
+    for number, file in enumerate(choice.files):
+        wanted = Wanted(
+            name=f"{identifier}/{file.name}",
+            addresses=found.addresses(file, site),
+            size_bytes=file.size_bytes,
+            sha1=file.sha1,
+            md5=file.md5,
+            sha256=None if several else pin,
+            headers={"User-Agent": site.user_agent},
+        )
+        got.append(_transferred(item, wanted, f".{number}" if several else ""))
+    path, sha256 = _joined(item, [path for path, _ in got], name, pin) if several else got[0]
+    return SourceFile(
+        path=path,
+        sha256=sha256,
+        chosen_file=choice.name,
+        chosen_why=before.chosen_why if before else choice.why,
+        original_sha1=sha1,
+        licence_url=found.licence_url,
+        rights_statement=found.rights,
+        length_s=choice.length_s,
+        metadata=found.document,
+    )
+
+
+def _joined(item: Item, parts: list[Path], name: str, pin: str | None) -> tuple[Path, str]:
+    """One file of a film's parts, one behind the other, and its checksum."""
+    target = item.folder / f"{item.item_id}.joined"
+    with target.open("wb") as writer:
+        for part in parts:
+            with part.open("rb") as reader:
+                shutil.copyfileobj(reader, writer, BLOCK)
+            part.unlink()
+    sha256 = sha256_file(target)
+    if pin is not None and sha256 != pin:
+        target.unlink()
+        raise content_changed(name, pin, sha256)
+    return target, sha256
+
+
+def _from_site(item: Item, source: Source, pin: str | None) -> SourceFile:
+    from ossl_builder.net.downloader import Wanted, transfer_fragments
+    from ossl_builder.net.ytdlp import look
+
+    config = item.config
+    found = look(source.source, config.patience(), config.extractors)
+    if found.is_plain:
+        wanted = Wanted(
+            name=source.source,
+            addresses=(found.address,),
+            form=found.format,
+            size_bytes=found.size_bytes,
+            sha256=pin,
+            headers=found.headers,
+        )
+        path, sha256 = _transferred(item, wanted)
+    else:
+        path = item.folder / f"{item.item_id}.download"
+        with turn("download", config.downloads):
+            sha256 = transfer_fragments(
+                found, source.source, pin, path, config.limits(), _half(item)
+            )["sha256"]
+    licence = legible(str(found.about.get("license") or "")) or None
+    is_address = licence is not None and licence.startswith(("http://", "https://"))
+    return SourceFile(
+        path=path,
+        sha256=sha256,
+        chosen_file=found.format,
+        chosen_why="the best form that has picture and sound in one file",
+        licence_url=licence if is_address else None,
+        rights_statement=None if is_address else licence,
+        length_s=found.duration_s,
+        metadata=json.dumps(found.about, indent=1, sort_keys=True).encode(),
+    )
+
+
+def _transferred(item: Item, wanted: Wanted, part: str = "") -> tuple[Path, str]:
+    from ossl_builder.net.downloader import transfer
+
+    config = item.config
+    path = item.folder / f"{item.item_id}{part}.download"
+    with turn("download", config.downloads):
+        sums = transfer(wanted, path, config.limits(), config.patience(), _half(item))
+    return path, sums["sha256"]
+
+
+def _half(item: Item) -> Callable[[float], None]:
+    """Progress of bringing the file, which is half of a fetch; measuring it is the other."""
+    return lambda part: item.progress(0.5 * part)

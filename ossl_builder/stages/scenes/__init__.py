@@ -1,0 +1,1 @@
+"""Scenes: the footage between two transitions (cut, fade, dissolve)."""

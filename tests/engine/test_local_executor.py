@@ -1,0 +1,80 @@
+"""One process per item: messages, errors, crashes, and the end of the parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ossl_builder.engine.executors.local import Ended, Message, Send, run_all
+from ossl_builder.errors import OsslError
+
+
+def work(item_id: str, send: Send) -> None:
+    send(f"began {item_id}")
+    if item_id == "error":
+        raise OsslError("disk_full", "The disk is full.", "Make room.")
+    if item_id == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    send(f"ended {item_id}")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_each_item_ends_once_whatever_happens_to_it(workers: int) -> None:
+    said = list(run_all(work, ["a", "crash", "error", "b"], workers))
+    ends = {end.item_id: end.error for end in said if isinstance(end, Ended)}
+    assert len(ends) == sum(isinstance(end, Ended) for end in said) == 4
+    assert ends["a"] is None
+    assert ends["b"] is None
+    assert ends["error"] is not None
+    assert (ends["error"].code, ends["error"].hint) == ("disk_full", "Make room.")
+    assert ends["crash"] is not None
+    assert ends["crash"].code == "worker_died"
+    assert "-11" in ends["crash"].message
+    values = [message.value for message in said if isinstance(message, Message)]
+    assert sorted(values) == sorted(
+        ["began a", "ended a", "began b", "ended b", "began error", "began crash"]
+    )
+
+
+def slow(item_id: str, send: Send) -> None:
+    send(os.getpid())
+    time.sleep(60)
+
+
+def test_a_consumer_that_stops_ends_the_processes() -> None:
+    stream = run_all(slow, ["a"], 1)
+    message = next(stream)
+    assert isinstance(message, Message)
+    stream.close()
+    assert not Path(f"/proc/{message.value}").exists()
+
+
+PARENT = """
+from ossl_builder.engine.executors.local import run_all
+from tests.engine.test_local_executor import slow
+if __name__ == "__main__":
+    for message in run_all(slow, ["a"], 1):
+        print(message.value, flush=True)
+"""
+
+
+def test_a_process_whose_parent_is_killed_ends_itself(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": root},
+    ) as parent:  # fmt: skip
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+        for _ in range(100):
+            if not Path(f"/proc/{child}").exists():
+                break
+            time.sleep(0.05)
+        assert not Path(f"/proc/{child}").exists()

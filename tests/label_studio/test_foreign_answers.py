@@ -1,0 +1,149 @@
+"""Answers of a server that cannot be: impossible times, odd shapes, tokens that are not whole."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ossl_builder.annotations import label_schema as taxonomies
+from ossl_builder.annotations.annotators import AnnotatorRegistry
+from ossl_builder.corpus import open_corpus
+from ossl_builder.errors import OsslError
+from ossl_builder.label_studio import client as label_studio
+from ossl_builder.label_studio import pull
+from ossl_builder.label_studio import state as states
+from ossl_builder.label_studio import tasks as label_studio_tasks
+from ossl_builder.label_studio.client import Server
+from ossl_builder.label_studio.rows import Person, annotated_task
+from ossl_builder.label_studio.three_way_merge import TaskMerger
+from ossl_builder.net.retry import RetryPolicy, TransferError
+from tests.annotations.people import ANSWERS
+from tests.label_studio.made_up import made_up_corpus
+
+MOODS = taxonomies.bundled()
+TODAY = "2026-01-02T03:04:05Z"
+
+
+def result(name: str, answer: Any) -> dict[str, Any]:
+    return {"from_name": name, "value": {"choices": [str(answer)]}}
+
+
+def task(clip_id: str, changed: dict[str, Any] | None = None, **fields: Any) -> SimpleNamespace:
+    given = {
+        "id": 4, "completed_by": 1, "updated_at": TODAY, "was_cancelled": False,
+        "result": [result(name, answer) for name, answer in ANSWERS.items()],
+    }  # fmt: skip
+    data = {"clip_id": clip_id, "film_id": "film-0000", "schema": "mood-1"}
+    values = {"id": 1, "data": data, "annotations": [given | (changed or {})],
+              "updated_at": TODAY, "created_at": TODAY}  # fmt: skip
+    return SimpleNamespace(**(values | fields))
+
+
+@pytest.fixture
+def intake(tmp_path: Path) -> TaskMerger:
+    made_up_corpus(tmp_path / "corpus", 1)
+    corpus = open_corpus(tmp_path / "corpus")
+    people = {1: Person("ann@example.org", "")}
+    return TaskMerger(corpus, MOODS, people, None, AnnotatorRegistry.load(corpus.root), {})
+
+
+CLIP = "film-0000_0-10000"
+IMPOSSIBLE = ["9999-12-31T23:59:59-12:00", "9999-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00",
+              "1066-10-14T00:00:00Z", "yesterday", ""]  # fmt: skip
+
+
+@pytest.mark.parametrize("moment", IMPOSSIBLE)
+def test_an_answer_of_an_impossible_time_is_kept_out(intake: TaskMerger, moment: str) -> None:
+    intake.look_at(annotated_task(task(CLIP, {"updated_at": moment})))
+    assert intake.taken == []
+    (remark,) = intake.report.invalid
+    assert "time of change" in remark.why
+    intake.look_at(annotated_task(task(CLIP)))
+    assert [one.updated_at for one in intake.taken] == [TODAY]
+
+
+def server_with(*tasks: SimpleNamespace) -> Server:
+    """A server whose SDK answers with these tasks."""
+    listed = SimpleNamespace(list=lambda **_: SimpleNamespace(items=list(tasks)))
+    client = SimpleNamespace(tasks=listed, users=SimpleNamespace(list=lambda: []))
+    return Server("http://127.0.0.1:1", "x", client, RetryPolicy(tries=1))
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-12:00", "9999-01-01T00:00:00+00:00"])
+def test_the_mark_never_moves_into_the_future(moment: str) -> None:
+    odd = SimpleNamespace(
+        id=1, data={}, updated_at=datetime.fromisoformat(moment), overlap=1, is_labeled=False,
+        total_annotations=0, cancelled_annotations=0,
+    )  # fmt: skip
+    assert label_studio_tasks.newest_change(server_with(odd), 1) == ""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": "x"},
+        {"id": None},
+        {"annotations": [{"id": 1, "completed_by": {"name": "x"}}]},
+        {"annotations": [{"completed_by": 1}]},
+        {"annotations": [7]},
+        {"data": 7},
+    ],
+)
+def test_what_is_no_task_is_no_traceback(fields: dict[str, Any]) -> None:
+    with pytest.raises(TransferError) as caught:
+        list(label_studio_tasks.changed_tasks(server_with(task(CLIP, **fields)), 1, ""))
+    assert caught.value.kind == "dropped"
+
+
+def test_an_answer_without_end_is_no_traceback() -> None:
+    def nested() -> Any:
+        return json.loads("[" * 100_000)
+
+    with pytest.raises(TransferError) as caught:
+        server_with().once(nested)
+    assert caught.value.kind == "dropped"
+
+
+def test_a_mark_that_is_no_time_is_damage(tmp_path: Path) -> None:
+    made_up_corpus(tmp_path / "corpus", 1)
+    states.save(tmp_path / "corpus", states.State("abc", mark="x"))
+    with pytest.raises(OsslError) as caught:
+        states.load(tmp_path / "corpus")
+    assert caught.value.code == "label_state_damaged"
+    assert pull._earlier("2026-01-01T00:01:00.000000Z") == "2026-01-01T00:00:30.000000Z"
+
+
+def part(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+WHOLE = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part({'exp': 1, 'user_id': 1})}.{'s' * 43}"
+LEGACY = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        WHOLE[:-1], WHOLE[:-20], WHOLE.rpartition(".")[0], WHOLE.rpartition(".")[0] + ".",
+        WHOLE.split(".")[0], WHOLE[5:], WHOLE.partition(".")[2], WHOLE[:30] + WHOLE[45:],
+        LEGACY[:-1], LEGACY[:8], LEGACY + "0", f"{LEGACY[:20]} {LEGACY[20:]}", "tokén", "a\nb",
+        WHOLE.replace(".", " "),
+    ],
+)  # fmt: skip
+def test_a_token_that_was_copied_in_part_is_told(token: str) -> None:
+    with pytest.raises(OsslError) as caught:
+        label_studio.connect("http://127.0.0.1:1", token)
+    assert caught.value.code == "token_incomplete"
+    assert token not in str(caught.value)
+
+
+def test_whole_tokens_are_sent() -> None:
+    for token in (LEGACY, "somebody-elses-kind-of-token"):
+        assert label_studio.connect("http://127.0.0.1:1", token).token == token
+    assert label_studio.token_problem(WHOLE) is None

@@ -1,0 +1,68 @@
+"""FLAC files: what is read is what was written, and a full disk is noticed."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ossl_builder.errors import OsslError
+from ossl_builder.media.flac import FlacWriter, read_flac
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    rng = np.random.default_rng(0)
+    sound = rng.uniform(-1.2, 1.2, (2, 44_100 * 6 + 11)).astype(np.float32)
+    with FlacWriter(tmp_path / "a.flac", 44_100, 2) as writer:
+        told = [writer.write(sound[:, at : at + 10_007]) for at in range(0, sound.shape[1], 10_007)]
+    read = np.concatenate(list(read_flac(tmp_path / "a.flac")), axis=1)
+    assert np.array_equal(read, np.concatenate(told, axis=1))
+    assert np.abs(read - sound.clip(-1, 1 - 2**-15)).max() <= 2**-16
+    assert soundfile.info(tmp_path / "a.flac").subtype == "PCM_16"
+
+
+def test_sixteen_bits_pass_unchanged(tmp_path):
+    steps = np.arange(-32768, 32768, dtype=np.int16)[None]
+    with FlacWriter(tmp_path / "a.flac", 8_000, 1) as writer:
+        writer.write(steps.astype(np.float32) / 32768)
+    assert np.array_equal(soundfile.read(tmp_path / "a.flac", dtype="int16")[0], steps[0])
+
+
+def test_something_else_is_not_read(tmp_path):
+    (tmp_path / "a.flac").write_bytes(b"no sound at all")
+    with pytest.raises(OsslError) as caught:
+        list(read_flac(tmp_path / "a.flac"))
+    assert caught.value.code == "sound_unreadable"
+
+
+@pytest.mark.parametrize("seconds", [0.1, 60])
+def test_a_write_that_fails_is_noticed(tmp_path, seconds):
+    """Of 0.1 s, libsndfile writes nothing until it closes the file, and then says nothing."""
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, 44_100)).astype(np.float32)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+            with FlacWriter(tmp_path / "a.flac", 44_100, 2) as writer:
+                for _ in range(max(1, int(seconds))):
+                    writer.write(noise[:, : int(44_100 * min(1, seconds))])
+        except OsslError as error:
+            status = 0 if error.code == "write_failed" else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_device_without_room_is_noticed(tmp_path):
+    (tmp_path / "a.flac").symlink_to("/dev/full")
+    with pytest.raises(OsslError) as caught, FlacWriter(tmp_path / "a.flac", 44_100, 2) as writer:
+        writer.write(np.zeros((2, 44_100), np.float32))
+    assert caught.value.code == "write_failed"

@@ -1,0 +1,1 @@
+"""The video adapter, its files, and tiny models for tests and demos."""

@@ -1,0 +1,105 @@
+"""What an adapter shows at present: the videos of one batch of windows, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ossl_builder.errors import OsslError
+from ossl_train.adapter.layers import of_times
+from ossl_train.musicgen import Guidance
+
+
+@dataclass
+class VideoContext:
+    """The videos of one batch, ready for every layer.
+
+    Attributes:
+        video: [B, Tv, video_dim].
+        positions: [B, Tv, dim] to add to the projected tokens, or None.
+        allowed: [B, 1, 1, Tv] bool of the tokens that are no padding, or None for all.
+        weights: [B, 1, 1] what each item's video counts: `strength`, or 0 where it sees none.
+        dialogue: [B, Tv, 2], or None.
+        guidance: whether the last of several copies sees the video.
+        caching: keep keys and values for the next forward.
+        tokens: the video after modulation by the dialogue.
+        keys_values: by layer.
+    """
+
+    video: Tensor
+    positions: Tensor | None
+    allowed: Tensor | None
+    weights: Tensor
+    dialogue: Tensor | None
+    guidance: Guidance
+    caching: bool
+    tokens: Tensor | None = None
+    keys_values: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def copies_that_see(self, n_sequences: int, copies: tuple[bool, ...]) -> int:
+        """How many of the stacked copies of the batch, from the first, see the video."""
+        count, rest = divmod(n_sequences, len(self.video))
+        if rest or count == 0 or (copies and len(copies) != count):
+            raise wrong(
+                f"The model runs {n_sequences} sequences and was shown {len(self.video)} videos",
+                "Show one video for each item of the batch.",
+            )
+        if copies:
+            return sum(copies)
+        return count - 1 if count > 1 and self.guidance == "none" else count
+
+
+def video_context(
+    config: Any,
+    weight: Tensor,
+    video: Tensor,
+    times: Tensor | None,
+    mask: Tensor | None,
+    keep: Tensor | None,
+    dialogue: Tensor | None,
+    guidance: Guidance,
+    strength: float,
+    caching: bool,
+) -> VideoContext:
+    """Check what `VideoAdapter.watching` was given and bring it to the adapter's device and type.
+
+    Raises:
+        OsslError: adapter_input.
+    """
+    if video.shape[-1] != config.video_dim:
+        raise wrong(
+            f"The video tokens are {video.shape[-1]} wide and the adapter wants {config.video_dim}",
+            "Use the features that the adapter was fitted on: see its configuration.",
+        )
+    if config.positions == "time" and times is None:
+        raise wrong("The adapter places video tokens in time and got no times", "Pass `times`.")
+    if config.dialogue and dialogue is None:
+        raise wrong("The adapter is modulated by dialogue and got none", "Pass `dialogue`.")
+    video = video.to(weight.device, weight.dtype)
+    sees = torch.ones(len(video), dtype=torch.bool, device=weight.device)
+    sees = sees if keep is None else keep.to(weight.device)
+    allowed = None
+    if mask is not None:
+        mask = mask.to(weight.device)
+        sees = sees & mask.any(dim=1)
+        # An item without any token looks at its padding, and what it sees counts nothing.
+        mask = mask | ~mask.any(dim=1, keepdim=True)
+        allowed = None if bool(mask.all()) else mask[:, None, None, :]
+    placed = None
+    if config.positions == "time" and times is not None:
+        placed = of_times(times.to(weight.device), config.frame_rate, config.dim)
+    weights = (sees.to(weight.dtype) * strength)[:, None, None]
+    dialogue = (
+        dialogue.to(weight.device, weight.dtype)
+        if config.dialogue and dialogue is not None
+        else None
+    )
+    return VideoContext(video, placed, allowed, weights, dialogue, guidance, caching)
+
+
+def wrong(message: str, hint: str) -> OsslError:
+    """The error for something shown that the adapter cannot use."""
+    return OsslError("adapter_input", f"{message}.", hint)

@@ -1,0 +1,188 @@
+"""What is compared: a split's own music, or a folder, against a folder of generated music."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ossl_builder import parse
+from ossl_builder.engine import tables_io
+from ossl_builder.errors import OsslError
+from ossl_builder.files import inside
+from ossl_builder.tables import SCENES, Clip, Scene
+from ossl_train.data.source import Source, SplitClip, read_source
+from ossl_train.data.text import WITHOUT_MOOD, prompt
+from ossl_train.evaluation.audio_files import VIDEO, files_in
+
+
+@dataclass(frozen=True)
+class EvalSet:
+    """Files by clip id, each mapping sorted.
+
+    Attributes:
+        generated: generated music.
+        real: music to compare it with.
+        video: pictures that the generated music was made for.
+        cuts: times of the picture's cuts by the scenes table, in seconds; a clip that is not
+            here has its cuts looked for in its picture.
+        prompts: texts that the music was generated from.
+        real_name: `own music` of a split's clips, or `reference`.
+        left_out: sentences: what of the two sides is not compared.
+    """
+
+    generated: Mapping[str, Path]
+    real: Mapping[str, Path]
+    video: Mapping[str, Path] = field(default_factory=dict)
+    cuts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    real_name: str = "reference"
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> list[str]:
+        """Clips that are on both sides, sorted."""
+        return sorted(self.generated.keys() & self.real.keys())
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether the same clips are on both sides."""
+        return self.generated.keys() == self.real.keys()
+
+
+def of_folders(generated: Path, real: Path, video: Path | None = None) -> EvalSet:
+    """Two folders of audio; files of the same name are pairs.
+
+    Raises:
+        OsslError: see `files_in`.
+    """
+    ours, theirs = files_in(generated), files_in(real)
+    pictures = files_in(video, VIDEO) if video else {}
+    left_out = []
+    if video and (without := sorted(ours.keys() - pictures.keys())):
+        left_out.append(f"{_named(without)} of {generated.name} have no picture in {video.name}")
+    return EvalSet(
+        generated=ours,
+        real=theirs,
+        video={clip_id: path for clip_id, path in pictures.items() if clip_id in ours},
+        left_out=tuple(left_out),
+    )
+
+
+def of_split(generated: Path, corpus: Path, side: str, data: Path | None = None) -> EvalSet:
+    """The clips of a side, each with its own music, picture, cuts and prompt.
+
+    Args:
+        generated: folder with a file for each clip, named by clip id.
+        corpus: the corpus' folder.
+        side: `train`, `validation` or `test`.
+        data: an exported folder, used instead of the corpus.
+
+    Raises:
+        OsslError: as `read_source`, and `no_pairs`.
+    """
+    source = _source(corpus, data)
+    clips = named_clips(source.on(side))
+    found = files_in(generated)
+    shared = sorted(found.keys() & clips.keys())
+    if not shared:
+        raise OsslError(
+            "no_pairs",
+            f"No file of {generated} has the name of a clip on the side {side}: it has, say, "
+            f"{next(iter(found.values())).name}, and the side {next(iter(clips))}.",
+            "Name each file by its clip's id, or choose the side with --side.",
+        )
+    left_out = []
+    if missing := sorted(clips.keys() - found.keys()):
+        left_out.append(f"{_named(missing)} of the side {side} have no generated music")
+    if unknown := sorted(found.keys() - clips.keys()):
+        left_out.append(f"{_named(unknown)} of {generated.name} are no clips of the side {side}")
+    chosen = {name: clips[name] for name in shared}
+    return EvalSet(
+        generated={name: found[name] for name in shared},
+        real={name: inside(source.root, one.clip.music_path) for name, one in chosen.items()},
+        video={name: inside(source.root, one.clip.video_path) for name, one in chosen.items()},
+        cuts=_cuts(source.root, {name: one.clip for name, one in chosen.items()}),
+        prompts=_prompts(chosen),
+        real_name="own music",
+        left_out=tuple(left_out),
+    )
+
+
+def read_prompts(path: Path) -> dict[str, str]:
+    """Prompts by clip id, from a JSON object.
+
+    Raises:
+        OsslError: `prompts_invalid`.
+    """
+    try:
+        found = parse.json_value(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OsslError(
+            "prompts_invalid", f"{path} cannot be read as JSON.", "Give an object {clip: prompt}."
+        ) from error
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise OsslError(
+            "prompts_invalid",
+            f"{path} is no JSON object of texts.",
+            'Write {"clip id": "prompt", …}.',
+        )
+    return found
+
+
+def _source(corpus: Path, data: Path | None) -> Source:
+    try:
+        return read_source(corpus, data)
+    except OsslError as error:
+        # Labels only give prompts, and without them everything else can be measured.
+        if error.code != "table_missing" or "labels" not in error.message:
+            raise
+        return read_source(corpus, data, use_labels=False)
+
+
+def named_clips(clips: tuple[SplitClip, ...]) -> dict[str, SplitClip]:
+    """By clip id; imported corpora may number each film's clips from 0, then with the film's."""
+    counts = Counter(one.clip.clip_id for one in clips)
+    return {
+        one.clip.clip_id
+        if counts[one.clip.clip_id] == 1
+        else f"{one.clip.film_id}_{one.clip.clip_id}": one
+        for one in clips
+    }
+
+
+def _prompts(clips: Mapping[str, SplitClip]) -> dict[str, str]:
+    """Of clips whose label says something."""
+    found = {
+        name: prompt(one.label.mood, one.label.caption) for name, one in clips.items() if one.label
+    }
+    return {name: text for name, text in found.items() if text != WITHOUT_MOOD}
+
+
+def _cuts(root: Path, clips: Mapping[str, Clip]) -> dict[str, tuple[float, ...]]:
+    try:
+        scenes: list[Scene] = tables_io.read_table(root / "manifests", SCENES)
+    except OsslError as error:
+        if error.code != "table_missing":
+            raise
+        return {}
+    begins: dict[str, list[float]] = {scene.film_id: [] for scene in scenes}
+    for scene in scenes:
+        if scene.transition_in == "cut":
+            begins[scene.film_id].append(scene.start_s)
+    found = {}
+    for name, clip in clips.items():
+        if clip.start_s is None or clip.end_s is None or clip.film_id not in begins:
+            continue
+        found[name] = tuple(
+            start_s - clip.start_s
+            for start_s in begins[clip.film_id]
+            if clip.start_s < start_s < clip.end_s
+        )
+    return found
+
+
+def _named(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{len(names)} clips ({shown}{', …' if len(names) > 3 else ''})"

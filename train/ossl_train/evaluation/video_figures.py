@@ -1,0 +1,137 @@
+"""Figures of music against its picture: cuts and motion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ossl_builder.errors import OsslError
+from ossl_train.evaluation.cache import ResultCache
+from ossl_train.evaluation.curves import MUSIC, PICTURE, music_curves, video_curves
+from ossl_train.evaluation.eval_set import EvalSet
+from ossl_train.evaluation.figures import Figure, undefined
+from ossl_train.evaluation.settings import Counted, Settings
+from ossl_train.metrics import NotDefined
+from ossl_train.metrics.video_sync import Timed, alignment, following
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Curves = dict[str, NDArray[np.float64]]
+
+AT_CUTS = {
+    "onsets": ("onset_at_cuts", "part of the cuts with a note's onset within {} s"),
+    "beats": ("beat_at_cuts", "part of the cuts with a beat within {} s"),
+}
+FOLLOWS = "rank correlation of loudness and motion, beyond that with other clips' pictures"
+
+# Codes of files that are left out, the others being measured.
+UNUSABLE = (
+    "audio_unreadable", "picture_undecodable", "no_picture", "not_media", "file_empty",
+    "file_missing",
+)  # fmt: skip
+
+
+def video_figures(
+    material: EvalSet, kept: ResultCache, settings: Settings, counted: Counted
+) -> tuple[list[Figure], list[str]]:
+    """Figures of the generated and, where it has the same pictures, of the real music.
+
+    Returns:
+        Figures, and sentences on what could not be read.
+    """
+    wanted = sorted(material.video.keys() & material.generated.keys())
+    if not wanted:
+        return [], []
+    unreadable: list[str] = []
+    pictures = _measured(
+        {name: material.video[name] for name in wanted}, kept, PICTURE, counted, unreadable
+    )
+    figures: list[Figure] = []
+    for of, files in (("generated", material.generated), (material.real_name, material.real)):
+        shown = {name: files[name] for name in pictures if name in files}
+        if shown:
+            music = _measured(shown, kept, MUSIC, counted, unreadable)
+            figures += _figures(of, music, pictures, material, settings)
+    return figures, sorted(set(unreadable))
+
+
+def _measured(
+    files: Mapping[str, Path],
+    kept: ResultCache,
+    how: Mapping[str, object],
+    counted: Counted,
+    unreadable: list[str],
+) -> dict[str, Curves]:
+    measure = music_curves if how is MUSIC else video_curves
+    found = {}
+    for name in counted(list(files), str(how["measure"])):
+        try:
+            found[name] = kept.of(files[name], how, measure)
+        except OsslError as error:
+            if error.code not in UNUSABLE:
+                raise
+            unreadable.append(error.message)
+    return found
+
+
+def _figures(
+    of: str,
+    music: Mapping[str, Curves],
+    pictures: Mapping[str, Curves],
+    material: EvalSet,
+    settings: Settings,
+) -> Iterator[Figure]:
+    for kind, (name, says) in AT_CUTS.items():
+        timed = [_timed(music[k][kind], k, music, pictures, material) for k in music]
+        yield _at_cuts(name, says.format(settings.tolerance_s), of, timed, settings)
+    try:
+        found = following(
+            [music[k]["loudness"] for k in music],
+            [pictures[k]["motion"] for k in music],
+            settings.rng("follows" + of),
+            settings.resamples,
+        )
+    except NotDefined as error:
+        yield undefined("loudness_follows_motion", FOLLOWS, of, str(error), len(music))
+        return
+    yield Figure(
+        "loudness_follows_motion", FOLLOWS, of, found.excess, found.n_clips, "clips",
+        interval=found.interval, chance=0.0,
+        more=(
+            ("correlation", found.correlation),
+            ("control", found.control),
+            ("lag_s", found.lag_s),
+            ("correlation_at_lag", found.at_lag),
+            ("n_left_out", found.n_left_out),
+        ),
+    )  # fmt: skip
+
+
+def _timed(
+    events: NDArray[np.float64],
+    name: str,
+    music: Mapping[str, Curves],
+    pictures: Mapping[str, Curves],
+    material: EvalSet,
+) -> Timed:
+    """Within what both last: behind the end of short music no cut can be hit."""
+    known = material.cuts.get(name)
+    cuts = pictures[name]["cuts"] if known is None else np.array(known, np.float64)
+    duration_s = float(min(music[name]["duration"][0], pictures[name]["duration"][0]))
+    return Timed(np.sort(events[events < duration_s]), cuts[cuts < duration_s], duration_s)
+
+
+def _at_cuts(name: str, says: str, of: str, timed: list[Timed], settings: Settings) -> Figure:
+    try:
+        found = alignment(timed, settings.rng(name + of), settings.resamples, settings.tolerance_s)
+    except NotDefined as error:
+        return undefined(name, says, of, str(error), 0, "cuts")
+    return Figure(
+        name, says, of, found.share, found.n_cuts, "cuts",
+        interval=found.interval, chance=found.chance, better="higher",
+        more=(("p", found.p), ("n_clips", found.n_clips)),
+    )  # fmt: skip

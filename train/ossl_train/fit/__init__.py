@@ -1,1 +1,0 @@
-"""Fitting the adapter: one readable loop, and what it stands on."""

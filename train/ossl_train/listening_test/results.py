@@ -1,0 +1,245 @@
+"""What a listening test says: means, differences, agreement, who rated how much, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from ossl_builder.annotations.agreement import Agreement, agreement
+from ossl_builder.annotations.label_schema import LabelSchema
+from ossl_builder.annotations.records import Annotation
+from ossl_builder.annotations.settings import LabelsSettings
+from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM
+from ossl_train.listening_test.intervals import LEVEL, Estimate, Scores, estimate
+from ossl_train.listening_test.test_folder import TestKey
+
+ASKED_FIRST = (ADAPTER, BASE, CONTROL, FILM)
+"""Differences are those of an earlier less a later one."""
+FEW_CLIPS, FEW_RATERS = 12, 3
+LOW_ALPHA = 0.4
+AGREEMENT_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Mean:
+    """How one system was rated on one question, 1 to 5."""
+
+    question: str
+    system: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one system was rated than another, by the same raters for the same clips.
+
+    Attributes:
+        found: whether the interval excludes 0 also when all differences of the test are looked at
+            together (Bonferroni).
+    """
+
+    question: str
+    system: str
+    other: str
+    estimate: Estimate
+    found: bool
+
+
+@dataclass(frozen=True)
+class Rater:
+    """How much one rater did, of all stimuli."""
+
+    rater: str
+    rated: int
+    skipped: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """All of it; `plain` for scripts."""
+
+    means: tuple[Mean, ...]
+    differences: tuple[Difference, ...]
+    agreement: tuple[Agreement, ...]
+    raters: tuple[Rater, ...]
+    warnings: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values; equal ratings and seeds give equal values."""
+        return {
+            "version": 1,
+            **self.facts,
+            "means": [
+                {"question": one.question, "system": one.system, **_plain(one.estimate)}
+                for one in self.means
+            ],
+            "differences": [
+                {
+                    "question": one.question,
+                    "system": one.system,
+                    "other": one.other,
+                    "found": one.found,
+                    **_plain(one.estimate),
+                }
+                for one in self.differences
+            ],
+            "agreement": [
+                {key: _rounded(value) for key, value in asdict(one).items() if key != "film_id"}
+                for one in self.agreement
+            ],
+            "raters": [asdict(one) for one in self.raters],
+            "warnings": list(self.warnings),
+        }
+
+
+def results(
+    key: TestKey,
+    annotations: Sequence[Annotation],
+    taxonomy: LabelSchema,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Results:
+    """Work out what the raters said.
+
+    Args:
+        key: which stimulus is which.
+        annotations: the raters' answers, of any state.
+        taxonomy: what was asked.
+        resamples: of the intervals.
+        seed: of what is drawn.
+    """
+    stimuli = {one.clip_id: one for one in key.stimuli}
+    counted = [
+        one for one in annotations
+        if one.state == "answered" and one.schema == taxonomy.version and one.clip_id in stimuli
+    ]  # fmt: skip
+    systems = key.systems
+    questions = [question.name for question in taxonomy.questions if question.kind == "scale"]
+    pairs = list(combinations(sorted(systems, key=_place), 2))
+    # As strict as if each of them alone had to hold all of the 5 in 100.
+    outer = 1 - (1 - LEVEL) / max(1, len(pairs) * len(questions))
+    means, differences = [], []
+    for question in questions:
+        scores = _scores(key, counted, question)
+        for system in systems:
+            found = estimate(scores[system], resamples, _rng(seed, question, system))
+            if found is not None:
+                means.append(Mean(question, system, found))
+        for one, other in pairs:
+            between = scores[one] - scores[other]
+            found = estimate(between, resamples, _rng(seed, question, one, other), outer)
+            if found is not None:
+                is_found = found.outer is not None and not (found.outer[0] <= 0 <= found.outer[1])
+                differences.append(Difference(question, one, other, found, is_found))
+    agreed = tuple(
+        agreement(
+            counted,
+            taxonomy,
+            LabelsSettings(seed=seed, resamples=min(resamples, AGREEMENT_RESAMPLES)),
+        )
+    )
+    raters = tuple(_raters(key, annotations, taxonomy))
+    facts = {
+        "n_clips": len({stimuli[one.clip_id].name for one in counted}),
+        "n_raters": len({one.annotator for one in counted}),
+        "n_ratings": len(counted),
+        "n_stimuli": len(stimuli),
+        "systems": list(systems),
+        "questions": {one.name: one.ask for one in taxonomy.questions},
+        "resamples": resamples,
+        "seed": seed,
+        "comparisons": len(differences),
+        "test": dict(key.made_from),
+    }
+    return Results(
+        tuple(means), tuple(differences), agreed, raters,
+        tuple(_warnings(facts, raters, agreed)), facts,
+    )  # fmt: skip
+
+
+def _scores(key: TestKey, counted: Sequence[Annotation], question: str) -> dict[str, Scores]:
+    """For each system its scores [clips, raters], NaN where there is none."""
+    stimuli = {one.clip_id: one for one in key.stimuli}
+    names = {name: at for at, name in enumerate(sorted({one.name for one in key.stimuli}))}
+    raters = {name: at for at, name in enumerate(sorted({one.annotator for one in counted}))}
+    found: dict[str, Scores] = {
+        system: np.full((len(names), len(raters)), np.nan) for system in key.systems
+    }
+    for one in counted:
+        score = one.answers.get(question)
+        if isinstance(score, int):
+            stimulus = stimuli[one.clip_id]
+            found[stimulus.system][names[stimulus.name], raters[one.annotator]] = score
+    return found
+
+
+def _raters(
+    key: TestKey, annotations: Sequence[Annotation], taxonomy: LabelSchema
+) -> Iterator[Rater]:
+    ids = {one.clip_id for one in key.stimuli}
+    own = [one for one in annotations if one.clip_id in ids and one.schema == taxonomy.version]
+    for rater in sorted({one.annotator for one in own}):
+        states = [one.state for one in own if one.annotator == rater]
+        yield Rater(rater, states.count("answered"), states.count("skipped"), len(ids))
+
+
+def _warnings(
+    facts: Mapping[str, Any], raters: Sequence[Rater], agreed: Sequence[Agreement]
+) -> Iterator[str]:
+    n_clips, n_raters = facts["n_clips"], facts["n_raters"]
+    if not facts["n_ratings"]:
+        yield "nobody has rated anything yet."
+        return
+    if n_clips < FEW_CLIPS:
+        yield (
+            f"{n_clips} clips are few: with less than {FEW_CLIPS} only large differences show, "
+            "and intervals are too narrow rather than too wide."
+        )
+    if n_raters == 1:
+        yield "one rater: intervals say nothing of what another person would have heard."
+    elif n_raters <= FEW_RATERS:
+        yield (
+            f"{n_raters} raters are few: where they differ in what they prefer, intervals are "
+            "too narrow (see intervals.py)."
+        )
+    for one in raters:
+        if one.rated + one.skipped < one.of:
+            yield f"{one.rater} has not finished: {one.rated} of {one.of} rated."
+        if one.skipped:
+            yield f"{one.rater} has skipped {one.skipped} of {one.of}."
+    for each in agreed:
+        if each.alpha is None:
+            yield f"agreement on {each.question} is not defined: {each.why}."
+        elif each.alpha < LOW_ALPHA:
+            yield f"raters hardly agree on {each.question} (alpha {each.alpha:.2f})."
+
+
+def _plain(one: Estimate) -> dict[str, Any]:
+    return {
+        "value": _rounded(one.value),
+        "low": _rounded(one.low),
+        "high": _rounded(one.high),
+        "n": one.n,
+        "n_clips": one.n_clips,
+        "n_raters": one.n_raters,
+    }
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 4) + 0.0 if isinstance(value, float) else value
+
+
+def _place(system: str) -> tuple[int, str]:
+    known = ASKED_FIRST.index(system) if system in ASKED_FIRST else len(ASKED_FIRST)
+    return known, system
+
+
+def _rng(seed: int, *what: str) -> np.random.Generator:
+    return np.random.default_rng([seed, crc32("/".join(what).encode())])

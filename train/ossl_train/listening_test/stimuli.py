@@ -1,0 +1,164 @@
+"""From kinds of music to stimuli: equally loud, in one format, under the clip's own picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ossl_builder import files
+from ossl_builder.engine import tables_io
+from ossl_builder.errors import OsslError
+from ossl_builder.files import inside
+from ossl_builder.media import mux
+from ossl_builder.media.flac import FlacWriter
+from ossl_builder.media.loudness import integrated, measured
+from ossl_builder.tables import CLIPS, Clip
+from ossl_train.data.window_loader import window_audio
+from ossl_train.data.windows import WindowSpan
+from ossl_train.generation.sampling import n_samples
+from ossl_train.listening_test.design import Stimulus
+from ossl_train.listening_test.test_folder import KeyEntry, TestKey
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Mono = NDArray[np.float32]
+
+RATE = 32_000
+"""Of all stimuli, with one channel, as MusicGen writes: else its format would tell the film's."""
+TARGET_LUFS = -23.0
+"""EBU R 128; lower for the stimuli of a clip one of which would clip."""
+CEILING_DBFS = -1.0
+FILM_ID = "listening"
+"""The one film of the test's corpus: tasks say nothing of the real one."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A sound as it came.
+
+    Attributes:
+        sound: [samples] at `RATE`, full scale being 1.
+        lufs: integrated loudness; None: silent.
+        peak: largest sample.
+    """
+
+    sound: Mono
+    lufs: float | None
+    peak: float
+
+
+def write_stimuli(
+    root: Path,
+    source: Path,
+    clips: Mapping[str, Clip],
+    stimuli: Sequence[Stimulus],
+    sound_of: Callable[[Stimulus], Path],
+) -> Iterator[KeyEntry]:
+    """Write each stimulus' sound and film, one after the other.
+
+    Args:
+        root: the test's folder.
+        source: what the paths of `clips` are relative to.
+        clips: by name.
+        stimuli: in their order, those of a clip together.
+        sound_of: the music of each, at least as long as its clip.
+
+    Raises:
+        OsslError: `sound_unreadable`, `file_missing`, and of `mux`.
+    """
+    for name, own in itertools.groupby(stimuli, key=lambda one: one.name):
+        clip, together = clips[name], list(own)
+        heard = [read(sound_of(one), clip.duration_s) for one in together]
+        target = target_of(heard)
+        for one, sound in zip(together, heard, strict=True):
+            gain_db = 0.0 if sound.lufs is None else target - sound.lufs
+            flac, film = paths(root, one.clip_id)
+            _write_sound(flac, sound.sound, gain_db)
+            mux.mux(inside(source, clip.video_path), flac, film)
+            yield KeyEntry(
+                clip_id=one.clip_id,
+                name=name,
+                film_id=clip.film_id,
+                system=one.system,
+                lufs=None if sound.lufs is None else round(sound.lufs, 3),
+                gain_db=round(gain_db, 3),
+                sha256=files.sha256_file(film),
+            )
+
+
+def write_table(root: Path, clips: Mapping[str, Clip], key: TestKey) -> None:
+    """Write the table of the stimuli: what `ossl label` sends and serves."""
+    rows = []
+    for one in key.stimuli:
+        flac, film = paths(root, one.clip_id)
+        clip = clips[one.name]
+        rows.append(
+            dataclasses.replace(
+                clip,
+                clip_id=one.clip_id,
+                film_id=FILM_ID,
+                start_s=None,
+                end_s=None,
+                video_path=film.relative_to(root).as_posix(),
+                video_sha256=one.sha256,
+                mix_path=None,
+                mix_sha256=None,
+                music_path=flac.relative_to(root).as_posix(),
+                music_sha256=files.sha256_file(flac),
+                dialogue_path=None,
+                dialogue_sha256=None,
+                sample_rate=RATE,
+                n_samples=n_samples(clip.duration_s, RATE),
+                cue_id=None,
+                music_lufs=None if one.lufs is None else round(one.lufs + one.gain_db, 2),
+                dialogue_share=None,
+                first_scene_id=None,
+                last_scene_id=None,
+            )
+        )
+    tables_io.write_corpus_table(root, CLIPS, rows)
+
+
+def paths(root: Path, clip_id: str) -> tuple[Path, Path]:
+    """A stimulus' FLAC and MP4."""
+    folder = root / "films" / FILM_ID / "clips"
+    return folder / f"{clip_id}.music.flac", folder / f"{clip_id}.mp4"
+
+
+def read(path: Path, duration_s: float) -> Heard:
+    """The first `duration_s` of a sound file, in the format of the test.
+
+    Raises:
+        OsslError: `file_missing`, `sound_unreadable`, also where it is too short.
+    """
+    import numpy as np
+
+    if not path.is_file():
+        raise OsslError("file_missing", f"There is no file {path}.", "Check its name.")
+    wanted = n_samples(duration_s, RATE)
+    (found,) = window_audio(path, [WindowSpan(0, 0.0, wanted / RATE)], RATE)
+    sound = np.pad(found, (0, wanted - len(found)))
+    meter = measured([sound[None]], RATE)
+    return Heard(sound, integrated(meter.power()), meter.peak)
+
+
+def target_of(heard: Sequence[Heard]) -> float:
+    """The loudness that all of a clip's sounds can have without clipping, in LUFS."""
+    reachable = [
+        one.lufs + CEILING_DBFS - 20 * math.log10(one.peak) for one in heard if one.lufs is not None
+    ]
+    return min([TARGET_LUFS, *reachable])
+
+
+def _write_sound(path: Path, sound: Mono, gain_db: float) -> None:
+    import numpy as np
+
+    with files.replacing(path) as temporary, FlacWriter(temporary, RATE, 1) as flac:
+        flac.write(sound[None] * np.float32(10 ** (gain_db / 20)))

@@ -1,0 +1,114 @@
+"""Measures of embeddings and tags: neighbourhoods, cosine similarity, KL divergence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossl_train.metrics import NotDefined
+
+Values = NDArray[np.float64]
+
+SMOOTHING = 1e-6
+
+
+def softmax(logits: Values) -> Values:
+    """Probabilities over the last axis, safe for logits of any size."""
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def divergences(real: Values, generated: Values, smoothing: float = SMOOTHING) -> Values:
+    """KL(real || generated) of each pair, in nats, shape (n,).
+
+    A part `smoothing` of both goes evenly to all classes: at most log(classes / smoothing) then,
+    where a class that one side rules out would otherwise make it infinite.
+
+    Args:
+        real: probabilities, shape (n, classes).
+        generated: likewise, of the same clips in the same order.
+        smoothing: 0 to 1.
+    """
+    if real.shape != generated.shape:
+        raise ValueError(f"{real.shape} and {generated.shape} are no pairs")
+    even = smoothing / real.shape[-1]
+    left, right = (1 - smoothing) * real + even, (1 - smoothing) * generated + even
+    return np.asarray((left * (np.log(left) - np.log(right))).sum(axis=-1))
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """What each vector adds; the measures are the means.
+
+    Attributes:
+        precision: of each generated vector, 1 if it lies within k neighbours of a real one.
+        recall: of each real vector, 1 if it lies within k neighbours of a generated one.
+        density: of each generated vector, in how many real neighbourhoods it lies, over k.
+        coverage: of each real vector, 1 if its neighbourhood holds a generated one.
+    """
+
+    precision: Values
+    recall: Values
+    density: Values
+    coverage: Values
+
+
+def neighbourhoods(real: Values, generated: Values, k: int = 5) -> Neighbourhoods:
+    """Which vectors lie in whose neighbourhood of k.
+
+    Args:
+        real: shape (n, d).
+        generated: shape (m, d).
+        k: neighbours, the vector itself not counted.
+
+    Raises:
+        NotDefined: if a side has no k neighbours to each vector.
+    """
+    fewest = min(len(real), len(generated))
+    if fewest <= k:
+        raise NotDefined(f"With {fewest} clips there are no {k} neighbours to each.")
+    real_radius = np.partition(distances(real, real), k, axis=1)[:, k]
+    generated_radius = np.partition(distances(generated, generated), k, axis=1)[:, k]
+    between = distances(real, generated)
+    in_real = between < real_radius[:, None]
+    return Neighbourhoods(
+        precision=np.asarray(in_real.any(axis=0), np.float64),
+        recall=np.asarray((between < generated_radius[None]).any(axis=1), np.float64),
+        density=np.asarray(in_real.sum(axis=0) / k, np.float64),
+        coverage=np.asarray(in_real.any(axis=1), np.float64),
+    )
+
+
+def distances(left: Values, right: Values) -> Values:
+    """Euclidean distances, shape (n, m); equal vectors are at exactly 0 from each other.
+
+    The shorter way, over scalar products, is off by 1e-8 there and so counts a vector's copy in
+    or out by chance.
+    """
+    return np.stack([np.linalg.norm(right - row, axis=1) for row in left])
+
+
+def cosines(left: Values, right: Values) -> Values:
+    """Cosine of the angle between `left[i]` and `right[i]`, shape (n,); 0 for a zero vector."""
+    if left.shape != right.shape:
+        raise ValueError(f"{left.shape} and {right.shape} are no pairs")
+    return np.asarray((_unit(left) * _unit(right)).sum(axis=1))
+
+
+def mismatched(left: Values, right: Values) -> float | None:
+    """Mean cosine of all pairs that do not belong together: the level of chance.
+
+    None with fewer than two pairs.
+    """
+    n = len(left)
+    if n < 2:
+        return None
+    every = _unit(left) @ _unit(right).T
+    return float((every.sum() - np.trace(every)) / (n * (n - 1)))
+
+
+def _unit(vectors: Values) -> Values:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0))

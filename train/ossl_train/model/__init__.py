@@ -1,1 +1,0 @@
-"""The video adapter, its files, and tiny models to try it with."""

@@ -1,0 +1,145 @@
+"""The model card: what the hub reads at its head, and what people read below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from ossl_builder import __version__
+from ossl_builder.exports.card import CITATION, rights, table
+from ossl_train.model_card.facts import Described
+
+LICENCES = """\
+- MusicGen's weights, without which this adapter is of no use, are published under
+  [CC-BY-NC 4.0](https://creativecommons.org/licenses/by-nc/4.0/): for non-commercial use only. What
+  was fitted with them goes out under the same terms.
+- The code, MusicGen's and that of ossl-builder, is under the MIT licence.
+- The films are free, or licensed, one by one: see below. Whether a film is free was judged for the
+  United States only; that is no legal advice."""
+LIMITS = """\
+- It was fitted on old films' music as a program separated it from speech and noise: hiss, mono and
+  rests of voices are in what it learned.
+- It knows pictures by a video encoder's tokens of 32 pictures per window; it follows scenes, not
+  single cuts.
+- It writes music like its films'; whether that resembles a protected work was not examined."""
+
+
+def card(found: Described, title: str) -> str:
+    """The text of `README.md`; equal checkpoints and reports give equal texts."""
+    head = yaml.safe_dump(_head(found, title), sort_keys=False, allow_unicode=True)
+    base = str(found.metadata.get("source", ""))
+    parts = [
+        f"# {title}",
+        f"A video adapter for {base or 'MusicGen'}: with it, the frozen model sees the picture "
+        "that it writes music for. Only the adapter's weights are here.",
+        "## Use\n\n" + _use(base),
+        "## Figures\n\n" + _figures(found),
+        "## Data\n\n" + _data(found),
+        "## How it was fitted\n\n" + _fitted(found),
+        f"## Licences\n\n{LICENCES}",
+        f"## Limits\n\n{LIMITS}",
+        f"## Citation\n\nPlease cite the work this follows:\n\n```bibtex\n{CITATION}```",
+    ]
+    return f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _head(found: Described, title: str) -> dict[str, Any]:
+    base = str(found.metadata.get("source", ""))
+    named = {"base_model": base, "base_model_relation": "adapter"} if "/" in base else {}
+    return {
+        "pretty_name": title,
+        "license": "cc-by-nc-4.0",
+        **named,
+        "pipeline_tag": "text-to-audio",
+        "tags": ["video-to-music", "film-music", "soundtrack", "musicgen", "ossl"],
+    }
+
+
+def _use(base: str) -> str:
+    return (
+        "```python\n"
+        "from pathlib import Path\n"
+        "from ossl_train.adapter.adapter_file import load_adapter\n"
+        "from ossl_train.musicgen import load_backbone\n\n"
+        f'backbone = load_backbone("{base}")\n'
+        'adapter = load_adapter(Path("adapter.safetensors")).attach(backbone).eval()\n'
+        "```\n\n"
+        "Or on the command line, for any video:\n\n"
+        "```\nossl train generate --video film.mp4 --checkpoint THIS_FOLDER --out music\n```"
+    )
+
+
+def _figures(found: Described) -> str:
+    parts = []
+    if found.standing is not None and found.standing.best_loss is not None:
+        parts.append(
+            f"Loss on the validation films: {found.standing.best_loss:.4f} nats per token, at step "
+            f"{found.standing.best_step}."
+        )
+    if found.evaluation is not None:
+        parts.append("By `ossl train evaluate`:\n\n" + _evaluation(found.evaluation))
+    if found.listening is not None:
+        parts.append("By people, `ossl train listen`:\n\n" + _listening(found.listening))
+    return "\n\n".join(parts) or "None were measured."
+
+
+def _evaluation(report: Mapping[str, Any]) -> str:
+    rows = [
+        (one["name"], one["of"], _number(one["value"]), _interval(one),
+         f"{one['n']} {one['unit']}", one["better"])
+        for one in report["figures"]
+    ]  # fmt: skip
+    text = table(("measure", "of", "value", "95 % interval", "n", "better"), rows)
+    return text + _listed("Careful", report.get("warnings", ()))
+
+
+def _listening(report: Mapping[str, Any]) -> str:
+    rows = [
+        (one["question"], one["system"], _number(one["value"]), _interval(one),
+         one["n_clips"], one["n_raters"])
+        for one in report["means"]
+    ]  # fmt: skip
+    text = table(("question", "system", "mean, 1 to 5", "95 % interval", "clips", "raters"), rows)
+    return text + _listed("Careful", report.get("warnings", ()))
+
+
+def _data(found: Described) -> str:
+    windows = " and ".join(f"{n} of {side}" for side, n in found.data["windows"].items())
+    sums = table(("table", "SHA-256"), sorted(found.data["tables"].items()))
+    told = (
+        "Clips of films by [ossl-builder](https://github.com/ossl-builder/ossl-builder), films of "
+        f"one side standing on no other. Windows: {windows}. The tables that say which clips, "
+        f"labels and splits these were:\n\n{sums}"
+    )
+    if found.films is None:
+        return f"{told}\n\nThe table of the films was not at hand when this card was written."
+    sides = table(("film", "side"), sorted(found.films.sides.items()))
+    return f"{told}\n\n{sides}\n\nTheir rights:\n\n{rights(found.films)}"
+
+
+def _fitted(found: Described) -> str:
+    recipe = yaml.safe_dump(
+        found.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+    )
+    config = ", ".join(f"{key} {value}" for key, value in sorted(found.config.items()))
+    step = "" if found.standing is None else f", step {found.standing.step}"
+    rows = sorted(found.metadata.items())
+    return (
+        f"{found.n_parameters:,} parameters ({config}){step}. Packed by ossl-builder "
+        f"{__version__}.\n\n{table(('said by the file', ''), rows)}\n\nThe recipe:\n\n"
+        f"```yaml\n{recipe}```"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.4g}"
+
+
+def _interval(one: Mapping[str, Any]) -> str:
+    return "" if one["low"] is None else f"{one['low']:.4g} to {one['high']:.4g}"
+
+
+def _listed(title: str, lines: Any) -> str:
+    return "".join(["\n\n", *(f"- {title}: {line}\n" for line in lines)]).rstrip() if lines else ""

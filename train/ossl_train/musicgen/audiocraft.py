@@ -1,0 +1,109 @@
+"""MusicGen's decoder as audiocraft 1.3 builds it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ossl_train.musicgen.sampling import Step
+from ossl_train.musicgen.types import TextStates
+
+
+@dataclass
+class _Reading:
+    """What the cross-attentions share during a forward."""
+
+    allowed: Tensor | None = None
+    remembers: bool = False
+    keys_values: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+
+class AudiocraftModel:
+    """An `LMModel` without its text encoder, and the projection of the text's states.
+
+    audiocraft attends to the padding of a shorter text and projects the text's keys and values
+    again at every step. Here each cross-attention is told which keys are text, so that an item does
+    not depend on its batch mates, and projects them once; on texts of one length it does exactly
+    what it does there.
+    """
+
+    def __init__(self, module: Any, projection: nn.Module) -> None:
+        self._model = module
+        self._projection = projection
+        self.module = nn.ModuleList([module, projection])
+        self._reading = _Reading()
+        for index, attention in enumerate(self.cross_attentions()):
+            attention.forward = partial(_attend, self, index, attention)
+
+    def cross_attentions(self) -> list[nn.Module]:
+        """The text cross-attention of each decoder layer, whose first argument is the query."""
+        return [layer.cross_attention for layer in self._model.transformer.layers]
+
+    def forward(self, sequence: Tensor, text: TextStates) -> Tensor:
+        """Logits [B, K, S, cardinality] of the steps after those of a sequence [B, K, S]."""
+        self._reading = _Reading(text.attended())
+        return self._run(sequence, self._project(text))
+
+    @contextlib.contextmanager
+    def streaming(self, text: TextStates) -> Iterator[Step]:
+        """A step that remembers the keys and values of the steps before it."""
+        self._reading = _Reading(text.attended(), remembers=True)
+        projected = self._project(text)
+        try:
+            with self._model.streaming():
+                yield lambda sequence: self._run(sequence, projected)[:, :, -1]
+        finally:
+            self._reading = _Reading()
+
+    def add_positions(self, extra: Callable[[Tensor], Tensor]) -> Callable[[], None]:
+        """Add `extra` (from steps [S] to [S, dim]) to every input; gives the way to undo it."""
+
+        def hook(transformer: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            x, *rest = inputs
+            offsets = transformer._streaming_state.get("offsets")
+            first = 0 if offsets is None else int(offsets[0])
+            steps = torch.arange(first, first + x.shape[1], device=x.device)
+            return (x + extra(steps).to(x.dtype), *rest)
+
+        handle = self._model.transformer.register_forward_pre_hook(hook)
+        return lambda: handle.remove()
+
+    def named_codes(self) -> list[Tensor]:
+        """The code embeddings and the heads, codebook by codebook."""
+        return [layer.weight for layer in (*self._model.emb, *self._model.linears)]
+
+    def _project(self, text: TextStates) -> Tensor:
+        weight = next(self._projection.parameters())
+        projected = self._projection(text.states.to(weight))
+        return projected * text.mask[..., None].to(projected)
+
+    def _run(self, sequence: Tensor, projected: Tensor) -> Tensor:
+        tensors = {"description": (projected, None)}
+        return self._model(sequence, conditions=[], condition_tensors=tensors)
+
+
+def _attend(
+    model: AudiocraftModel, index: int, module: Any, query: Tensor, key: Tensor, *_: Any, **__: Any
+) -> tuple[Tensor, None]:
+    reading, dim = model._reading, module.embed_dim
+    known = reading.keys_values.get(index)
+    if known is None:
+        rows = functional.linear(key, module.in_proj_weight[dim : 2 * dim])
+        values = functional.linear(key, module.in_proj_weight[2 * dim :])
+        known = (_heads(rows, module.num_heads), _heads(values, module.num_heads))
+        if reading.remembers:
+            reading.keys_values[index] = known
+    asked = _heads(functional.linear(query, module.in_proj_weight[:dim]), module.num_heads)
+    found = functional.scaled_dot_product_attention(asked, *known, attn_mask=reading.allowed)
+    return module.out_proj(found.transpose(1, 2).flatten(2)), None
+
+
+def _heads(x: Tensor, n_heads: int) -> Tensor:
+    return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)

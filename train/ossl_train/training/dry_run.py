@@ -1,0 +1,167 @@
+"""What a run will need: every clip is opened, two steps are run, nothing is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ossl_train.data.dataset import Dataset
+from ossl_train.training.dataloader import endless
+from ossl_train.training.distributed import Processes
+from ossl_train.training.loop import Parts, step_of
+from ossl_train.training.optimiser import adamw
+from ossl_train.training.settings import FitSettings
+from ossl_train.training.train_module import TrainModule
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What was measured, and what follows.
+
+    Attributes:
+        device: what computed.
+        train_windows, validation_windows: of the two sides.
+        frozen_parameters, adapter_parameters: of the models.
+        windows_per_step: of all processes.
+        steps: that the recipe asks for.
+        passes: over the train side, that these make.
+        loss: of the first step, nats per token.
+        step_s: the second step's time, without the exchange between processes.
+        total_s: steps and validations, without early stopping.
+        memory_bytes: highest so far, of the GPU or else of the process.
+        disk_bytes: of all checkpoints while one is replaced.
+        free_bytes: on the disk of `out`.
+    """
+
+    device: str
+    train_windows: int
+    validation_windows: int
+    frozen_parameters: int
+    adapter_parameters: int
+    windows_per_step: int
+    steps: int
+    passes: float
+    loss: float
+    step_s: float
+    total_s: float
+    memory_bytes: int
+    disk_bytes: int
+    free_bytes: int
+
+    def sentences(self) -> Iterator[str]:
+        """For people."""
+        yield (
+            f"{self.train_windows} windows to learn from, {self.validation_windows} to validate; "
+            "every clip could be opened."
+        )
+        yield (
+            f"Frozen model: {_count(self.frozen_parameters)} parameters; adapter: "
+            f"{_count(self.adapter_parameters)}."
+        )
+        yield (
+            f"Time: {self.step_s:.2f} s for a step of {self.windows_per_step} windows on "
+            f"{self.device}; {self.steps} steps ({self.passes:.1f} passes) and their validations: "
+            f"{_time(self.total_s)}, less if the loss stops falling earlier."
+        )
+        yield f"Memory: {_bytes(self.memory_bytes)} at its highest."
+        yield f"Disk: {_bytes(self.disk_bytes)} for checkpoints; {_bytes(self.free_bytes)} free."
+        if self.disk_bytes > self.free_bytes:
+            yield "That is not enough: make room, or choose another --out."
+
+
+def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes) -> Expected:
+    """Open one window of every clip, run two steps, and work out what the run will need.
+
+    The adapter is changed by the steps: it is of no use afterwards.
+
+    Raises:
+        OsslError: see `Dataset.sample`, `step_of`.
+    """
+    for dataset in filter(None, (parts.train, parts.validation)):
+        _open_every_clip(dataset)
+    optimiser = adamw(parts.adapter, settings)
+    watched = TrainModule(parts.backbone, parts.adapter, settings)
+    alone = dataclasses.replace(processes, rank=0, world=1)
+    source = endless(parts.train, settings, alone, 0)
+    loss, _, _ = step_of(watched, optimiser, source, settings, 0, alone)
+    _finish(processes.device)
+    began = time.perf_counter()
+    step_of(watched, optimiser, source, settings, 1, alone)
+    _finish(processes.device)
+    step_s = time.perf_counter() - began
+    n_train = len(parts.train.windows)
+    n_validation = len(parts.validation.windows) if parts.validation else 0
+    per_step = settings.batch_size * settings.accumulation * processes.world
+    # A validation has the forward pass alone: a third of a step's work for as many windows.
+    validation_s = step_s / 3 * n_validation / per_step
+    adapter_bytes = sum(one.numel() * one.element_size() for one in parts.adapter.parameters())
+    disk = out
+    while not disk.exists():
+        disk = disk.parent
+    return Expected(
+        device=_name(processes.device),
+        train_windows=n_train,
+        validation_windows=n_validation,
+        frozen_parameters=sum(one.numel() for one in parts.backbone.parameters()),
+        adapter_parameters=sum(one.numel() for one in parts.adapter.parameters()),
+        windows_per_step=per_step,
+        steps=settings.steps,
+        passes=settings.steps * per_step / n_train,
+        loss=loss,
+        step_s=step_s,
+        total_s=settings.steps * step_s
+        + (1 + settings.steps // settings.validate_every) * validation_s,
+        memory_bytes=_memory(processes.device),
+        # `best` has the weights, `last` also two averages of each, twice while it is replaced.
+        disk_bytes=(1 + 2 * 3) * adapter_bytes,
+        free_bytes=shutil.disk_usage(disk).free,
+    )
+
+
+def _open_every_clip(dataset: Dataset) -> None:
+    seen = set()
+    for index, window in enumerate(dataset.windows):
+        if (window.film_id, window.clip_id) not in seen:
+            seen.add((window.film_id, window.clip_id))
+            dataset.sample(index)
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    import resource
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"the CPU ({torch.get_num_threads()} threads)"
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.1f} million" if number >= 1e5 else f"{number:,}"
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,109 @@
+"""What a run tells: a line of JSON per event, TensorBoard, and a bar on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ossl_builder import files, parse
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+    from torch.utils.tensorboard import SummaryWriter
+
+METRICS = "metrics.jsonl"
+
+
+class Monitor:
+    """Writes the metrics of one run; made for the process of rank 0 alone.
+
+    A number that describes the machine (seconds, memory) stands in the lines too: two runs of the
+    same seed agree in all others.
+    """
+
+    def __init__(self, lines: Any, board: SummaryWriter, bar: Progress | None, task: Any) -> None:
+        self._lines = lines
+        self._board = board
+        self._bar = bar
+        self._task: TaskID | None = task
+
+    def tell(self, step: int, **values: Any) -> None:
+        """Record what is known after a step: numbers, or tables of numbers by name."""
+        line = {"step": step, **values}
+        self._lines.write(json.dumps(line) + "\n")
+        self._lines.flush()
+        for name, value in values.items():
+            parts = value if isinstance(value, dict) else {"": value}
+            for part, number in parts.items():
+                if isinstance(number, int | float):
+                    self._board.add_scalar(f"{name}/{part}".rstrip("/"), number, step)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=step)
+            if "loss" in values:
+                self._bar.update(self._task, loss=f"{values['loss']:.4f}")
+
+
+@contextlib.contextmanager
+def monitoring(out: Path, begun_at: int, steps: int) -> Iterator[Monitor]:
+    """Record into `out` while inside.
+
+    Args:
+        out: the run's folder.
+        begun_at: steps done before; what the file tells of later ones is cut off, since a run that
+            was killed after its last checkpoint does them again.
+        steps: where the run will end.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    _cut(out / METRICS, begun_at)
+    with contextlib.ExitStack() as stack:
+        lines = stack.enter_context((out / METRICS).open("a", encoding="utf-8"))
+        board = SummaryWriter(str(out / "tensorboard"), purge_step=begun_at + 1)
+        stack.callback(board.close)
+        bar, task = None, None
+        if sys.stderr.isatty():
+            bar = stack.enter_context(_bar())
+            task = bar.add_task("fit", total=steps, completed=begun_at, loss="")
+        yield Monitor(lines, board, bar, task)
+
+
+def read_metrics(out: Path) -> list[dict[str, Any]]:
+    """All lines of a run's metrics; one that a kill cut short is left out."""
+    found = []
+    path = out / METRICS
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):
+            found.append(parse.json_value(line))
+    return found
+
+
+def _cut(path: Path, step: int) -> None:
+    kept = [line for line in read_metrics(path.parent) if line["step"] <= step]
+    files.write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

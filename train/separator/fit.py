@@ -1,0 +1,214 @@
+"""Fit the separator: one job, a wall-clock budget, a checkpoint every few minutes.
+
+    python -m separator.fit --data DIR --run DIR --minutes 90 --processes 2
+
+Run again with the same options, it goes on from the last checkpoint until the budget is spent. The
+learning rate falls to nothing by cosine over that budget, so a run that ends early is not finished.
+On a CPU, two processes of one thread each are several times faster than two threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ossl_builder.separator.model import TRAINING_NFFT, FilmDemucs
+from separator.loss import loss, validate
+from separator.mixing import Mixer, Prefetcher, Sounds, fixed_batches
+from separator.spoiling import RATE
+
+log = logging.getLogger("fit")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is; all lengths in seconds unless the name says otherwise."""
+
+    data: Path
+    run: Path
+    minutes: float = 90.0
+    processes: int = 2
+    batch: int = 4
+    """Windows per process and step."""
+    window: float = 4.0
+    rate: float = 3e-3
+    warm_up_steps: int = 100
+    clip: float = 5.0
+    averaging: float = 0.998
+    """Decay per step of the moving average of the weights, which is what ships."""
+    checkpoint_minutes: float = 8.0
+    seed: int = 0
+
+
+def build() -> FilmDemucs:
+    """The network on the training grid: 16 kHz, mono."""
+    model: FilmDemucs = FilmDemucs(samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT)
+    return model
+
+
+class Trainer:
+    """The state of a run: model, moving average, optimiser, time spent."""
+
+    def __init__(self, plan: Plan, rank: int) -> None:
+        """Fresh, or as the last checkpoint of the run left it."""
+        torch.manual_seed(plan.seed)
+        self.plan, self.rank = plan, rank
+        self.model = build()
+        self.average = copy.deepcopy(self.model).eval()
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-4
+        )
+        self.step, self.spent = 0, 0.0
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.spent = state["step"], state["spent"]
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state is kept between starts."""
+        return self.plan.run / "checkpoint.pt"
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent."""
+        return self.spent / (self.plan.minutes * 60)
+
+    def rate(self) -> float:
+        """Warm up by steps, hold for a tenth of the budget, then fall by cosine to nothing."""
+        warm = min(1.0, (self.step + 1) / self.plan.warm_up_steps)
+        falling = max(0.0, (self.progress - 0.1) / 0.9)
+        return self.plan.rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, falling)))
+
+    def learn(self, network: nn.Module, mix: Tensor, stems: Tensor) -> float:
+        """One step; the loss before it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        with torch.autocast("cpu", torch.bfloat16):
+            estimate = network(mix)
+        value = loss(estimate.float(), stems, mix)
+        self.optimizer.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(self.plan.averaging, (self.step + 1) / (self.step + 20))
+        with torch.no_grad():
+            weights = zip(self.average.parameters(), self.model.parameters(), strict=True)
+            for slow, fast in weights:
+                slow.lerp_(fast, 1 - decay)
+        return float(value.detach())
+
+    def save(self) -> None:
+        """Write the checkpoint so that a kill at any instant leaves the old or the new one."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "spent": self.spent,
+        }
+        part = self.checkpoint.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self.checkpoint)
+
+
+def ticks(trainer: Trainer) -> Iterator[bool]:
+    """Count the time each step takes; yields whether a checkpoint is due.
+
+    The first process decides for all, so that none waits for a step that another does not take.
+    """
+    last = time.monotonic()
+    saved = trainer.spent
+    while trainer.progress < 1:
+        due = trainer.spent - saved >= trainer.plan.checkpoint_minutes * 60
+        if due:
+            saved = trainer.spent
+        yield due
+        now = time.monotonic()
+        spent = torch.tensor([trainer.spent + now - last], dtype=torch.float64)
+        last = now
+        dist.broadcast(spent, 0)
+        trainer.spent = float(spent)
+
+
+def work(rank: int, plan: Plan) -> None:
+    """One process of the run."""
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    store = f"file://{plan.run.resolve() / 'rendezvous'}"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=plan.processes)
+    trainer = Trainer(plan, rank)
+    network = DistributedDataParallel(trainer.model)
+    music, speech = (Sounds.load(plan.data / kind) for kind in ("music", "speech"))
+    seed = plan.seed + 1000 * trainer.step + rank  # after a restart, other windows than before
+    batches = Prefetcher(Mixer(music, speech, plan.window, seed), plan.batch)
+    music, speech = (Sounds.load(plan.data / kind) for kind in ("music-val", "speech-val"))
+    held_out = fixed_batches(Mixer(music, speech, seconds=6.0, seed=99), batches=6, size=5)
+    recent: list[float] = []
+    begun = trainer.step
+    for due in ticks(trainer):
+        recent.append(trainer.learn(network, *batches.get()))
+        if rank == 0 and (due or trainer.step - begun in (10, 100)):
+            log.info("step %d, %.1f min, loss %.3f", trainer.step, trainer.spent / 60,
+                     sum(recent) / len(recent))  # fmt: skip
+        if rank == 0 and due:
+            report(trainer, held_out, sum(recent) / len(recent))
+            recent.clear()
+    if rank == 0:
+        report(trainer, held_out, sum(recent) / max(1, len(recent)))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def report(trainer: Trainer, held_out: Sequence[tuple[Tensor, Tensor]], train_loss: float) -> None:
+    """Save, validate the moving average, and add a line to metrics.jsonl."""
+    trainer.save()
+    figures = validate(trainer.average, held_out)
+    line = {
+        "step": trainer.step,
+        "minutes": round(trainer.spent / 60, 2),
+        "rate": trainer.rate(),
+        "train_loss": round(train_loss, 4),
+        **{name: round(value, 3) for name, value in figures.items()},
+    }
+    with (trainer.plan.run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    log.info("%s", line)
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="music/, speech/ and their -val")
+    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and metrics")
+    parser.add_argument("--minutes", type=float, default=Plan.minutes, help="budget, wall clock")
+    parser.add_argument("--processes", type=int, default=Plan.processes, help="one thread each")
+    parser.add_argument("--batch", type=int, default=Plan.batch, help="windows per process, step")
+    parser.add_argument("--window", type=float, default=Plan.window, help="seconds of a window")
+    parser.add_argument("--rate", type=float, default=Plan.rate, help="highest learning rate")
+    parser.add_argument("--seed", type=int, default=Plan.seed, help="of weights and windows")
+    plan = Plan(**vars(parser.parse_args()))
+    plan.run.mkdir(parents=True, exist_ok=True)
+    (plan.run / "rendezvous").unlink(missing_ok=True)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.multiprocessing.spawn(work, args=(plan,), nprocs=plan.processes)
+
+
+if __name__ == "__main__":
+    main()
