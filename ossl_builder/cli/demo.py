@@ -33,7 +33,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder of the corpus.")] = Path("demo-corpus"),
     workers: Annotated[int, typer.Option("--workers", min=1, help="Films at a time.")] = 2,
     training: Annotated[
-        bool, typer.Option(help="End with labels, sides, a tiny adapter and its music.")
+        bool, typer.Option(help="End with labels, splits, a tiny adapter and its music.")
     ] = True,
 ) -> None:
     """Make three small films, build a corpus of them, train on it, and say where to look.

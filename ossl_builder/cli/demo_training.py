@@ -1,4 +1,4 @@
-"""The end of `ossl demo`: labels, sides, and an adapter that writes music for a test clip."""
+"""The end of `ossl demo`: labels, splits, and an adapter that writes music for a test clip."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _label(corpus: Corpus) -> None:
 
 
 def _split(corpus: Corpus) -> None:
-    """One film on each side."""
+    """One film in each split."""
     from ossl_builder.engine.tables_io import write_corpus_table
     from ossl_builder.splits.assign import assign_films, save_record
     from ossl_builder.tables import SPLITS
@@ -86,7 +86,7 @@ def _split(corpus: Corpus) -> None:
     found = assign_films(corpus.root, load_recipe(corpus.recipe_path).splits)
     save_record(corpus.root, found.record)
     write_corpus_table(corpus.root, SPLITS, found.rows)
-    output.say("Sides: " + ", ".join(f"{row.film_id} {row.side}" for row in found.rows) + ".")
+    output.say("Splits: " + ", ".join(f"{row.film_id} {row.split}" for row in found.rows) + ".")
 
 
 def _train(out: Path, corpus: Corpus) -> Path:
@@ -118,11 +118,11 @@ def _run(out: Path, corpus: Corpus, *arguments: str) -> None:
 
 
 def _test_clip(corpus: Corpus) -> str:
-    """The shortest clip of the test side."""
+    """The shortest clip of the test split."""
     from ossl_builder.engine.tables_io import read_table
     from ossl_builder.tables import CLIPS, SPLITS, Clip, Split
 
-    sides: list[Split] = read_table(corpus.root / "manifests", SPLITS)
+    splits: list[Split] = read_table(corpus.root / "manifests", SPLITS)
     clips: list[Clip] = read_table(corpus.root / "manifests", CLIPS)
-    films = {row.film_id for row in sides if row.side == "test"}
+    films = {row.film_id for row in splits if row.split == "test"}
     return min((c.duration_s, c.clip_id) for c in clips if c.film_id in films)[1]

@@ -15,7 +15,7 @@ from ossl_builder.cli.export_options import (
     DryRun,
     Link,
     Out,
-    Sides,
+    Splits,
     Title,
     place_media,
     report,
@@ -53,7 +53,7 @@ def add_commands(app: typer.Typer) -> None:
 def parquet(
     context: typer.Context,
     out: Out,
-    split: Sides = None,
+    split: Splits = None,
     allow_unverified: AllowUnverified = False,
     link: Link = True,
     tables_only: Annotated[
@@ -78,7 +78,7 @@ def parquet(
 def csv(
     context: typer.Context,
     out: Out,
-    split: Sides = None,
+    split: Splits = None,
     allow_unverified: AllowUnverified = False,
     dry_run: DryRun = False,
     json: AsJson = False,
@@ -98,7 +98,7 @@ def csv(
 def croissant(
     context: typer.Context,
     out: Out,
-    split: Sides = None,
+    split: Splits = None,
     allow_unverified: AllowUnverified = False,
     link: Link = True,
     title: Title = "ossl",
@@ -123,7 +123,7 @@ def croissant(
 def hf(
     context: typer.Context,
     out: Out,
-    split: Sides = None,
+    split: Splits = None,
     allow_unverified: AllowUnverified = False,
     title: Title = "OSSL",
     dry_run: DryRun = False,
@@ -143,7 +143,7 @@ def hf(
 def webdataset(
     context: typer.Context,
     out: Out,
-    split: Sides = None,
+    split: Splits = None,
     allow_unverified: AllowUnverified = False,
     dry_run: DryRun = False,
     json: AsJson = False,
@@ -160,7 +160,7 @@ def webdataset(
 
 
 def _sharded(
-    folder: Path, split: Sides, allow_unverified: bool, out: Path, layout: Any, dry_run: bool
+    folder: Path, split: Splits, allow_unverified: bool, out: Path, layout: Any, dry_run: bool
 ) -> tuple[Any, Any]:
     """Plan the shards of a layout and write those that are not there yet."""
     from ossl_builder.exports import link_or_copy

@@ -12,12 +12,12 @@ from ossl_builder.cli import output
 from ossl_builder.corpus import open_corpus
 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.", metavar="DIR")]
-Sides = Annotated[
+Splits = Annotated[
     list[str] | None,
     typer.Option(
         "--split",
-        help="Only this side: train, validation or test; repeatable. Without it: all of them.",
-        metavar="SIDE",
+        help="Only this split: train, validation or test; repeatable. Without it: all of them.",
+        metavar="SPLIT",
     ),
 ]
 Link = Annotated[
@@ -36,8 +36,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
 Title = Annotated[str, typer.Option("--title", help="The dataset's name.")]
 
 
-def selected(folder: Path, split: Sides, allow_unverified: bool) -> Any:
-    """What of a corpus is exported; films on no side, and those not shown to be free, are named."""
+def selected(folder: Path, split: Splits, allow_unverified: bool) -> Any:
+    """Choose what is exported; name the films in no split and those not shown to be free."""
     from ossl_builder.exports.selection import select
 
     selection = select(open_corpus(folder), split or (), allow_unverified)
@@ -68,9 +68,9 @@ def say_size(files: int, size: int) -> None:
 
 
 def say_left_out(films: Sequence[str]) -> None:
-    """Name the films that stand on no side."""
+    """Name the films that are in no split."""
     if films:
-        output.say(f"Left out, standing on no side: {', '.join(films)}. `ossl split` says why.")
+        output.say(f"Left out, being in no split: {', '.join(films)}. `ossl split` says why.")
 
 
 def report(out: Path, facts: dict[str, Any], dry_run: bool, json: bool) -> None:

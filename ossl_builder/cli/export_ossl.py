@@ -15,7 +15,7 @@ from ossl_builder.cli.export_options import (
     DryRun,
     Link,
     Out,
-    Sides,
+    Splits,
     place_media,
     report,
     selected,
@@ -31,7 +31,7 @@ def add_commands(group: typer.Typer) -> None:
 def ossl_v1(
     context: typer.Context,
     out: Out,
-    split: Sides = None,
+    split: Splits = None,
     allow_unverified: AllowUnverified = False,
     link: Link = True,
     dry_run: DryRun = False,
@@ -59,15 +59,15 @@ def ossl_v1(
 def ossl_v2(
     context: typer.Context,
     out: Out,
-    split: Sides = None,
+    split: Splits = None,
     allow_unverified: AllowUnverified = False,
     link: Link = True,
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> None:
-    """As OSSL v2 was released: metadata.csv, splits, a folder of video and one of audio per side.
+    """As OSSL v2 was released: metadata.csv, splits, a folder of video and one of audio per split.
 
-    The release has no validation side; ours, where there is one, stands beside the other two.
+    The release has no validation split; ours, where there is one, stands beside the other two.
     """
     from ossl_builder.exports import released
 
@@ -86,7 +86,7 @@ def ossl_v2(
 
 def _export(
     folder: Path,
-    split: Sides,
+    split: Splits,
     allow_unverified: bool,
     out: Path,
     link: bool,

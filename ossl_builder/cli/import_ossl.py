@@ -74,7 +74,7 @@ def ossl_v1(
 ) -> None:
     """OSSL v1: train_meta.csv, valid_meta.csv or updated_meta.csv, and AA_0.mp4, AA_0.wav.
 
-    Ends with 3 if something is missing, damaged or on two sides, with 1 if no clip can be used.
+    Ends with 3 if something is missing, damaged or in two splits, with 1 if no clip can be used.
     """
     _import("ossl-v1", folder, out, link, workers, tolerance, dry_run, json)
 
@@ -90,7 +90,7 @@ def ossl_v2(
 ) -> None:
     """OSSL v2: metadata.csv, splits, and {train,test}/{video,audio}/<movie>/<clip>.{mp4,wav}.
 
-    Ends with 3 if something is missing, damaged or on two sides, with 1 if no clip can be used.
+    Ends with 3 if something is missing, damaged or in two splits, with 1 if no clip can be used.
     """
     _import("ossl-v2", folder, out, link, workers, tolerance, dry_run, json)
 
@@ -172,14 +172,14 @@ def _figures(found: Found, usable: Sequence[Usable]) -> dict[str, Any]:
 
     entries = [one.entry for one in usable]
     films = {entry.film_id for entry in entries}
-    sides = Counter(one.side for one in rows.assigned(found, films).values())
+    splits = Counter(one.split for one in rows.assigned(found, films).values())
     return {
         "films": len(films),
         "clips": len(entries),
         "hours": round(sum(one.measured.music.duration_s for one in usable) / 3600, 4),
         "moods": sum(entry.mood is not None for entry in entries),
         "captions": sum(entry.caption is not None for entry in entries),
-        "films_by_side": dict(sorted(sides.items())),
+        "films_by_split": dict(sorted(splits.items())),
     }
 
 
@@ -215,10 +215,10 @@ def _show(told: dict[str, Any]) -> None:
     if not told["written"]:
         output.say(f"{count} have both their files. Nothing was decoded or written.")
         return
-    sides = ", ".join(f"{films} on {side}" for side, films in told["films_by_side"].items())
+    splits = ", ".join(f"{films} in {split}" for split, films in told["films_by_split"].items())
     output.say(
         f"{count}, {told['hours']:.2f} h; {told['moods']} moods, {told['captions']} captions; "
-        f"films: {sides or 'on no side yet'}."
+        f"films: {splits or 'in no split yet'}."
     )
     output.say(f"Missing, damaged or contradictory: {len(told['problems'])}.")
     output.say(
@@ -227,5 +227,5 @@ def _show(told: dict[str, Any]) -> None:
     )
     output.say(
         f"Next: ossl -C {told['out']} fingerprints, which `ossl -C {told['out']} split --check` "
-        "needs to find material that films on two sides share."
+        "needs to find material that films in two splits share."
     )

@@ -39,7 +39,7 @@ def split(
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="With --check: look at this Parquet or CSV file (film_id, side) instead.",
+            help="With --check: look at this Parquet or CSV file (film_id, split) instead.",
         ),
     ] = None,
     forget: Annotated[
@@ -54,8 +54,8 @@ def split(
 ) -> None:
     """Divide the films into train, validation and test; films that share material stay together.
 
-    A film that has a side keeps it. Ends with 3 if the same film, music or picture stands on two
-    sides.
+    A film that has a split keeps it. Ends with 3 if the same film, music or picture stands on two
+    splits.
     """
     corpus = open_corpus(context.obj)
     if check:
@@ -98,19 +98,19 @@ def _check(corpus: Corpus, table: Path | None, overrides: Sequence[str], json: b
     from ossl_builder.splits.leaks import find_leaks, own_splits, read_splits
     from ossl_builder.splits.matches import KINDS, find_matches, fingerprinted
 
-    sides = own_splits(corpus.root / "manifests") if table is None else read_splits(table)
+    splits = own_splits(corpus.root / "manifests") if table is None else read_splits(table)
     prints = fingerprinted(corpus.root / "manifests")
     settings = load_recipe(corpus.recipe_path, overrides).splits
     matches = find_matches(prints, settings, output.counted(KINDS, WHAT)) if prints else ()
-    leaks = find_leaks(sides, matches)
+    leaks = find_leaks(splits, matches)
     if json:
         output.as_json([vars(leak) for leak in leaks])
     else:
         _list_leaks(leaks)
-    films = len({film for film, _ in sides})
+    films = len({film for film, _ in splits})
     output.say(f"{films} films, {len(matches)} matches between films, {len(leaks)} leaks.")
     known = set(prints.films) if prints else set()
-    unknown = len({film for film, _ in sides} - known)
+    unknown = len({film for film, _ in splits} - known)
     if unknown:
         output.say(f"{unknown} of the films have no fingerprints: only their ids were compared.")
     if leaks:
@@ -123,12 +123,12 @@ def _list_leaks(leaks: Sequence[Leak]) -> None:
 
 
 def _show(found: Assignment, json: bool) -> None:
-    sides = _sides(found)
-    left_out = [row for row in found.rows if row.side is None]
+    splits = _splits(found)
+    left_out = [row for row in found.rows if row.split is None]
     if json:
         output.as_json(
             {
-                "sides": sides,
+                "splits": splits,
                 "left_out": [{"film_id": row.film_id, "why": row.why} for row in left_out],
                 "new": list(found.new),
                 "matches": [vars(match) for match in found.matches],
@@ -137,8 +137,10 @@ def _show(found: Assignment, json: bool) -> None:
             }
         )
         return
-    header = ("side", "films", "clips", "hours", "moods")
-    output.table(header, [[side[key] for key in header[:-1]] + [_moods(side)] for side in sides])
+    header = ("split", "films", "clips", "hours", "moods")
+    output.table(
+        header, [[split[key] for key in header[:-1]] + [_moods(split)] for split in splits]
+    )
     if found.matches:
         output.line("\nShared material")
         output.table(
@@ -159,15 +161,15 @@ def _show(found: Assignment, json: bool) -> None:
     )
 
 
-def _sides(found: Assignment) -> list[dict[str, Any]]:
+def _splits(found: Assignment) -> list[dict[str, Any]]:
     from ossl_builder.tables.splits import SPLIT_NAMES
 
     shown = []
-    for side in SPLIT_NAMES:
-        rows = [row for row in found.rows if row.side == side]
+    for split in SPLIT_NAMES:
+        rows = [row for row in found.rows if row.split == split]
         shown.append(
             {
-                "side": side,
+                "split": split,
                 "films": len(rows),
                 "clips": sum(row.n_clips for row in rows),
                 "hours": round(sum(row.duration_s for row in rows) / 3600, 2),
@@ -177,5 +179,5 @@ def _sides(found: Assignment) -> list[dict[str, Any]]:
     return shown
 
 
-def _moods(side: dict[str, Any]) -> str:
-    return ", ".join(f"{mood} {count}" for mood, count in side["moods"].items())
+def _moods(split: dict[str, Any]) -> str:
+    return ", ".join(f"{mood} {count}" for mood, count in split["moods"].items())

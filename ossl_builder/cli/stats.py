@@ -20,7 +20,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add `stats` and `query`."""
     app.command(epilog="Example: ossl -C corpus stats --json")(stats)
     app.command(
-        epilog='Example: ossl -C corpus query "SELECT side, count(*) FROM splits GROUP BY 1"'
+        epilog='Example: ossl -C corpus query "SELECT split, count(*) FROM splits GROUP BY 1"'
     )(query)
 
 

@@ -104,7 +104,7 @@ def rights(selection: Selection) -> str:
 
 def _head(out: Path, title: str, shards: Sequence[Shard]) -> dict[str, Any]:
     count = sum(len(shard.samples) for shard in shards)
-    sides = list(dict.fromkeys(shard.name.split("/")[1].split("-")[0] for shard in shards))
+    splits = list(dict.fromkeys(shard.name.split("/")[1].split("-")[0] for shard in shards))
     return {
         "pretty_name": title,
         "license": "other",
@@ -116,7 +116,7 @@ def _head(out: Path, title: str, shards: Sequence[Shard]) -> dict[str, Any]:
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": side, "path": f"data/{side}-*"} for side in sides],
+                "data_files": [{"split": split, "path": f"data/{split}-*"} for split in splits],
             }
         ],
         "dataset_info": {
@@ -124,15 +124,15 @@ def _head(out: Path, title: str, shards: Sequence[Shard]) -> dict[str, Any]:
                 *({"name": role, "dtype": kind.lower()} for role, kind in FEATURE.items()),
                 *({"name": name, "dtype": DTYPES[kind]} for name, kind, _, _ in columns()),
             ],
-            "splits": [_split(out, side, shards) for side in sides],
+            "splits": [_split(out, split, shards) for split in splits],
         },
     }
 
 
-def _split(out: Path, side: str, shards: Sequence[Shard]) -> dict[str, Any]:
-    own = [shard for shard in shards if shard.name.startswith(f"data/{side}-")]
+def _split(out: Path, split: str, shards: Sequence[Shard]) -> dict[str, Any]:
+    own = [shard for shard in shards if shard.name.startswith(f"data/{split}-")]
     return {
-        "name": side,
+        "name": split,
         "num_bytes": sum((out / shard.name).stat().st_size for shard in own),
         "num_examples": sum(len(shard.samples) for shard in own),
     }
@@ -140,9 +140,9 @@ def _split(out: Path, side: str, shards: Sequence[Shard]) -> dict[str, Any]:
 
 def _counts(shards: Sequence[Shard]) -> str:
     rows = []
-    for side in dict.fromkeys(shard.samples[0].side for shard in shards):
-        own = [one for shard in shards for one in shard.samples if one.side == side]
-        rows.append((side or "all", *_figures(own)))
+    for split in dict.fromkeys(shard.samples[0].split for shard in shards):
+        own = [one for shard in shards for one in shard.samples if one.split == split]
+        rows.append((split or "all", *_figures(own)))
     every = [one for shard in shards for one in shard.samples]
     if len(rows) > 1:
         rows.append(("together", *_figures(every)))

@@ -27,9 +27,9 @@ FEATURE = {"video": "Video", "mix": "Audio", "music": "Audio", "dialogue": "Audi
 DTYPES: dict[type, str] = {str: "string", int: "int64", float: "float64", bool: "bool"}
 
 
-def shard_name(side: str, number: int, count: int) -> str:
+def shard_name(split: str, number: int, count: int) -> str:
     """`data/train-00000-of-00003.parquet`; without splits everything is `train`."""
-    return f"data/{side or 'train'}-{number:05}-of-{count:05}.parquet"
+    return f"data/{split or 'train'}-{number:05}-of-{count:05}.parquet"
 
 
 def schema() -> pa.Schema:

@@ -1,4 +1,4 @@
-"""The plain export: a corpus' own tables and media, for the films of the sides asked for."""
+"""The plain export: a corpus' own tables and media, for the films of the splits asked for."""
 
 from __future__ import annotations
 

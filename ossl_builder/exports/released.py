@@ -70,12 +70,12 @@ def v1_places(samples: Sequence[Sample]) -> list[Placed]:
 
 
 def v2_places(samples: Sequence[Sample]) -> list[Placed]:
-    """`<side>/{video,audio}/<movie_id>/<clip_id>`; without splits everything is `train`."""
+    """`<split>/{video,audio}/<movie_id>/<clip_id>`; without splits everything is `train`."""
     return [
         Placed(
             sample,
-            f"{sample.side or 'train'}/video/{sample.facts['film_id']}/{sample.clip_id}",
-            f"{sample.side or 'train'}/audio/{sample.facts['film_id']}/{sample.clip_id}",
+            f"{sample.split or 'train'}/video/{sample.facts['film_id']}/{sample.clip_id}",
+            f"{sample.split or 'train'}/audio/{sample.facts['film_id']}/{sample.clip_id}",
             sample.clip_id,
         )
         for sample in samples
@@ -127,8 +127,8 @@ def _to_wave(source: Checked, target: Path) -> None:
 def write_v1_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
     """Write `train_meta.csv`, `valid_meta.csv` and, unlike the release, `test_meta.csv`."""
     counts = {}
-    for side, name in V1_SHEETS.items():
-        own = [one for one in placed if (one.sample.side or "train") == side]
+    for split, name in V1_SHEETS.items():
+        own = [one for one in placed if (one.sample.split or "train") == split]
         rows = [
             {
                 **one.sample.facts,
@@ -139,33 +139,33 @@ def write_v1_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
             }
             for one in own
         ]
-        if rows or side != "test":
+        if rows or split != "test":
             counts[name] = _write(out / name, V1_COLUMNS, rows)
     return counts
 
 
 def write_v2_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
-    """Write `metadata.csv`, a row per film, and `splits/<side>.txt`, a line per clip."""
+    """Write `metadata.csv`, a row per film, and `splits/<split>.txt`, a line per clip."""
     films: dict[str, dict[str, Any]] = {}
     lines: dict[str, list[str]] = {"train": [], "test": []}
     for one in placed:
         facts = one.sample.facts
-        side = one.sample.side or "train"
-        lines.setdefault(side, []).append(f"{facts['film_id']}/{one.sample.clip_id}\n")
+        split = one.sample.split or "train"
+        lines.setdefault(split, []).append(f"{facts['film_id']}/{one.sample.clip_id}\n")
         film = films.setdefault(
             facts["film_id"],
-            {"movie_id": facts["film_id"], "split": side, "n_clips": 0, "duration_s": 0.0}
+            {"movie_id": facts["film_id"], "split": split, "n_clips": 0, "duration_s": 0.0}
             | {name: facts[name] for name in FILM_COLUMNS},
         )
         film["n_clips"] += 1
         film["duration_s"] = round(film["duration_s"] + facts["duration_s"], 6)
-    for side, clips in lines.items():
-        files.write_bytes(out / "splits" / f"{side}.txt", "".join(clips).encode())
+    for split, clips in lines.items():
+        files.write_bytes(out / "splits" / f"{split}.txt", "".join(clips).encode())
     columns = ("movie_id", "split", "n_clips", "duration_s", *FILM_COLUMNS)
     count = _write(out / "metadata.csv", columns, list(films.values()))
     return {
         "metadata.csv": count,
-        **{f"splits/{side}.txt": len(own) for side, own in lines.items()},
+        **{f"splits/{split}.txt": len(own) for split, own in lines.items()},
     }
 
 

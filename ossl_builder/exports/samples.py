@@ -41,13 +41,13 @@ class Sample:
 
     Attributes:
         clip_id: the clip.
-        side: the side its film stands on; empty: the corpus has no splits.
+        split: the split its film stands on; empty: the corpus has no splits.
         facts: value of every column in `columns()`.
         media: file of each role that it has.
     """
 
     clip_id: str
-    side: str
+    split: str
     facts: dict[str, Any]
     media: dict[str, Path]
 
@@ -63,7 +63,7 @@ class Sample:
 def columns() -> list[tuple[str, type, str, str]]:
     """Name, plain type, unit and meaning of each column of a sample, in order."""
     found: list[tuple[str, type, str, str]] = [
-        ("side", str, "", "`train`, `validation` or `test`; empty: the corpus has no splits")
+        ("split", str, "", "`train`, `validation` or `test`; empty: the corpus has no splits")
     ]
     groups: tuple[tuple[Table, tuple[str, ...]], ...] = (
         (CLIPS, CLIP_COLUMNS),
@@ -95,12 +95,12 @@ def samples(selection: Selection) -> Iterator[Sample]:
         for row in batch.to_pylist():
             film = films[row["film_id"]]
             label = labels.get(row["clip_id"], unlabelled)
-            side = selection.sides.get(row["film_id"], "")
+            split = selection.splits.get(row["film_id"], "")
             yield Sample(
                 clip_id=row["clip_id"],
-                side=side,
+                split=split,
                 facts={
-                    "side": side,
+                    "split": split,
                     **{name: row[name] for name in CLIP_COLUMNS},
                     **{name: film[name] for name in FILM_COLUMNS},
                     **{name: label[name] for name in LABEL_COLUMNS},

@@ -1,4 +1,4 @@
-"""What is exported: the rows of the films that stand on the sides asked for, in a stream.
+"""What is exported: the rows of the films that are in the splits asked for, in a stream.
 
 Only films that are shown to be free are exported, unless the user decides otherwise.
 """
@@ -33,14 +33,14 @@ class Selection:
 
     Attributes:
         folder: the tables' folder, `CORPUS/manifests`.
-        sides: side of each film that is exported; empty: the corpus has no splits, all are.
-        left_out: films that stand on no side.
+        splits: split of each film that is exported; empty: the corpus has no splits, all are.
+        left_out: films that are in no split.
         verdicts: today's verdict on each film of the corpus, in a word.
         unverified: the films among those exported that are not shown to be free, sorted.
     """
 
     folder: Path
-    sides: dict[str, str]
+    splits: dict[str, str]
     left_out: tuple[str, ...]
     verdicts: Mapping[str, str]
     unverified: tuple[str, ...] = ()
@@ -63,13 +63,13 @@ class Selection:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        films = pa.array(sorted(self.sides), pa.string())
+        films = pa.array(sorted(self.splits), pa.string())
         for batch in tables_io.iter_arrow(self.folder, table, BATCH, columns):
             if table is FILMS and "source" in batch.column_names:
                 batch = _without_folders(batch)
             if table is FILMS and "verdict" in batch.column_names:
                 batch = self._judged(batch)
-            yield batch.filter(pc.is_in(batch["film_id"], films)) if self.sides else batch
+            yield batch.filter(pc.is_in(batch["film_id"], films)) if self.splits else batch
 
     def verdict(self, film_id: str) -> str:
         """Today's verdict on a film, in a word; `unknown` if the corpus has no record of it."""
@@ -130,25 +130,25 @@ NAMED = 20
 
 def select(
     corpus: Corpus,
-    sides: Sequence[str] = (),
+    splits: Sequence[str] = (),
     allow_unverified: bool = False,
     today: date | None = None,
 ) -> Selection:
-    """Choose the films of some sides, or of all; films that stand on no side are left out.
+    """Choose the films of some splits, or of all; films that are in no split are left out.
 
     Args:
         corpus: the corpus; or a folder that `ossl export parquet` wrote, which has no records of
             films: of these the table's verdicts count.
-        sides: of train, validation, test; none: all three, or every film if there are no splits.
+        splits: of train, validation, test; none: all three, or every film if there are no splits.
         allow_unverified: films that are not shown to be free are wanted nevertheless.
         today: the day of judgement; None: today.
 
     Raises:
-        OsslError: `side_unknown`, `split_empty`, `table_missing`, `table_version`,
+        OsslError: `split_unknown`, `split_empty`, `table_missing`, `table_version`,
             `film_unverified`.
     """
-    chosen = _chosen(corpus.root / "manifests", sides, _words(corpus, today))
-    films = sorted(chosen.sides) or sorted(chosen.film_ids())
+    chosen = _chosen(corpus.root / "manifests", splits, _words(corpus, today))
+    films = sorted(chosen.splits) or sorted(chosen.film_ids())
     selection = replace(
         chosen, unverified=tuple(one for one in films if chosen.verdict(one) not in FREE)
     )
@@ -157,7 +157,7 @@ def select(
             "film_unverified",
             f"Not shown to be free: {selection.unverified_names()}. Nothing was exported.",
             f"Read `ossl films explain {selection.unverified[0]}`; take films out with "
-            "`ossl films remove` or choose a side with --split; if you answer for them yourself, "
+            "`ossl films remove` or choose a split with --split; if you answer for them yourself, "
             "add --allow-unverified.",
         )
     return selection
@@ -174,25 +174,25 @@ def _words(corpus: Corpus, today: date | None) -> dict[str, str]:
     return words | {film_id: verdict.word for film_id, verdict in judged.items()}
 
 
-def _chosen(folder: Path, sides: Sequence[str], verdicts: Mapping[str, str]) -> Selection:
-    unknown = [side for side in sides if side not in SPLIT_NAMES]
+def _chosen(folder: Path, splits: Sequence[str], verdicts: Mapping[str, str]) -> Selection:
+    unknown = [split for split in splits if split not in SPLIT_NAMES]
     if unknown:
         raise OsslError(
-            "side_unknown",
-            f"There is no side {unknown[0]!r}.",
-            f"Sides are {', '.join(SPLIT_NAMES)}.",
+            "split_unknown",
+            f"There is no split {unknown[0]!r}.",
+            f"Splits are {', '.join(SPLIT_NAMES)}.",
         )
     bare = Selection(folder, {}, (), verdicts)
-    if not bare.has(SPLITS) and not sides:
+    if not bare.has(SPLITS) and not splits:
         if bare.count(CLIPS) == 0:
             raise OsslError("split_empty", "The corpus has no clips.", "`ossl build` makes them.")
         return bare
     rows = tables_io.read_table(folder, SPLITS)
-    chosen = {row.film_id: row.side for row in rows if row.side in (sides or SPLIT_NAMES)}
-    left_out = tuple(row.film_id for row in rows if row.side is None)
+    chosen = {row.film_id: row.split for row in rows if row.split in (splits or SPLIT_NAMES)}
+    left_out = tuple(row.film_id for row in rows if row.split is None)
     if not chosen:
-        asked = " or ".join(sides) or "any side"
+        asked = " or ".join(splits) or "any split"
         raise OsslError(
-            "split_empty", f"No film stands on {asked}.", "`ossl split` puts films on sides."
+            "split_empty", f"No film is in {asked}.", "`ossl split` assigns films to splits."
         )
     return Selection(folder, chosen, left_out, verdicts)

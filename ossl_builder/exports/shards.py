@@ -17,7 +17,7 @@ PROGRESS = ".shards.json"
 
 @dataclass(frozen=True)
 class Shard:
-    """Some samples of one side that go into one file.
+    """Some samples of one split that go into one file.
 
     Attributes:
         name: the file, relative to the export's folder.
@@ -33,18 +33,18 @@ class Shard:
 def plan(
     samples: Sequence[Sample], max_bytes: int, name: Callable[[str, int, int], str], version: int
 ) -> list[Shard]:
-    """Divide samples into shards, each side for itself, in their order.
+    """Divide samples into shards, each split for itself, in their order.
 
     Args:
         max_bytes: media a shard holds at most, but for one sample that is larger by itself.
-        name: from side, number and count of the side's shards to the file's name.
+        name: from split, number and count of the split's shards to the file's name.
         version: raised when the layout writes other bytes for the same samples.
     """
     shards = []
-    for side in dict.fromkeys(sample.side for sample in samples):
+    for split in dict.fromkeys(sample.split for sample in samples):
         groups: list[list[Sample]] = [[]]
         filled = 0
-        for sample in (one for one in samples if one.side == side):
+        for sample in (one for one in samples if one.split == split):
             size = sample.size_bytes()
             if groups[-1] and filled + size > max_bytes:
                 groups.append([])
@@ -52,7 +52,7 @@ def plan(
             groups[-1].append(sample)
             filled += size
         shards += [
-            Shard(name(side, number, len(groups)), tuple(group), _digest(group, version))
+            Shard(name(split, number, len(groups)), tuple(group), _digest(group, version))
             for number, group in enumerate(groups)
         ]
     return shards

@@ -59,7 +59,7 @@ def summary(folder: Path, verdicts: Mapping[str, str]) -> dict[str, Any]:
     labels = _frame(folder, LABELS, ["quadrant", "n_annotators", "caption_source", "rule"])
     if labels is not None:
         found["labels"] = _labels(labels)
-    splits = _frame(folder, SPLITS, ["side", "n_clips", "duration_s"])
+    splits = _frame(folder, SPLITS, ["split", "n_clips", "duration_s"])
     if splits is not None:
         found["splits"] = _splits(splits)
     return found
@@ -104,17 +104,17 @@ def _labels(labels: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _splits(splits: pd.DataFrame) -> dict[str, Any]:
-    sides = {
-        side: {
+def _splits(table: pd.DataFrame) -> dict[str, Any]:
+    splits = {
+        split: {
             "films": len(part),
             "clips": int(part["n_clips"].sum()),
             "hours": _hours(part["duration_s"]),
         }
-        for side in SPLIT_NAMES
-        for part in [splits[splits["side"] == side]]
+        for split in SPLIT_NAMES
+        for part in [table[table["split"] == split]]
     }
-    return {**sides, "left_out": int(splits["side"].isna().sum())}
+    return {**splits, "left_out": int(table["split"].isna().sum())}
 
 
 def _frame(folder: Path, table: Table, columns: list[str]) -> pd.DataFrame | None:

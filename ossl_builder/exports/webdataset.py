@@ -18,9 +18,9 @@ MAX_BYTES = 1_000_000_000
 INDEX = "index.json"
 
 
-def shard_name(side: str, number: int, count: int) -> str:
+def shard_name(split: str, number: int, count: int) -> str:
     """`train-000000.tar`; without splits everything is `train`."""
-    return f"{side or 'train'}-{number:06}.tar"
+    return f"{split or 'train'}-{number:06}.tar"
 
 
 def write(path: Path, shard: Shard) -> None:
@@ -47,12 +47,12 @@ def _entry(name: str, size: int) -> tarfile.TarInfo:
 
 
 def write_index(out: Path, shards: Sequence[Shard]) -> None:
-    """Write `index.json`: for each shard its side, samples, hours, size and SHA-256."""
+    """Write `index.json`: for each shard its split, samples, hours, size and SHA-256."""
     hashes = sharding.hashes(out)
     entries: list[dict[str, Any]] = [
         {
             "shard": shard.name,
-            "side": shard.samples[0].side,
+            "split": shard.samples[0].split,
             "samples": len(shard.samples),
             "duration_s": round(sum(one.facts["duration_s"] for one in shard.samples), 6),
             "size_bytes": (out / shard.name).stat().st_size,

@@ -149,10 +149,10 @@ def place(wanted: Sequence[Medium], root: Path, link: bool) -> Iterator[Medium]:
 
 
 def write(corpus: Corpus, found: Found, folder: Path, usable: Sequence[Usable]) -> list[Clip]:
-    """Write sources, tables and the record of sides; the caller holds the corpus' lock.
+    """Write sources, tables and the record of splits; the caller holds the corpus' lock.
 
     Labels and splits of an earlier import are replaced; splits that people have made stay where
-    the release says nothing of sides.
+    the release says nothing of splits.
 
     Returns:
         The rows of the clips table.
@@ -172,12 +172,12 @@ def write(corpus: Corpus, found: Found, folder: Path, usable: Sequence[Usable]) 
     labels = [row for one in entries if (row := rows.label_row(one, moods)) is not None]
     if labels or _has(root, LABELS.name):
         tables_io.write_corpus_table(root, LABELS, labels)
-    sides = rows.assigned(found, here)
-    if sides:
+    splits = rows.assigned(found, here)
+    if splits:
         # The record first: `ossl split` keeps films where it says.
-        save_record(root, Record(sides, SplitsSettings().ratios(), SplitsSettings().seed))
+        save_record(root, Record(splits, SplitsSettings().ratios(), SplitsSettings().seed))
         facts = film_stats(root / "manifests")
-        tables_io.write_corpus_table(root, SPLITS, rows.split_rows(facts, sides))
+        tables_io.write_corpus_table(root, SPLITS, rows.split_rows(facts, splits))
     fingerprints.refresh(corpus)
     return clips
 

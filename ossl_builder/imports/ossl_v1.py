@@ -24,7 +24,7 @@ from ossl_builder.imports.release_format import (
 )
 
 LAYOUT = "ossl-v1"
-# The third is ours; the fourth goes about with a column `file_name`, and says no sides.
+# The third is ours; the fourth goes about with a column `file_name`, and says no splits.
 SHEETS = {
     "train_meta.csv": "train",
     "valid_meta.csv": "validation",
@@ -36,11 +36,11 @@ Name = tuple[str, str]
 
 @dataclass
 class _Row:
-    """A clip by the sheets: where it first stands, what is said there, its sides."""
+    """A clip by the sheets: where it first stands, what is said there, its splits."""
 
     where: str
     cells: dict[str, str]
-    sides: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
 
 
 def read_v1(folder: Path) -> Found:
@@ -74,7 +74,7 @@ def read_v1(folder: Path) -> Found:
                 clip_id=clips[name],
                 video=video,
                 music=music,
-                sides=tuple(row.sides),
+                splits=tuple(row.splits),
                 mood=row.cells.get("mood") or None,
                 caption=row.cells.get("caption") or None,
             )
@@ -93,7 +93,7 @@ def _rows(folder: Path, sheets: list[str], problems: list[Problem]) -> dict[Name
     """Every clip that a sheet names."""
     rows: dict[Name, _Row] = {}
     for sheet in sheets:
-        side = SHEETS[sheet]
+        split = SHEETS[sheet]
         seen: set[Name] = set()
         for number, cells in read_sheet(folder / sheet):
             where = f"{sheet}, line {number}"
@@ -106,7 +106,7 @@ def _rows(folder: Path, sheets: list[str], problems: list[Problem]) -> dict[Name
             else:
                 seen.add(name)
                 row = rows.setdefault(name, _Row(where, cells))
-                row.sides += [side] if side else []
+                row.splits += [split] if split else []
     return rows
 
 
@@ -168,6 +168,6 @@ def _notes(sheets: list[str]) -> Iterator[str]:
         yield "No sheet says which clips are for training: `ossl split` divides the films."
     elif "valid_meta.csv" not in sheets:
         yield (
-            "There is no valid_meta.csv, so no film stands on the side validation; "
+            "There is no valid_meta.csv, so no film is in the split validation; "
             "`ossl split --forget FILM` divides films anew."
         )

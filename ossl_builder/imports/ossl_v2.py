@@ -43,15 +43,15 @@ Name = tuple[str, str]
 
 @dataclass
 class _Clip:
-    """A clip by its files: path by kind, and the sides whose folders hold it."""
+    """A clip by its files: path by kind, and the splits whose folders hold it."""
 
     paths: dict[str, str] = field(default_factory=dict)
-    sides: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
 
 
 @dataclass
 class _Lines:
-    """Sides that the lines under `splits/` give to films and to clips."""
+    """Splits that the lines under `splits/` give to films and to clips."""
 
     movies: dict[str, list[str]] = field(default_factory=dict)
     clips: dict[Name, list[str]] = field(default_factory=dict)
@@ -83,15 +83,15 @@ def read_v2(folder: Path) -> Found:
         if len(clip.paths) < len(MEDIA):
             problems.append(_missing(clip))
             continue
-        sides = lines.of(name)
-        problems += _disagreement(clip, sides, bool(lines.movies or lines.clips))
+        splits = lines.of(name)
+        problems += _disagreement(clip, splits, bool(lines.movies or lines.clips))
         entries.append(
             Entry(
                 film_id=films[name[0]],
                 clip_id=ids[name],
                 video=clip.paths["video"],
                 music=clip.paths["audio"],
-                sides=tuple(sides or clip.sides),
+                splits=tuple(splits or clip.splits),
             )
         )
     problems += _of_films(stated, films)
@@ -106,14 +106,14 @@ def read_v2(folder: Path) -> Found:
 
 def _clips(folder: Path, problems: list[Problem]) -> dict[Name, _Clip]:
     found: dict[Name, _Clip] = {}
-    for side_folder, side in FOLDERS.items():
+    for split_folder, split in FOLDERS.items():
         for kind, ending in MEDIA.items():
-            every = (folder / side_folder / kind).glob("*/*")
+            every = (folder / split_folder / kind).glob("*/*")
             media = [path for path in every if path.suffix.lower() == ending]
             for path, name in usable_files(folder, media, problems):
                 clip = found.setdefault((path.parent.name, path.stem), _Clip())
                 clip.paths.setdefault(kind, name)
-                clip.sides += [side] if side not in clip.sides else []
+                clip.splits += [split] if split not in clip.splits else []
     return dict(sorted(found.items()))
 
 
@@ -130,8 +130,8 @@ def _lines(folder: Path, clips: Mapping[Name, _Clip], problems: list[Problem]) -
     for name in clips:
         of_stem.setdefault(name[1], []).append(name)
     for path in sorted((folder / "splits").glob("*.txt")):
-        side = FOLDERS.get(path.stem)
-        if side is None:
+        split = FOLDERS.get(path.stem)
+        if split is None:
             continue
         for number, line in enumerate(_text(path).split("\n"), start=1):
             if not line.strip():
@@ -141,9 +141,9 @@ def _lines(folder: Path, clips: Mapping[Name, _Clip], problems: list[Problem]) -
             if len(parts) == 1 and parts[0] not in movies:
                 names = of_stem.get(parts[0], [])
             if names and names[0] in clips and len(names) == 1:
-                _add(found.clips.setdefault(names[0], []), side)
+                _add(found.clips.setdefault(names[0], []), split)
             elif len(parts) == 1 and parts[0] in movies:
-                _add(found.movies.setdefault(parts[0], []), side)
+                _add(found.movies.setdefault(parts[0], []), split)
             else:
                 where = f"{path.relative_to(folder).as_posix()}, line {number}"
                 problems.append(Problem(where, f"names {line.strip()!r}, which is not here"))
@@ -166,25 +166,25 @@ def _parts(line: str) -> list[str]:
     return [part for part in named.parts[-2:] if part not in (*FOLDERS, *MEDIA, ".", "/")] or [""]
 
 
-def _add(sides: list[str], side: str) -> None:
-    if side not in sides:
-        sides.append(side)
+def _add(splits: list[str], split: str) -> None:
+    if split not in splits:
+        splits.append(split)
 
 
 def _missing(clip: _Clip) -> Problem:
     ((kind, path),) = clip.paths.items()
     other = {"video": "audio", "audio": "video"}[kind]
-    side, _, movie, name = PurePosixPath(path).parts
-    lacking = PurePosixPath(side, other, movie, name).with_suffix(MEDIA[other])
+    split, _, movie, name = PurePosixPath(path).parts
+    lacking = PurePosixPath(split, other, movie, name).with_suffix(MEDIA[other])
     return Problem(lacking.as_posix(), f"is not here, though {path} is")
 
 
-def _disagreement(clip: _Clip, sides: list[str], are_lines: bool) -> Iterator[Problem]:
+def _disagreement(clip: _Clip, splits: list[str], are_lines: bool) -> Iterator[Problem]:
     path = clip.paths["video"]
-    if are_lines and not sides:
+    if are_lines and not splits:
         yield Problem(path, "stands in no line under splits; its folder counts", is_used=True)
-    elif sides and set(sides) != set(clip.sides):
-        said = " and ".join(sides)
+    elif splits and set(splits) != set(clip.splits):
+        said = " and ".join(splits)
         yield Problem(path, f"is {said} by splits, which counts, and not its folder", is_used=True)
 
 

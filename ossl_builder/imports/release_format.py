@@ -24,7 +24,7 @@ class Entry:
     Attributes:
         film_id, clip_id: its ids in the corpus to be.
         video, music: its MP4 and WAV, relative to the folder.
-        sides: every side it is named on; several where a split is faulty, none where none is said.
+        splits: every split that names it; several if the release is faulty, none if it names none.
         mood, caption: as they stand there; empty: there is none.
     """
 
@@ -32,7 +32,7 @@ class Entry:
     clip_id: str
     video: str
     music: str
-    sides: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
     mood: str | None = None
     caption: str | None = None
 

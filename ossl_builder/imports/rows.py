@@ -177,44 +177,44 @@ def label_row(entry: Entry, words: dict[str, str]) -> Label | None:
 
 
 def leaks_of(entries: Iterable[Entry]) -> tuple[Leak, ...]:
-    """Films whose clips the release puts on several sides."""
-    pairs = sorted({(one.film_id, side) for one in entries for side in one.sides})
+    """Films whose clips the release puts in several splits."""
+    pairs = sorted({(one.film_id, split) for one in entries for split in one.splits})
     return find_leaks(sorted(pairs, key=lambda pair: (pair[0], SPLIT_NAMES.index(pair[1]))), ())
 
 
 def assigned(found: Found, film_ids: Iterable[str]) -> dict[str, Assigned]:
-    """The side of each of these films that the release puts on one or several.
+    """The split of each of these films that the release puts on one or several.
 
-    A film that is cut stands where most of its clips do; of equal sides on the first of train,
+    A film that is cut stands where most of its clips do; of equal splits on the first of train,
     validation and test: what others have trained on is nothing to test with.
     """
     counts: dict[str, Counter[str]] = {film_id: Counter() for film_id in sorted(film_ids)}
     for entry in found.entries:
         if entry.film_id in counts:
-            counts[entry.film_id].update(entry.sides)
-    sided = {}
-    for film_id, sides in counts.items():
-        ordered = sorted(sides, key=lambda side: (-sides[side], SPLIT_NAMES.index(side)))
+            counts[entry.film_id].update(entry.splits)
+    placed = {}
+    for film_id, splits in counts.items():
+        ordered = sorted(splits, key=lambda split: (-splits[split], SPLIT_NAMES.index(split)))
         if len(ordered) > 1:
-            said = ", ".join(f"{sides[side]} on {side}" for side in ordered)
+            said = ", ".join(f"{splits[split]} in {split}" for split in ordered)
             why = (
                 f"{found.layout} cuts this film (clips: {said}); it stands where most of its clips "
                 "do, and all of them with it."
             )
-            sided[film_id] = Assigned(ordered[0], why)
+            placed[film_id] = Assigned(ordered[0], why)
         elif ordered:
-            sided[film_id] = Assigned(ordered[0], f"All its clips stand there in {found.layout}.")
-    return sided
+            placed[film_id] = Assigned(ordered[0], f"All its clips stand there in {found.layout}.")
+    return placed
 
 
-def split_rows(facts: Iterable[FilmStats], sides: dict[str, Assigned]) -> list[Split]:
-    """A row per film; one that the release puts nowhere stands on no side."""
-    nowhere = Assigned("", "The release does not say; `ossl split` gives it a side.")
+def split_rows(facts: Iterable[FilmStats], splits: dict[str, Assigned]) -> list[Split]:
+    """A row per film; one that the release puts nowhere is in no split."""
+    nowhere = Assigned("", "The release does not say; `ossl split` gives it a split.")
     return [
         Split(
             film_id=film.film_id,
-            side=sides.get(film.film_id, nowhere).side or None,
-            why=sides.get(film.film_id, nowhere).why,
+            split=splits.get(film.film_id, nowhere).split or None,
+            why=splits.get(film.film_id, nowhere).why,
             group_id=film.film_id,
             n_clips=film.n_clips,
             duration_s=film.duration_s,

@@ -49,7 +49,7 @@ class Contents:
         corpus: the corpus.
         tables: by name, all of `READ`.
         film_ids: films of the corpus, or with a row or clips in the tables, sorted. Labels and
-            sides of a film that has gone since are not asked.
+            splits of a film that has gone since are not asked.
         verdicts: today's verdict on each film that the corpus has a record of.
     """
 

@@ -83,7 +83,7 @@ def film_data(
         "year": film["year"] if film else None,
         "length_s": length,
         "has_timeline": bool(length) and has_times,
-        "side": tables["splits"][0] if tables["splits"] else None,
+        "split": tables["splits"][0] if tables["splits"] else None,
         "facts": _facts(film),
         "rights": _rights(film, verdict),
         "licence_url": _web(film["licence_url"] if film else None),

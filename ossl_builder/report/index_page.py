@@ -62,7 +62,7 @@ def index_data(
             for one in disagreed[:MOST_DISAGREED]
             if one.score > 0
         ],
-        "sides": _sides(contents, found),
+        "splits": _splits(contents, found),
         "rejected": status["rejected"][:MOST_REJECTED],
         "failed": status["failed"][:MOST_REJECTED],
         "n_rejected": len(status["rejected"]),
@@ -115,10 +115,10 @@ def _films(contents: Contents, told: Sequence[Warned]) -> list[dict[str, Any]]:
         "films": contents.columns_of(FILMS, ["film_id", "title", "year", "duration_s"]),
         "clips": contents.columns_of(CLIPS, ["film_id", "duration_s"]),
         "labels": contents.columns_of(LABELS, ["film_id", "quadrant"]),
-        "splits": contents.columns_of(SPLITS, ["film_id", "side"]),
+        "splits": contents.columns_of(SPLITS, ["film_id", "split"]),
     }
     known = {row["film_id"]: row for row in columns["films"]}
-    sides = {row["film_id"]: row["side"] for row in columns["splits"]}
+    splits = {row["film_id"]: row["split"] for row in columns["splits"]}
     clips: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
     for row in columns["clips"]:
@@ -144,7 +144,7 @@ def _films(contents: Contents, told: Sequence[Warned]) -> list[dict[str, Any]]:
                 "clip_s": round(seconds[film_id]),
                 "clip_length": clock(seconds[film_id]),
                 "moods": shares(counts),
-                "side": sides.get(film_id) or "",
+                "split": splits.get(film_id) or "",
                 "warnings": sum(warnings.get(film_id, Counter()).values()),
                 "kinds": " ".join(sorted(warnings.get(film_id, {}))),
             }
@@ -219,21 +219,21 @@ def _moods(
     }
 
 
-def _sides(contents: Contents, found: Mapping[str, Any]) -> dict[str, Any] | None:
+def _splits(contents: Contents, found: Mapping[str, Any]) -> dict[str, Any] | None:
     if "splits" not in found:
         return None
-    side_of = {
-        row["film_id"]: row["side"] for row in contents.columns_of(SPLITS, ["film_id", "side"])
+    split_of = {
+        row["film_id"]: row["split"] for row in contents.columns_of(SPLITS, ["film_id", "split"])
     }
     quadrants = Counter(
-        (side_of.get(row["film_id"]), row["quadrant"])
+        (split_of.get(row["film_id"]), row["quadrant"])
         for row in contents.columns_of(LABELS, ["film_id", "quadrant"])
     )
     rows = []
-    for side in SPLIT_NAMES:
-        counts = {name: quadrants[side, name] for name in QUADRANTS}
-        figure = found["splits"][side]
+    for split in SPLIT_NAMES:
+        counts = {name: quadrants[split, name] for name in QUADRANTS}
+        figure = found["splits"][split]
         rows.append(
-            {"side": side, **figure, "hours": _hours(figure["hours"]), "moods": shares(counts)}
+            {"split": split, **figure, "hours": _hours(figure["hours"]), "moods": shares(counts)}
         )
     return {"rows": rows, "left_out": found["splits"]["left_out"]}

@@ -197,8 +197,8 @@ def _findings(contents: Contents, recipe: Recipe, questions: label_schema.LabelS
     prints = matches.fingerprinted(contents.folder)
     if prints is not None:
         alike = matches.find_matches(prints, recipe.splits)
-        sides = contents.columns_of(SPLITS, ["film_id", "side"])
-        stands = [(row["film_id"], row["side"]) for row in sides if row["side"]]
+        splits = contents.columns_of(SPLITS, ["film_id", "split"])
+        stands = [(row["film_id"], row["split"]) for row in splits if row["split"]]
         told += warnings.of_matches(alike, leaks.find_leaks(stands, alike))
     answers: dict[str, list[Annotation]] = {}
     for one in given:

@@ -49,11 +49,11 @@ class Kind:
 
 
 KINDS = (
-    Kind("leak", "Shared across sides",
-         "Films on two sides of the split share music or picture: measured results would be too "
+    Kind("leak", "Shared across splits",
+         "Films in two splits share music or picture: measured results would be too "
          "good. Divide one of them anew with `ossl split --forget FILM`."),
     Kind("near_duplicate", "Near-duplicates",
-         "Two films share music or picture. They stay on one side; one of them may be a second "
+         "Two films share music or picture. They stay in one split; one of them may be a second "
          "copy that can go."),
     Kind("low_separation", "Low separation quality",
          "Much of the mix is in no stem: what is missing may be music. Listen to mix and music; a "

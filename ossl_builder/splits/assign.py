@@ -17,14 +17,14 @@ from ossl_builder.splits.settings import SplitsSettings
 from ossl_builder.splits.stratify import assign, groups_of
 from ossl_builder.tables.splits import SPLIT_NAMES, Split
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class Assigned:
     """Where a film was put, and why, in one sentence."""
 
-    side: str
+    split: str
     why: str
 
 
@@ -54,8 +54,8 @@ def load_record(root: Path) -> Record:
         if found["version"] != VERSION:
             raise ValueError(f"version {found['version']}")
         films = {name: Assigned(**entry) for name, entry in found["films"].items()}
-        if any(assigned.side not in SPLIT_NAMES for assigned in films.values()):
-            raise ValueError("no such side")
+        if any(assigned.split not in SPLIT_NAMES for assigned in films.values()):
+            raise ValueError("no such split")
         return Record(films, found["ratios"], found["seed"])
     except FileNotFoundError:
         return Record()
@@ -90,8 +90,8 @@ class Assignment:
     Attributes:
         rows: of the splits table.
         matches: what films share.
-        leaks: matches across sides, between films that were assigned before.
-        new: ids of films that had no side before and have one now.
+        leaks: matches across splits, between films that were assigned before.
+        new: ids of films that had no split before and have one now.
         record: the record to keep.
         notes: sentences on what a curator should know of it.
     """
@@ -116,7 +116,7 @@ def assign_films(
         root: the corpus' folder.
         settings: the recipe's section `splits`.
         kinds: `KINDS`, in order; an iterator may show how far it is.
-        forget: films whose earlier side is not to be kept.
+        forget: films whose earlier split is not to be kept.
 
     Raises:
         OsslError: `table_missing`, `table_version`, `splits_record_damaged`.
@@ -135,7 +135,7 @@ def assign_films(
     rows = tuple(
         Split(
             film_id=film_id,
-            side=placed[film_id].side or None,
+            split=placed[film_id].split or None,
             why=placed[film_id].why,
             group_id=groups[film_id],
             n_clips=film.n_clips,
@@ -145,11 +145,11 @@ def assign_films(
         )
         for film_id, film in facts.items()
     )
-    assigned = {film: entry for film, entry in placed.items() if entry.side}
+    assigned = {film: entry for film, entry in placed.items() if entry.split}
     return Assignment(
         rows=rows,
         matches=matches,
-        leaks=find_leaks([(film, entry.side) for film, entry in assigned.items()], matches),
+        leaks=find_leaks([(film, entry.split) for film, entry in assigned.items()], matches),
         new=tuple(film for film in assigned if film not in kept),
         record=Record({**kept, **assigned}, settings.ratios(), settings.seed),
         notes=tuple(_notes(before, settings, facts, prints.films if prints else ())),
@@ -162,7 +162,7 @@ def _assigned(
     matches: tuple[Match, ...],
     settings: SplitsSettings,
 ) -> dict[str, Assigned]:
-    """Each film with its side (empty: none) and why it has it."""
+    """Each film with its split (empty: none) and why it has it."""
     of_film: dict[str, list[Match]] = {}
     for match in matches:
         of_film.setdefault(match.film_a, []).append(match)
@@ -183,19 +183,19 @@ def _assigned(
         if len(held) > 1:
             left_out |= {film: Assigned("", _why_torn(held)) for film in group}
         elif held:
-            ((side, match),) = held.items()
-            joined |= {film: Assigned(side, _why_joined(match)) for film in group}
+            ((split, match),) = held.items()
+            joined |= {film: Assigned(split, _why_joined(match)) for film in group}
         else:
             drawn.append(group)
     stay = {**kept, **joined}
-    sides = assign(
+    splits = assign(
         [[facts[film] for film in group] for group in drawn],
-        [(facts[film], entry.side) for film, entry in stay.items()],
+        [(facts[film], entry.split) for film, entry in stay.items()],
         settings.ratios(),
         settings.seed,
     )
     chosen = {
-        film: Assigned(sides[film], _why_drawn(facts[film], group, settings))
+        film: Assigned(splits[film], _why_drawn(facts[film], group, settings))
         for group in drawn
         for film in group
     }
@@ -205,12 +205,12 @@ def _assigned(
 def _held(
     film: str, of_film: Mapping[str, list[Match]], kept: Mapping[str, Assigned]
 ) -> dict[str, Match]:
-    """Sides on which assigned films stand that share material with a film; for each a match."""
+    """Splits on which assigned films stand that share material with a film; for each a match."""
     found: dict[str, Match] = {}
     for match in of_film.get(film, []):
         other = match.film_b if match.film_a == film else match.film_a
         if other in kept:
-            found.setdefault(kept[other].side, match)
+            found.setdefault(kept[other].split, match)
     return found
 
 
@@ -219,8 +219,8 @@ def _told(match: Match) -> str:
 
 
 def _why_torn(held: Mapping[str, Match]) -> str:
-    told = "; ".join(f"{side}: {_told(held[side])}" for side in SPLIT_NAMES if side in held)
-    return f"Left out, since it shares material with films on two sides ({told})."
+    told = "; ".join(f"{split}: {_told(held[split])}" for split in SPLIT_NAMES if split in held)
+    return f"Left out, since it shares material with films in two splits ({told})."
 
 
 def _why_joined(match: Match) -> str:
@@ -233,7 +233,7 @@ def _why_drawn(film: FilmStats, group: list[str], settings: SplitsSettings) -> s
     together = f", together with {named}, since they share material" if others else ""
     return (
         f"Drawn by seed {settings.seed} as {film.stratum}{together}: "
-        "each side should have its part of films like it."
+        "each split should have its part of films like it."
     )
 
 
@@ -244,9 +244,9 @@ def _notes(
     printed: tuple[str, ...],
 ) -> Iterable[str]:
     if before.films and dict(before.ratios) != settings.ratios():
-        yield "The ratios have changed: films that had a side keep it; new ones even it out."
+        yield "The ratios have changed: films that had a split keep it; new ones even it out."
     if before.films and before.seed != settings.seed:
-        yield "The seed has changed: films that had a side keep it."
+        yield "The seed has changed: films that had a split keep it."
     without = len(facts.keys() - set(printed))
     if without:
         films = "1 film has" if without == 1 else f"{without} films have"

@@ -33,5 +33,5 @@ class SplitsSettings(Settings):
         return self
 
     def ratios(self) -> dict[str, float]:
-        """The part of each side."""
+        """The part of each split."""
         return {"train": self.train, "validation": self.validation, "test": self.test}

@@ -10,7 +10,7 @@ from itertools import combinations
 from ossl_builder.splits.film_stats import FilmStats
 
 Key = tuple[str, ...]
-# Films that stand on one side and count alike; and one of them going to another side.
+# Films that are in one split and count alike; and one of them going to another split.
 Place = tuple[str, tuple[Key, ...]]
 Move = tuple[Place, str]
 # Each change evens the strata, so they end; more than this many are never worth their time.
@@ -24,40 +24,40 @@ def assign(
     ratios: Mapping[str, float],
     seed: int,
 ) -> dict[str, str]:
-    """Choose a side for each group of films.
+    """Choose a split for each group of films.
 
     Args:
         groups: films that must stand together.
-        kept: films that have a side, with it.
-        ratios: the part of the films that each side should have.
+        kept: films that have a split, with it.
+        ratios: the part of the films that each split should have.
         seed: decides the order of groups of one size.
 
     Returns:
-        Film id to side, for the films in `groups`.
+        Film id to split, for the films in `groups`.
     """
     have: Counter[tuple[str, Key]] = Counter()
     films: Counter[Key] = Counter()
-    for facts, side in kept:
+    for facts, split in kept:
         films.update(_keys(facts))
-        have.update((side, key) for key in _keys(facts))
+        have.update((split, key) for key in _keys(facts))
     for group in groups:
         for facts in group:
             films.update(_keys(facts))
-    sides = [side for side, ratio in ratios.items() if ratio > 0]
+    splits = [split for split, ratio in ratios.items() if ratio > 0]
     chosen: dict[str, str] = {}
     waiting = sorted(groups, key=lambda group: (-len(group), _drawn(seed, group[0].film_id)))
     for number, group in enumerate(waiting):
-        # No side stays empty if there are films for it, however few there are.
-        empty = [side for side in sides if not have[side, ()]]
-        open_to = empty if len(waiting) - number <= len(empty) else sides
+        # No split stays empty if there are films for it, however few there are.
+        empty = [split for split in splits if not have[split, ()]]
+        open_to = empty if len(waiting) - number <= len(empty) else splits
         keys = [key for facts in group for key in _keys(facts)]
         lacking = {
-            side: sum(ratios[side] * films[key] - have[side, key] for key in keys)
-            for side in open_to
+            split: sum(ratios[split] * films[key] - have[split, key] for key in keys)
+            for split in open_to
         }
-        side = max(open_to, key=lambda each: (lacking[each], -sides.index(each)))
-        have.update((side, key) for key in keys)
-        chosen |= {facts.film_id: side for facts in group}
+        split = max(open_to, key=lambda each: (lacking[each], -splits.index(each)))
+        have.update((split, key) for key in keys)
+        chosen |= {facts.film_id: split for facts in group}
     single = [group[0] for group in waiting if len(group) == 1]
     _even(chosen, single, have, films, ratios)
     return chosen
@@ -83,22 +83,22 @@ def _even(
         if best is None:
             return
         going = [(places[place].pop(0), place, to) for place, to in best]
-        for film, (side, keys), to in going:
+        for film, (split, keys), to in going:
             places.setdefault((to, keys), []).append(film)
             chosen[film] = to
-            have.subtract((side, key) for key in keys)
+            have.subtract((split, key) for key in keys)
             have.update((to, key) for key in keys)
 
 
 def _possible(
     places: Sequence[Place], have: Counter[tuple[str, Key]], ratios: Mapping[str, float]
 ) -> Iterator[tuple[Move, ...]]:
-    """One film of each kind to each other side, and two of each two kinds for each other."""
+    """One film of each kind to each other split, and two of each two kinds for each other."""
     for place in places:
         if have[place[0], ()] > 1:
-            for side, ratio in ratios.items():
-                if ratio > 0 and side != place[0]:
-                    yield ((place, side),)
+            for split, ratio in ratios.items():
+                if ratio > 0 and split != place[0]:
+                    yield ((place, split),)
     for one, other in combinations(places, 2):
         if one[0] != other[0] and one[1] != other[1]:
             yield ((one, other[0]), (other, one[0]))
@@ -110,16 +110,16 @@ def _gain(
     films: Counter[Key],
     ratios: Mapping[str, float],
 ) -> float:
-    """By how much moves lower the sum of squared errors of the strata's parts of each side."""
+    """By how much moves lower the sum of squared errors of the strata's parts of each split."""
     change: Counter[tuple[str, Key]] = Counter()
-    for (side, keys), to in moves:
-        change.subtract((side, key) for key in keys)
+    for (split, keys), to in moves:
+        change.subtract((split, key) for key in keys)
         change.update((to, key) for key in keys)
     total = 0.0
-    for (side, key), by in change.items():
-        error = have[side, key] - ratios[side] * films[key]
-        # One film is more of a small side than of a large one.
-        total += (error**2 - (error + by) ** 2) / ratios[side] ** 2
+    for (split, key), by in change.items():
+        error = have[split, key] - ratios[split] * films[key]
+        # One film is more of a small split than of a large one.
+        total += (error**2 - (error + by) ** 2) / ratios[split] ** 2
     return total
 
 

@@ -1,4 +1,4 @@
-"""Splits: on which side each film stands, and why."""
+"""Splits: which split each film belongs to, and why."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SPLIT_NAMES = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """The side of one film. All its clips stand there."""
+    """The split of one film. All its clips belong to it."""
 
     film_id: str = column("the film")
-    side: str | None = column("`train`, `validation` or `test`; empty: none, it is left out")
+    split: str | None = column("`train`, `validation` or `test`; empty: none, it is left out")
     why: str = column("why it stands there, in one sentence")
     group_id: str = column("the first film, by id, of those it shares material with; or itself")
     n_clips: int = column("its clips")
@@ -26,17 +26,17 @@ class Split:
 
 def _check(rows: Sequence[Split]) -> Iterable[str]:
     for row in rows:
-        if row.side not in (None, *SPLIT_NAMES):
-            yield f"film {row.film_id} stands on the side {row.side!r}"
+        if row.split not in (None, *SPLIT_NAMES):
+            yield f"film {row.film_id} is in the split {row.split!r}"
         if not row.why:
-            yield f"film {row.film_id} stands on its side for no reason"
+            yield f"film {row.film_id} is in its split for no reason"
 
 
 SPLITS = Table(
     name="splits",
     doc="One row per film that has clips.",
     row=Split,
-    version=1,
+    version=2,
     key=("film_id",),
     check=_check,
 )

@@ -26,7 +26,7 @@ def test_split_writes_the_table_and_stays(ossl: Ossl, corpus: Path) -> None:
     again = ossl("-C", corpus, "split", "--json")
     assert (corpus / "manifests/splits.parquet").read_bytes() == table
     assert (corpus / "records/splits.json").read_bytes() == record
-    assert again.json["sides"] == shown.json["sides"]
+    assert again.json["splits"] == shown.json["splits"]
     assert sorted(shown.json["new"]) == sorted([*(film.film_id for film in FILMS), "twin"])
     assert again.json["new"] == []
     assert ossl("-C", corpus, "split", "--check").code == 0
@@ -35,7 +35,7 @@ def test_split_writes_the_table_and_stays(ossl: Ossl, corpus: Path) -> None:
 def test_what_is_left_out_is_shown_with_its_reason(ossl: Ossl, corpus: Path) -> None:
     write_corpus(corpus, FILMS)
     found = ossl("-C", corpus, "split", "--json").json
-    assert [side["films"] for side in found["sides"]] == [6, 1, 1]
+    assert [split["films"] for split in found["splits"]] == [6, 1, 1]
     ends = [
         ossl("-C", corpus, "split", "--dry-run", "--forget", film.film_id, "--json").json["new"]
         for film in FILMS
@@ -48,7 +48,7 @@ def test_what_is_left_out_is_shown_with_its_reason(ossl: Ossl, corpus: Path) -> 
         said = ossl("-C", corpus, "split", "--dry-run")
         if "Left out" in said.out:
             break
-    assert "since it shares material with films on two sides" in said.out
+    assert "since it shares material with films in two splits" in said.out
     assert said.code == 0
 
 

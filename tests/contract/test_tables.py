@@ -132,7 +132,7 @@ BAD: list[tuple[str, dict[str, Any], int]] = [
     ("labels", {"caption": None}, 0),
     ("labels", {"caption_source": "none"}, 0),
     ("labels", {"rule": "guess"}, 0),
-    ("splits", {"side": "dev"}, 0),
+    ("splits", {"split": "dev"}, 0),
     ("splits", {"why": ""}, 0),
 ]
 

@@ -1,4 +1,4 @@
-"""`ossl demo` to its end: labels, sides, a toy adapter, and music for a clip it never saw."""
+"""`ossl demo` to its end: labels, splits, a toy adapter, and music for a clip it never saw."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def test_the_demo_ends_with_music_and_does_nothing_twice(
     assert {row["clip_id"] for row in rows(root, "labels")} == {
         row["clip_id"] for row in rows(root, "clips")
     }
-    sides = {row["side"]: row["film_id"] for row in rows(root, "splits")}
-    assert sorted(sides) == ["test", "train", "validation"]
+    splits = {row["split"]: row["film_id"] for row in rows(root, "splits")}
+    assert sorted(splits) == ["test", "train", "validation"]
     (wav,) = (root / "train/tiny_cpu/generated/adapter").glob("*.wav")
-    assert wav.stem.startswith(f"{sides['test']}_")
+    assert wav.stem.startswith(f"{splits['test']}_")
     assert str(wav) in said.stdout
     assert "toy" in said.stdout
     (length,) = [row["duration_s"] for row in rows(root, "clips") if row["clip_id"] == wav.stem]

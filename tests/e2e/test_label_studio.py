@@ -137,8 +137,8 @@ def test_three_people_label_the_demo_corpus(
     assert (labels[ids[0]]["n_annotators"], labels[ids[0]]["n_skipped"]) == (1, 1)
     assert labels[ids[3]]["caption"] == "Violins."
     json.loads(ossl("-C", corpus, "split", "--json").stdout)
-    sides = {row["film_id"]: row["side"] for row in rows(corpus, "splits")}
-    assert set(sides) == {clip["film_id"] for clip in clips}
+    splits = {row["film_id"]: row["split"] for row in rows(corpus, "splits")}
+    assert set(splits) == {clip["film_id"] for clip in clips}
 
     # Pre-labels go into a project of their own, marked as predictions.
     pushed = label("push", "--new", "--title", "Demo check", "--predictions", "--address",

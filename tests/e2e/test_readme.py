@@ -78,13 +78,13 @@ def test_the_whole_way(
     labels = rows(corpus, "labels")
     assert {row["clip_id"] for row in labels} == clips.keys()
     assert {row["quadrant"] for row in labels} == {"Q2"}
-    assert {row["side"] for row in rows(corpus, "splits")} == {"train", "validation", "test"}
+    assert {row["split"] for row in rows(corpus, "splits")} == {"train", "validation", "test"}
     assert (corpus / "report" / "index.html").stat().st_size > 1000
     card = (tmp_path / "hub" / "README.md").read_text()
     assert "Steamboat Willie" in card
     assert len(list((tmp_path / "hub" / "data").glob("*.parquet"))) == 3
     made = corpus / "train" / "tiny_cpu" / "generated" / "adapter"
-    tested = {row["film_id"] for row in rows(corpus, "splits") if row["side"] == "test"}
+    tested = {row["film_id"] for row in rows(corpus, "splits") if row["split"] == "test"}
     wanted = {name for name, row in clips.items() if row["film_id"] in tested}
     assert {path.stem for path in made.glob("*.wav")} == wanted
     figures = json.loads((made / "evaluation" / "evaluation.json").read_text())

@@ -1,4 +1,4 @@
-"""The demo corpus, divided: three films that have nothing in common, one for each side."""
+"""The demo corpus, divided: three films that have nothing in common, one for each split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.e2e.corpora import Ossl, rows
 
 
-def test_the_demo_films_share_nothing_and_stand_on_three_sides(
+def test_the_demo_films_share_nothing_and_stand_on_three_splits(
     ossl: Ossl, demo_corpus: Path
 ) -> None:
     prints = rows(demo_corpus, "fingerprints")
@@ -23,5 +23,5 @@ def test_the_demo_films_share_nothing_and_stand_on_three_sides(
         ).stdout
     )
     assert found["matches"] == []
-    assert [side["films"] for side in found["sides"]] == [1, 1, 1]
+    assert [split["films"] for split in found["splits"]] == [1, 1, 1]
     assert not (demo_corpus / "manifests/splits.parquet").exists()

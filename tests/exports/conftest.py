@@ -11,7 +11,7 @@ import pytest
 from ossl_builder.engine import tables_io
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label, Split
 
-SIDES = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
+SPLIT_NAMES = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
 
 
 def label(clip: Clip, quadrant: str, caption: str | None) -> Label:
@@ -26,7 +26,7 @@ def label(clip: Clip, quadrant: str, caption: str | None) -> Label:
 
 @pytest.fixture
 def corpus(demo_corpus: Path, tmp_path: Path) -> Path:
-    """The demo corpus again, sharing its media, each film on a side of its own."""
+    """The demo corpus again, sharing its media, each film in a split of its own."""
     root = tmp_path / "corpus"
     shutil.copytree(demo_corpus, root, copy_function=os.link)
     for table in (root / "manifests").iterdir():  # tables are replaced here, never written into
@@ -38,9 +38,9 @@ def corpus(demo_corpus: Path, tmp_path: Path) -> Path:
     ]
     tables_io.write_corpus_table(root, LABELS, labels)
     splits = []
-    for film_id, side in SIDES.items():
+    for film_id, split in SPLIT_NAMES.items():
         own = [clip for clip in clips if clip.film_id == film_id]
         length = sum(clip.duration_s for clip in own)
-        splits.append(Split(film_id, side, "by hand", film_id, len(own), length, "Q1", "short"))
+        splits.append(Split(film_id, split, "by hand", film_id, len(own), length, "Q1", "short"))
     tables_io.write_corpus_table(root, SPLITS, splits)
     return root

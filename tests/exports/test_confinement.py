@@ -257,10 +257,10 @@ def test_the_trainer_reads_no_table_with_a_path_out(tmp_path: Path, name: str) -
     from ossl_train.data.source import read_source
 
     from ossl_builder.errors import OsslError
-    from tests.train.labelled import put_on_sides
+    from tests.train.labelled import assign_splits
 
     corpus = judged(tmp_path / "corpus", "expired")
-    put_on_sides(corpus, {"expired": "train"})
+    assign_splits(corpus, {"expired": "train"})
     put(corpus, video_path=name)
     with pytest.raises(OsslError) as caught:
         read_source(corpus, use_labels=False)

@@ -34,11 +34,15 @@ def test_datasets_loads_media_and_columns(
     out = tmp_path / "out"
     ossl("-C", corpus, "export", "hf", "--out", out)
     loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
-    assert {side: len(loaded[side]) for side in loaded} == {"train": 3, "validation": 2, "test": 3}
-    for side, rows in loaded.items():
+    assert {split: len(loaded[split]) for split in loaded} == {
+        "train": 3,
+        "validation": 2,
+        "test": 3,
+    }
+    for split, rows in loaded.items():
         for row in rows:
             clip = clips.pop(row["clip_id"])
-            assert row["side"] == side
+            assert row["split"] == split
             assert row["title"]
             assert row["evidence"]
             assert row["quadrant"] in ("Q1", "Q2", "Q3", "Q4")
@@ -77,7 +81,7 @@ def test_webdataset_reads_the_shards(
             assert sample["mp4"] == (corpus / clip["video_path"]).read_bytes()
             assert sample["music.flac"] == (corpus / clip["music_path"]).read_bytes()
             assert {"mix.flac", "dialogue.flac"} <= sample.keys()
-            assert told["side"] == entry["side"]
+            assert told["split"] == entry["split"]
     assert found == clips.keys()
 
 
@@ -169,10 +173,10 @@ def test_shards_hold_about_what_they_should(corpus: Path) -> None:
 
     every = list(samples(select(Corpus(corpus))))
     largest = max(one.size_bytes() for one in every)
-    shards = sharding.plan(every, 2 * largest, lambda side, n, of: f"{side}-{n}-{of}", 1)
+    shards = sharding.plan(every, 2 * largest, lambda split, n, of: f"{split}-{n}-{of}", 1)
     assert [one for shard in shards for one in shard.samples] == sorted(
-        every, key=lambda one: ["train", "validation", "test"].index(one.side)
+        every, key=lambda one: ["train", "validation", "test"].index(one.split)
     )
     assert all(sum(s.size_bytes() for s in shard.samples) <= 2 * largest for shard in shards)
     assert len(shards) > 3
-    assert all(len({one.side for one in shard.samples}) == 1 for shard in shards)
+    assert all(len({one.split for one in shard.samples}) == 1 for shard in shards)

@@ -1,4 +1,4 @@
-"""The plain export: the rows of some sides, the clips' media, and nothing half done."""
+"""The plain export: the rows of some splits, the clips' media, and nothing half done."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_same_corpus_gives_the_same_bytes(ossl: Ossl, corpus: Path, tmp_path
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_one_side_is_that_side_only(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_one_split_is_that_split_only(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ossl("-C", corpus, "export", "parquet", "--out", out, "--split", "test")
     tables = out / "manifests"
@@ -59,11 +59,11 @@ def test_one_side_is_that_side_only(ossl: Ossl, corpus: Path, tmp_path: Path) ->
     assert [path.name for path in (out / "films").iterdir()] == ["demo-hills"]
 
 
-def test_a_film_on_no_side_is_left_out_and_named(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_a_film_on_no_split_is_left_out_and_named(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     import dataclasses
 
     rows = tables_io.read_table(corpus / "manifests", SPLITS)
-    rows[0] = dataclasses.replace(rows[0], side=None, why="it matches films on two sides")
+    rows[0] = dataclasses.replace(rows[0], split=None, why="it matches films in two splits")
     tables_io.write_corpus_table(corpus, SPLITS, rows)
     done = ossl("-C", corpus, "export", "parquet", "--out", tmp_path / "out")
     assert "demo-fair" in done.stderr
@@ -105,7 +105,7 @@ def test_changed_media_are_not_exported(corpus: Path, tmp_path: Path) -> None:
 
 def test_wrong_sides_and_small_disks_are_sentences(ossl: Ossl, corpus: Path) -> None:
     out = corpus.parent / "out"
-    assert "no side 'dev'" in ossl(
+    assert "no split 'dev'" in ossl(
         "-C", corpus, "export", "parquet", "--out", out, "--split", "dev", code=1
     ).stderr  # fmt: skip
     assert not out.exists()

@@ -16,7 +16,7 @@ from ossl_builder.tables import CLIPS, LABELS
 from tests.e2e.corpora import Ossl, rows
 
 SHEETS = {"train": "train_meta.csv", "validation": "valid_meta.csv", "test": "test_meta.csv"}
-SIDES = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
+SPLIT_NAMES = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
 
 
 def published_v1(folder: Path, sheet: str) -> list[dict[str, Any]]:
@@ -49,10 +49,10 @@ def test_v1_is_what_the_published_code_reads(ossl: Ossl, corpus: Path, tmp_path:
     ossl("-C", corpus, "export", "ossl-v1", "--out", out)
     clips = {row["clip_id"]: row for row in rows(corpus, "clips")}
     said = {row.clip_id: row for row in labels[1:]}
-    for side, sheet in SHEETS.items():
+    for split, sheet in SHEETS.items():
         for one in published_v1(out, sheet):
             clip = clips.pop(one["id"])
-            assert SIDES[clip["film_id"]] == side
+            assert SPLIT_NAMES[clip["film_id"]] == split
             assert one["video"].read_bytes() == (corpus / clip["video_path"]).read_bytes()
             (rate, wave), (own_rate, flac) = (
                 samples(one["music"]), samples(corpus / clip["music_path"])
@@ -91,7 +91,7 @@ def test_v1_goes_out_and_comes_back(ossl: Ossl, corpus: Path, tmp_path: Path) ->
         assert (row["mood"], row["caption"]) == (label["mood"], label["caption"])
         assert row["quadrant"] == "Q1"  # by the words, which are the same for all clips here
     assert not labels
-    assert {row["film_id"]: row["side"] for row in rows(back, "splits")} == SIDES
+    assert {row["film_id"]: row["split"] for row in rows(back, "splits")} == SPLIT_NAMES
     assert [row["title"] for row in rows(back, "films")] == [
         row["title"] for row in rows(corpus, "films")
     ]
@@ -114,15 +114,18 @@ def test_v2_has_its_folders_lines_and_films(ossl: Ossl, corpus: Path, tmp_path: 
     ossl("-C", corpus, "export", "ossl-v2", "--out", out)
     films = pandas.read_csv(out / "metadata.csv").set_index("movie_id")
     clips = tables_io.read_table(corpus / "manifests", CLIPS)
-    assert {movie: row["split"] for movie, row in films.iterrows()} == SIDES
-    lines = {side: (out / f"splits/{side}.txt").read_text().split() for side in set(SIDES.values())}
+    assert {movie: row["split"] for movie, row in films.iterrows()} == SPLIT_NAMES
+    lines = {
+        split: (out / f"splits/{split}.txt").read_text().split()
+        for split in set(SPLIT_NAMES.values())
+    }
     assert sum(map(len, lines.values())) == len(clips)
     for clip in clips:
-        side = SIDES[clip.film_id]
-        assert f"{clip.film_id}/{clip.clip_id}" in lines[side]
-        wave = out / side / "audio" / clip.film_id / f"{clip.clip_id}.wav"
+        split = SPLIT_NAMES[clip.film_id]
+        assert f"{clip.film_id}/{clip.clip_id}" in lines[split]
+        wave = out / split / "audio" / clip.film_id / f"{clip.clip_id}.wav"
         assert np.array_equal(samples(wave)[1], samples(corpus / clip.music_path)[1])
-        assert (out / side / "video" / clip.film_id / f"{clip.clip_id}.mp4").is_file()
+        assert (out / split / "video" / clip.film_id / f"{clip.clip_id}.mp4").is_file()
     per_film = pandas.DataFrame([vars(clip) for clip in clips]).groupby("film_id")["duration_s"]
     assert np.allclose(films["duration_s"].sort_index(), per_film.sum())
     assert (films["n_clips"].sort_index() == per_film.count()).all()

@@ -92,16 +92,16 @@ def v1(whole_v1: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def v2(clips: dict[str, list[tuple[Path, Path]]], tmp_path: Path) -> Path:
-    """Two films on their sides and one that is cut; clips are numbered within their films."""
+    """Two films in their splits and one that is cut; clips are numbered within their films."""
     folder = tmp_path / "OSSL-v2"
-    sides = {
+    splits = {
         "tt0001": ("train",) * 3,
         "his_girl": ("test",) * 2,
         "tt0003": ("train", "test", "train"),
     }
-    for (movie, places), pairs in zip(sides.items(), clips.values(), strict=True):
-        for number, (side, pair) in enumerate(zip(places, pairs, strict=True)):
-            base = folder / side
+    for (movie, places), pairs in zip(splits.items(), clips.values(), strict=True):
+        for number, (split, pair) in enumerate(zip(places, pairs, strict=True)):
+            base = folder / split
             put(pair, base / f"video/{movie}/{number}.mp4", base / f"audio/{movie}/{number}.wav")
     (folder / "splits").mkdir()
     (folder / "splits/train.txt").write_text("tt0001\ntrain/video/tt0003/0.mp4\ntt0003/2\n")

@@ -39,7 +39,7 @@ def test_figures_checks_and_exports(run: Run, corpus: Path, tmp_path: Path) -> N
     checked = run("-C", corpus, "split", "--check")
     assert (checked.code, "3 of the films have no fingerprints" in checked.err) == (0, True)
     assert run("-C", corpus, "split").code == 0
-    assert {row["film_id"]: row["side"] for row in rows(corpus, "splits")}["AC"] == "validation"
+    assert {row["film_id"]: row["split"] for row in rows(corpus, "splits")}["AC"] == "validation"
     assert {row["verdict"] for row in rows(corpus, "films")} == {"unknown"}
     refused = run("-C", corpus, "export", "parquet", "--out", tmp_path / "plain")
     assert (refused.code, "AA (unknown), AB (unknown), AC (unknown)" in refused.err) == (1, True)

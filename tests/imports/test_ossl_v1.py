@@ -50,14 +50,14 @@ def test_what_is_missing_damaged_or_cut_is_named(run: Run, v1: Path, tmp_path: P
     assert "cannot be decoded" in problems["AB_1.mp4"]
     assert "they differ by more than 0.042 s" in problems["AC_1.wav"]
     assert "cannot be read" in problems["AC_2.wav"]
-    assert [(leak["film_a"], leak["side_a"], leak["side_b"]) for leak in said.json["leaks"]] == [
+    assert [(leak["film_a"], leak["split_a"], leak["split_b"]) for leak in said.json["leaks"]] == [
         ("AA", "train", "validation")
     ]
     corpus = tmp_path / "corpus"
     assert sorted(by_clip(corpus, "clips")) == ["AA_0", "AA_2", "AB_0", "AC_0"]
     shown = run("import", "ossl-v1", v1, "--out", corpus)
     assert shown.code == 3
-    assert "Leak: AA stands on train and on validation." in shown.out
+    assert "Leak: AA is in train and in validation." in shown.out
     assert "7 of 7 clips were measured before." in shown.err
     assert "AA_1.wav" in shown.out
     run("import", "ossl-v1", v1, "--out", corpus, "--tolerance", "0.3")
@@ -96,11 +96,11 @@ def test_rows_say_what_was_measured_and_released(
         ("unknown", False, None)
     }
     assert all(v1.name in row["evidence"] for row in films)
-    sides = {row["film_id"]: (row["side"], row["why"]) for row in rows(corpus, "splits")}
-    assert {film: side for film, (side, _) in sides.items()} == {
+    splits = {row["film_id"]: (row["split"], row["why"]) for row in rows(corpus, "splits")}
+    assert {film: split for film, (split, _) in splits.items()} == {
         "AA": "train", "AB": "train", "AC": "validation",
     }  # fmt: skip
-    assert "2 on train, 1 on validation" in sides["AA"][1]
+    assert "2 in train, 1 in validation" in splits["AA"][1]
     # Whatever is lost is made again, to the byte, from what was measured.
     before = contents(corpus)
     shutil.rmtree(corpus / "manifests")
@@ -121,12 +121,12 @@ def test_one_sheet_with_file_names_leaves_sides_to_split(
     write_csv(v1 / "updated_meta.csv", ("file_name", "Mood", "caption"), lines)
     corpus = tmp_path / "corpus"
     said = run("import", "ossl-v1", v1, "--out", corpus, "--json")
-    assert (said.code, said.json["clips"], said.json["films_by_side"]) == (0, 8, {})
+    assert (said.code, said.json["clips"], said.json["films_by_split"]) == (0, 8, {})
     assert "`ossl split`" in said.json["notes"][0]
     assert not (corpus / "manifests/splits.parquet").exists()
     assert run("-C", corpus, "split").code == 0
     split = rows(corpus, "splits")
-    # A clip that has changed is measured and placed again; sides that were drawn stay.
+    # A clip that has changed is measured and placed again; splits that were drawn stay.
     for ending in ("mp4", "wav"):
         (v1 / f"AA_0.{ending}").unlink()
     put(clips["demo-hills"][0], v1 / "AA_0.mp4", v1 / "AA_0.wav")

@@ -1,4 +1,4 @@
-"""OSSL v2 as it was released: sides by lines or folders, ids that are unique."""
+"""OSSL v2 as it was released: splits by lines or folders, ids that are unique."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_ids_sides_and_titles(run: Run, v2: Path, tmp_path: Path) -> None:
     assert films["his-girl"]["source"] == "ossl-v2:his_girl"
     assert [films[one]["title"] for one in sorted(films)] == ["His Girl", "The Fair", "Hills"]
     assert [films[one]["year"] for one in sorted(films)] == [1940, 1931, None]
-    assert {row["film_id"]: row["side"] for row in rows(corpus, "splits")} == {
+    assert {row["film_id"]: row["split"] for row in rows(corpus, "splits")} == {
         "his-girl": "test", "tt0001": "train", "tt0003": "train",
     }  # fmt: skip
     assert not (corpus / "manifests/labels.parquet").exists()

@@ -18,7 +18,7 @@ ANNOTATIONS = Path(__file__).parents[2] / "annotations"
 
 @pytest.fixture(scope="session")
 def labelled(ossl: Ossl, demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo corpus with annotations, labels, sides and a report. Look, do not touch."""
+    """The demo corpus with annotations, labels, splits and a report. Look, do not touch."""
     corpus = copied(demo_corpus, tmp_path_factory.mktemp("report") / "corpus")
     (corpus / "annotations").mkdir(exist_ok=True)
     for path in ANNOTATIONS.glob("demo-*.jsonl"):

@@ -62,7 +62,7 @@ def put(corpus: Corpus, table: Table, rows: Sequence[Any]) -> None:
 
 
 def large(root: Path, n_films: int, n_clips: int) -> Corpus:
-    """Films of an hour and a half, each with so many clips in all, labels, scenes and sides."""
+    """Films of an hour and a half, each with so many clips in all, labels, scenes and splits."""
     corpus = create(root)
     rng = np.random.default_rng(0)
     films, clips, labels, scenes, splits = [], [], [], [], []
@@ -92,10 +92,10 @@ def large(root: Path, n_films: int, n_clips: int) -> Corpus:
                     damaged_spans=(),
                 )
             )  # fmt: skip
-        side = ("train",) * 8 + ("validation", "test")
+        split = ("train",) * 8 + ("validation", "test")
         splits.append(
             Split(
-                name, side[number % 10], "made up", name, len(own), 10.0 * len(own), "Q1", "short"
+                name, split[number % 10], "made up", name, len(own), 10.0 * len(own), "Q1", "short"
             )
         )
     for table, rows in zip(

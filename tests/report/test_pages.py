@@ -203,7 +203,7 @@ def test_films_are_found_sorted_and_filtered(labelled: Path, opened: Opened) -> 
         assert page.eval_on_selector_all(found, names) == ["The Harbour at Night"]
         assert page.locator("#shown").text_content() == "1 to 1 of 1 film"
         page.get_by_label("Search").fill("")
-        page.locator("#side").select_option("train")
+        page.locator("#split").select_option("train")
         assert page.locator(found).count() == 1
         page.get_by_role("link", name=page.locator(found).text_content()).click()
         page.wait_for_url("**/film-demo-*.html")

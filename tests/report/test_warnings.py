@@ -110,8 +110,8 @@ def test_people_disagree_by_distance_or_without_majority() -> None:
 
 def test_shared_material_is_told_at_both_films() -> None:
     match = Match("a", "b", "audio", "a_1", "b_2", 12, 1)
-    for sides, kind in (([("a", "train"), ("b", "test")], "leak"), ([], "near_duplicate")):
-        found = list(warnings.of_matches([match], find_leaks(sides, [match])))
+    for splits, kind in (([("a", "train"), ("b", "test")], "leak"), ([], "near_duplicate")):
+        found = list(warnings.of_matches([match], find_leaks(splits, [match])))
         assert [(one.film_id, one.clip_id, one.kind) for one in found] == [
             ("a", "a_1", kind), ("b", "b_2", kind),
         ]  # fmt: skip

@@ -52,16 +52,16 @@ def divided(corpus: Path, made: list[MadeUp], settings: SplitsSettings = SETTING
     return found
 
 
-def sides(found: Assignment) -> dict[str, str | None]:
-    return {row.film_id: row.side for row in found.rows}
+def splits(found: Assignment) -> dict[str, str | None]:
+    return {row.film_id: row.split for row in found.rows}
 
 
 def points_off(rows: tuple[Split, ...], stratum: str) -> float:
-    """By how many points a stratum's part of a side differs at most from its part of all."""
+    """By how many points a stratum's part of a split differs at most from its part of all."""
     whole = Counter(getattr(row, stratum) for row in rows)
     worst = 0.0
-    for side in ("train", "validation", "test"):
-        there = [row for row in rows if row.side == side]
+    for split in ("train", "validation", "test"):
+        there = [row for row in rows if row.split == split]
         parts = Counter(getattr(row, stratum) for row in there)
         for value, count in whole.items():
             worst = max(worst, abs(parts[value] / len(there) - count / len(rows)))
@@ -70,7 +70,7 @@ def points_off(rows: tuple[Split, ...], stratum: str) -> float:
 
 def test_200_films_are_divided_without_leak_in_even_strata(tmp_path: Path) -> None:
     found = divided(tmp_path, films(200))
-    on = sides(found)
+    on = splits(found)
     assert len(found.matches) == 20
     assert {match.kind for match in found.matches} == {"audio", "picture"}
     for match in found.matches:
@@ -93,11 +93,11 @@ def test_strata_are_even_whatever_the_seed(tmp_path: Path, seed: int) -> None:
 
 
 def test_films_stay_when_20_are_added_and_when_some_go_and_return(tmp_path: Path) -> None:
-    before = sides(divided(tmp_path, films(200)))
+    before = splits(divided(tmp_path, films(200)))
     more = films(20, first=200)
     more[3] = replace(more[3], shares={1: ("f007", 2, "picture")})
     found = divided(tmp_path, [*films(200), *more])
-    after = sides(found)
+    after = splits(found)
     assert {film: after[film] for film in before} == before
     assert set(found.new) == after.keys() - before.keys()
     assert after["f203"] == before["f007"]
@@ -105,14 +105,14 @@ def test_films_stay_when_20_are_added_and_when_some_go_and_return(tmp_path: Path
     assert not found.leaks
     assert points_off(found.rows, "quadrant") <= 5
     fewer = [*films(200)[:100], *more]
-    assert sides(divided(tmp_path, fewer)) == {film.film_id: after[film.film_id] for film in fewer}
-    assert sides(divided(tmp_path, [*films(200), *more])) == after
+    assert splits(divided(tmp_path, fewer)) == {film.film_id: after[film.film_id] for film in fewer}
+    assert splits(divided(tmp_path, [*films(200), *more])) == after
 
 
 def test_a_film_that_matches_two_sides_is_left_out(tmp_path: Path) -> None:
-    before = sides(divided(tmp_path, films(50)))
-    train = next(film for film, side in before.items() if side == "train")
-    test = next(film for film, side in before.items() if side == "test")
+    before = splits(divided(tmp_path, films(50)))
+    train = next(film for film, split in before.items() if split == "train")
+    test = next(film for film, split in before.items() if split == "test")
     torn = MadeUp("torn", shares={0: (train, 0, "audio"), 1: (test, 1, "picture")})
     friend = MadeUp("friend", shares={0: ("torn", 1, "audio")})
     bridge = [
@@ -120,27 +120,27 @@ def test_a_film_that_matches_two_sides_is_left_out(tmp_path: Path) -> None:
         MadeUp("right", shares={0: (test, 2, "audio")}),
     ]
     found = divided(tmp_path, [*films(50), torn, friend, *bridge])
-    after = sides(found)
+    after = splits(found)
     assert after["torn"] is None
-    assert after["left"] is None  # each matches one side only, but they match each other
+    assert after["left"] is None  # each matches one split only, but they match each other
     assert after["right"] is None
-    assert after["friend"] is not None  # what it shares stands on no side
+    assert after["friend"] is not None  # what it shares is in no split
     why = next(row.why for row in found.rows if row.film_id == "torn")
     assert train in why
     assert test in why
     assert not found.leaks
     assert "torn" not in load_record(tmp_path).films
-    # Without what held it on one side, it can stand on the other.
+    # Without what held it in one split, it can stand on the other.
     rest = [film for film in films(50) if film.film_id != train]
     torn = replace(torn, shares={1: (test, 1, "picture")})
-    assert sides(divided(tmp_path, [*rest, torn]))["torn"] == "test"
+    assert splits(divided(tmp_path, [*rest, torn]))["torn"] == "test"
 
 
 def test_changed_ratios_and_seed_hold_for_new_films_only(tmp_path: Path) -> None:
-    before = sides(divided(tmp_path, films(40)))
+    before = splits(divided(tmp_path, films(40)))
     changed = SplitsSettings(train=0.5, validation=0.0, test=0.5, seed=7)
     found = divided(tmp_path, films(80), changed)
-    after = sides(found)
+    after = splits(found)
     assert {film: after[film] for film in before} == before
     assert Counter(before.values())["test"] == 4
     assert Counter(after.values())["test"] >= 34  # 40 would be half
@@ -149,29 +149,29 @@ def test_changed_ratios_and_seed_hold_for_new_films_only(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_three_films_are_enough_for_three_sides(tmp_path: Path, at_once: bool) -> None:
+def test_three_films_are_enough_for_three_splits(tmp_path: Path, at_once: bool) -> None:
     made = [MadeUp("a"), MadeUp("b"), MadeUp("c")]
     for count in (3,) if at_once else (1, 2, 3):
         found = divided(tmp_path, made[:count])
-    assert sorted(filter(None, sides(found).values())) == ["test", "train", "validation"]
+    assert sorted(filter(None, splits(found).values())) == ["test", "train", "validation"]
 
 
 def test_what_was_assigned_and_matches_later_is_a_leak_until_it_is_forgotten(
     tmp_path: Path,
 ) -> None:
     made = films(30)
-    before = sides(divided(tmp_path, made))
-    train = next(film for film, side in before.items() if side == "train")
+    before = splits(divided(tmp_path, made))
+    train = next(film for film, split in before.items() if split == "train")
     number = next(i for i, film in enumerate(made) if before[film.film_id] == "test")
     test = made[number].film_id
     made[number] = replace(made[number], shares={2: (train, 0, "audio")})
     found = divided(tmp_path, made)
-    assert sides(found) == before
+    assert splits(found) == before
     ((leak),) = found.leaks
     assert {leak.film_a, leak.film_b} == {train, test}
     mended = assign_films(tmp_path, SETTINGS, forget={test})
     assert not mended.leaks
-    assert sides(mended)[test] == "train"
+    assert splits(mended)[test] == "train"
 
 
 def test_a_film_without_fingerprints_is_named_and_divided(tmp_path: Path) -> None:
@@ -179,12 +179,12 @@ def test_a_film_without_fingerprints_is_named_and_divided(tmp_path: Path) -> Non
     (tmp_path / "manifests/fingerprints.parquet").unlink()
     found = assign_films(tmp_path, SETTINGS)
     assert "5 films have no fingerprints" in found.notes[0]
-    assert None not in sides(found).values()
+    assert None not in splits(found).values()
 
 
 def test_a_damaged_record_is_not_divided_over(tmp_path: Path) -> None:
     divided(tmp_path, films(3))
-    record_path(tmp_path).write_text('{"version": 1, "films": {"f000": {"side": "dev"}}}')
+    record_path(tmp_path).write_text('{"version": 2, "films": {"f000": {"split": "dev"}}}')
     with pytest.raises(OsslError) as caught:
         assign_films(tmp_path, SETTINGS)
     assert caught.value.code == "splits_record_damaged"

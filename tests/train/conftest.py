@@ -22,13 +22,13 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train_corpus(
     demo_corpus: Path, tiny_models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The demo corpus with labels, sides, features and codes. Look, do not touch."""
-    from tests.train.labelled import SIDES, copied, put_labels, put_on_sides, store_all
+    """The demo corpus with labels, splits, features and codes. Look, do not touch."""
+    from tests.train.labelled import SPLIT_OF, assign_splits, copied, put_labels, store_all
 
     root = copied(demo_corpus, tmp_path_factory.mktemp("train") / "corpus")
     copied(tiny_models, root / "train/models")
     (root / "train/models/written").touch()
-    put_on_sides(root, dict(SIDES))
+    assign_splits(root, dict(SPLIT_OF))
     put_labels(root)
     store_all(root)
     return root

@@ -54,9 +54,9 @@ class InMemory:
         return self.samples[index]
 
 
-def windows_of(side: str, films: int, per_film: int, frames: Sequence[int] = (40,)) -> InMemory:
+def windows_of(split: str, films: int, per_film: int, frames: Sequence[int] = (40,)) -> InMemory:
     """Windows whose tokens follow a mood that the video shows; some shorter than others."""
-    source = torch.Generator().manual_seed(len(side))
+    source = torch.Generator().manual_seed(len(split))
     world = torch.Generator().manual_seed(7)
     likely = 3 * torch.randn(MOODS, N_CODEBOOKS, CARDINALITY, generator=world)
     looks = torch.randn(MOODS, VIDEO_DIM, generator=world)
@@ -66,8 +66,8 @@ def windows_of(side: str, films: int, per_film: int, frames: Sequence[int] = (40
         mood = int(torch.randint(0, MOODS, (1,), generator=source))
         chances = likely[mood].softmax(-1)
         codes = torch.multinomial(chances, n_frames, replacement=True, generator=source)
-        name = f"{side}-{number // per_film}"
-        window = Window(name, f"{number % per_film:03d}", side, 0, 0.0, n_frames / FRAME_RATE)
+        name = f"{split}-{number // per_film}"
+        window = Window(name, f"{number % per_film:03d}", split, 0, 0.0, n_frames / FRAME_RATE)
         video = looks[mood] + 0.1 * torch.randn(5, VIDEO_DIM, generator=source)
         times = torch.arange(5) * n_frames / FRAME_RATE / 5
         text = torch.randn(3 + number % 2, TEXT_DIM, generator=source)

@@ -1,4 +1,4 @@
-"""The demo corpus with labels and sides made by hand, and its stores."""
+"""The demo corpus with labels and splits made by hand, and its stores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ossl_builder.engine.tables_io import read_table, write_corpus_table
 from ossl_builder.pipeline.build import Event
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label, Split
 
-SIDES = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
+SPLIT_OF = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
 LABEL = Label(
     film_id="", clip_id="", quadrant="Q1", mood="happy", rule="majority", confidence=0.8,
     n_annotators=3, n_skipped=0, majority_quadrant="Q1", majority_share=0.8,
@@ -40,10 +40,10 @@ def label(clip: Clip, mood: str | None, caption: str | None = None) -> Label:
     )  # fmt: skip
 
 
-def put_on_sides(root: Path, sides: dict[str, str | None]) -> None:
+def assign_splits(root: Path, splits: dict[str, str | None]) -> None:
     """Write the splits table as a person would have it."""
     rows = [
-        Split(film, side, "by hand", film, 1, 1.0, "Q1", "short") for film, side in sides.items()
+        Split(film, split, "by hand", film, 1, 1.0, "Q1", "short") for film, split in splits.items()
     ]
     write_corpus_table(root, SPLITS, rows)
 
@@ -84,9 +84,9 @@ def store_all(
     prepare(root, jobs_of(root, *overrides), tell)
 
 
-def opened(root: Path, side: str = "train", *overrides: str) -> Dataset:
+def opened(root: Path, split: str = "train", *overrides: str) -> Dataset:
     recipe = recipe_for(root, *overrides)
-    return open_dataset(source_of(root, recipe), recipe, side)
+    return open_dataset(source_of(root, recipe), recipe, split)
 
 
 def stored_bytes(root: Path) -> dict[str, bytes]:

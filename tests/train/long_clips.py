@@ -10,7 +10,7 @@ import numpy as np
 from ossl_builder.engine.tables_io import write_corpus_table
 from ossl_builder.media.flac import FlacWriter
 from ossl_builder.tables import CLIPS, Clip
-from tests.train.labelled import copied, put_labels, put_on_sides
+from tests.train.labelled import assign_splits, copied, put_labels
 
 FPS, RATE = 5, 32_000
 
@@ -26,13 +26,13 @@ class Made:
 
 
 def corpus_of(root: Path, made: Sequence[Made], models: Path) -> Path:
-    """Write clips, and tables in which each film stands on the train side."""
+    """Write clips, and tables in which each film stands on the train split."""
     copied(models, root / "train/models")
     (root / "train/models/written").touch()
     (root / "manifests").mkdir()
     clips = [_clip(root, one, number) for number, one in enumerate(made)]
     write_corpus_table(root, CLIPS, clips)
-    put_on_sides(root, {one.film_id: "train" for one in made})
+    assign_splits(root, {one.film_id: "train" for one in made})
     put_labels(root)
     return root
 

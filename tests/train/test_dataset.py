@@ -1,4 +1,4 @@
-"""What a side's windows are, and data that do not belong together."""
+"""What a split's windows are, and data that do not belong together."""
 
 import dataclasses
 import gc
@@ -22,12 +22,12 @@ from ossl_builder.engine.tables_io import write_corpus_table
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS
 from tests.train.labelled import (
+    assign_splits,
     clips_of,
     copied,
     equal,
     opened,
     put_labels,
-    put_on_sides,
     store_all,
     stored_bytes,
 )
@@ -81,7 +81,7 @@ def test_an_export_gives_the_batches_of_its_corpus(
 
 
 @pytest.mark.parametrize("kind", ["features", "codes", "text"])
-def test_a_side_without_its_stores_is_refused(kind: str, corpus: Path) -> None:
+def test_a_split_without_its_stores_is_refused(kind: str, corpus: Path) -> None:
     shutil.rmtree(store_path(corpus, "demo-fair", kind).parent)
     assert code_of(lambda: opened(corpus)) == f"{kind}_missing"
 
@@ -152,9 +152,9 @@ def test_clips_without_a_mood_can_be_left_out(corpus: Path) -> None:
 
 
 def test_sides_that_are_not_there_are_refused(corpus: Path) -> None:
-    put_on_sides(corpus, {"demo-fair": "train"})
-    assert code_of(lambda: opened(corpus, "validation")) == "side_empty"
-    assert code_of(lambda: opened(corpus, "dev")) == "side_unknown"
+    assign_splits(corpus, {"demo-fair": "train"})
+    assert code_of(lambda: opened(corpus, "validation")) == "split_empty"
+    assert code_of(lambda: opened(corpus, "dev")) == "split_unknown"
 
 
 def test_values_that_are_not_finite_are_refused_where_they_are_read(corpus: Path) -> None:

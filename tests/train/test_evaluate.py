@@ -29,22 +29,22 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Generated and real music that have nothing to do with each other."""
-    root = tmp_path_factory.mktemp("sides")
+    root = tmp_path_factory.mktemp("splits")
     return folder_of(root / "generated", range(N)), folder_of(root / "real", range(50, 50 + N))
 
 
 @pytest.fixture(scope="module")
-def compared(sides: tuple[Path, Path], clap: Path) -> Evaluation:
-    kept = ResultCache(sides[0].parent / "measured")
-    return evaluate(of_folders(*sides), settings(clap), kept)
+def compared(splits: tuple[Path, Path], clap: Path) -> Evaluation:
+    kept = ResultCache(splits[0].parent / "measured")
+    return evaluate(of_folders(*splits), settings(clap), kept)
 
 
-def test_identical_folders(tmp_path: Path, sides: tuple[Path, Path], clap: Path) -> None:
-    shutil.copytree(sides[0], tmp_path / "copy")
+def test_identical_folders(tmp_path: Path, splits: tuple[Path, Path], clap: Path) -> None:
+    shutil.copytree(splits[0], tmp_path / "copy")
     found = evaluate(
-        of_folders(sides[0], tmp_path / "copy"), settings(clap), ResultCache(tmp_path / "m")
+        of_folders(splits[0], tmp_path / "copy"), settings(clap), ResultCache(tmp_path / "m")
     )
     assert found.figure("fad").value == pytest.approx(0, abs=1e-9)
     assert found.figure("fad_inf").value == pytest.approx(0, abs=1e-9)
@@ -81,18 +81,18 @@ def test_all_figures_are_plain_finite_numbers(compared: Evaluation) -> None:
 
 
 def test_same_seed_same_bytes_whatever_happened_before(
-    tmp_path: Path, sides: tuple[Path, Path], clap: Path, compared: Evaluation
+    tmp_path: Path, splits: tuple[Path, Path], clap: Path, compared: Evaluation
 ) -> None:
     """The reference draws its windows from the global generator, seeded by nobody."""
     np.random.seed(99)
     before = np.random.get_state()[1].copy()  # type: ignore[union-attr]
-    again = evaluate(of_folders(*sides), settings(clap), ResultCache(tmp_path / "measured"))
+    again = evaluate(of_folders(*splits), settings(clap), ResultCache(tmp_path / "measured"))
     assert (np.random.get_state()[1] == before).all()
     one, other = write_report(tmp_path / "a", compared)[0], write_report(tmp_path / "b", again)[0]
     assert one.read_bytes() == other.read_bytes()
     # Another seed moves intervals and extrapolation, and nothing else.
     seeded = evaluate(
-        of_folders(*sides), settings(clap, seed=1), ResultCache(tmp_path / "measured")
+        of_folders(*splits), settings(clap, seed=1), ResultCache(tmp_path / "measured")
     )
     for name in ("fad", "similarity", "precision"):
         assert seeded.figure(name).value == compared.figure(name).value
@@ -121,18 +121,18 @@ def test_windows_cover_all_of_a_file() -> None:
 
 
 def test_a_second_run_measures_nothing_again(
-    tmp_path: Path, sides: tuple[Path, Path], clap: Path, compared: Evaluation
+    tmp_path: Path, splits: tuple[Path, Path], clap: Path, compared: Evaluation
 ) -> None:
-    measured = sides[0].parent / "measured"
+    measured = splits[0].parent / "measured"
     stored = {path: path.stat().st_mtime_ns for path in measured.rglob("*.npz")}
     assert len(stored) == 2 * N
-    evaluate(of_folders(*sides), settings(clap), ResultCache(measured))
+    evaluate(of_folders(*splits), settings(clap), ResultCache(measured))
     assert {path: path.stat().st_mtime_ns for path in measured.rglob("*.npz")} == stored
     # Damage is measured again; another model is another measurement.
     victim = next(iter(stored))
     right = victim.read_bytes()
     victim.write_bytes(right[:100])
-    assert evaluate(of_folders(*sides), settings(clap), ResultCache(measured)) == compared
+    assert evaluate(of_folders(*splits), settings(clap), ResultCache(measured)) == compared
     assert victim.stat().st_size == len(right)
     other = shutil.copytree(clap, tmp_path / "other")
     (other / "added.txt").write_text("another file")
@@ -162,16 +162,16 @@ def test_few_files_are_not_defined_and_say_why(tmp_path: Path, clap: Path) -> No
 
 
 def test_a_tone_at_the_start_of_all_files_is_found(
-    tmp_path: Path, sides: tuple[Path, Path], clap: Path
+    tmp_path: Path, splits: tuple[Path, Path], clap: Path
 ) -> None:
     """All that the reference generates begins with its prompt, a 440-Hz beep."""
     beep = 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
     beeping = folder_of(tmp_path / "beeping", range(6), begin=beep)
     assert shared_beginning_s(list(of_folders(beeping, beeping).generated.values())) == 1.0
-    assert shared_beginning_s(list(of_folders(*sides).generated.values())) == 0
+    assert shared_beginning_s(list(of_folders(*splits).generated.values())) == 0
     silent = folder_of(tmp_path / "silent", range(6), begin=np.zeros(RATE))
     assert shared_beginning_s(list(of_folders(silent, silent).generated.values())) == 0
-    found = evaluate(of_folders(beeping, sides[1]), settings(clap), ResultCache(tmp_path / "m"))
+    found = evaluate(of_folders(beeping, splits[1]), settings(clap), ResultCache(tmp_path / "m"))
     assert any("same sound for 1 s" in sentence for sentence in found.warnings)
 
 
@@ -187,24 +187,24 @@ def test_divergence_of_tags_is_finite_and_below_that_of_strangers() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_left_out_with_its_pair(
-    tmp_path: Path, sides: tuple[Path, Path], clap: Path
+    tmp_path: Path, splits: tuple[Path, Path], clap: Path
 ) -> None:
-    generated = Path(shutil.copytree(sides[0], tmp_path / "generated"))
+    generated = Path(shutil.copytree(splits[0], tmp_path / "generated"))
     (generated / "clip-03.wav").write_bytes(b"no sound at all")
-    found = evaluate(of_folders(generated, sides[1]), settings(clap), ResultCache(tmp_path / "m"))
+    found = evaluate(of_folders(generated, splits[1]), settings(clap), ResultCache(tmp_path / "m"))
     assert any("clip-03.wav" in sentence for sentence in found.left_out)
     assert found.figure("similarity").n == found.figure("recall").n == N - 1
 
 
 def test_a_file_with_samples_that_are_no_numbers_is_left_out(
-    tmp_path: Path, sides: tuple[Path, Path], clap: Path
+    tmp_path: Path, splits: tuple[Path, Path], clap: Path
 ) -> None:
     """A figure of it would mean nothing, and silence is no substitute."""
-    generated = Path(shutil.copytree(sides[0], tmp_path / "generated"))
+    generated = Path(shutil.copytree(splits[0], tmp_path / "generated"))
     samples, rate = soundfile.read(generated / "clip-03.wav", dtype="float32")
     samples[1000:1100] = np.nan
     soundfile.write(generated / "clip-03.wav", samples, rate, subtype="FLOAT")
-    found = evaluate(of_folders(generated, sides[1]), settings(clap), ResultCache(tmp_path / "m"))
+    found = evaluate(of_folders(generated, splits[1]), settings(clap), ResultCache(tmp_path / "m"))
     assert any("clip-03.wav" in sentence for sentence in found.left_out)
     assert found.figure("similarity").n == N - 1
 

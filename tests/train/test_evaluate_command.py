@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    root = tmp_path_factory.mktemp("sides")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("splits")
     return folder_of(root / "generated", range(2)), folder_of(root / "real", range(2, 4))
 
 
@@ -38,11 +38,11 @@ def error_of(result: Result) -> OsslError:
 
 def test_what_cannot_be_had_is_said(
     tmp_path: Path,
-    sides: tuple[Path, Path],
+    splits: tuple[Path, Path],
     clap: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    generated, real = sides
+    generated, real = splits
     base = ("evaluate", generated, "--real", real, "--out", tmp_path)
     missing = error_of(run(*base, "--clap", tmp_path / "nothing"))
     assert missing.code == "model_missing"
@@ -93,9 +93,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, (start, end) in enumerate(pairwise(scene_starts))
     ]  # fmt: skip
     splits = [
-        Split(film_id=film, side=side, why="made for tests", group_id=film, n_clips=2,
+        Split(film_id=film, split=split, why="made for tests", group_id=film, n_clips=2,
               duration_s=24.0, quadrant=None, length="short")
-        for film, side in (("film", "test"), ("other", "train"))
+        for film, split in (("film", "test"), ("other", "train"))
     ]  # fmt: skip
     tables_io.write_corpus_table(root, CLIPS, clips)
     tables_io.write_corpus_table(root, SCENES, scenes)
@@ -149,7 +149,7 @@ def test_a_split_by_the_command_line(corpus: Path, clap: Path) -> None:
 
 def test_a_split_without_what_is_needed(corpus: Path, tmp_path: Path, clap: Path) -> None:
     generated = corpus / "generated"
-    nobody = error_of(run("evaluate", generated, "--side", "train", corpus=corpus))
+    nobody = error_of(run("evaluate", generated, "--split", "train", corpus=corpus))
     assert nobody.code == "no_pairs"
     assert error_of(run("evaluate", generated, corpus=tmp_path)).code == "no_tables"
     assert error_of(run("evaluate", generated, "--video", tmp_path)).code == "option_alone"

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from ossl_builder import files
 from ossl_builder.cli.main import app
 from ossl_builder.errors import OsslError
-from tests.train.labelled import clips_of, copied, put_on_sides
+from tests.train.labelled import assign_splits, clips_of, copied
 from tests.train.listening import TAXONOMY
 from tests.train.test_listening_statistics import key_of, rated
 
@@ -115,7 +115,7 @@ def test_a_published_adapter_is_the_checkpoint(root: Path, tmp_path: Path) -> No
         assert f"| {table} | {digest} |" in text
     assert "| demo-fair | train |" in text
     assert "| demo-harbour | validation |" in text
-    assert "demo-hills" not in text  # the test side was not fitted on
+    assert "demo-hills" not in text  # the test split was not fitted on
     assert "non-commercial" in text
     config = json.loads(names["config.json"])
     assert f"{config['n_parameters']:,} parameters" in text
@@ -155,7 +155,7 @@ def test_what_cannot_be_published_is_said(root: Path, tmp_path: Path) -> None:
     assert refused(root, run, *out, "--evaluation", tmp_path / "bad.json") == "report_invalid"
     assert refused(root, run, "--out", root) == "folder_not_empty"
     other = copied(root, tmp_path / "other")
-    put_on_sides(other, {"demo-fair": "train"})
+    assign_splits(other, {"demo-fair": "train"})
     assert refused(other, other / "train/tiny_cpu", *out) == "export_other_data"
     # Where the tables are not at hand, the card says so.
     bare = command(tmp_path, "export", "model", run, *out)

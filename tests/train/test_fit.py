@@ -44,7 +44,7 @@ def test_it_learns_from_the_video_and_keeps_the_best_adapter(
     standing, losses = run(parts, tmp_path, steps=40, validate_every=10)
     told = [line for line in read_metrics(tmp_path) if "validation_loss" in line]
     assert [line["step"] for line in told] == [0, 10, 20, 30, 40]
-    # Worse than nothing by chance cannot be: the moods of the validation side are told by video.
+    # Worse than nothing by chance cannot be: the moods of the validation split are told by video.
     assert told[-1]["validation_loss"] < told[0]["validation_loss"] - 1
     assert set(told[0]["film"]) == {"validation-0", "validation-1"}
     assert told[0]["validation_loss"] == pytest.approx(sum(told[0]["film"].values()) / 2)
@@ -122,7 +122,7 @@ def test_it_stops_when_the_validation_loss_falls_no_further(
     assert run(parts_of(tiny_models), tmp_path, learning_rate=1e-30, patience=3)[0] == standing
 
 
-def test_without_a_validation_side_the_last_adapter_is_the_best(
+def test_without_a_validation_split_the_last_adapter_is_the_best(
     tiny_models: Path, tmp_path: Path
 ) -> None:
     made = parts_of(tiny_models)

@@ -14,7 +14,7 @@ from ossl_train.training.monitor import read_metrics
 from ossl_builder.errors import OsslError
 from tests.e2e.corpora import Ossl
 from tests.train.fitting import losses_of
-from tests.train.labelled import SIDES, copied, put_labels, put_on_sides, store_all
+from tests.train.labelled import SPLIT_OF, assign_splits, copied, put_labels, store_all
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FEW = ("--set", "fit.steps=6", "--set", "fit.validate_every=3", "--set", "fit.batch_size=2")
@@ -68,7 +68,7 @@ def test_another_run_is_not_gone_on_with(fit: Fit, corpus: Path) -> None:
     with pytest.raises(OsslError, match=r"text .* older than its label"):
         fit()
     put_labels(corpus)
-    put_on_sides(corpus, SIDES | {"demo-hills": None})
+    assign_splits(corpus, SPLIT_OF | {"demo-hills": None})
     with pytest.raises(OsslError, match="tables splits was") as raised:
         fit()
     assert raised.value.code == "run_differs"

@@ -33,7 +33,7 @@ from ossl_builder.tables import CLIPS
 from tests.e2e.label_studio_server import LabelStudio
 from tests.label_studio.clip_server import serving
 from tests.train.generation.conftest import write_run
-from tests.train.labelled import clips_of, put_on_sides
+from tests.train.labelled import assign_splits, clips_of
 from tests.train.listening import QUESTIONS, TAXONOMY, rate
 from tests.train.long_clips import Made, corpus_of
 
@@ -50,7 +50,7 @@ def _alone(one_thread: None) -> None:
 
 @pytest.fixture(scope="module")
 def root(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten short clips of four films on the test side, one of them silent, one too long."""
+    """Ten short clips of four films on the test split, one of them silent, one too long."""
     made = [Made(f"film{n % 4}", 1 + n % 2, gain=0.1 + 0.08 * n) for n in range(N_CLIPS)]
     made += [Made("film0", 2, gain=0), Made("film1", 70)]
     folder = corpus_of(tmp_path_factory.mktemp("listen") / "corpus", made, tiny_models)
@@ -59,7 +59,7 @@ def root(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for one in clips_of(folder)
     ]
     tables_io.write_corpus_table(folder, CLIPS, clips)
-    put_on_sides(folder, {f"film{n}": "test" for n in range(4)})
+    assign_splits(folder, {f"film{n}": "test" for n in range(4)})
     write_run(folder, "tiny_cpu", alpha=0.6)
     return folder
 
@@ -252,16 +252,16 @@ def check_made(root: Path, test: Path) -> None:
 
 
 def test_what_is_drawn(root: Path) -> None:
-    side = {one.clip.clip_id: one for one in read_source(root, use_labels=False).on("test")}
-    drawn = choose(side, 6, 60, 1)
-    assert drawn == choose(side, 6, 60, 1) != choose(side, 6, 60, 2)
-    films = [side[name].clip.film_id for name in drawn]
+    split = {one.clip.clip_id: one for one in read_source(root, use_labels=False).on("test")}
+    drawn = choose(split, 6, 60, 1)
+    assert drawn == choose(split, 6, 60, 1) != choose(split, 6, 60, 2)
+    films = [split[name].clip.film_id for name in drawn]
     assert {films.count(film) for film in set(films)} <= {1, 2}
-    assert f"clip{N_CLIPS}" not in choose(side, N_CLIPS, 60, 0)  # silent
-    assert "clip9" in choose(side, N_CLIPS + 1, 100, 0)
-    assert partners(["clip9"], side, 0)["clip9"] in {f"clip{n}" for n in range(9)}
+    assert f"clip{N_CLIPS}" not in choose(split, N_CLIPS, 60, 0)  # silent
+    assert "clip9" in choose(split, N_CLIPS + 1, 100, 0)
+    assert partners(["clip9"], split, 0)["clip9"] in {f"clip{n}" for n in range(9)}
     with pytest.raises(OsslError) as few:
-        choose(side, N_CLIPS + 1, 60, 0)
+        choose(split, N_CLIPS + 1, 60, 0)
     assert few.value.code == "clips_too_few"
 
 
@@ -279,7 +279,7 @@ def test_what_cannot_be_done_is_said(
     push = ("push", "--recipe", "tiny_cpu", "--clips", 2, "--out", tmp_path / "out")
     assert refused(root, "pull", "--out", tmp_path / "none") == "listening_missing"
     assert refused(root, *push) == "server_unknown"
-    assert refused(root, *push, "--side", "validation") == "side_empty"
+    assert refused(root, *push, "--split", "validation") == "split_empty"
     assert refused(root, *push, "--recipe", "small") == "no_checkpoint"
     assert refused(root, *push, "--sounds", tmp_path) == "no_systems"
     (tmp_path / "base").mkdir()

@@ -12,7 +12,7 @@ from ossl_train.data.window_loader import window_audio
 from ossl_train.data.windows import WindowSpan
 
 from ossl_builder.errors import OsslError
-from tests.train.labelled import SIDES, opened, recipe_for, source_of, store_all
+from tests.train.labelled import SPLIT_OF, opened, recipe_for, source_of, store_all
 from tests.train.long_clips import Made, corpus_of
 
 THIRTY = "windows.length_s=30.0"
@@ -86,10 +86,10 @@ def test_a_clip_without_features_ends_the_run_before_it_begins(long_corpus: Path
     assert "ossl train features" in caught.value.hint
 
 
-def test_no_film_stands_on_two_sides(train_corpus: Path) -> None:
+def test_no_film_stands_on_two_splits(train_corpus: Path) -> None:
     source = source_of(train_corpus, recipe_for(train_corpus))
-    films = {side: {one.clip.film_id for one in source.on(side)} for side in SIDES.values()}
-    assert sum(map(len, films.values())) == len(set().union(*films.values())) == len(SIDES)
+    films = {split: {one.clip.film_id for one in source.on(split)} for split in SPLIT_OF.values()}
+    assert sum(map(len, films.values())) == len(set().union(*films.values())) == len(SPLIT_OF)
 
 
 def test_dialogue_that_is_wanted_and_missing_is_refused(long_corpus: Path) -> None:

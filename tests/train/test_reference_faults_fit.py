@@ -225,7 +225,7 @@ def test_conditions_are_dropped_as_often_as_asked_and_never_unasked(tiny_models:
     assert kept(FitSettings(), 0, 0, 4, ALONE) == (None, None)
     settings = FitSettings(video_dropout=0.25, text_dropout=0.5, batch_size=500)
     drawn = [kept(settings, step, turn, 500, ALONE) for step in range(4) for turn in range(2)]
-    video, text = (torch.stack([one[side] for one in drawn]).float() for side in range(2))  # type: ignore[misc]
+    video, text = (torch.stack([one[split] for one in drawn]).float() for split in range(2))  # type: ignore[misc]
     assert float(video.mean()) == pytest.approx(0.75, abs=0.03)
     assert float(text.mean()) == pytest.approx(0.5, abs=0.03)
     assert len({tuple(one.tolist()) for one in video}) == 8

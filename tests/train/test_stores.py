@@ -29,11 +29,11 @@ from ossl_builder.media.audio_reader import FilmAudio
 from ossl_builder.pipeline.build import Event, Finished
 from ossl_builder.tables import CLIPS
 from tests.train.labelled import (
-    SIDES,
+    SPLIT_OF,
+    assign_splits,
     clips_of,
     jobs_of,
     put_labels,
-    put_on_sides,
     recipe_for,
     source_of,
     store_all,
@@ -58,7 +58,7 @@ def test_every_window_of_every_clip_is_stored(train_corpus: Path) -> None:
     for kind in ("features", "codes"):
         found = {
             (film, key, said["start_s"], said["duration_s"])
-            for film in SIDES
+            for film in SPLIT_OF
             for key, said in read_metadata(store_path(train_corpus, film, kind))["windows"].items()
         }
         assert found == wanted
@@ -117,7 +117,7 @@ def test_a_prompt_s_states_are_those_of_encoding_it_alone(train_corpus: Path) ->
 def test_nothing_runs_twice_and_only_what_changed_runs_again(corpus: Path) -> None:
     assert running(corpus) == set()
     assert running(corpus, "features.batch_size=1", "features.workers=1") == set()
-    everything = set(SIDES)
+    everything = set(SPLIT_OF)
     assert running(corpus, "features.pooling=all") == {("features", film) for film in everything}
     assert running(corpus, "windows.length_s=4.0") == {
         (kind, film) for kind in ("features", "codes") for film in everything
@@ -138,17 +138,17 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(
 ) -> None:
     for path in (corpus / "records/features").iterdir():
         path.unlink()
-    for film in SIDES:
+    for film in SPLIT_OF:
         store_path(corpus, film, "features").unlink()
     command = [sys.executable, "-m", "ossl_builder.cli.main", "-C", corpus, "train", "features"]
     command += ["--recipe", "tiny_cpu", "--set", "features.batch_size=1"]
     running_one = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    begun = corpus / "records/features" / f"{min(SIDES)}.json"
+    begun = corpus / "records/features" / f"{min(SPLIT_OF)}.json"
     while not begun.exists() and running_one.poll() is None:
         time.sleep(0.002)
     running_one.send_signal(signal.SIGKILL)
     running_one.wait()
-    assert 0 < len(running(corpus)) < len(SIDES), "it must be killed in the middle"
+    assert 0 < len(running(corpus)) < len(SPLIT_OF), "it must be killed in the middle"
     ended: list[str] = []
 
     def tell(film_id: str, event: Event) -> None:
@@ -156,7 +156,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(
             ended.append(film_id)
 
     store_all(corpus, tell=tell)
-    assert min(SIDES) not in ended
+    assert min(SPLIT_OF) not in ended
     assert stored_bytes(corpus) == stored_bytes(train_corpus)
 
 
@@ -177,12 +177,12 @@ def test_a_film_that_fails_is_said_and_the_rest_goes_on(corpus: Path) -> None:
     assert ends["demo-hills"]["state"] == "done"
 
 
-def test_films_without_a_side_are_left_out(corpus: Path) -> None:
-    put_on_sides(corpus, {"demo-fair": "train", "demo-harbour": None})
+def test_films_without_a_split_are_left_out(corpus: Path) -> None:
+    assign_splits(corpus, {"demo-fair": "train", "demo-harbour": None})
     source = source_of(corpus, recipe_for(corpus))
     assert source.film_ids() == ["demo-fair"]
     assert source.n_left_out == len(clips_of(corpus)) - len(source.clips)
-    put_on_sides(corpus, {"demo-fair": None})
+    assign_splits(corpus, {"demo-fair": None})
     with pytest.raises(OsslError) as caught:
         source_of(corpus, recipe_for(corpus))
     assert caught.value.code == "splits_empty"
@@ -203,7 +203,7 @@ def test_a_missing_table_is_a_sentence(table: str, hint: str, corpus: Path) -> N
 
 
 def test_a_disk_without_room_is_seen_before_the_work(train_corpus: Path) -> None:
-    too_much = dict.fromkeys(SIDES, shutil.disk_usage(train_corpus).total)
+    too_much = dict.fromkeys(SPLIT_OF, shutil.disk_usage(train_corpus).total)
     features, *_ = jobs_of(train_corpus, "features.pooling=all")
     job = dataclasses.replace(features, size_bytes=too_much)
     with pytest.raises(OsslError) as caught:

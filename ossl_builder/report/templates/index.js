@@ -10,10 +10,10 @@
     row,
     text: `${row.cells[0].textContent} ${row.dataset.id} ${row.cells[1].textContent}`.toLowerCase(),
     kinds: row.dataset.kinds.split(" "),
-    side: row.cells[6].textContent,
+    split: row.cells[6].textContent,
   }));
   const find = (id) => document.getElementById(id);
-  const search = find("search"), kind = find("kind"), side = find("side");
+  const search = find("search"), kind = find("kind"), split = find("split");
   let column = -1, down = false, page = 0;
 
   const value = (row, at) => row.cells[at].dataset.v ?? row.cells[at].textContent;
@@ -35,7 +35,7 @@
     const found = ordered(rows.filter((one) =>
       words.every((word) => one.text.includes(word))
       && (!kind?.value || one.kinds.includes(kind.value))
-      && (!side?.value || one.side === side.value)));
+      && (!split?.value || one.split === split.value)));
     const pages = Math.max(1, Math.ceil(found.length / SIZE));
     page = Math.min(page, pages - 1);
     const first = page * SIZE;
@@ -62,7 +62,7 @@
   search.form.addEventListener("submit", (event) => event.preventDefault());
   search.addEventListener("input", afresh);
   kind?.addEventListener("change", afresh);
-  side?.addEventListener("change", afresh);
+  split?.addEventListener("change", afresh);
   find("before").addEventListener("click", () => { page -= 1; show(); });
   find("after").addEventListener("click", () => { page += 1; show(); });
   document.querySelectorAll("[data-show]").forEach((button) => button.addEventListener("click", () => {

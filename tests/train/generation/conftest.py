@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from ossl_builder import files
 from ossl_builder.cli.main import app
 from ossl_builder.errors import OsslError
-from tests.train.labelled import put_on_sides, recipe_for
+from tests.train.labelled import assign_splits, recipe_for
 from tests.train.long_clips import Made, corpus_of
 
 THIRTY = "windows.length_s=30.0"
@@ -43,7 +43,7 @@ def root(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips of 75, 30 and 7 s, and a run whose adapter's gates stand open."""
     made = [Made(f"film{seconds}", seconds) for seconds in LENGTHS]
     folder = corpus_of(tmp_path_factory.mktemp("generate") / "corpus", made, tiny_models)
-    put_on_sides(folder, {"film75": "train", "film30": "train", "film7": "test"})
+    assign_splits(folder, {"film75": "train", "film30": "train", "film7": "test"})
     write_run(folder, "tiny_cpu", alpha=0.6)
     return folder
 

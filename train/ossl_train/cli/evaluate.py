@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ossl_train.evaluation.eval_set import EvalSet
     from ossl_train.evaluation.evaluate import Evaluation
 
-EPILOG = "Example: ossl -C corpus train evaluate generated --side test"
+EPILOG = "Example: ossl -C corpus train evaluate generated --split test"
 NONE = "none"
 
 
@@ -25,7 +25,7 @@ def evaluate(
     generated: Annotated[
         Path, typer.Argument(help="Folder of generated music, one file per clip, named by its id.")
     ],
-    side: Annotated[str, typer.Option(help="Side of the split whose own music is compared.")] = (
+    split: Annotated[str, typer.Option(help="Split of the split whose own music is compared.")] = (
         "test"
     ),
     real: Annotated[
@@ -90,7 +90,7 @@ def evaluate(
         neighbours=neighbours,
         device=device,
     )
-    material = _material(context.obj, generated, side, real, video, data, prompts)
+    material = _material(context.obj, generated, split, real, video, data, prompts)
     folder = out or generated / "evaluation"
     root = data or context.obj
     in_corpus = real is None or (root / "manifests").is_dir()
@@ -107,7 +107,7 @@ def evaluate(
 def _material(
     corpus: Path,
     generated: Path,
-    side: str,
+    split: str,
     real: Path | None,
     video: Path | None,
     data: Path | None,
@@ -124,7 +124,7 @@ def _material(
     if real is not None:
         material = of_folders(generated, real, video)
     else:
-        material = of_split(generated, corpus, side, data)
+        material = of_split(generated, corpus, split, data)
     if prompts is None:
         return material
     return replace(material, prompts={} if prompts == NONE else read_prompts(Path(prompts)))

@@ -56,7 +56,7 @@ def model(
         "written": not dry_run,
         "checkpoint": str(found.adapter),
         "parameters": found.n_parameters,
-        "films": None if found.films is None else len(found.films.sides),
+        "films": None if found.films is None else len(found.films.splits),
         "files": {name: len(content) for name, content in sorted(made.items())},
     }
     if json:

@@ -16,7 +16,7 @@ def features(
     dry_run: options.DryRun = False,
     json: options.AsJson = False,
 ) -> None:
-    """Encode the picture of every window of all clips on a side, once; what is fresh is left alone.
+    """Encode the video of every window of all clips in a split; skip what is up to date.
 
     Ends with 0 if all went well, 1 if all films failed, 3 if some did.
     """

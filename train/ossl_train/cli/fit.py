@@ -118,7 +118,7 @@ def _fitted(
 def _beginning(
     facts: dict[str, Any], begun_at: int, recipe: TrainRecipe, processes: Processes
 ) -> str:
-    windows = " and ".join(f"{n} of {side}" for side, n in facts["windows"].items())
+    windows = " and ".join(f"{n} of {split}" for split, n in facts["windows"].items())
     where = f"{processes.world} x {processes.device.type}"
     if begun_at:
         return (
@@ -126,7 +126,7 @@ def _beginning(
         )
     text = f"Beginning {recipe.fit.steps} steps on {where}. Windows: {windows}."
     if "validation" not in facts["windows"]:
-        text += " No film stands on the validation side: the last adapter will count as the best."
+        text += " No film stands on the validation split: the last adapter will count as the best."
     return text
 
 

@@ -30,12 +30,12 @@ class Wish:
 
     Attributes:
         clips: ids.
-        side: all its clips.
+        split: all its clips.
         videos: files.
     """
 
     clips: Sequence[str]
-    side: str | None
+    split: str | None
     videos: Sequence[Path]
 
 
@@ -45,7 +45,7 @@ def generate(
         list[str] | None, typer.Option("--clip", help="A clip's id; repeatable.", metavar="ID")
     ] = None,
     split: Annotated[
-        str | None, typer.Option("--split", help="All clips of a side: train, validation, test.")
+        str | None, typer.Option("--split", help="All clips of a split: train, validation, test.")
     ] = None,
     video: Annotated[
         list[Path] | None,
@@ -144,7 +144,7 @@ def generate(
 
 
 def _checked_wish(wish: Wish, prompt: str | None, mood: str | None) -> Wish:
-    if sum((bool(wish.clips), wish.side is not None, bool(wish.videos))) != 1:
+    if sum((bool(wish.clips), wish.split is not None, bool(wish.videos))) != 1:
         raise OsslError(
             "nothing_chosen",
             "Say for what music is wanted: one of --clip, --split and --video.",
@@ -185,8 +185,8 @@ def _pieces(corpus: Path, data: Path | None, wish: Wish, words: Words) -> list[G
 
     if wish.videos:
         return requests.of_files(wish.videos, words)
-    if wish.side is not None:
-        return requests.of_side(corpus, data, wish.side, words)
+    if wish.split is not None:
+        return requests.of_split(corpus, data, wish.split, words)
     return requests.of_clips(corpus, data, wish.clips, words)
 
 

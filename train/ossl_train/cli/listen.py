@@ -34,7 +34,7 @@ app = typer.Typer(
 def push(
     context: typer.Context,
     clips: Annotated[int, typer.Option(min=1, help="How many clips are drawn.")] = 20,
-    side: Annotated[str, typer.Option(help="Whose: train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(help="Whose: train, validation or test.")] = "test",
     longest: Annotated[float, typer.Option(min=1, help="None is longer than this, s.")] = 60.0,
     seed: Annotated[int, typer.Option(min=0, help="Of clips, order and music.")] = 0,
     sounds: Annotated[
@@ -85,7 +85,7 @@ def push(
     wanted = Wanted(
         root, recipe, overrides or (), checkpoint, device, text_guidance, video_guidance, seed
     )
-    chosen = Chosen(side, clips, longest, seed, sounds)
+    chosen = Chosen(split, clips, longest, seed, sounds)
     planned = plan(context.obj, data, chosen, wanted, folder, dry_run)
     if dry_run:
         _show_plan(planned, folder, json)

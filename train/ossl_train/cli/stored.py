@@ -53,7 +53,7 @@ def _say_estimate(source: Source, jobs: Sequence[Job], decisions: Sequence[Decis
     names = " and ".join(job.stage.name for job in jobs)
     left_out = f" ({source.n_left_out} stand on none)" if source.n_left_out else ""
     output.say(
-        f"{len(source.clips)} clips on a side{left_out}, {hours:.2f} h of "
+        f"{len(source.clips)} clips in a split{left_out}, {hours:.2f} h of "
         f"{len(source.film_ids())} films; {names}: {running} to be made, about {size:.3f} GB."
     )
 

@@ -71,10 +71,10 @@ def batches(
     world: int = 1,
     shuffle: bool = True,
 ) -> Iterator[Batch]:
-    """One pass over a side.
+    """One pass over a split.
 
     Args:
-        dataset: the side.
+        dataset: the split.
         batch_size: windows per process and batch.
         seed: with `epoch` it fixes the order.
         epoch: which pass it is.

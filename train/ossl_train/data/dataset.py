@@ -1,4 +1,4 @@
-"""A side's windows, read from the stores when they are asked for: memory stays flat."""
+"""A split's windows, read from the stores when they are asked for: memory stays flat."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TrainSample:
 
 @dataclass
 class Dataset:
-    """The windows of one side.
+    """The windows of one split.
 
     Attributes:
         root: where the stores lie.
@@ -113,17 +113,17 @@ class Dataset:
         return torch.cat([values[:1], values[1:].repeat_interleave(made["per_slot"], dim=0)])
 
 
-def open_dataset(source: Source, recipe: TrainRecipe, side: str) -> Dataset:
-    """Find the windows of a side and see that all of them can be read.
+def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
+    """Find the windows of a split and see that all of them can be read.
 
     Raises:
-        OsslError: `side_empty`; `features_missing`, `codes_missing`, `text_missing`;
+        OsslError: `split_empty`; `features_missing`, `codes_missing`, `text_missing`;
             `features_mixed` and the like, where films were not made in the same way;
             `features_differ`, where they were made otherwise than the recipe says;
             `features_stale`, where clips or labels have changed since; `dialogue_missing`;
-            `side_silent`, where nothing is left.
+            `split_silent`, where nothing is left.
     """
-    clips = source.on(side)
+    clips = source.on(split)
     stored = store_check.agreed(source, recipe, {one.clip.film_id for one in clips})
     found: list[tuple[Window, str, NDArray[np.float32]]] = []
     left_out: Counter[str] = Counter()
@@ -141,8 +141,8 @@ def open_dataset(source: Source, recipe: TrainRecipe, side: str) -> Dataset:
             found.append((_window(one, window), prompt, slots_s))
     if not found:
         raise OsslError(
-            "side_silent",
-            f"No window of the side {side} can be used: {_counted(left_out)}.",
+            "split_silent",
+            f"No window of the split {split} can be used: {_counted(left_out)}.",
             "Put other films on it, or see windows.shortest_s and codes.silent_dbfs.",
         )
     return Dataset(
@@ -158,7 +158,7 @@ def open_dataset(source: Source, recipe: TrainRecipe, side: str) -> Dataset:
 
 def _window(one: SplitClip, window: WindowSpan) -> Window:
     return Window(
-        one.clip.film_id, one.clip.clip_id, one.side, window.index, window.start_s,
+        one.clip.film_id, one.clip.clip_id, one.split, window.index, window.start_s,
         window.duration_s,
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ class Job:
 
 
 def features_job(source: Source, recipe: TrainRecipe) -> Job:
-    """Features of all films on a side."""
+    """Features of all films in a split."""
     config = features_work(recipe)
     clips = {film: tuple(one.clip for one in source.of_film(film)) for film in source.film_ids()}
     _, slots, per_slot, width = _shape(config)
@@ -71,7 +71,7 @@ def features_job(source: Source, recipe: TrainRecipe) -> Job:
 
 
 def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, Job]:
-    """Codes of all films on a side, and the states of their prompts."""
+    """Codes of all films in a split, and the states of their prompts."""
     codes = codes_work(recipe)
     clips = {film: tuple(one.clip for one in source.of_film(film)) for film in source.film_ids()}
     prompts = {

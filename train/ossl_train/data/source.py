@@ -1,4 +1,4 @@
-"""Clips with their labels and sides, of a corpus or of a folder that `ossl export parquet` wrote.
+"""Clips with their labels and splits, of a corpus or of a folder that `ossl export parquet` wrote.
 
 Both have the same tables under `manifests/` and their media at the same relative paths.
 """
@@ -18,10 +18,10 @@ from ossl_builder.tables.splits import SPLIT_NAMES
 
 @dataclass(frozen=True)
 class SplitClip:
-    """A clip, the side its film stands on, and its label if it has one."""
+    """A clip, the split its film stands on, and its label if it has one."""
 
     clip: Clip
-    side: str
+    split: str
     label: Label | None
 
 
@@ -31,7 +31,7 @@ class Source:
 
     Attributes:
         root: the folder that paths in rows are relative to.
-        clips: all clips of films that stand on a side, sorted by film and clip.
+        clips: all clips of films that are in a split, sorted by film and clip.
         n_left_out: clips of films that stand on none.
         checksums: SHA-256 of each table read, by its name.
     """
@@ -49,21 +49,21 @@ class Source:
         """A film's clips."""
         return tuple(one for one in self.clips if one.clip.film_id == film_id)
 
-    def on(self, side: str) -> tuple[SplitClip, ...]:
-        """The clips of one side.
+    def on(self, split: str) -> tuple[SplitClip, ...]:
+        """The clips of one split.
 
         Raises:
-            OsslError: `side_unknown`, `side_empty`.
+            OsslError: `split_unknown`, `split_empty`.
         """
-        if side not in SPLIT_NAMES:
+        if split not in SPLIT_NAMES:
             raise OsslError(
-                "side_unknown", f"There is no side {side!r}.", f"Use one of {SPLIT_NAMES}."
+                "split_unknown", f"There is no split {split!r}.", f"Use one of {SPLIT_NAMES}."
             )
-        found = tuple(one for one in self.clips if one.side == side)
+        found = tuple(one for one in self.clips if one.split == split)
         if not found:
             raise OsslError(
-                "side_empty",
-                f"No clip of {self.root} stands on the side {side}.",
+                "split_empty",
+                f"No clip of {self.root} is in the split {split}.",
                 "Split again with a share for it: `ossl split`.",
             )
         return found
@@ -88,27 +88,27 @@ def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = Tr
             f"{root} is no corpus and no export: it has no folder manifests.",
             "Name a corpus with `ossl -C DIR`, or an export with --data DIR.",
         )
-    sides: dict[str, str | None] = {
-        row.film_id: row.side for row in tables_io.read_table(folder, SPLITS)
+    splits: dict[str, str | None] = {
+        row.film_id: row.split for row in tables_io.read_table(folder, SPLITS)
     }
     labels = {(row.film_id, row.clip_id): row for row in _labels(folder, use_labels)}
     clips: list[Clip] = tables_io.read_table(folder, CLIPS)
-    sided = [
-        SplitClip(clip, side, labels.get((clip.film_id, clip.clip_id)))
+    clips_in_splits = [
+        SplitClip(clip, split, labels.get((clip.film_id, clip.clip_id)))
         for clip in clips
-        if (side := sides.get(clip.film_id)) is not None
+        if (split := splits.get(clip.film_id)) is not None
     ]
-    if not sided:
+    if not clips_in_splits:
         raise OsslError(
             "splits_empty",
-            f"No film of {root} that has clips stands on a side.",
-            "`ossl split` puts films on sides.",
+            f"No film of {root} that has clips is in a split.",
+            "`ossl split` assigns films to splits.",
         )
     names = [CLIPS.name, SPLITS.name, *([LABELS.name] if use_labels else [])]
     return Source(
         root=root,
-        clips=tuple(sorted(sided, key=lambda one: (one.clip.film_id, one.clip.clip_id))),
-        n_left_out=len(clips) - len(sided),
+        clips=tuple(sorted(clips_in_splits, key=lambda one: (one.clip.film_id, one.clip.clip_id))),
+        n_left_out=len(clips) - len(clips_in_splits),
         checksums={name: files.sha256_file(folder / f"{name}.parquet") for name in names},
     )
 

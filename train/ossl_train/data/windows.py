@@ -21,7 +21,7 @@ class Window:
 
     Attributes:
         film_id, clip_id: of which clip.
-        side: `train`, `validation` or `test`.
+        split: `train`, `validation` or `test`.
         index: its number within the clip, from 0.
         start_s: where it begins, in seconds after the clip's first picture.
         duration_s: its length in seconds without padding.
@@ -29,7 +29,7 @@ class Window:
 
     film_id: str
     clip_id: str
-    side: str
+    split: str
     index: int
     start_s: float
     duration_s: float

@@ -70,34 +70,34 @@ def of_folders(generated: Path, real: Path, video: Path | None = None) -> EvalSe
     )
 
 
-def of_split(generated: Path, corpus: Path, side: str, data: Path | None = None) -> EvalSet:
-    """The clips of a side, each with its own music, picture, cuts and prompt.
+def of_split(generated: Path, corpus: Path, split: str, data: Path | None = None) -> EvalSet:
+    """The clips of a split, each with its own music, picture, cuts and prompt.
 
     Args:
         generated: folder with a file for each clip, named by clip id.
         corpus: the corpus' folder.
-        side: `train`, `validation` or `test`.
+        split: `train`, `validation` or `test`.
         data: an exported folder, used instead of the corpus.
 
     Raises:
         OsslError: as `read_source`, and `no_pairs`.
     """
     source = _source(corpus, data)
-    clips = named_clips(source.on(side))
+    clips = named_clips(source.on(split))
     found = files_in(generated)
     shared = sorted(found.keys() & clips.keys())
     if not shared:
         raise OsslError(
             "no_pairs",
-            f"No file of {generated} has the name of a clip on the side {side}: it has, say, "
-            f"{next(iter(found.values())).name}, and the side {next(iter(clips))}.",
-            "Name each file by its clip's id, or choose the side with --side.",
+            f"No file of {generated} has the name of a clip in the split {split}: it has, say, "
+            f"{next(iter(found.values())).name}, and the split {next(iter(clips))}.",
+            "Name each file by its clip's id, or choose the split with --split.",
         )
     left_out = []
     if missing := sorted(clips.keys() - found.keys()):
-        left_out.append(f"{_named(missing)} of the side {side} have no generated music")
+        left_out.append(f"{_named(missing)} of the split {split} have no generated music")
     if unknown := sorted(found.keys() - clips.keys()):
-        left_out.append(f"{_named(unknown)} of {generated.name} are no clips of the side {side}")
+        left_out.append(f"{_named(unknown)} of {generated.name} are no clips of the split {split}")
     chosen = {name: clips[name] for name in shared}
     return EvalSet(
         generated={name: found[name] for name in shared},

@@ -75,8 +75,8 @@ class Words:
         return prompt_of(label, self.labels) or WITHOUT_MOOD
 
 
-def of_side(corpus: Path, data: Path | None, side: str, words: Words) -> list[GenerationRequest]:
-    """All clips of a side, named as `ossl train evaluate` names them.
+def of_split(corpus: Path, data: Path | None, split: str, words: Words) -> list[GenerationRequest]:
+    """All clips of a split, named as `ossl train evaluate` names them.
 
     Raises:
         OsslError: as `read_source` and `Source.on`.
@@ -89,14 +89,14 @@ def of_side(corpus: Path, data: Path | None, side: str, words: Words) -> list[Ge
         source = read_source(corpus, data, use_labels=False)
     return [
         _of_clip(source.root, name, one, words)
-        for name, one in named_clips(source.on(side)).items()
+        for name, one in named_clips(source.on(split)).items()
     ]
 
 
 def of_clips(
     corpus: Path, data: Path | None, ids: Sequence[str], words: Words
 ) -> list[GenerationRequest]:
-    """Clips by their ids, whether their films stand on a side or not.
+    """Clips by their ids, whether their films are in a split or not.
 
     Raises:
         OsslError: `clip_unknown`, `clip_ambiguous`, `table_missing`, `table_version`.

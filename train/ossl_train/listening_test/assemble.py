@@ -12,7 +12,7 @@ from ossl_builder.files import inside
 from ossl_builder.tables import Clip
 from ossl_train.data.source import SplitClip, read_source
 from ossl_train.evaluation.eval_set import named_clips
-from ossl_train.generation.requests import Words, of_side
+from ossl_train.generation.requests import Words, of_split
 from ossl_train.listening_test import music as making
 from ossl_train.listening_test import stimuli as sounding
 from ossl_train.listening_test import test_folder
@@ -37,14 +37,14 @@ class Chosen:
     """What is asked for.
 
     Attributes:
-        side: whose clips are heard.
+        split: whose clips are heard.
         count: how many clips.
         longest_s: none is longer.
         seed: of everything that is drawn.
         sounds: folder of finished music; None: it is generated.
     """
 
-    side: str
+    split: str
     count: int
     longest_s: float
     seed: int
@@ -91,12 +91,12 @@ def plan(
         OsslError: `clips_too_few`, and those of `read_source`, `making.parts`, `making.finished`.
     """
     source = read_source(corpus, data, use_labels=False)
-    side = named_clips(source.on(chosen.side))
-    names = choose(side, chosen.count, chosen.longest_s, chosen.seed)
+    split = named_clips(source.on(chosen.split))
+    names = choose(split, chosen.count, chosen.longest_s, chosen.seed)
     if chosen.sounds is None:
-        pairs = partners(names, side, chosen.seed)
+        pairs = partners(names, split, chosen.seed)
         words = Words(None, None, load_train_recipe(wanted.recipe, wanted.overrides).prompts)
-        pieces = {one.name: one for one in of_side(corpus, data, chosen.side, words)}
+        pieces = {one.name: one for one in of_split(corpus, data, chosen.split, words)}
         parts = making.parts(wanted, pieces, pairs, out / MADE, is_dry)
         systems: tuple[str, ...] = (FILM, *GENERATED)
         music: dict[str, Any] = {
@@ -116,16 +116,16 @@ def plan(
         music = {"finished": making.checksums(sounds)}
     return Plan(
         root=source.root,
-        clips={name: side[name].clip for name in names},
+        clips={name: split[name].clip for name in names},
         partners=pairs,
         systems=systems,
         sounds=sounds,
         parts=tuple(parts),
         made_from={
-            "side": chosen.side,
+            "split": chosen.split,
             "seed": chosen.seed,
             "systems": list(systems),
-            "clips": {name: _content(side[name]) for name in names},
+            "clips": {name: _content(split[name]) for name in names},
             **music,
         },
         seed=chosen.seed,

@@ -55,9 +55,9 @@ def choose(
     if n_fit < count or len(clips) < 2:
         raise OsslError(
             "clips_too_few",
-            f"{n_fit} clips with music last {longest_s:g} s or less, of {len(clips)} on this side; "
+            f"{n_fit} of {len(clips)} clips with music in this split last {longest_s:g} s or less; "
             f"{count} are asked for, and the control needs a second clip.",
-            "Ask for fewer with --clips, for longer ones with --longest, or for another --side.",
+            "Ask for fewer with --clips, for longer ones with --longest, or for another --split.",
         )
     rng = _rng(seed, "clips")
     films = [[names[at] for at in rng.permutation(len(names))] for names in by_film.values()]

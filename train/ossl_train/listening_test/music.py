@@ -79,7 +79,7 @@ def parts(
 
     Args:
         wanted: see there.
-        pieces: of all clips of the side, by name.
+        pieces: of all clips of the split, by name.
         partners: chosen clip to the one whose picture its control is made for.
         folder: gets a folder of files for each system.
         is_dry: do not write tiny models either.

@@ -106,17 +106,17 @@ def _listening(report: Mapping[str, Any]) -> str:
 
 
 def _data(found: Described) -> str:
-    windows = " and ".join(f"{n} of {side}" for side, n in found.data["windows"].items())
+    windows = " and ".join(f"{n} of {split}" for split, n in found.data["windows"].items())
     sums = table(("table", "SHA-256"), sorted(found.data["tables"].items()))
     told = (
         "Clips of films by [ossl-builder](https://github.com/ossl-builder/ossl-builder), films of "
-        f"one side standing on no other. Windows: {windows}. The tables that say which clips, "
+        f"one split standing on no other. Windows: {windows}. The tables that say which clips, "
         f"labels and splits these were:\n\n{sums}"
     )
     if found.films is None:
         return f"{told}\n\nThe table of the films was not at hand when this card was written."
-    sides = table(("film", "side"), sorted(found.films.sides.items()))
-    return f"{told}\n\n{sides}\n\nTheir rights:\n\n{rights(found.films)}"
+    splits = table(("film", "split"), sorted(found.films.splits.items()))
+    return f"{told}\n\n{splits}\n\nTheir rights:\n\n{rights(found.films)}"
 
 
 def _fitted(found: Described) -> str:

@@ -28,7 +28,7 @@ def endless(
     if per_pass == 0:
         raise OsslError(
             "too_few_windows",
-            f"The train side has {len(dataset.windows)} windows, fewer than {processes.world} "
+            f"The train split has {len(dataset.windows)} windows, fewer than {processes.world} "
             f"processes take at a time with batches of {size}.",
             "Set fit.batch_size to less.",
         )

@@ -30,7 +30,7 @@ class Expected:
         frozen_parameters, adapter_parameters: of the models.
         windows_per_step: of all processes.
         steps: that the recipe asks for.
-        passes: over the train side, that these make.
+        passes: over the train split, that these make.
         loss: of the first step, nats per token.
         step_s: the second step's time, without the exchange between processes.
         total_s: steps and validations, without early stopping.

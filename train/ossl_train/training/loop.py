@@ -92,7 +92,7 @@ def fit(
         )
 
     def validated(standing: TrainerState) -> TrainerState:
-        """Measure on the validation side, and write what follows from that."""
+        """Measure on the validation split, and write what follows from that."""
         films = validate(watched, parts.validation, settings, processes)
         loss = sum(films.values()) / len(films) if films else None
         if loss is not None and not math.isfinite(loss):
@@ -173,7 +173,7 @@ def step_of(
 def validate(
     watched: TrainModule, dataset: Dataset | None, settings: FitSettings, processes: Processes
 ) -> dict[str, float]:
-    """Loss of each film of a side, nats per token: always the same windows, nothing dropped.
+    """Loss of each film of a split, nats per token: always the same windows, nothing dropped.
 
     A film counts by its name, not by its length: the mean over films is what a run is judged by.
     """

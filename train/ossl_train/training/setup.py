@@ -27,7 +27,7 @@ def assemble(
     """Open the data, load the frozen model, make the adapter.
 
     Args:
-        source: clips with sides and labels.
+        source: clips with splits and labels.
         recipe: resolved.
         processes: this one among its like; it loads to its own device.
 
@@ -62,11 +62,11 @@ def assemble(
         reference_positions=settings.reference_positions,
     )
     adapter.to(processes.device).train()
-    sides = {"train": train} | ({"validation": validation} if validation else {})
+    splits = {"train": train} | ({"validation": validation} if validation else {})
     data = {
         "tables": dict(source.checksums),
-        "windows": {side: len(dataset.windows) for side, dataset in sides.items()},
-        "left out": {side: dict(dataset.left_out) for side, dataset in sides.items()},
+        "windows": {split: len(dataset.windows) for split, dataset in splits.items()},
+        "left out": {split: dict(dataset.left_out) for split, dataset in splits.items()},
         "stores": {kind: dict(made) for kind, made in train.made.items()},
         "model": {
             "source": shown_name(settings.source),
@@ -91,6 +91,6 @@ def _validation(source: Source, recipe: TrainRecipe) -> Dataset | None:
     try:
         return open_dataset(source, recipe, "validation")
     except OsslError as error:
-        if error.code != "side_empty":
+        if error.code != "split_empty":
             raise
         return None
