@@ -33,7 +33,7 @@ class Rejected(Exception):
     """An item that was understood and is not wanted: no fault, but a reason that is counted.
 
     Attributes:
-        reason: stable, lower-case, with underscores (``no_sound``).
+        reason: stable, lower-case, with underscores (``no_audio``).
         message: one sentence.
     """
 

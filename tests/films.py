@@ -1,8 +1,8 @@
 """Small films of awkward kinds, with everything that happens in them known.
 
 Every film has the same contents: four shots of different texture with a moving square; its
-number written as sixteen black or white cells at the top of each picture; a patch at the lower
-right that is black and flashes white for one picture; music; and a click of one millisecond that
+number written as sixteen black or white cells at the top of each frame; a patch at the lower
+right that is black and flashes white for one frame; music; and a click of one millisecond that
 sounds with each flash. What differs is how the film is coded. Each `make_...` writes one file and
 returns what is true of it.
 """
@@ -29,17 +29,17 @@ N_CELLS = 16
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of a film; film time is counted from its first picture.
+    """What is true of a film; film time is counted from its first frame.
 
     Attributes:
-        times_s: when each picture begins.
-        end_s: when the last picture ends.
-        cuts: numbers of the pictures that begin a shot, without the first.
-        flashes: numbers of the pictures that flash.
+        times_s: when each frame begins.
+        end_s: when the last frame ends.
+        cuts: numbers of the frames that begin a shot, without the first.
+        flashes: numbers of the frames that flash.
         clicks_s: when the clicks begin, each with a flash.
         music_s: when music begins and ends.
-        sound_s: when the sound begins and ends; None: there is none.
-        damaged_s: when the first and after the last damaged packet begin; None: it is sound.
+        sound_s: when the audio begins and ends; None: there is none.
+        damaged_s: when the first and after the last damaged packet begin; None: it is undamaged.
     """
 
     times_s: tuple[float, ...]
@@ -48,12 +48,12 @@ class Truth:
     flashes: tuple[int, ...]
     clicks_s: tuple[float, ...]
     music_s: tuple[float, float]
-    sound_s: tuple[float, float] | None
+    audio_s: tuple[float, float] | None
     damaged_s: tuple[float, float] | None = None
 
 
 def number_of(luma: np.ndarray) -> int:
-    """The number written in a picture; `luma` is (height, width), 0 to 255."""
+    """The number written in a frame; `luma` is (height, width), 0 to 255."""
     height, width = luma.shape
     row = luma[height // 32 : height // 16]
     edges = np.linspace(0, width, N_CELLS + 1).astype(int)
@@ -72,9 +72,9 @@ def flash_of(luma: np.ndarray) -> float:
     )
 
 
-def click_times(sound: np.ndarray, rate: int) -> list[float]:
-    """When clicks begin, in seconds; `sound` is (samples,) or (samples, channels)."""
-    mono = sound if sound.ndim == 1 else sound.mean(axis=1)
+def click_times(audio: np.ndarray, rate: int) -> list[float]:
+    """When clicks begin, in seconds; `audio` is (samples,) or (samples, channels)."""
+    mono = audio if audio.ndim == 1 else audio.mean(axis=1)
     loud = np.flatnonzero(np.abs(mono) > 0.3)
     starts = loud[np.diff(loud, prepend=-rate) > rate // 10]
     return [float(start) / rate for start in starts]
@@ -94,7 +94,7 @@ def music(seconds: float, rate: int, begin_s: float, end_s: float) -> np.ndarray
     return 0.15 * out / max(1.0, np.abs(out).max())
 
 
-def _pictures(
+def _frames(
     width: int,
     height: int,
     times: tuple[float, ...],
@@ -109,21 +109,21 @@ def _pictures(
             128 + 70 * np.sin((shot * 1.7 + 1 + plane) * (grid_x + shot * grid_y) * 6.3 / width)
             for plane in range(3)
         ]
-        picture = np.stack(waves, axis=2)
+        frame = np.stack(waves, axis=2)
         side = height // 6
         for field in range(2):
             left = (number * 6 + 3 * field * interlaced) % (width - side)
             rows = slice(height // 6 * 2 + field, height // 6 * 3, 2)
-            picture[rows, left : left + side] = (250, 60 * shot, 20)
-        picture[height * 3 // 4 :, width * 3 // 4 :] = 255 if number in flashes else 16
+            frame[rows, left : left + side] = (250, 60 * shot, 20)
+        frame[height * 3 // 4 :, width * 3 // 4 :] = 255 if number in flashes else 16
         edges = np.linspace(0, width, N_CELLS + 1).astype(int)
         for bit, (begin, end) in enumerate(pairwise(edges)):
-            picture[: height // 10, begin:end] = 235 if number >> bit & 1 else 20
-        made.append(picture.clip(0, 255).astype(np.uint8).tobytes())
+            frame[: height // 10, begin:end] = 235 if number >> bit & 1 else 20
+        made.append(frame.clip(0, 255).astype(np.uint8).tobytes())
     return b"".join(made)
 
 
-def _sound(
+def _audio(
     clicks: tuple[float, ...], begin_s: float, end_s: float, channels: int, with_music: bool
 ) -> np.ndarray:
     out = np.zeros(round(end_s * SOUND_RATE))
@@ -147,7 +147,7 @@ def make_film(
     audio: tuple[str, ...] = ("-c:a", "aac", "-b:a", "128k"),
     filters: str = "null",
     channels: int = 2,
-    sound_s: tuple[float, float] | None = (0.0, SECONDS),
+    audio_s: tuple[float, float] | None = (0.0, SECONDS),
     gaps_ms: tuple[int, ...] = (),
     with_music: bool = True,
     interlaced: bool = False,
@@ -156,17 +156,17 @@ def make_film(
 
     Args:
         path: its suffix names the container.
-        rate: pictures a second.
+        rate: frames a second.
         size: stored width and height.
-        seconds: length of the picture.
-        video: ffmpeg's options for the picture.
-        audio: ffmpeg's options for the sound.
-        filters: an ffmpeg filter chain for the pictures.
-        channels: of the sound: 1, 2 or 6.
-        sound_s: film time at which the sound begins and ends; None: no sound.
-        gaps_ms: time from each picture to the next, over and over, if that varies.
+        seconds: length of the video.
+        video: ffmpeg's options for the frame.
+        audio: ffmpeg's options for the audio.
+        filters: an ffmpeg filter chain for the frames.
+        channels: of the audio: 1, 2 or 6.
+        sound_s: film time at which the audio begins and ends; None: no audio.
+        gaps_ms: time from each frame to the next, over and over, if that varies.
         with_music: whether there is music under the clicks.
-        interlaced: whether the lines of a picture alternate between two moments.
+        interlaced: whether the lines of a frame alternate between two moments.
     """
     starts_ms = [sum(gaps_ms[:number]) for number in range(len(gaps_ms))]
     if gaps_ms:
@@ -175,28 +175,28 @@ def make_film(
     else:
         times = tuple(float(number / rate) for number in range(round(seconds * rate)))
     flashes = tuple(_first_at(times, flash) for flash in FLASHES_S if flash < seconds)
-    begin, end = sound_s or (0.0, 0.0)
+    begin, end = audio_s or (0.0, 0.0)
     clicks = tuple(times[flash] for flash in flashes if begin <= times[flash] < end)
     if gaps_ms:
         within = "+".join(f"eq(mod(N,{len(gaps_ms)}),{n})*{s}" for n, s in enumerate(starts_ms))
         spaced = f"{sum(gaps_ms)}*floor(N/{len(gaps_ms)})+{within}"
         filters = f"settb=1/1000,setpts='{spaced}',{filters}"
         video = (*video, "-fps_mode", "passthrough", "-enc_time_base", "1/1000")
-    # Always the same writer: older ones begin the picture of a WebM after its sound.
+    # Always the same writer: older ones begin the frame of a WebM after its audio.
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
     command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"]
     command += ["-r", str(rate), "-i", "-"]
-    sound_file = path.with_suffix(".sound.wav")
-    if sound_s:
-        sound = _sound(clicks, begin, end, channels, with_music)
-        soundfile.write(sound_file, sound, SOUND_RATE, subtype="PCM_16")
-        command += ["-itsoffset", str(begin), "-i", str(sound_file), *audio]
+    audio_file = path.with_suffix(".audio.wav")
+    if audio_s:
+        wave = _audio(clicks, begin, end, channels, with_music)
+        soundfile.write(audio_file, wave, SOUND_RATE, subtype="PCM_16")
+        command += ["-itsoffset", str(begin), "-i", str(audio_file), *audio]
     command += ["-vf", f"{filters},format=yuv420p", *video, str(path)]
     try:
-        pictures = _pictures(*size, times, flashes, interlaced)
-        subprocess.run(command, input=pictures, check=True, capture_output=True)
+        frames = _frames(*size, times, flashes, interlaced)
+        subprocess.run(command, input=frames, check=True, capture_output=True)
     finally:
-        sound_file.unlink(missing_ok=True)
+        audio_file.unlink(missing_ok=True)
     return Truth(
         times_s=times,
         end_s=2 * times[-1] - times[-2],
@@ -204,7 +204,7 @@ def make_film(
         flashes=flashes,
         clicks_s=clicks,
         music_s=(MUSIC_S[0], min(MUSIC_S[1], end)),
-        sound_s=sound_s,
+        audio_s=audio_s,
     )
 
 
@@ -213,17 +213,17 @@ def _first_at(times: tuple[float, ...], moment: float) -> int:
 
 
 def make_flash_and_click(path: Path, seconds: float = SECONDS) -> Truth:
-    """24 pictures a second, H.264 and AAC in MP4: nothing awkward. Flashes and clicks only."""
-    return make_film(path, seconds=seconds, sound_s=(0.0, seconds), with_music=False)
+    """24 frames a second, H.264 and AAC in MP4: nothing awkward. Flashes and clicks only."""
+    return make_film(path, seconds=seconds, audio_s=(0.0, seconds), with_music=False)
 
 
 def make_ntsc_film_rate(path: Path) -> Truth:
-    """24000/1001 pictures a second."""
+    """24000/1001 frames a second."""
     return make_film(path, rate=Fraction(24000, 1001))
 
 
 def make_variable_rate(path: Path) -> Truth:
-    """Pictures 30 to 100 ms apart, never twice alike in a row (MP4 or Matroska)."""
+    """Frames 30 to 100 ms apart, never twice alike in a row (MP4 or Matroska)."""
     return make_film(path, gaps_ms=(30, 50, 40, 100, 35))
 
 
@@ -238,7 +238,7 @@ def make_tall_pixels(path: Path) -> Truth:
 
 
 def make_interlaced(path: Path) -> Truth:
-    """25 interlaced pictures a second, top field first (MPEG-2 for .mpg and .ts, else H.264)."""
+    """25 interlaced frames a second, top field first (MPEG-2 for .mpg and .ts, else H.264)."""
     flags = ("-flags", "+ilme+ildct")
     if path.suffix in (".mpg", ".ts"):
         video = ("-c:v", "mpeg2video", "-q:v", "3", "-g", "12", "-bf", "2", *flags)
@@ -258,23 +258,23 @@ def make_interlaced(path: Path) -> Truth:
 
 
 def make_mono(path: Path) -> Truth:
-    """Sound of one channel."""
+    """Audio of one channel."""
     return make_film(path, channels=1)
 
 
 def make_surround(path: Path) -> Truth:
-    """Sound of six channels (5.1)."""
+    """Audio of six channels (5.1)."""
     return make_film(path, channels=6, audio=("-c:a", "aac", "-b:a", "384k"))
 
 
-def make_late_sound(path: Path, delay_s: float = 0.5) -> Truth:
-    """Sound that begins after the picture."""
-    return make_film(path, sound_s=(delay_s, SECONDS))
+def make_late_audio(path: Path, delay_s: float = 0.5) -> Truth:
+    """Audio that begins after the frame."""
+    return make_film(path, audio_s=(delay_s, SECONDS))
 
 
 def make_silent(path: Path) -> Truth:
-    """No sound stream."""
-    return make_film(path, sound_s=None)
+    """No audio stream."""
+    return make_film(path, audio_s=None)
 
 
 def make_av1_opus(path: Path) -> Truth:
@@ -284,42 +284,42 @@ def make_av1_opus(path: Path) -> Truth:
 
 
 def make_hevc(path: Path) -> Truth:
-    """HEVC with open groups of pictures."""
+    """HEVC with open groups of frames."""
     video = ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1")
     tuning = ("-x265-params", "log-level=error:keyint=48:open-gop=1:bframes=3:pools=2")
     return make_film(path, video=(*video, *tuning))
 
 
 def make_open_groups(path: Path) -> Truth:
-    """H.264 with open groups of pictures: the first pictures after a seek cannot be decoded."""
+    """H.264 with open groups of frames: the first frames after a seek cannot be decoded."""
     tuning = "open-gop=1:keyint=48:min-keyint=24:bframes=3:b-adapt=0:scenecut=0"
     video = ("-c:v", "libx264", "-preset", "fast", "-x264-params", tuning)
     return make_film(path, video=video)
 
 
-def make_longer_sound(path: Path) -> Truth:
-    """Sound that goes on for 3 s, with its music, after the picture's end at 11.5 s."""
-    return make_film(path, seconds=11.5, sound_s=(0.0, 14.5))
+def make_longer_audio(path: Path) -> Truth:
+    """Audio that goes on for 3 s, with its music, after the frame's end at 11.5 s."""
+    return make_film(path, seconds=11.5, audio_s=(0.0, 14.5))
 
 
-def make_shorter_sound(path: Path) -> Truth:
-    """Sound that ends at 12 s, 3 s before the picture, in the midst of music."""
-    return make_film(path, sound_s=(0.0, 12.0))
+def make_shorter_audio(path: Path) -> Truth:
+    """Audio that ends at 12 s, 3 s before the frame, in the midst of music."""
+    return make_film(path, audio_s=(0.0, 12.0))
 
 
-def make_a_little_shorter_sound(path: Path) -> Truth:
-    """Sound that ends at 14 s, 1 s before the picture: within what is only a warning."""
-    return make_film(path, sound_s=(0.0, 14.0))
+def make_a_little_shorter_audio(path: Path) -> Truth:
+    """Audio that ends at 14 s, 1 s before the frame: within what is only a warning."""
+    return make_film(path, audio_s=(0.0, 14.0))
 
 
 def make_damaged(path: Path, stream: str = "video", span_s: tuple[float, float] = (7, 8)) -> Truth:
-    """A film (MP4) in which a stretch of the picture or of the sound is overwritten with noise.
+    """A film (MP4) in which a stretch of the video or of the audio is overwritten with noise.
 
     Args:
         path: an MP4 file.
         stream: `video` or `audio`: what is damaged.
-        span_s: packets whose times lie in it are damaged; pictures that depend on a damaged one,
-            up to the next key picture (one every second), suffer too.
+        span_s: packets whose times lie in it are damaged; frames that depend on a damaged one,
+            up to the next key frame (one every second), suffer too.
     """
     import av
 

@@ -25,10 +25,10 @@ Dice = np.random.Generator
 
 FPS = 24
 SIZE = (320, 180)
-_SCALE = SIZE[0] / 640  # pixels below are those of a picture 640 wide
-_LONGEST = 144  # pictures kept of a shot
-_MARGIN = 8  # pixels that weave may move the picture by
-# First pictures of the shots of the cartoon, and the picture after the last.
+_SCALE = SIZE[0] / 640  # pixels below are those of a frame 640 wide
+_LONGEST = 144  # frames kept of a shot
+_MARGIN = 8  # pixels that weave may move the frame by
+# First frames of the shots of the cartoon, and the frame after the last.
 _STEAMBOAT = (0, 113, 449, 625, 672)
 _FOG = {279: 349}  # this shot of `dev.mp4` comes out of white fog, which is a true change
 _WORDS = ["the", "sea", "and", "a", "ship", "of", "old", "songs", "which", "nobody", "saw", "again"]
@@ -37,19 +37,19 @@ _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_C
 
 @dataclass(frozen=True)
 class Shot:
-    """Pictures of one real shot; two shots of one `scene` show the same place."""
+    """Frames of one real shot; two shots of one `scene` show the same place."""
 
-    pictures: Pictures
+    frames: Pictures
     scene: str
     is_cartoon: bool
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Pictures made from shots; `changes` are the true scene changes inside: (first, last)."""
+    """Frames made from shots; `changes` are the true scene changes inside: (first, last)."""
 
     kind: str
-    pictures: Pictures
+    frames: Pictures
     changes: tuple[tuple[int, int], ...] = ()
 
 
@@ -80,7 +80,7 @@ def real_shots(media: Path, half: int | None = None) -> list[Shot]:
         Shot(cartoon[a : min(b, a + _LONGEST)], f"steamboat {a}", True)
         for a, b in pairwise(_STEAMBOAT)
     ]
-    shots = [shot for shot in shots if len(shot.pictures) >= 2 * FPS]
+    shots = [shot for shot in shots if len(shot.frames) >= 2 * FPS]
     return shots if half is None else shots[half::2]
 
 
@@ -94,10 +94,10 @@ def _decoded(path: Path) -> Pictures:
 
 
 def _run_of(shot: Shot, n: int, dice: Dice, step: int = 1) -> Pictures:
-    """`n` pictures of a shot, or as many as it has, every `step`-th."""
-    room = max(0, len(shot.pictures) - n * step)
+    """`n` frames of a shot, or as many as it has, every `step`-th."""
+    room = max(0, len(shot.frames) - n * step)
     start = int(dice.integers(0, room + 1))
-    return shot.pictures[start : start + n * step : step].copy()
+    return shot.frames[start : start + n * step : step].copy()
 
 
 # --- titles ---------------------------------------------------------------------------------------
@@ -105,15 +105,15 @@ def _run_of(shot: Shot, n: int, dice: Dice, step: int = 1) -> Pictures:
 
 @dataclass(frozen=True)
 class Title:
-    """How much of the picture is covered (0 to 1), and with what."""
+    """How much of the video is covered (0 to 1), and with what."""
 
     cover: NDArray[np.float32]
     paint: NDArray[np.float32]
 
-    def over(self, picture: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
-        """The picture with the title over it."""
+    def over(self, frame: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+        """The frame with the title over it."""
         cover = self.cover[..., None] * np.float32(strength)
-        return np.rint(picture * (1 - cover) + self.paint * cover).astype(np.uint8)
+        return np.rint(frame * (1 - cover) + self.paint * cover).astype(np.uint8)
 
 
 TITLES = ("caption", "lower third", "main title", "credits")
@@ -174,17 +174,17 @@ def titled(size: str) -> Callable[[list[Shot], Dice], Piece]:
     """A piece over which a title fades in, out, or in and out, in 0.3 to 2 seconds."""
 
     def make(shots: list[Shot], dice: Dice) -> Piece:
-        pictures = _run_of(shots[0], 120, dice)
+        frames = _run_of(shots[0], 120, dice)
         over = title(size, dice)
-        length = int(dice.integers(7, min(49, len(pictures) // 2)))
+        length = int(dice.integers(7, min(49, len(frames) // 2)))
         way = dice.integers(0, 3)
-        ramp = np.arange(len(pictures))
-        start = int(dice.integers(8, max(9, len(pictures) // 2 - length)))
+        ramp = np.arange(len(frames))
+        start = int(dice.integers(8, max(9, len(frames) // 2 - length)))
         into = np.clip((ramp - start) / length, 0, 1)
-        end = len(pictures) - int(dice.integers(8, max(9, len(pictures) // 2 - length)))
+        end = len(frames) - int(dice.integers(8, max(9, len(frames) // 2 - length)))
         out = np.clip((end - ramp) / length, 0, 1)
         strength = (into, out, into * out)[way]
-        shown = [over.over(p, s) if s else p for p, s in zip(pictures, strength, strict=True)]
+        shown = [over.over(p, s) if s else p for p, s in zip(frames, strength, strict=True)]
         return Piece(size, np.stack(shown))
 
     return make
@@ -193,19 +193,19 @@ def titled(size: str) -> Callable[[list[Shot], Dice], Piece]:
 # --- the film in the gate, splices, flashes, movement ---------------------------------------------
 
 
-def _moved(pictures: Pictures, ways: NDArray[np.float64]) -> Pictures:
-    """Each picture moved by its pixels (across, down), with no border to be seen."""
+def _moved(frames: Pictures, ways: NDArray[np.float64]) -> Pictures:
+    """Each frame moved by its pixels (across, down), with no border to be seen."""
     width, height = SIZE
     scale = 1 + 2 * _MARGIN * _SCALE / min(SIZE)
     moved = []
-    for picture, (across, down) in zip(pictures, ways * _SCALE, strict=True):
+    for frame, (across, down) in zip(frames, ways * _SCALE, strict=True):
         shift = np.float32(
             [
                 [scale, 0, -width * (scale - 1) / 2 + across],
                 [0, scale, -height * (scale - 1) / 2 + down],
             ]
         )
-        moved.append(cv2.warpAffine(picture, shift, SIZE, borderMode=cv2.BORDER_REPLICATE))
+        moved.append(cv2.warpAffine(frame, shift, SIZE, borderMode=cv2.BORDER_REPLICATE))
     return np.stack(moved)
 
 
@@ -220,39 +220,39 @@ def _weave(n: int, dice: Dice) -> NDArray[np.float64]:
 
 def woven(shots: list[Shot], dice: Dice) -> Piece:
     """Weave throughout."""
-    pictures = _run_of(shots[0], 96, dice)
-    return Piece("weave", _moved(pictures, _weave(len(pictures), dice)))
+    frames = _run_of(shots[0], 96, dice)
+    return Piece("weave", _moved(frames, _weave(len(frames), dice)))
 
 
 def jumped(shots: list[Shot], dice: Dice) -> Piece:
-    """Single jumps in the gate: the picture stays where it jumped to, or comes back."""
-    pictures = _run_of(shots[0], 96, dice)
-    ways = np.zeros((len(pictures), 2))
-    at = int(dice.integers(12, len(pictures) - 12))
-    back = at + int(dice.integers(1, 10)) if dice.random() < 0.5 else len(pictures)
+    """Single jumps in the gate: the video stays where it jumped to, or comes back."""
+    frames = _run_of(shots[0], 96, dice)
+    ways = np.zeros((len(frames), 2))
+    at = int(dice.integers(12, len(frames) - 12))
+    back = at + int(dice.integers(1, 10)) if dice.random() < 0.5 else len(frames)
     ways[at:back] = dice.uniform(1, _MARGIN, 2) * dice.choice([-1, 1], 2) * [0.4, 1]
-    return Piece("gate jump", _moved(pictures, ways))
+    return Piece("gate jump", _moved(frames, ways))
 
 
 def spliced(shots: list[Shot], dice: Dice) -> Piece:
-    """1 to 4 pictures lost, and at times a jump at the splice."""
-    pictures = _run_of(shots[0], 96, dice)
-    at = int(dice.integers(12, len(pictures) - 16))
-    pictures = np.delete(pictures, slice(at, at + int(dice.integers(1, 5))), axis=0)
+    """1 to 4 frames lost, and at times a jump at the splice."""
+    frames = _run_of(shots[0], 96, dice)
+    at = int(dice.integers(12, len(frames) - 16))
+    frames = np.delete(frames, slice(at, at + int(dice.integers(1, 5))), axis=0)
     if dice.random() < 0.5:
-        ways = np.zeros((len(pictures), 2))
+        ways = np.zeros((len(frames), 2))
         ways[at:] = dice.uniform(-3, 3, 2)
-        pictures = _moved(pictures, ways)
-    return Piece("lost frames", pictures)
+        frames = _moved(frames, ways)
+    return Piece("lost frames", frames)
 
 
-def _damaged(picture: NDArray[np.uint8], dice: Dice) -> NDArray[np.uint8]:
-    height, width = picture.shape[:2]
+def _damaged(frame: NDArray[np.uint8], dice: Dice) -> NDArray[np.uint8]:
+    height, width = frame.shape[:2]
     kind = dice.integers(0, 5)
     if kind == 0:
-        return np.full_like(picture, dice.integers(225, 256))
+        return np.full_like(frame, dice.integers(225, 256))
     if kind == 1:  # scratches
-        hurt = picture.copy()
+        hurt = frame.copy()
         for _ in range(dice.integers(10, 40)):
             start = (int(dice.integers(0, width)), int(dice.integers(0, height)))
             end = (
@@ -262,77 +262,77 @@ def _damaged(picture: NDArray[np.uint8], dice: Dice) -> NDArray[np.uint8]:
             cv2.line(hurt, start, end, (240, 240, 240), int(dice.integers(1, 4)))
         return hurt
     if kind == 2:  # noise
-        noise = dice.normal(0, 60, picture.shape)
-        return np.clip(picture + noise, 0, 255).astype(np.uint8)
+        noise = dice.normal(0, 60, frame.shape)
+        return np.clip(frame + noise, 0, 255).astype(np.uint8)
     if kind == 3:  # torn: the lower part moved aside
-        hurt = picture.copy()
+        hurt = frame.copy()
         row = int(dice.integers(height // 5, 4 * height // 5))
         hurt[row:] = np.roll(hurt[row:], int(dice.integers(width // 16, width // 2)), axis=1)
         return hurt
-    hurt = picture.copy()  # a band of glue
+    hurt = frame.copy()  # a band of glue
     row = int(dice.integers(0, 2 * height // 3))
     hurt[row : row + height // 3] = 255 - hurt[row : row + height // 3] // 8
     return hurt
 
 
 def damaged(shots: list[Shot], dice: Dice) -> Piece:
-    """1 to 4 damaged pictures at a splice."""
-    pictures = _run_of(shots[0], 96, dice)
-    at = int(dice.integers(12, len(pictures) - 16))
+    """1 to 4 damaged frames at a splice."""
+    frames = _run_of(shots[0], 96, dice)
+    at = int(dice.integers(12, len(frames) - 16))
     for k in range(at, at + int(dice.integers(1, 5))):
-        pictures[k] = _damaged(pictures[k], dice)
-    return Piece("damaged frames", pictures)
+        frames[k] = _damaged(frames[k], dice)
+    return Piece("damaged frames", frames)
 
 
-def _lit(picture: NDArray[np.uint8], gain: float, offset: float) -> NDArray[np.uint8]:
-    return np.asarray(cv2.convertScaleAbs(picture, alpha=gain, beta=offset))
+def _lit(frame: NDArray[np.uint8], gain: float, offset: float) -> NDArray[np.uint8]:
+    return np.asarray(cv2.convertScaleAbs(frame, alpha=gain, beta=offset))
 
 
-def _flash(pictures: Pictures, at: int, dice: Dice) -> None:
+def _flash(frames: Pictures, at: int, dice: Dice) -> None:
     n = int(dice.integers(1, 6))
     kind = dice.integers(0, 4)
-    height, width = pictures.shape[1:3]
+    height, width = frames.shape[1:3]
     y, x = np.mgrid[:height, :width]
     centre = dice.uniform(0.2, 0.8, 2) * (height, width)
     far = np.hypot(y - centre[0], x - centre[1]) / (_SCALE * dice.uniform(80, 250))
     spot = (230 * np.exp(-(far**2)))[..., None]
     for k in range(n):
-        picture = pictures[at + k]
+        frame = frames[at + k]
         if kind == 0:
-            picture[:] = _lit(picture, 0.15, 215)
-        elif kind == 1:  # in a part of the picture
-            picture[:] = np.clip(picture + spot, 0, 255).astype(np.uint8)
+            frame[:] = _lit(frame, 0.15, 215)
+        elif kind == 1:  # in a part of the video
+            frame[:] = np.clip(frame + spot, 0, 255).astype(np.uint8)
         elif kind == 2:  # lightning flickers
-            picture[:] = _lit(picture, dice.choice([1.0, 2.5]), dice.choice([10, 70]))
+            frame[:] = _lit(frame, dice.choice([1.0, 2.5]), dice.choice([10, 70]))
         else:  # a pulse of exposure that dies away
-            picture[:] = _lit(picture, 1 + 3 * (1 - k / n), 60 * (1 - k / n))
+            frame[:] = _lit(frame, 1 + 3 * (1 - k / n), 60 * (1 - k / n))
 
 
 def flashed(shots: list[Shot], dice: Dice) -> Piece:
-    """A flash of 1 to 5 pictures."""
-    pictures = _run_of(shots[0], 72, dice)
-    _flash(pictures, int(dice.integers(10, len(pictures) - 16)), dice)
-    return Piece("flash", pictures)
+    """A flash of 1 to 5 frames."""
+    frames = _run_of(shots[0], 72, dice)
+    _flash(frames, int(dice.integers(10, len(frames) - 16)), dice)
+    return Piece("flash", frames)
 
 
 def hurried(shots: list[Shot], dice: Dice) -> Piece:
     """A cartoon at two or three times its speed."""
-    pictures = _run_of(shots[0], 72, dice, step=int(dice.integers(2, 4)))
-    return Piece("fast cartoon", pictures)
+    frames = _run_of(shots[0], 72, dice, step=int(dice.integers(2, 4)))
+    return Piece("fast cartoon", frames)
 
 
 def crossed(shots: list[Shot], dice: Dice) -> Piece:
-    """Something of 15 to 40 % of the picture jumps in or out within 1 to 4 pictures."""
-    pictures = _run_of(shots[0], 72, dice)
-    other = shots[1].pictures[0]
+    """Something of 15 to 40 % of the video jumps in or out within 1 to 4 frames."""
+    frames = _run_of(shots[0], 72, dice)
+    other = shots[1].frames[0]
     width, height = SIZE
     axes = np.sqrt(dice.uniform(0.15, 0.4) * width * height / np.pi * np.array([0.6, 1 / 0.6]))
     steps = int(dice.integers(1, 5))
-    at = int(dice.integers(12, len(pictures) - 16))
+    at = int(dice.integers(12, len(frames) - 16))
     end = np.array([dice.uniform(0.3, 0.7) * width, 0.55 * height])
     begin = np.array([dice.choice([-0.5, 1.5]) * width, 0.55 * height])
     leaves = dice.random() < 0.5
-    for k in range(len(pictures)):
+    for k in range(len(frames)):
         way = np.clip((k - at + 1) / steps, 0, 1)
         way = 1 - way if leaves else way
         centre = begin + way * (end - begin)
@@ -341,8 +341,8 @@ def crossed(shots: list[Shot], dice: Dice) -> Piece:
         cv2.ellipse(mask, middle, (round(axes[0]), round(axes[1])), 0, 0, 360, 255, -1)
         shift = np.float32([[1, 0, centre[0] - width / 2], [0, 1, centre[1] - height / 2]])
         body = cv2.warpAffine(other, shift, SIZE, borderMode=cv2.BORDER_REFLECT)
-        pictures[k][mask > 0] = body[mask > 0]
-    return Piece("character", pictures)
+        frames[k][mask > 0] = body[mask > 0]
+    return Piece("character", frames)
 
 
 # --- true changes amid such faults ----------------------------------------------------------------
@@ -358,7 +358,7 @@ def _two(shots: list[Shot], dice: Dice, n: int = 48) -> tuple[Pictures, Pictures
 
 
 def short(shots: list[Shot], dice: Dice) -> Piece:
-    """Three shots of 8 pictures."""
+    """Three shots of 8 frames."""
     parts = [_run_of(shot, 8, dice) for shot in shots[1:4]]
     return _joined("short shots", _run_of(shots[0], 36, dice), *parts, _run_of(shots[4], 36, dice))
 
@@ -366,15 +366,15 @@ def short(shots: list[Shot], dice: Dice) -> Piece:
 def cut_in_weave(shots: list[Shot], dice: Dice) -> Piece:
     """A cut while the film weaves."""
     piece = _joined("cut in weave", *_two(shots, dice))
-    ways = _weave(len(piece.pictures), dice)
-    return Piece(piece.kind, _moved(piece.pictures, ways), piece.changes)
+    ways = _weave(len(piece.frames), dice)
+    return Piece(piece.kind, _moved(piece.frames, ways), piece.changes)
 
 
 def cut_after_flash(shots: list[Shot], dice: Dice) -> Piece:
-    """A cut 6 to 12 pictures after a flash began, or as much before it."""
+    """A cut 6 to 12 frames after a flash began, or as much before it."""
     piece = _joined("cut by a flash", *_two(shots, dice))
     gap = int(dice.integers(6, 13))
-    _flash(piece.pictures, 48 - gap if dice.random() < 0.5 else 48 + gap, dice)
+    _flash(piece.frames, 48 - gap if dice.random() < 0.5 else 48 + gap, dice)
     return piece
 
 
@@ -382,17 +382,17 @@ def cut_under_title(shots: list[Shot], dice: Dice) -> Piece:
     """A cut while a title is shown."""
     piece = _joined("cut under a title", *_two(shots, dice))
     over = title(str(dice.choice(TITLES)), dice)
-    return Piece(piece.kind, np.stack([over.over(p, 1) for p in piece.pictures]), piece.changes)
+    return Piece(piece.kind, np.stack([over.over(p, 1) for p in piece.frames]), piece.changes)
 
 
 def cut_at_damage(shots: list[Shot], dice: Dice) -> Piece:
-    """A cut beside which 1 or 2 pictures are damaged."""
+    """A cut beside which 1 or 2 frames are damaged."""
     a, b = _two(shots, dice)
     n = int(dice.integers(1, 3))
     for k in range(n):
         b[k] = _damaged(b[k], dice)
     piece = _joined("cut at damage", a, b)
-    return Piece(piece.kind, piece.pictures, ((48, 48 + n),))
+    return Piece(piece.kind, piece.frames, ((48, 48 + n),))
 
 
 def axial(shots: list[Shot], dice: Dice) -> Piece:
@@ -408,26 +408,26 @@ def axial(shots: list[Shot], dice: Dice) -> Piece:
 
 
 def dissolved(shots: list[Shot], dice: Dice) -> Piece:
-    """A dissolve of 12 to 48 pictures."""
+    """A dissolve of 12 to 48 frames."""
     length = int(dice.integers(12, 49))
     a, b = _two(shots, dice, 40 + length)
     n = min(len(a), len(b), 40 + length)
     a, b, length = a[:n], b[:n], min(length, n - 20)
     x = (np.arange(length) / length)[:, None, None, None]
     blend = (1 - x) * a[-length:] + x * b[:length]
-    pictures = np.concatenate([a[:-length], np.rint(blend).astype(np.uint8), b[length:]])
-    return Piece("dissolve", pictures, ((n - length, n),))
+    frames = np.concatenate([a[:-length], np.rint(blend).astype(np.uint8), b[length:]])
+    return Piece("dissolve", frames, ((n - length, n),))
 
 
 def dissolved_under_title(shots: list[Shot], dice: Dice) -> Piece:
     """A dissolve while a title is shown, or fades in or out."""
     piece = dissolved(shots, dice)
     over = title(str(dice.choice(TITLES[:3])), dice)
-    strength = np.ones(len(piece.pictures))
+    strength = np.ones(len(piece.frames))
     if dice.random() < 0.4:
         first, last = piece.changes[0]
         strength = np.clip((np.arange(len(strength)) - first) / (last - first), 0, 1)
-    shown = [over.over(p, s) for p, s in zip(piece.pictures, strength, strict=True)]
+    shown = [over.over(p, s) for p, s in zip(piece.frames, strength, strict=True)]
     return Piece("dissolve under a title", np.stack(shown), piece.changes)
 
 
@@ -469,11 +469,11 @@ def pieces(shots: list[Shot], kind: str, seconds: float, seed: int) -> Iterator[
         last = set(list(chosen)[:2])
         piece = make(list(chosen.values()), dice)
         if count % 2:
-            gray = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in piece.pictures]
+            gray = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in piece.frames]
             colourless = np.repeat(np.stack(gray)[..., None], 3, axis=-1)
             piece = Piece(piece.kind, colourless, piece.changes)
         yield piece
-        n += len(piece.pictures)
+        n += len(piece.frames)
         count += 1
 
 
@@ -494,10 +494,10 @@ class Film:
             self.changes.append((self.n, self.n, "join"))
         self.changes += [(self.n + a, self.n + b, piece.kind) for a, b in piece.changes]
         self.kinds.append((self.n, piece.kind))
-        self.n += len(piece.pictures)
+        self.n += len(piece.frames)
 
     def kind_at(self, number: int) -> str:
-        """The kind of the piece that a picture is of."""
+        """The kind of the piece that a frame is of."""
         return max((start, kind) for start, kind in self.kinds if start <= number)[1]
 
 
@@ -521,7 +521,7 @@ class Score:
 
 
 def score(film: Film, boundaries: Iterable[int], into: Score) -> None:
-    """Match boundaries with the true changes, at most one picture off."""
+    """Match boundaries with the true changes, at most one frame off."""
     left = sorted(boundaries)
     for first, last, kind in film.changes:
         near = [number for number in left if first - 1 <= number <= last + 1]
@@ -547,7 +547,7 @@ def write(path: Path, film_pieces: Iterable[Piece], rate: Fraction = Fraction(FP
         stream.pix_fmt = "yuv420p"
         for piece in film_pieces:
             film.add(piece)
-            for picture in piece.pictures:
-                out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
+            for frame in piece.frames:
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "bgr24")))
         out.mux(stream.encode(None))
     return film

@@ -63,15 +63,13 @@ def write_corpus(corpus: Path, films: Sequence[MadeUp]) -> None:
     write_table(corpus, LABELS, ids | {"quadrant": moods})
     rows = []
     for film, number in numbered:
-        hashes = {kind: film.hashes(number, kind) for kind in ("audio", "picture")}
+        hashes = {kind: film.hashes(number, kind) for kind in ("audio", "video")}
         if number in film.shares:
             other, place, kind = film.shares[number]
             # Half of what the other clip has, 3 s later.
             hashes[kind] += [value + 30 for value in named[other].hashes(place, kind)[:20]]
         found = {kind: tuple(sorted(set(values))) for kind, values in hashes.items()}
-        rows.append(
-            Fingerprint(film.film_id, film.clip_id(number), found["audio"], found["picture"])
-        )
+        rows.append(Fingerprint(film.film_id, film.clip_id(number), found["audio"], found["video"]))
     write_parquet(corpus / "manifests/fingerprints.parquet", FINGERPRINTS, [tuple(rows)])
 
 

@@ -91,7 +91,7 @@ def _with_chapters(plain: Path, stem: Path) -> Path:
 
 
 AUDIO_FIRST = ("-map", "0:a", "-map", "0:v")
-# Shapes that hold the whole plain film: every picture of it, 1/25 s apart.
+# Shapes that hold the whole plain film: every frame of it, 1/25 s apart.
 WHOLE: dict[str, Callable[[Path, Path], Path]] = {
     "audio first, mkv": converted(".mkv", *AUDIO_FIRST, *H264),
     "audio first, ts": converted(".ts", *AUDIO_FIRST, *H264),
@@ -157,7 +157,7 @@ MEASURED: dict[str, Callable[[Path, Path], Path]] = {
 
 
 def _described_first(plain: Path, stem: Path) -> Path:
-    """An audio description, in six channels, before the film's sound."""
+    """An audio description, in six channels, before the film's audio."""
     target = stem.with_suffix(".mkv")
     ffmpeg("-i", plain, "-f", "lavfi", "-i", "sine=f=900:d=15,pan=5.1|c0=c0|c2=c0|c4=c0",
            "-map", "0:v", "-map", "1:a", "-map", "0:a", "-c:v", "copy", "-c:a", "aac",
@@ -166,13 +166,13 @@ def _described_first(plain: Path, stem: Path) -> Path:
 
 
 def _infinite(plain: Path, stem: Path) -> Path:
-    """Floating-point sound of which 20 ms are infinite, in one channel."""
-    target, sound = stem.with_suffix(".mkv"), stem.with_suffix(".wav")
-    ffmpeg("-i", plain, "-vn", "-ar", 48_000, sound)
-    samples, rate = soundfile.read(sound, dtype="float32")
+    """Floating-point audio of which 20 ms are infinite, in one channel."""
+    target, audio = stem.with_suffix(".mkv"), stem.with_suffix(".wav")
+    ffmpeg("-i", plain, "-vn", "-ar", 48_000, audio)
+    samples, rate = soundfile.read(audio, dtype="float32")
     samples[round(0.2 * rate) : round(0.22 * rate), 0] = np.inf
-    soundfile.write(sound, samples, rate, subtype="FLOAT")
-    ffmpeg("-i", plain, "-i", sound, "-map", "0:v", "-map", "1:a", "-c:v", "copy",
+    soundfile.write(audio, samples, rate, subtype="FLOAT")
+    ffmpeg("-i", plain, "-i", audio, "-map", "0:v", "-map", "1:a", "-c:v", "copy",
            "-c:a", "pcm_f32le", target)  # fmt: skip
     return target
 

@@ -38,7 +38,7 @@ def end_with_music(out: Path, corpus: Corpus) -> None:
         return
     wav = _train(out, corpus)
     output.line(f"\nMusic for a clip that the adapter never saw:  {wav}")
-    output.line(f"The picture with it:  {wav.with_suffix('.mp4')}")
+    output.line(f"The frame with it:  {wav.with_suffix('.mp4')}")
     output.line(
         "A toy model makes toy music: this MusicGen is a thousandth of the smallest real one, and "
         "its weights are random.\nWhat you hear is noise that went the whole way. "
@@ -64,7 +64,7 @@ def _label(corpus: Corpus) -> None:
         # What somebody has answered since stays.
         if not records.path_of(corpus.root, film_id).exists():
             records.put(corpus.root, records.read_film(bundled, film_id))
-    # Another encoder or decoder may cut a picture earlier or later.
+    # Another encoder or decoder may cut a frame earlier or later.
     moves = transfer.transfer(corpus.root, (), settings.carry_overlap)
     given = list(records.read_all(corpus.root))
     clips = tables_io.read_table(corpus.root / "manifests", CLIPS)

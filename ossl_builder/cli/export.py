@@ -115,7 +115,7 @@ def croissant(
     counts = {}
     if not dry_run:
         counts = layout.write_tables(selection, out)
-        about = f"Film music with its picture: {counts['clips']} clips of {counts['films']} films."
+        about = f"Film music with its video: {counts['clips']} clips of {counts['films']} films."
         described.write(out, title, about, media)
     report(out, {"files": len(media), "bytes": size, "rows": counts}, dry_run, json)
 

@@ -101,7 +101,7 @@ def _export(
     from ossl_builder.files import inside
 
     placed = places(list(samples(selected(folder, split, allow_unverified))))
-    pictures = [
+    frames = [
         Medium(
             one.sample.media["video"],
             inside(out, f"{one.stem}.mp4"),
@@ -109,7 +109,7 @@ def _export(
         )
         for one in placed
     ]
-    size = place_media(pictures, out, link=link, dry_run=dry_run)
+    size = place_media(frames, out, link=link, dry_run=dry_run)
     counts = {}
     if not dry_run:
         link_or_copy.check_room(out, sum(released.wave_bytes(one.sample) for one in placed))

@@ -36,8 +36,8 @@ Tolerance = Annotated[
     typer.Option(
         "--tolerance",
         min=0,
-        help="Seconds by which a clip's picture and music may differ in length.",
-        show_default="one picture",
+        help="Seconds by which a clip's video and music may differ in length.",
+        show_default="one frame",
     ),
 ]
 DryRun = Annotated[

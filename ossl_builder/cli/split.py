@@ -54,7 +54,7 @@ def split(
 ) -> None:
     """Divide the films into train, validation and test; films that share material stay together.
 
-    A film that has a split keeps it. Ends with 3 if the same film, music or picture stands on two
+    A film that has a split keeps it. Ends with 3 if the same film, music or video stands on two
     splits.
     """
     corpus = open_corpus(context.obj)

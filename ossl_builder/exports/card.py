@@ -40,21 +40,21 @@ CITATION_V2 = """\
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 OPENING = (
-    "Film music with its picture: one row per clip, each of them traceable to a second of a film "
+    "Film music with its video: one row per clip, each of them traceable to a second of a film "
     "with evidence of its rights."
 )
 OPENING_UNVERIFIED = (
-    "Film music with its picture: one row per clip, each of them traceable to a second of a film. "
+    "Film music with its video: one row per clip, each of them traceable to a second of a film. "
     "Some of the films are not shown to be free; they are named below."
 )
 OPENING_IMPORTED = (
-    "Film music with its picture: one row per clip, imported from a released corpus. Nobody looked "
+    "Film music with its video: one row per clip, imported from a released corpus. Nobody looked "
     "into the rights of its films here."
 )
 LIMITS_IMPORTED = """\
 - The rights of every film are unknown here: find out before you use or share its clips.
-- Pictures, music, moods and captions are as they were released; lengths, loudness and numbers of
-  pictures were measured by decoding.
+- Frames, music, moods and captions are as they were released; lengths, loudness and numbers of
+  frames were measured by decoding.
 - Old films show people and say things as their makers saw fit then.
 """
 LIMITS = """\
@@ -164,8 +164,8 @@ def _columns() -> str:
     media = [
         (f"`{role}`", FEATURE[role].lower(), "", meaning)
         for role, meaning in (
-            ("video", "picture and mix, H.264 and AAC in MP4"),
-            ("mix", "the film's sound"),
+            ("video", "video and mix, H.264 and AAC in MP4"),
+            ("mix", "the film's audio"),
             ("music", "the music alone, separated"),
             ("dialogue", "the dialogue alone, separated"),
         )

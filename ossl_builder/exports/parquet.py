@@ -18,7 +18,7 @@ ROLES = ("video", "mix", "music", "dialogue")
 
 
 def media(selection: Selection, out: Path) -> Iterator[Medium]:
-    """The media of the clips chosen: picture, mix, music and dialogue of each."""
+    """The media of the clips chosen: frame, mix, music and dialogue of each."""
     columns = ["film_id", *(f"{role}_{part}" for role in ROLES for part in ("path", "sha256"))]
     for batch in selection.batches(CLIPS, columns):
         for row in batch.to_pylist():

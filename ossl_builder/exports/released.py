@@ -20,7 +20,7 @@ from ossl_builder.files import inside
 # What each WAV was made from, and its own hash: a second run goes on, and writes again what has
 # changed or was damaged.
 PROGRESS = ".waves.json"
-# Frames of sound in memory at a time.
+# Frames of audio in memory at a time.
 BLOCK = 1 << 18
 
 V1_SHEETS = {"train": "train_meta.csv", "validation": "valid_meta.csv", "test": "test_meta.csv"}
@@ -115,12 +115,12 @@ def _to_wave(source: Checked, target: Path) -> None:
 
     with (
         files.replacing(target) as temporary,
-        soundfile.SoundFile(io.BytesIO(source.read())) as sound,
+        soundfile.SoundFile(io.BytesIO(source.read())) as audio,
         soundfile.SoundFile(
-            temporary, "w", sound.samplerate, sound.channels, sound.subtype, format="WAV"
+            temporary, "w", audio.samplerate, audio.channels, audio.subtype, format="WAV"
         ) as wave,
     ):
-        for block in sound.blocks(BLOCK, dtype="int32", always_2d=True):
+        for block in audio.blocks(BLOCK, dtype="int32", always_2d=True):
             wave.write(block)
 
 

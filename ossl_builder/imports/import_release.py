@@ -30,7 +30,7 @@ from ossl_builder.splits.settings import SplitsSettings
 from ossl_builder.tables import CLIPS, FILMS, LABELS, SPLITS, Clip
 
 READERS = {V1: read_v1, V2: read_v2}
-# Containers round the times of pictures to this, in seconds.
+# Containers round the times of frames to this, in seconds.
 ROUNDING_S = 0.002
 FIRST_RECIPE = """\
 # The clips of this corpus were imported: imported.json says from where. Its films are not here, so
@@ -98,7 +98,7 @@ def judge(
         folder: where their files lie.
         root: the corpus with what was measured.
         entries: the clips.
-        tolerance_s: by how much picture and music may differ in length; None: by a picture.
+        tolerance_s: by how much video and music may differ in length; None: by a frame.
     """
     usable: list[Usable] = []
     problems: list[Problem] = []
@@ -183,12 +183,12 @@ def write(corpus: Corpus, found: Found, folder: Path, usable: Sequence[Usable]) 
 
 
 def _difference(found: Measured, tolerance_s: float | None) -> str:
-    picture, music = found.picture, found.music
-    allowed = picture.fps_den / picture.fps_num if tolerance_s is None else tolerance_s
-    if abs(picture.duration_s - music.duration_s) <= allowed + ROUNDING_S:
+    video, music = found.video, found.music
+    allowed = video.fps_den / video.fps_num if tolerance_s is None else tolerance_s
+    if abs(video.duration_s - music.duration_s) <= allowed + ROUNDING_S:
         return ""
     return (
-        f"lasts {music.duration_s:.3f} s, and its picture {picture.duration_s:.3f} s: they differ "
+        f"lasts {music.duration_s:.3f} s, and its video {video.duration_s:.3f} s: they differ "
         f"by more than {allowed:.3f} s"
     )
 

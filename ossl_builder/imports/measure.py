@@ -33,7 +33,7 @@ class Pair:
 class Measured:
     """What decoding a clip has shown, and the hashes of its files."""
 
-    picture: ClipVideo
+    video: ClipVideo
     music: ClipAudio
     video_sha256: str
     music_sha256: str
@@ -63,9 +63,7 @@ def recorded(root: Path, pair: Pair) -> Measured | Damage | None:
             return None
         if "why" in found:
             return Damage(found["which"], found["why"], found.get("is_crash", False))
-        return Measured(
-            ClipVideo(**found["picture"]), ClipAudio(**found["music"]), *found["sha256"]
-        )
+        return Measured(ClipVideo(**found["video"]), ClipAudio(**found["music"]), *found["sha256"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -138,7 +136,7 @@ def _measure_batch(
 
 def _found(pair: Pair) -> dict[str, Any]:
     try:
-        picture = measure_video(pair.video)
+        video = measure_video(pair.video)
     except OsslError as error:
         return {"which": "video", "why": error.message}
     try:
@@ -146,7 +144,7 @@ def _found(pair: Pair) -> dict[str, Any]:
     except OsslError as error:
         return {"which": "music", "why": error.message}
     return {
-        "picture": dataclasses.asdict(picture),
+        "video": dataclasses.asdict(video),
         "music": dataclasses.asdict(music),
         "sha256": [files.sha256_file(pair.video), files.sha256_file(pair.music)],
     }

@@ -15,7 +15,7 @@ from ossl_builder.splits.assign import Assigned
 from ossl_builder.splits.film_stats import FilmStats
 from ossl_builder.splits.leaks import Leak, find_leaks
 from ossl_builder.tables import Clip, Film, Label, Source, Split
-from ossl_builder.tables.films import OF_ITS_FILE, OF_ITS_SOUND
+from ossl_builder.tables.films import AUDIO_COLUMNS, FILE_COLUMNS
 from ossl_builder.tables.labels import QUADRANTS
 from ossl_builder.tables.splits import SPLIT_NAMES
 
@@ -100,7 +100,7 @@ def film_row(source: Source, verdict: str) -> Film:
         audio_duration_s=None,
         streams_other=None,
         verdict=verdict,
-        **dict.fromkeys((*OF_ITS_FILE, *OF_ITS_SOUND)),
+        **dict.fromkeys((*FILE_COLUMNS, *AUDIO_COLUMNS)),
     )
 
 
@@ -112,19 +112,19 @@ def media_path(entry: Entry, path: str) -> str:
 
 def clip_row(entry: Entry, measured: Measured) -> Clip:
     """A clip; its length is that of its music, to the sample."""
-    picture, music = measured.picture, measured.music
+    video, music = measured.video, measured.music
     return Clip(
         clip_id=entry.clip_id,
         film_id=entry.film_id,
         start_s=None,
         end_s=None,
         duration_s=music.duration_s,
-        fps=picture.n_frames / music.duration_s,
-        fps_num=picture.fps_num,
-        fps_den=picture.fps_den,
-        n_frames=picture.n_frames,
-        width=picture.width,
-        height=picture.height,
+        fps=video.n_frames / music.duration_s,
+        fps_num=video.fps_num,
+        fps_den=video.fps_den,
+        n_frames=video.n_frames,
+        width=video.width,
+        height=video.height,
         video_path=media_path(entry, entry.video),
         video_sha256=measured.video_sha256,
         mix_path=None,

@@ -1,7 +1,7 @@
-"""A film's sound on the film's time line, as a stream of blocks.
+"""A film's audio on the film's time line, as a stream of blocks.
 
 A block is a float32 array [channels, samples], full scale being 1. Film time 0 is the time of the
-film's first picture. What libav knows of priming (edit lists, Opus pre-skip, LAME headers) its
+film's first frame. What libav knows of priming (edit lists, Opus pre-skip, LAME headers) its
 decoders remove, and the time stamps of the remaining frames say so; here only those are believed.
 """
 
@@ -35,9 +35,9 @@ SEAM_S = 0.015
 JOINED_SEAM_S = 0.002
 # A longer gap is damage; a shorter one corrects a clock that drifts against its time stamps.
 DAMAGE_S = 0.018
-# Full scale is 1. Floating-point sound may exceed it a little; beyond this (36 dB) it is damage.
+# Full scale is 1. Floating-point audio may exceed it a little; beyond this (36 dB) it is damage.
 LOUDEST = 64.0
-# Sound is passed on in blocks of at least this length, silences in blocks of exactly this one.
+# Audio is passed on in blocks of at least this length, silences in blocks of exactly this one.
 BLOCK_S = 1.0
 
 # ITU-R BS.775-3, annex 4: the share of each channel in left and right; LFE is left out.
@@ -52,7 +52,7 @@ DOWNMIX = {
 
 @dataclass(frozen=True)
 class _Frame:
-    """Decoded sound; `start_s` is film time, None where the container does not tell."""
+    """Decoded audio; `start_s` is film time, None where the container does not tell."""
 
     start_s: float | None
     rate: int
@@ -61,7 +61,7 @@ class _Frame:
 
 @dataclass
 class FilmAudio:
-    """The sound of a film, at another rate and number of channels.
+    """The audio of a film, at another rate and number of channels.
 
     Attributes:
         film: the film's file; of a path, the streams are chosen by the rules.
@@ -69,8 +69,8 @@ class FilmAudio:
         channels: channels of the blocks, 1 or 2. Mono becomes two equal channels; more than two
             become ITU-R BS.775 stereo, turned down by the constant that makes clipping
             impossible (7.7 dB for 5.1); stereo becomes mono by its mean.
-        step: usual time from picture to picture, in seconds.
-        damaged: spans of film time where there was no sound to decode, or samples that are no
+        step: usual time from frame to frame, in seconds.
+        damaged: spans of film time where there was no audio to decode, or samples that are no
             numbers; silence is there instead. Complete when `blocks` has ended.
     """
 
@@ -81,28 +81,28 @@ class FilmAudio:
     damaged: list[Span] = field(default_factory=list)
 
     def blocks(self) -> Iterator[Block]:
-        """Decode the sound once, from film time 0 to its end.
+        """Decode the audio once, from film time 0 to its end.
 
-        Late sound is preceded by silence, sound before the first picture is cut, gaps become
+        Late audio is preceded by silence, audio before the first frame is cut, gaps become
         silence, and what overlaps is cut. The number of samples is that of the decoded ones on
         the film's time line, times the ratio of the rates, rounded once.
 
         Raises:
-            Rejected: `no_sound`.
-            OsslError: `sound_undecodable` if nothing of it can be decoded, and those of
+            Rejected: `no_audio`.
+            OsslError: `audio_undecodable` if nothing of it can be decoded, and those of
                 `demux.open_media`.
         """
         self.damaged.clear()
         media = as_media(self.film)
         if media.audio is None:
-            raise Rejected("no_sound", f"{media.path.name} has no sound stream.")
-        zero_s = first_picture_s(media, self.step)
+            raise Rejected("no_audio", f"{media.path.name} has no audio stream.")
+        zero_s = first_frame_s(media, self.step)
         frames = _decoded(media, zero_s, self.channels)
         first = next(frames, None)
         if first is None:
             raise OsslError(
-                "sound_undecodable",
-                f"Nothing of the sound of {media.path.name} can be decoded.",
+                "audio_undecodable",
+                f"Nothing of the audio of {media.path.name} can be decoded.",
                 "Fetch or copy the film again.",
             )
         seam_s = JOINED_SEAM_S if media.has_time_jumps else SEAM_S
@@ -111,8 +111,8 @@ class FilmAudio:
         self.damaged.sort(key=lambda span: span.start_s)
 
 
-def first_picture_s(media: MediaFile, step: Fraction) -> float:
-    """Time of the first picture on the file's clock; 0 where none can be decoded."""
+def first_frame_s(media: MediaFile, step: Fraction) -> float:
+    """Time of the first frame on the file's clock; 0 where none can be decoded."""
     if media.video is None:
         return 0.0
     for timed in timed_frames(media, step):
@@ -176,7 +176,7 @@ def _downmixed(frame: Any, channels: int) -> Block:
 
 
 def _repaired(samples: Block) -> tuple[Block, list[tuple[int, int]]]:
-    """Replace samples that cannot be sound by silence, in all channels at once.
+    """Replace samples that cannot be audio (NaN, infinite) by silence, in all channels at once.
 
     A single NaN would spoil whatever is computed from it, seconds of a stem for instance.
 
@@ -253,7 +253,7 @@ def _regrouped(pieces: Iterator[Block], length: int) -> Iterator[Block]:
 
 
 def resampled(blocks: Iterator[Block], rate: int, to_rate: int) -> Iterator[Block]:
-    """The same sound at another rate (libswresample), n samples becoming n * to_rate / rate."""
+    """The same audio at another rate (libswresample), n samples becoming n * to_rate / rate."""
     import av
     import numpy as np
 

@@ -20,12 +20,12 @@ BLOCK = 1 << 18
 
 @dataclass(frozen=True)
 class ClipVideo:
-    """A clip's pictures.
+    """A clip's frames.
 
     Attributes:
-        n_frames: pictures that were decoded.
+        n_frames: frames that were decoded.
         duration_s: from the first one's time to the last one's end.
-        fps_num, fps_den: nominal picture rate.
+        fps_num, fps_den: nominal frame rate.
         width, height: as shown: upright, pixels being square.
     """
 
@@ -52,10 +52,10 @@ class ClipAudio:
 
 
 def measure_video(path: Path) -> ClipVideo:
-    """Decode every picture of a file.
+    """Decode every frame of a file.
 
     Raises:
-        OsslError: `picture_undecodable`, `no_picture`, `not_media`, `file_empty`.
+        OsslError: `video_undecodable`, `no_video`, `not_media`, `file_empty`.
     """
     import av
 
@@ -71,15 +71,15 @@ def measure_video(path: Path) -> ClipVideo:
             for packet in container.demux(stream):
                 for frame in packet.decode():
                     if frame.is_corrupt or frame.pts is None:
-                        raise _undecodable(path, f"picture {count} is damaged")
+                        raise _undecodable(path, f"frame {count} is damaged")
                     first, last, count = first or frame, frame, count + 1
                     time_s = float(frame.pts * frame.time_base)
             if first is None or last is None:
-                raise _undecodable(path, "it holds no picture")
+                raise _undecodable(path, "it holds no video")
             return _measured(stream, first, last, count)
     except (av.FFmpegError, OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or error
-        raise _undecodable(path, f"after {count} pictures, at {time_s:.2f} s: {said}") from error
+        raise _undecodable(path, f"after {count} frames, at {time_s:.2f} s: {said}") from error
 
 
 def _measured(stream: Any, first: Any, last: Any, count: int) -> ClipVideo:
@@ -100,36 +100,36 @@ def _measured(stream: Any, first: Any, last: Any, count: int) -> ClipVideo:
 
 
 def measure_audio(path: Path) -> ClipAudio:
-    """Read every sample of a sound file with one or two channels (WAV, FLAC).
+    """Read every sample of an audio file with one or two channels (WAV, FLAC).
 
     Raises:
-        OsslError: `sound_unreadable`.
+        OsslError: `audio_unreadable`.
     """
     import numpy as np
     import soundfile
 
     try:
-        with soundfile.SoundFile(str(path)) as sound:
-            if sound.channels > 2:
-                raise _unreadable(path, f"it has {sound.channels} channels, not one or two")
-            meter, count = Meter(sound.samplerate), 0
-            while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
+        with soundfile.SoundFile(str(path)) as audio:
+            if audio.channels > 2:
+                raise _unreadable(path, f"it has {audio.channels} channels, not one or two")
+            meter, count = Meter(audio.samplerate), 0
+            while len(block := audio.read(BLOCK, dtype="float32", always_2d=True)):
                 if not np.isfinite(block).all():
                     raise _unreadable(path, "it holds samples that are no numbers")
                 meter.add(block.T)
                 count += len(block)
             if not count:
                 raise _unreadable(path, "it holds no samples")
-            return ClipAudio(sound.samplerate, count, integrated(meter.power()))
+            return ClipAudio(audio.samplerate, count, integrated(meter.power()))
     except (soundfile.LibsndfileError, OSError) as error:
         raise _unreadable(path, " ".join(str(error).split())) from error
 
 
 def _undecodable(path: Path, what: str) -> OsslError:
     return OsslError(
-        "picture_undecodable", f"{path.name} cannot be decoded: {what}.", "Fetch it again."
+        "video_undecodable", f"{path.name} cannot be decoded: {what}.", "Fetch it again."
     )
 
 
 def _unreadable(path: Path, what: str) -> OsslError:
-    return OsslError("sound_unreadable", f"{path.name} cannot be read: {what}.", "Fetch it again.")
+    return OsslError("audio_unreadable", f"{path.name} cannot be read: {what}.", "Fetch it again.")

@@ -1,4 +1,4 @@
-"""Verify a clip: decode it, count, and compare its first and last pictures with the film's."""
+"""Verify a clip: decode it, count, and compare its first and last frames with the film's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Checked:
 
 
 def sketch(frame: Any) -> Sketch:
-    """A picture's mean luma in a grid of cells: [SKETCH_ROWS, SKETCH_COLUMNS]."""
+    """A frame's mean luma in a grid of cells: [SKETCH_ROWS, SKETCH_COLUMNS]."""
     import numpy as np
 
     plane = frame.planes[0]
@@ -43,12 +43,12 @@ def sketch(frame: Any) -> Sketch:
 
 
 def check(path: Path, n_frames: int, first: list[Sketch], last: list[Sketch]) -> Checked:
-    """Decode a clip, and compare count, first and last picture with what they should be.
+    """Decode a clip, and compare count, first and last frame with what they should be.
 
     Args:
         path: the clip's MP4.
-        n_frames: pictures it should hold.
-        first: sketches of the film's pictures it should begin with: its first two, or its only one.
+        n_frames: frames it should hold.
+        first: sketches of the film's frames it should begin with: its first two, or its only one.
         last: sketches of those it should end with.
 
     Raises:
@@ -64,7 +64,7 @@ def check(path: Path, n_frames: int, first: list[Sketch], last: list[Sketch]) ->
             begin = begin or end
             count += 1
     if count != n_frames or begin is None or end is None:
-        raise _unverified(path, f"it holds {count} pictures, not {n_frames}")
+        raise _unverified(path, f"it holds {count} frames, not {n_frames}")
     _compare(path, "first", sketch(begin), first[0], first[1:])
     _compare(path, "last", sketch(end), last[-1], last[:-1])
     return Checked(count, end.width, end.height)
@@ -73,10 +73,10 @@ def check(path: Path, n_frames: int, first: list[Sketch], last: list[Sketch]) ->
 def _compare(path: Path, which: str, found: Sketch, own: Sketch, others: list[Sketch]) -> None:
     off = _distance(found, own)
     if off > CODING_LOSS:
-        raise _unverified(path, f"its {which} picture is off by {off:.1f} luma levels")
+        raise _unverified(path, f"its {which} frame is off by {off:.1f} luma levels")
     for other in others:
         if _distance(own, other) > 2 * CODING_LOSS and _distance(found, other) <= off:
-            raise _unverified(path, f"its {which} picture is the one beside it")
+            raise _unverified(path, f"its {which} frame is the one beside it")
 
 
 def _distance(one: Sketch, other: Sketch) -> float:

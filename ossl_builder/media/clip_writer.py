@@ -1,6 +1,6 @@
 """Write a clip's files: an H.264/AAC MP4 that any browser plays, and slices of stems as FLAC.
 
-The bytes depend on the pictures, the sound and the settings alone: the number of the encoder's
+The bytes depend on the frames, the audio and the settings alone: the number of the encoder's
 threads is fixed (x264's decisions depend on it), and no dates or versions are written.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ENCODER_THREADS = 4
 # Units of time per second in the MP4, at least; fewer are multiplied.
 MP4_LEAST_UNITS = 10_000
-# The sound is encoded in steps of so much, between the pictures that it belongs to.
+# The audio is encoded in steps of so much, between the frames that it belongs to.
 AUDIO_STEP_S = 0.25
 
 
@@ -46,14 +46,14 @@ class Encoding:
 
 
 class ClipWriter:
-    """Encodes one clip: pictures as they come, and the sound that belongs to them.
+    """Encodes one clip: frames as they come, and the audio that belongs to them.
 
     Args:
         path: the MP4 file to write.
-        form: of the film's pictures.
+        form: of the film's frames.
         encoding: settings of the encoders.
-        mix: FLAC of the film's sound, whose sample 0 is film time 0.
-        start_s: film time of the clip's first picture.
+        mix: FLAC of the film's audio, whose sample 0 is film time 0.
+        start_s: film time of the clip's first frame.
         time_base: unit of `pts`, in seconds.
     """
 
@@ -69,36 +69,36 @@ class ClipWriter:
         self.path = path
         self._form = form
         self._encoding = encoding
-        self._sound = AudioSlice(mix, start_s)
+        self._mix = AudioSlice(mix, start_s)
         self._time_base = time_base
         self._shaper = VideoTransformer(form)
         self._file = _mp4(path, time_base)
         self._video: Any = None
         self._audio: Any = None
         self._durations: dict[int, int] = {}
-        self._end = 0  # of the sound that belongs to the pictures so far, in samples
+        self._end = 0  # of the audio that belongs to the frames so far, in samples
         self._first: list[Any] = []
         self._last: deque[Any] = deque(maxlen=2)
 
     def add(self, frame: Any, pts: int, duration: int) -> None:
-        """Add a picture that is shown from `pts` on, for `duration`; the clip's first is at 0."""
+        """Add a frame that is shown from `pts` on, for `duration`; the clip's first is at 0."""
         self._durations[pts] = duration
         for shaped in self._shaper.push(frame, pts):
             self._encode(shaped)
-        self._end = round((pts + duration) * self._time_base * self._sound.rate)
-        if self._video and self._end - self._sound.given > AUDIO_STEP_S * self._sound.rate:
-            self._add_sound()
+        self._end = round((pts + duration) * self._time_base * self._mix.rate)
+        if self._video and self._end - self._mix.given > AUDIO_STEP_S * self._mix.rate:
+            self._add_mix()
 
     def close(self) -> Checked:
         """Write what is held back, close the file, decode it and compare.
 
         Raises:
-            OsslError: `clip_unverified` if the file does not hold exactly the added pictures.
+            OsslError: `clip_unverified` if the file does not hold exactly the added frames.
         """
         for shaped in self._shaper.flush():
             self._encode(shaped)
         self._mux(self._video.encode(None))
-        self._add_sound()
+        self._add_mix()
         self._file.mux(self._audio.encode(None))
         self.abandon()
         first, last = map(sketch, self._first), map(sketch, self._last)
@@ -107,7 +107,7 @@ class ClipWriter:
     def abandon(self) -> None:
         """Close the files, as far as they are written."""
         self._file.close()
-        self._sound.close()
+        self._mix.close()
 
     def _encode(self, frame: Any) -> None:
         if len(self._first) < 2:
@@ -140,7 +140,7 @@ class ClipWriter:
     def _audio_stream(self) -> Any:
         import av
 
-        stream = self._file.add_stream("aac", rate=self._sound.rate)
+        stream = self._file.add_stream("aac", rate=self._mix.rate)
         stream.codec_context.layout = self._layout
         stream.codec_context.bit_rate = self._encoding.audio_bitrate
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
@@ -148,25 +148,25 @@ class ClipWriter:
 
     @property
     def _layout(self) -> str:
-        return "mono" if self._sound.channels == 1 else "stereo"
+        return "mono" if self._mix.channels == 1 else "stereo"
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
-            # The film alone knows how long each picture is shown; the encoder takes the mean.
+            # The film alone knows how long each frame is shown; the encoder takes the mean.
             packet.duration = self._durations[packet.pts]
         self._file.mux(packets)
 
-    def _add_sound(self) -> None:
-        """Encode the sound up to the end of the last added picture."""
+    def _add_mix(self) -> None:
+        """Encode the audio up to the end of the last added frame."""
         import av
 
-        if self._end == self._sound.given:
+        if self._end == self._mix.given:
             return
         frame = av.AudioFrame.from_ndarray(
-            self._sound.read(self._end - self._sound.given), format="fltp", layout=self._layout
+            self._mix.read(self._end - self._mix.given), format="fltp", layout=self._layout
         )
-        frame.sample_rate = self._sound.rate
-        frame.time_base = Fraction(1, self._sound.rate)
+        frame.sample_rate = self._mix.rate
+        frame.time_base = Fraction(1, self._mix.rate)
         frame.pts = self._end - frame.samples
         self._file.mux(self._audio.encode(frame))
 
@@ -186,7 +186,7 @@ class AudioSlice:
     The first one is `round(start_s * rate)`.
 
     Raises:
-        OsslError: `sound_unreadable`.
+        OsslError: `audio_unreadable`.
     """
 
     def __init__(self, path: Path, start_s: float) -> None:
@@ -197,7 +197,7 @@ class AudioSlice:
             self._file.seek(min(round(start_s * self._file.samplerate), self._file.frames))
         except soundfile.LibsndfileError as error:
             raise OsslError(
-                "sound_unreadable",
+                "audio_unreadable",
                 f"{path.name} cannot be read as FLAC.",
                 "It was changed or damaged; remove it and build again.",
             ) from error
@@ -229,11 +229,11 @@ def cut_audio(stem: Path, start_s: float, n_samples: int, target: Path) -> None:
     Silence follows where the stem has ended.
 
     Raises:
-        OsslError: `sound_unreadable`, `disk_full`, `write_failed`.
+        OsslError: `audio_unreadable`, `disk_full`, `write_failed`.
     """
     with (
-        closing(AudioSlice(stem, start_s)) as sound,
-        FlacWriter(target, sound.rate, sound.channels) as out,
+        closing(AudioSlice(stem, start_s)) as audio,
+        FlacWriter(target, audio.rate, audio.channels) as out,
     ):
-        for block in sound.blocks(n_samples):
+        for block in audio.blocks(n_samples):
             out.write(block)

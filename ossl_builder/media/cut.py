@@ -1,8 +1,8 @@
-"""Cut exact stretches of a film into clips, decoding each picture at most once.
+"""Cut exact stretches of a film into clips, decoding each frame at most once.
 
-A stretch [start, end) becomes the pictures from the one nearest to its start up to, and without,
-the one nearest to its end. Pictures are found by their presentation times, never by counting, so
-uneven rates, late starts and pictures that a seek leaves undecodable make no difference.
+A stretch [start, end) becomes the frames from the one nearest to its start up to, and without,
+the one nearest to its end. Frames are found by their presentation times, never by counting, so
+uneven rates, late starts and frames that a seek leaves undecodable make no difference.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ossl_builder.tables.schema import Span
 
 # Over a shorter stretch, decoding on is about as quick as opening the film anew.
 WORTH_JUMPING_S = 2.0
-# How far ahead of a picture to look for a key picture from which it can be decoded.
+# How far ahead of a frame to look for a key frame from which it can be decoded.
 JUMP_AHEAD_S = (0.0, 2.0, 12.0, 60.0)
 
 
@@ -44,17 +44,17 @@ class CutClip:
 
 
 def frame_times(film: Path | MediaFile, step: Fraction) -> list[float]:
-    """Film times at which pictures begin, ascending, by the time stamps of the film's packets.
+    """Film times at which frames begin, ascending, by the time stamps of the film's packets.
 
-    Nothing but the first picture is decoded. Where a container has more packets than pictures,
-    some times are those of no picture.
+    Nothing but the first frame is decoded. Where a container has more packets than frames,
+    some times are those of no video.
 
     Args:
         film: the film's file.
-        step: usual time from picture to picture, in seconds.
+        step: usual time from frame to frame, in seconds.
 
     Raises:
-        OsslError: `picture_undecodable`.
+        OsslError: `video_undecodable`.
     """
     media = as_media(film)
     start = _Film(media, step, 0.0)
@@ -87,21 +87,21 @@ def cut(
 
     Args:
         film: the film's file.
-        film_end_s: film time at which its last picture ends.
-        form: of its pictures.
+        film_end_s: film time at which its last frame ends.
+        form: of its frames.
         spans: what to cut, in film time, in order and without overlap.
-        mix: FLAC whose sample 0 is film time 0: the clips' sound.
+        mix: FLAC whose sample 0 is film time 0: the clips' audio.
         folder: where the MP4 files are written, named by the number of their span.
         encoding: settings of the encoders.
         progress: called with the part done, 0 to 1.
-        is_damaged: whether some pictures cannot be decoded: then they are decoded one by one, as
+        is_damaged: whether some frames cannot be decoded: then they are decoded one by one, as
             the scenes were, because what a decoder with frame threads makes of damage varies.
 
     Yields:
-        For each span its clip, or None if no picture begins in it.
+        For each span its clip, or None if no video begins in it.
 
     Raises:
-        OsslError: `picture_undecodable`, `clip_unverified`.
+        OsslError: `video_undecodable`, `clip_unverified`.
     """
     # One clip is flushed, closed and verified while the next one is decoded and encoded.
     finishing: deque[Future[CutClip | None]] = deque()
@@ -129,7 +129,7 @@ def _encode(
     encoding: Encoding,
     progress: Callable[[float], None],
 ) -> Callable[[], CutClip | None]:
-    """Encode the pictures of a span; what then remains to be done is returned."""
+    """Encode the frames of a span; what then remains to be done is returned."""
     film.go_to(span.start_s)
     start_s, first_pts = film.time_s, film.current.pts
     if film.is_at(span.end_s):
@@ -154,16 +154,16 @@ def _encode(
 
 @dataclass(frozen=True)
 class _Frame:
-    """A decoded picture; without a frame, the film's end."""
+    """A decoded frame; without a frame, the film's end."""
 
     pts: int
     frame: Any
 
 
 class _Film:
-    """A film's pictures in the order of their times; one of them is the current one.
+    """A film's frames in the order of their times; one of them is the current one.
 
-    After the last picture, the film's end is current.
+    After the last frame, the film's end is current.
     """
 
     def __init__(
@@ -172,12 +172,12 @@ class _Film:
         self._media = media
         self._step = step
         self._has_frame_threads = has_frame_threads
-        self._pictures = self._decoded()
-        first = next(self._pictures, None)
+        self._frames = self._decoded()
+        first = next(self._frames, None)
         if first is None:
             raise OsslError(
-                "picture_undecodable",
-                f"No picture of {media.path.name} can be decoded.",
+                "video_undecodable",
+                f"No frame of {media.path.name} can be decoded.",
                 "Fetch or copy the film again.",
             )
         self.end_s = end_s
@@ -188,7 +188,7 @@ class _Film:
 
     @property
     def time_s(self) -> float:
-        """Film time of the current picture."""
+        """Film time of the current frame."""
         return self.film_time_s(self.current.pts)
 
     def film_time_s(self, pts: int) -> float:
@@ -197,22 +197,22 @@ class _Film:
 
     @property
     def duration(self) -> int:
-        """How long the current picture is shown, in units of the time base."""
+        """How long the current frame is shown, in units of the time base."""
         return self._following.pts - self.current.pts
 
     def is_at(self, edge_s: float) -> bool:
-        """Whether the current picture is the nearest one to a moment, or a later one."""
+        """Whether the current frame is the nearest one to a moment, or a later one."""
         if self.current.frame is None:
             return True
         return (self.current.pts + self._following.pts) / 2 > self._pts(edge_s)
 
     def advance(self) -> None:
-        """Make the following picture the current one."""
+        """Make the following frame the current one."""
         self.current = self._following
         self._following = self._after(self.current)
 
     def go_to(self, edge_s: float) -> None:
-        """Make the picture nearest to a moment the current one, unless a later one is."""
+        """Make the frame nearest to a moment the current one, unless a later one is."""
         # Where time jumps, a seek by time would lead anywhere.
         if edge_s - self.time_s > WORTH_JUMPING_S and not self._media.has_time_jumps:
             self._jump(edge_s)
@@ -221,50 +221,50 @@ class _Film:
 
     def close(self) -> None:
         """Close the film's file."""
-        self._pictures.close()
+        self._frames.close()
 
     def _pts(self, time_s: float) -> float:
         return self._zero + time_s / float(self.time_base)
 
-    def _after(self, picture: _Frame) -> _Frame:
-        if picture.frame is None:
-            return picture
-        end = _Frame(max(round(self._pts(self.end_s)), picture.pts + 1), None)
-        return next(self._pictures, end)
+    def _after(self, frame: _Frame) -> _Frame:
+        if frame.frame is None:
+            return frame
+        end = _Frame(max(round(self._pts(self.end_s)), frame.pts + 1), None)
+        return next(self._frames, end)
 
     def _jump(self, edge_s: float) -> None:
-        """Go on from the key picture before a moment, if that spares decoding.
+        """Go on from the key frame before a moment, if that spares decoding.
 
-        Some pictures after a key picture refer to ones before it and cannot be decoded after a
-        seek, and some containers find key pictures only roughly: so a jump counts only if a
-        picture at or before the moment has come out.
+        Some frames after a key frame refer to ones before it and cannot be decoded after a
+        seek, and some containers find key frames only roughly: so a jump counts only if a
+        frame at or before the moment has come out.
         """
         for ahead_s in JUMP_AHEAD_S:
             near = int(self._pts(edge_s - ahead_s))
-            landing = _key_picture_at(self._media, near)
+            landing = _key_frame_at(self._media, near)
             if landing is None or landing <= self._following.pts:
                 return
-            pictures = self._decoded(near)
-            first = next(pictures, None)
+            frames = self._decoded(near)
+            first = next(frames, None)
             if first is not None and self._following.pts < first.pts <= self._pts(edge_s):
-                self._pictures.close()
-                self._pictures, self.current = pictures, first
+                self._frames.close()
+                self._frames, self.current = frames, first
                 self._following = self._after(first)
                 return
-            pictures.close()
+            frames.close()
 
     def _decoded(self, near: int | None = None) -> Generator[_Frame, None, None]:
-        """The pictures, from the begin or from the key picture at or before `near` (PTS)."""
+        """The frames, from the begin or from the key frame at or before `near` (PTS)."""
         frames = timed_frames(
             self._media, self._step, near=near, has_frame_threads=self._has_frame_threads
         )
         with closing(frames):
             for timed in frames:
-                if timed.frame is not None:  # where pictures are damaged, the scenes say
+                if timed.frame is not None:  # where frames are damaged, the scenes say
                     yield _Frame(timed.pts, timed.frame)
 
 
-def _key_picture_at(media: MediaFile, near: int) -> int | None:
+def _key_frame_at(media: MediaFile, near: int) -> int | None:
     """Time of the packet that a seek to `near` leads to; None if that cannot be told."""
     import av
 

@@ -1,7 +1,7 @@
 """FLAC files of 16 bits, written and read in blocks.
 
 A block is a float32 array [channels, samples], full scale being 1. Values are rounded to 16 bits
-without dither (equal sound gives equal bytes), and what exceeds full scale is clamped.
+without dither (equal audio gives equal bytes), and what exceeds full scale is clamped.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def read_flac(path: Path, first: int = 0, last: int | None = None) -> Iterator[B
         last: sample before which to end; None, or beyond the end: to the end.
 
     Raises:
-        OsslError: `sound_unreadable`.
+        OsslError: `audio_unreadable`.
     """
     import numpy as np
     import soundfile
@@ -125,7 +125,7 @@ def read_flac(path: Path, first: int = 0, last: int | None = None) -> Iterator[B
                 left -= len(block)
     except soundfile.LibsndfileError as error:
         raise OsslError(
-            "sound_unreadable",
+            "audio_unreadable",
             f"{path.name} cannot be read as FLAC.",
             "It was changed or damaged; remove it and build again.",
         ) from error

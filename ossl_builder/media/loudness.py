@@ -1,4 +1,4 @@
-"""Loudness after EBU R 128 and ITU-R BS.1770-4, of sound that comes in blocks.
+"""Loudness after EBU R 128 and ITU-R BS.1770-4, of audio that comes in blocks.
 
 The K-weighted mean square of short, adjacent hops is all that is kept; momentary, short-term and
 integrated loudness follow from it. Figures in LUFS; mono and stereo only (channel weights of 1).
@@ -30,7 +30,7 @@ _OFFSET_DB = -0.691  # BS.1770-4, equation 2: a full-scale sine at 997 Hz reads 
 
 
 class Meter:
-    """Takes blocks of sound and keeps the K-weighted power and the sample peak of each hop."""
+    """Takes blocks of audio and keeps the K-weighted power and the sample peak of each hop."""
 
     def __init__(self, rate: int, hop_s: float = HOP_S) -> None:
         """Begin with silence before the first sample.

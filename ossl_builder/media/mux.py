@@ -1,4 +1,4 @@
-"""A film's video and another sound in one MP4 that browsers play."""
+"""A film's video and another audio track in one MP4 that browsers play."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ AHEAD_S = 0.5
 ENCODING = Encoding(crf=18, preset="medium", audio_bitrate=BIT_RATE)
 
 
-def mux(video: Path, sound: Path, target: Path) -> None:
-    """Write the video of one file with the sound of another, both from time 0 on.
+def mux(video: Path, audio: Path, target: Path) -> None:
+    """Write the video of one file with the audio of another, both from time 0 on.
 
     The video's packets are copied where an MP4 can hold them, else it is encoded anew.
 
     Args:
-        video: its first picture becomes time 0; its own sound is left out.
-        sound: mono or stereo WAV or FLAC; becomes AAC.
+        video: its first frame becomes time 0; its own audio is left out.
+        audio: mono or stereo WAV or FLAC; becomes AAC.
         target: an MP4; replaced whole or not at all.
 
     Raises:
-        OsslError: `no_picture`, `not_media`, `mux_failed`, `disk_full`.
+        OsslError: `no_video`, `not_media`, `mux_failed`, `disk_full`.
     """
     import av
 
@@ -47,15 +47,15 @@ def mux(video: Path, sound: Path, target: Path) -> None:
     assert stream is not None  # its index comes from the same file
     try:
         with replacing(target) as temporary:
-            if not (_is_copied(media, stream) and _copy(media, sound, temporary)):
-                _encode(media, stream, sound, temporary)
+            if not (_is_copied(media, stream) and _copy(media, audio, temporary)):
+                _encode(media, stream, audio, temporary)
     except (av.FFmpegError, OSError, ValueError) as error:
         full = disk_full(OSError(getattr(error, "errno", 0), "full"), target.parent)
         if full is not None:
             raise full from error
         raise OsslError(
             "mux_failed",
-            f"The picture of {video.name} could not be put into {target.name}: {error}.",
+            f"The frame of {video.name} could not be put into {target.name}: {error}.",
             "The WAV beside it is whole; --no-mux leaves the video away.",
         ) from error
 
@@ -65,7 +65,7 @@ def _is_copied(media: MediaFile, stream: VideoStream) -> bool:
     return stream.codec in MP4_CODECS and not media.has_time_jumps
 
 
-def _copy(media: MediaFile, sound: Path, target: Path) -> bool:
+def _copy(media: MediaFile, audio: Path, target: Path) -> bool:
     """Copy the video's packets; False if some of them lack a time, or MP4 refuses them."""
     import av
 
@@ -80,8 +80,8 @@ def _copy(media: MediaFile, sound: Path, target: Path) -> bool:
             av.open(str(target), "w", format="mp4", options=options) as out,
         ):
             stream = stream_at(source, media.video, media.path.name)
-            picture = out.add_stream_from_template(stream, opaque=True)
-            encoded = _Audio(sound, out)
+            frame = out.add_stream_from_template(stream, opaque=True)
+            encoded = _Audio(audio, out)
             for packet in packets(source, stream):
                 if not packet.size:
                     continue
@@ -89,7 +89,7 @@ def _copy(media: MediaFile, sound: Path, target: Path) -> bool:
                     return False
                 time_s = float((packet.pts - first) * packet.time_base)
                 packet.pts, packet.dts = packet.pts - first, packet.dts - first
-                packet.stream = picture
+                packet.stream = frame
                 encoded.until(time_s + AHEAD_S)
                 out.mux(packet)
             encoded.end()
@@ -98,7 +98,7 @@ def _copy(media: MediaFile, sound: Path, target: Path) -> bool:
     return True
 
 
-def _encode(media: MediaFile, stream: VideoStream, sound: Path, target: Path) -> None:
+def _encode(media: MediaFile, stream: VideoStream, audio: Path, target: Path) -> None:
     """Decode the video and encode it anew."""
     step = 1 / stream.rate if stream.rate else USUAL_STEP
     writer: ClipWriter | None = None
@@ -112,7 +112,7 @@ def _encode(media: MediaFile, stream: VideoStream, sound: Path, target: Path) ->
                 first = timed.pts
                 form = OutputFormat(rate=1 / step, sar=stream.sar)
                 base = Fraction(timed.frame.time_base)
-                writer = ClipWriter(target, form, ENCODING, sound, 0.0, base)
+                writer = ClipWriter(target, form, ENCODING, audio, 0.0, base)
             if held is not None:
                 writer.add(held.frame, held.pts - first, timed.pts - held.pts)
             held = timed
@@ -127,7 +127,7 @@ def _encode(media: MediaFile, stream: VideoStream, sound: Path, target: Path) ->
 
 
 class _Audio:
-    """A sound file encoded as the picture goes on."""
+    """An audio file encoded as the video goes on."""
 
     def __init__(self, path: Path, out: Any) -> None:
         import av
@@ -172,7 +172,7 @@ class _Audio:
 
 
 def _first_time(media: MediaFile) -> int | None:
-    """Presentation time of the first picture, in ticks: not always that of the first packet.
+    """Presentation time of the first frame, in ticks: not always that of the first packet.
 
     None where a packet has no presentation time.
     """

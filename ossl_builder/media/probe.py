@@ -84,8 +84,8 @@ class Probed:
     media: MediaFile
     streams_why: str
     streams_other: str
-    picture: VideoFacts
-    sound: AudioFacts | None
+    video: VideoFacts
+    audio: AudioFacts | None
     is_truncated: bool
 
 
@@ -103,7 +103,7 @@ def probe(
         wanted_video, wanted_audio: see `stream_choice.choose`.
 
     Raises:
-        OsslError: `file_empty`, `not_media`, `no_picture`, `picture_undecodable`,
+        OsslError: `file_empty`, `not_media`, `no_video`, `video_undecodable`,
             `stream_missing`.
     """
     logs, choice, container, is_truncated = _read(path, progress, wanted_video, wanted_audio)
@@ -125,8 +125,8 @@ def probe(
         media=media,
         streams_why=choice.why,
         streams_other=choice.others,
-        picture=_video_facts(media, video, rate, log, decoded),
-        sound=None if audio is None else _audio_facts(audio, logs[audio.index], decoded),
+        video=_video_facts(media, video, rate, log, decoded),
+        audio=None if audio is None else _audio_facts(audio, logs[audio.index], decoded),
         is_truncated=is_truncated,
     )
 
@@ -167,7 +167,7 @@ def _video_facts(
     known = sorted(log.known())
     if not known:
         raise OsslError(
-            "no_picture",
+            "no_video",
             f"{media.path.name} has a video stream without frames.",
             "Fetch it again.",
         )
@@ -212,8 +212,8 @@ def _first_frames(media: MediaFile, step: Fraction) -> tuple[float, bool]:
             is_interlaced |= bool(frame.interlaced_frame)
     if start_s is None:
         raise OsslError(
-            "picture_undecodable",
-            f"No picture of {media.path.name} can be decoded.",
+            "video_undecodable",
+            f"No frame of {media.path.name} can be decoded.",
             "Fetch or copy the file again.",
         )
     return start_s, is_interlaced

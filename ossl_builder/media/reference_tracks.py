@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Sound = NDArray[np.float32]
+    Audio = NDArray[np.float32]
 
 KINDS = (
     ".aac", ".aif", ".aiff", ".ape", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus",
@@ -102,8 +102,8 @@ def _remember(memory: Path, seen: dict[str, list[str | int]]) -> None:
         return
 
 
-def audio_of(folder: str | None, name: str, rate: int) -> Sound:
-    """A recording as mono sound, [samples].
+def audio_of(folder: str | None, name: str, rate: int) -> Audio:
+    """A recording as mono audio, [samples].
 
     Args:
         rate: sample rate wanted, in Hz.
@@ -117,8 +117,8 @@ def audio_of(folder: str | None, name: str, rate: int) -> Sound:
     try:
         media = inspect(path)
         if media.audio is None:
-            raise Rejected("no_sound", f"{path.name} has no sound stream.")
-        # A cover or a video beside the sound has no say in when a recording begins.
+            raise Rejected("no_audio", f"{path.name} has no audio stream.")
+        # A cover or a video beside the audio has no say in when a recording begins.
         media = MediaFile(path, None, media.audio, media.has_time_jumps)
         with open_media(path) as container:
             stream = stream_at(container, media.audio, media.path.name)
@@ -136,8 +136,8 @@ def audio_of(folder: str | None, name: str, rate: int) -> Sound:
 
 def each(
     folder: str | None, rate: int, heard: Callable[[float], None]
-) -> Iterator[tuple[str, Sound]]:
-    """Name and sound of each recording, one in memory at a time; tells the part done."""
+) -> Iterator[tuple[str, Audio]]:
+    """Name and audio of each recording, one in memory at a time; tells the part done."""
     found = names(folder)
     for number, name in enumerate(found):
         yield name, audio_of(folder, name, rate)

@@ -18,7 +18,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.media.demux import MediaFile, open_media
 from ossl_builder.media.timeline import CHANGING_CLOCKS, PacketLog, read_logs, timeline_from
 
-# Flags (AV_DISPOSITION_…) of streams that are pictures of the film, not the film.
+# Flags (AV_DISPOSITION_…) of streams that are still images, not the film.
 STILLS = ("attached_pic", "still_image", "timed_thumbnails")
 # Flags of streams that are another version of the film than its makers' own.
 OTHER_VERSIONS = (

@@ -2,7 +2,7 @@
 
 Joined DVD cells begin their clock anew, recorders change it, transport streams wrap. The clock of
 a file is one for all its streams, so a jump that the video and the audio make together is a change
-of the clock and is taken out. The video decides by how much: its pictures then follow each other
+of the clock and is taken out. The video decides by how much: its frames then follow each other
 without a gap, and the audio keeps its distance to them. A jump of one stream alone is a gap in
 that stream, and stays, unless time runs backward or comes back to where it was.
 

@@ -1,4 +1,4 @@
-"""Turn high dynamic range (PQ, HLG) into the BT.709 pictures that every player shows.
+"""Turn high dynamic range (PQ, HLG) into the BT.709 frames that every player shows.
 
 Sources: SMPTE ST 2084 and ITU-R BT.2100-2 (transfer functions, table 4 and 5), ITU-R BT.2087-0
 (BT.2020 primaries to BT.709), ITU-R BT.2390-10 section 5.4.1 (the curve that compresses

@@ -58,7 +58,7 @@ def timed_frames(
         finds_losses: report where frames were lost by a `TimedFrame` without a frame.
 
     Raises:
-        OsslError: `file_empty`, `not_media`, `no_picture`.
+        OsslError: `file_empty`, `not_media`, `no_video`.
     """
     import av
 
@@ -109,7 +109,7 @@ def seconds(ticks: int, time_base: Fraction) -> float:
 def no_video(name: str) -> OsslError:
     """The error of a file without a video stream."""
     return OsslError(
-        "no_picture", f"{name} has no picture.", "A film needs a video stream; add another file."
+        "no_video", f"{name} has no video.", "A film needs a video stream; add another file."
     )
 
 

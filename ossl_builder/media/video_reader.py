@@ -1,6 +1,6 @@
-"""A film's picture, decoded once and small, through PyAV.
+"""A film's video, decoded once and small, through PyAV.
 
-Times are ticks of the stream's time base, counted from the first picture that could be decoded:
+Times are ticks of the stream's time base, counted from the first frame that could be decoded:
 exact rationals, turned into seconds by whoever needs them.
 """
 
@@ -26,22 +26,22 @@ from ossl_builder.media.video_transforms import orientation_of
 
 Plane = NDArray[np.uint8]
 
-_WIDTH = 64  # pixels of the small picture: enough for cuts, few enough to cost little
-_HEIGHT = 8  # of it, at least: pictures are also compared after shifts of two pixels
+_WIDTH = 64  # pixels of the small frame: enough for cuts, few enough to cost little
+_HEIGHT = 8  # of it, at least: frames are also compared after shifts of two pixels
 _PLANAR = re.compile(r"(gray|yuvj?4\d\dp)(9|10|12|14|16)?(le)?")
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded picture, made small.
+    """One decoded frame, made small.
 
     Attributes:
         number: counted in presentation order, the first being 0.
-        ticks: presentation time after the first picture, in ticks of the film's time base.
+        ticks: presentation time after the first frame, in ticks of the film's time base.
         small: Y, V and U (OpenCV's order), shape (h, 64, 3); luma is full range, 0 for black and
             255 for white; 128 is colourless.
-        frame: the decoder's own picture, for `thumbnail`; let go of it with the picture.
+        frame: the decoder's own video, for `thumbnail`; let go of it with the frame.
     """
 
     number: int
@@ -52,14 +52,14 @@ class Frame:
 
 @dataclass
 class VideoReader:
-    """Decodes a film's picture once, in presentation order.
+    """Decodes a film's video once, in presentation order.
 
     Attributes:
         film: the film's file; of a path, the streams are chosen by the rules.
-        step: usual time from picture to picture, in seconds.
-        time_base: seconds per tick; known when the first picture is.
-        end: ticks at which the last picture ends; known when all are read.
-        damage: stretches (from, to) in ticks in which pictures could not be decoded, or were
+        step: usual time from frame to frame, in seconds.
+        time_base: seconds per tick; known when the first frame is.
+        end: ticks at which the last frame ends; known when all are read.
+        damage: stretches (from, to) in ticks in which frames could not be decoded, or were
             decoded from damaged ones; known when all are read.
     """
 
@@ -70,10 +70,10 @@ class VideoReader:
     damage: list[tuple[int, int]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Frame]:
-        """All pictures.
+        """All frames.
 
         Raises:
-            OsslError: `picture_undecodable`, if not one picture can be decoded, and those of
+            OsslError: `video_undecodable`, if not one frame can be decoded, and those of
                 `video_frames.timed_frames`.
         """
         media = as_media(self.film)
@@ -96,7 +96,7 @@ class VideoReader:
             if timed.is_broken:
                 broken_since = ticks if broken_since is None else broken_since
             elif broken_since is not None and frame.key_frame:
-                # Pictures refer to earlier ones: only the next key picture is sound again.
+                # Frames refer to earlier ones: only the next key frame is intact again.
                 self.damage.append((broken_since, ticks))
                 broken_since = None
             yield Frame(number, ticks, _shrunk(frame, size), frame)
@@ -104,8 +104,8 @@ class VideoReader:
             number += 1
         if first is None:
             raise OsslError(
-                "picture_undecodable",
-                f"Not one picture of {media.path.name} could be decoded.",
+                "video_undecodable",
+                f"Not one frame of {media.path.name} could be decoded.",
                 "Get the film again, or from another source.",
             )
         self.end = end
@@ -114,10 +114,10 @@ class VideoReader:
 
 
 def thumbnail(frame: Any, width: int, pixel_aspect: Fraction) -> bytes:
-    """A picture as JPEG with square pixels, its size averaged down.
+    """A frame as JPEG with square pixels, its size averaged down.
 
     Args:
-        frame: of a `Picture`.
+        frame: of a `Video`.
         width: of the JPEG, in pixels.
         pixel_aspect: width to height of the film's pixels, as stored.
     """
@@ -125,7 +125,7 @@ def thumbnail(frame: Any, width: int, pixel_aspect: Fraction) -> bytes:
     if turn.is_transposed:
         width = max(2, round(width * frame.width * pixel_aspect / frame.height))
     height = max(2, round(width * frame.height / (frame.width * pixel_aspect)))
-    # One field of an interlaced picture shows no comb; two rows make a row well enough.
+    # One field of an interlaced frame shows no comb; two rows make a row well enough.
     rows = 2 if frame.interlaced_frame else max(1, frame.height // (2 * height))
     small = _averaged(frame, (width, height), rows, 1)
     bgr = turn.apply(cv2.cvtColor(small, cv2.COLOR_YCrCb2BGR))
@@ -140,7 +140,7 @@ def thumbnail(frame: Any, width: int, pixel_aspect: Fraction) -> bytes:
 
 
 def _shrunk(frame: Any, size: tuple[int, int]) -> Plane:
-    """Some rows and columns, averaged: a fraction of the cost of the whole picture."""
+    """Some rows and columns, averaged: a fraction of the cost of the whole frame."""
     rows, columns = frame.height // (2 * size[1]), frame.width // (5 * size[0])
     return _averaged(frame, size, max(1, rows), max(1, columns))
 

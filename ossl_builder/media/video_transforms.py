@@ -44,17 +44,17 @@ class Orientation:
         mirror = [("hflip", "")] if self.is_mirrored else []
         return mirror + ([("vflip", "")] if self.is_flipped else [])
 
-    def apply(self, picture: NDArray[Any]) -> NDArray[Any]:
+    def apply(self, frame: NDArray[Any]) -> NDArray[Any]:
         """Turn an array of shape (height, width, ...)."""
         import numpy as np
 
         if self.is_transposed:
-            picture = picture.swapaxes(0, 1)
+            frame = frame.swapaxes(0, 1)
         if self.is_mirrored:
-            picture = picture[:, ::-1]
+            frame = frame[:, ::-1]
         if self.is_flipped:
-            picture = picture[::-1]
-        return np.ascontiguousarray(picture)
+            frame = frame[::-1]
+        return np.ascontiguousarray(frame)
 
 
 def orientation_of(frame: Any) -> Orientation:
@@ -85,10 +85,10 @@ SWS_MATRICES = {1: 1, 5: 5, 6: 5, 9: SWS_BT2020, 10: SWS_BT2020}
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """What has to be known of a film's pictures that single pictures do not tell.
+    """What has to be known of a film's frames that single frames do not tell.
 
     Attributes:
-        rate: nominal picture rate, 1/s.
+        rate: nominal frame rate, 1/s.
         sar: a pixel's width to its height, as stored.
     """
 
@@ -116,7 +116,7 @@ class _Kind:
 
 
 class VideoTransformer:
-    """Makes pictures progressive, upright, square in their pixels, 8-bit 4:2:0 of BT.709 range.
+    """Makes frames progressive, upright, square in their pixels, 8-bit 4:2:0 of BT.709 range.
 
     Each frame's own flags decide: one that is flagged as interlaced is deinterlaced, one with a
     display matrix is turned, one of high dynamic range is tone-mapped.
@@ -132,9 +132,9 @@ class VideoTransformer:
         self._rgb: Any = None
 
     def push(self, frame: Any, pts: int) -> Iterator[Any]:
-        """Take a picture; give none or more, each with the `pts` it was pushed with."""
+        """Take a frame; give none or more, each with the `pts` it was pushed with."""
         orientation = orientation_of(frame)
-        # The first picture's size is the clip's, should the film change it later.
+        # The first frame's size is the clip's, should the film change it later.
         self._size = self._size or self._form.shown_size(frame.width, frame.height, orientation)
         transfer = int(frame.color_trc) if is_hdr(frame) else 0
         kind = _Kind(frame.width, frame.height, frame.format.name, orientation, transfer)
@@ -168,7 +168,7 @@ class VideoTransformer:
                 frame = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            # One picture comes out for each that went in; the filter has its own time base.
+            # One frame comes out for each that went in; the filter has its own time base.
             yield self._shaped(frame, self._waiting.popleft())
 
     def _as_rgb(self, frame: Any) -> Any:
@@ -201,12 +201,12 @@ class VideoTransformer:
         shaped.colorspace, shaped.color_primaries, shaped.color_trc = matrix, primaries, transfer
         shaped.color_range = LIMITED_RANGE
         shaped.pts = pts
-        shaped.pict_type = 0  # else the encoder would repeat the film's choice of key pictures
+        shaped.pict_type = 0  # else the encoder would repeat the film's choice of key frames
         return shaped
 
 
 def colours(frame: Any, height: int) -> tuple[int, int, int]:
-    """Matrix, primaries and transfer (ITU-T H.273) of a picture.
+    """Matrix, primaries and transfer (ITU-T H.273) of a frame.
 
     What the film says stands; where it is silent, players take BT.709 for high definition and
     BT.601 below, so this is written down. RGB becomes BT.709.
@@ -222,7 +222,7 @@ def colours(frame: Any, height: int) -> tuple[int, int, int]:
 
 
 def _graph(frame: Any, orientation: Orientation, transfer: int) -> Any:
-    """Filters that make one whole, upright BT.709 picture of each frame."""
+    """Filters that make one whole, upright BT.709 frame of each frame."""
     import av
 
     graph = av.filter.Graph()

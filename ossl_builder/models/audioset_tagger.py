@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Sound = NDArray[np.float32]
+    Audio = NDArray[np.float32]
     Probabilities = NDArray[np.float64]
 
 FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
@@ -55,7 +55,7 @@ class Tagger:
 
     Attributes:
         model: transformers' module, in evaluation mode.
-        extractor: what makes its input of sound.
+        extractor: what makes its input of audio.
         rate: sample rate it hears, in Hz.
         longest_s: how much it hears at a time at most, in seconds.
         device: `cpu` or `cuda`.
@@ -67,11 +67,11 @@ class Tagger:
     longest_s: float
     device: str
 
-    def probabilities(self, windows: Sound) -> Probabilities:
+    def probabilities(self, windows: Audio) -> Probabilities:
         """Probability of each class in each window, [windows, 527].
 
         Args:
-            windows: mono sound at `rate`, [windows, samples].
+            windows: mono audio at `rate`, [windows, samples].
         """
         import numpy as np
         import torch

@@ -1,4 +1,4 @@
-"""Separation of a stream of sound with Demucs, in overlapping windows.
+"""Separation of a stream of audio with Demucs, in overlapping windows.
 
 It gives what `demucs.apply.apply_model(model, mix, shifts=0, split=True)` gives for the whole mix
 (same windows, same context around them, same triangular weights), but holds only the windows that
@@ -168,12 +168,12 @@ class _Runner:
     pool: ThreadPoolExecutor
 
     def __call__(self, sounds: list[Block]) -> Iterable[Block]:
-        """Stems [stems, channels, samples] of each sound [channels, samples], all of one length."""
+        """Stems [stems, channels, samples] of each audio [channels, samples], all of one length."""
         import numpy as np
         import torch
 
         if self.device == "cpu":
-            return self.pool.map(lambda sound: self._forward(sound[None])[0], sounds)
+            return self.pool.map(lambda audio: self._forward(audio[None])[0], sounds)
         try:
             return self._forward(np.stack(sounds))
         except torch.cuda.OutOfMemoryError as error:
@@ -217,7 +217,7 @@ class _Window:
 class _Windows:
     """The windows of one Demucs module over a stream, and the sum of what they give.
 
-    Positions are samples of the mix. `sound` is what later windows need of it, from `begin` on;
+    Positions are samples of the mix. `audio` is what later windows need of it, from `begin` on;
     `total` and `weights` are the sums over windows, from `done` on, where later ones still add.
     """
 
@@ -232,22 +232,22 @@ class _Windows:
         half = self.length // 2
         triangle = np.concatenate((np.arange(1, half + 1), np.arange(self.length - half, 0, -1)))
         self.weight = triangle.astype(np.float32) / np.float32(triangle.max())
-        self.sound: Block = np.zeros((model.channels, 0), np.float32)
+        self.audio: Block = np.zeros((model.channels, 0), np.float32)
         self.total: Block = np.zeros((stems, model.channels, 0), np.float32)
         self.weights: Block = np.zeros(0, np.float32)
         self.begin = self.next = self.done = 0
 
     @property
     def received(self) -> int:
-        return self.begin + self.sound.shape[1]
+        return self.begin + self.audio.shape[1]
 
-    def take(self, sound: Block | None) -> Iterator[Block]:
+    def take(self, audio: Block | None) -> Iterator[Block]:
         """Take more of the mix (None: it has ended), [channels, samples]; give what is finished."""
         import numpy as np
 
-        if sound is not None:
-            self.sound = np.concatenate((self.sound, sound), axis=1)
-        while windows := self._ready(sound is None):
+        if audio is not None:
+            self.audio = np.concatenate((self.audio, audio), axis=1)
+        while windows := self._ready(audio is None):
             separated = self.runner([self._heard(window) for window in windows])
             for window, stems in zip(windows, separated, strict=True):
                 self._add(window, stems)
@@ -272,8 +272,8 @@ class _Windows:
         import numpy as np
 
         begin, end = max(window.begin, 0), min(window.end, self.received)
-        sound = self.sound[:, begin - self.begin : end - self.begin]
-        return np.pad(sound, ((0, 0), (begin - window.begin, window.end - end)))
+        audio = self.audio[:, begin - self.begin : end - self.begin]
+        return np.pad(audio, ((0, 0), (begin - window.begin, window.end - end)))
 
     def _add(self, window: _Window, stems: Block) -> None:
         import numpy as np
@@ -290,12 +290,12 @@ class _Windows:
         self.next = window.offset + self.stride
 
     def _finished(self) -> Block:
-        """What no later window changes; it and the sound that no later one hears are let go."""
+        """What no later window changes; it and the audio that no later one hears are let go."""
         ready = min(self.next, self.received) - self.done
         finished: Block = self.total[..., :ready] / self.weights[:ready]
         self.total, self.weights = self.total[..., ready:], self.weights[ready:]
         self.done += ready
         # Around a shorter last window stands more of what came before: at most all of this.
         kept = max(self.next - self.runner.padded(self.length), self.begin)
-        self.sound, self.begin = self.sound[:, kept - self.begin :], kept
+        self.audio, self.begin = self.audio[:, kept - self.begin :], kept
         return finished

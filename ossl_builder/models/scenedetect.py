@@ -1,4 +1,4 @@
-"""Cuts and fades, found by PySceneDetect's detectors on pictures that we decode.
+"""Cuts and fades, found by PySceneDetect's detectors on frames that we decode.
 
 PySceneDetect 0.7 keeps time as presentation times. Its detectors still count in frames in places,
 so the frame rate they are told is one frame per tick: then a frame number is a tick, and nothing
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from scenedetect.common import FrameTimecode, Timecode
 from scenedetect.detectors import AdaptiveDetector, ThresholdDetector
 
-_REACH = 6  # pictures on which AdaptiveDetector's verdict on one of them rests, and one more
+_REACH = 6  # frames on which AdaptiveDetector's verdict on one of them rests, and one more
 
 
 class Detectors:
     """AdaptiveDetector twice, with and without colour, and ThresholdDetector.
 
-    A picture is shown to the AdaptiveDetector whose weights suit it: hue and saturation of a
-    black-and-white picture are noise. Around a change from one to the other both see it.
+    A frame is shown to the AdaptiveDetector whose weights suit it: hue and saturation of a
+    black-and-white frame are noise. Around a change from one to the other both see it.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Detectors:
             time_base: seconds per tick.
             threshold: AdaptiveDetector's `adaptive_threshold`: change over the mean change around.
             least_change: its `min_content_val`: change that a cut has at least, 0 to 255.
-            black_level: ThresholdDetector's threshold: a picture darker than that is black.
+            black_level: ThresholdDetector's threshold: a frame darker than that is black.
         """
         self._time_base = time_base
         self._rate = 1 / time_base
@@ -54,7 +54,7 @@ class Detectors:
     def see(
         self, ticks: int, small: NDArray[np.uint8], has_colour: bool, brightness: float
     ) -> tuple[list[int], list[int]]:
-        """Show the next picture.
+        """Show the next frame.
 
         Args:
             ticks: its time.
@@ -64,23 +64,23 @@ class Detectors:
                 made for, takes every night scene for black.
 
         Returns:
-            Ticks of pictures that begin after a cut, reported two pictures late; ticks in the
-            middle of stretches of black, reported when the picture is back.
+            Ticks of frames that begin after a cut, reported two frames late; ticks in the
+            middle of stretches of black, reported when the video is back.
         """
         at = FrameTimecode(Timecode(pts=ticks, time_base=self._time_base), fps=self._rate)
         self._recent.append((ticks, has_colour))
         cuts = []
         for weighs_colour in {coloured for _, coloured in self._recent}:
             if weighs_colour:
-                picture = cv2.cvtColor(small, cv2.COLOR_YCrCb2BGR)
+                frame = cv2.cvtColor(small, cv2.COLOR_YCrCb2BGR)
             else:
-                picture = cv2.cvtColor(cv2.extractChannel(small, 0), cv2.COLOR_GRAY2BGR)
-            found = self._cuts[weighs_colour].process_frame(at, picture)
+                frame = cv2.cvtColor(cv2.extractChannel(small, 0), cv2.COLOR_GRAY2BGR)
+            found = self._cuts[weighs_colour].process_frame(at, frame)
             cuts += [cut.pts for cut in found if self._has_colour(cut.pts) == weighs_colour]
         middles = self._black.process_frame(at, np.array([[brightness]]))
         return cuts, [middle.pts for middle in middles]
 
     def _has_colour(self, ticks: int) -> bool:
-        """Whether there is colour on either side of the cut before the picture at `ticks`."""
+        """Whether there is colour on either side of the cut before the frame at `ticks`."""
         pair = [coloured for seen, coloured in self._recent if seen <= ticks][-2:]
         return any(pair)

@@ -17,8 +17,8 @@ from ossl_builder.report.loudness_curves import STEP_S, Curves
 from ossl_builder.report.warnings import KINDS, Warned
 from ossl_builder.rights import Verdict
 
-# What plays for each sound that can be chosen; the picture comes with the mix.
-SOUNDS = {"mix": "video_path", "music": "music_path", "dialogue": "dialogue_path"}
+# What plays for each audio that can be chosen; the frame comes with the mix.
+TRACKS = {"mix": "video_path", "music": "music_path", "dialogue": "dialogue_path"}
 # Loudness from here to there is drawn; what is quieter lies on the ground.
 DRAWN_LUFS = (-60.0, -5.0)
 # More points than a screen has are not seen.
@@ -130,8 +130,8 @@ def _clip(
     clip: Row, label: Row | None, answers: Sequence[Annotation], place: Place
 ) -> dict[str, Any]:
     there = {
-        sound: place.address(clip[column])
-        for sound, column in SOUNDS.items()
+        audio: place.address(clip[column])
+        for audio, column in TRACKS.items()
         if existing(place.corpus, clip[column])
     }
     return {
@@ -177,15 +177,15 @@ def _facts(film: Row | None) -> list[tuple[str, str]]:
     """What a film's file is, in words; nothing of a film that is not here."""
     if film is None or film["path"] is None:
         return []
-    sound = "none"
+    audio = "none"
     if film["audio_codec"]:
         channels = {1: "mono", 2: "stereo"}.get(film["audio_channels"])
         channels = channels or f"{film['audio_channels']} channels"
-        sound = f"{film['audio_codec']}, {film['audio_sample_rate']} Hz, {channels}"
-    size = f"{film['width']} × {film['height']}, {film['fps']:.5g} pictures a second"
+        audio = f"{film['audio_codec']}, {film['audio_sample_rate']} Hz, {channels}"
+    size = f"{film['width']} × {film['height']}, {film['fps']:.5g} frames a second"
     return [
-        ("Picture", f"{size}, {film['video_codec']}"),
-        ("Sound", sound),
+        ("Video", f"{size}, {film['video_codec']}"),
+        ("Audio", audio),
         ("File", f"{film['size_bytes'] / 1e6:.1f} MB, SHA-256 {film['sha256'][:16]}…"),
     ]
 

@@ -56,7 +56,7 @@ def curves_of(corpus: Path, stems: Sequence[dict[str, Any]], kept: Path) -> Curv
         kept: where the curves are kept; written if it holds none of these stems.
 
     Raises:
-        OsslError: `sound_unreadable`.
+        OsslError: `audio_unreadable`.
     """
     if not stems or not all(existing(corpus, stem["path"]) for stem in stems):
         return None

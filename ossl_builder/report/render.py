@@ -88,7 +88,7 @@ def write(
 
     Raises:
         OsslError: `folder_not_empty`, `jinja_missing`, `table_version`, `annotations_damaged`,
-            `taxonomy_invalid`, `sound_unreadable`.
+            `taxonomy_invalid`, `audio_unreadable`.
     """
     _check(out)
     contents = reading.read(corpus)

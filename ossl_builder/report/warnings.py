@@ -50,10 +50,10 @@ class Kind:
 
 KINDS = (
     Kind("leak", "Shared across splits",
-         "Films in two splits share music or picture: measured results would be too "
+         "Films in two splits share music or video: measured results would be too "
          "good. Divide one of them anew with `ossl split --forget FILM`."),
     Kind("near_duplicate", "Near-duplicates",
-         "Two films share music or picture. They stay in one split; one of them may be a second "
+         "Two films share music or video. They stay in one split; one of them may be a second "
          "copy that can go."),
     Kind("low_separation", "Low separation quality",
          "Much of the mix is in no stem: what is missing may be music. Listen to mix and music; a "
@@ -67,7 +67,7 @@ KINDS = (
     Kind("disagreement", "People disagree",
          "People heard different moods, or chose quadrants without a majority. Ask another person, "
          "or leave the clip out."),
-    Kind("damaged", "Damaged picture or sound",
+    Kind("damaged", "Damaged frame or audio",
          "Stretches of the film could not be decoded. No clip is cut from them; another copy may "
          "be whole."),
     Kind("doubtful", "Repaired or doubtful",
@@ -178,7 +178,7 @@ def of_film(
         yield Warned(film_id, "", "rights_unknown", verdict.sentence)
     elif LICENCE_UNNAMED in verdict.risks:
         yield Warned(film_id, "", "licence_unnamed", "No licence's name or address is recorded.")
-    for table, what in (("scenes", "picture"), ("stems", "sound")):
+    for table, what in (("scenes", "video"), ("stems", "audio")):
         spans = {
             (span["start_s"], span["end_s"])
             for row in tables[table]

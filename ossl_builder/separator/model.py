@@ -1,4 +1,4 @@
-"""A small Demucs that splits film sound into dialogue and music by masks on its spectrogram.
+"""A small Demucs that splits film audio into dialogue and music by masks on its spectrogram.
 
 It is the frequency branch of Demucs' `HDemucs` (Défossez 2021, "Hybrid spectrogram and waveform
 source separation"), about 2 million parameters, with two changes: what goes in is a standardised
@@ -32,7 +32,7 @@ SMOOTHING_FRAMES = 5
 LOG_FLOOR = 3e-3
 """Added to magnitudes of RMS 1 before the logarithm: 50 dB below the mean, about a hiss."""
 SILENCE = 1e-8
-"""Magnitude that counts as nothing: far under one step of 24-bit sound."""
+"""Magnitude that counts as nothing: far under one step of 24-bit audio."""
 
 
 class FilmDemucs(HDemucs):  # type: ignore[misc] # Demucs has no types
@@ -89,7 +89,7 @@ class FilmDemucs(HDemucs):  # type: ignore[misc] # Demucs has no types
         return super()._spec(functional.pad(x, (0, missing)) if missing > 0 else x)
 
     def _ispec(self, z: Tensor, length: int | None = None, scale: int = 0) -> Tensor:
-        """Back to sound of `length` samples."""
+        """Back to audio of `length` samples."""
         if length is not None and length < self.nfft:
             return super()._ispec(z, self.nfft, scale)[..., :length]
         return super()._ispec(z, length, scale)

@@ -19,7 +19,7 @@ class Leak:
     """One leak.
 
     Attributes:
-        kind: `film` (one film in two splits), `audio` or `picture` (two films share it).
+        kind: `film` (one film in two splits), `audio` or `frame` (two films share it).
         film_a: the film, or one of the two.
         split_a: the split it is in.
         film_b: the other film, or the same.

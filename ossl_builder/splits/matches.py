@@ -1,4 +1,4 @@
-"""Matches: films that share music or picture, by the fingerprints of their clips."""
+"""Matches: films that share music or video, by the fingerprints of their clips."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-KINDS = ("audio", "picture")
+KINDS = ("audio", "video")
 ROUNDING = 1e-9
 # The same in the words of sentences.
-SHARED = {"audio": "music", "picture": "picture"}
+SHARED = {"audio": "music", "video": "video"}
 
 
 @dataclass(frozen=True, order=True)
@@ -32,7 +32,7 @@ class Match:
     Attributes:
         film_a: the film whose id sorts first.
         film_b: the other.
-        kind: `audio` or `picture`.
+        kind: `audio` or `frame`.
         clip_a: of the pair of clips that share most, the one of `film_a`.
         clip_b: the one of `film_b`.
         shared: hashes that these two share.

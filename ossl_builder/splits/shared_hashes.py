@@ -66,7 +66,7 @@ def shared_hashes(path: Path, column: str, film_of_row: Whole, common_films: int
 
     Args:
         path: the fingerprints table.
-        column: `audio_hashes` or `picture_hashes`.
+        column: `audio_hashes` or `video_hashes`.
         film_of_row: number of the film of each row.
         common_films: hashes of more films than this are ignored.
     """

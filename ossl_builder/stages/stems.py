@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class StemsSettings(Settings):
-    """Which model separates the sound, and how."""
+    """Which model separates the audio, and how."""
 
     model: str = Field(
         "htdemucs",
@@ -63,7 +63,7 @@ class StemsSettings(Settings):
 
 
 class _Track:
-    """One sound on its way into its file, measured as it is written."""
+    """One audio on its way into its file, measured as it is written."""
 
     def __init__(self, role: str, folder: Path, rate: int, channels: int) -> None:
         self.role = role
@@ -104,11 +104,11 @@ class _BackgroundWriter:
 
 
 def separate_film(item: Item) -> Outcome:
-    """Decode a film's sound, separate it, and write each stem and the mix as FLAC.
+    """Decode a film's audio, separate it, and write each stem and the mix as FLAC.
 
     Raises:
-        Rejected: `no_sound`.
-        OsslError: `sound_undecodable`, `disk_full`, `write_failed`, and those of the model.
+        Rejected: `no_audio`.
+        OsslError: `audio_undecodable`, `disk_full`, `write_failed`, and those of the model.
     """
     film: Film = item.rows["films"][0]
     settings: StemsSettings = item.config
@@ -116,7 +116,7 @@ def separate_film(item: Item) -> Outcome:
     sources = demucs.roles(model.sources, settings.roles)
     file = film.file()
     media = MediaFile.of(item.file(file.path), file)
-    sound = FilmAudio(media, model.rate, model.channels, 1 / file.rate)
+    audio = FilmAudio(media, model.rate, model.channels, 1 / file.rate)
     due = max(1.0, ((film.audio_offset_s or 0) + (film.audio_duration_s or 0)) * model.rate)
     with ExitStack() as stack:
         tracks = [
@@ -130,7 +130,7 @@ def separate_film(item: Item) -> Outcome:
         behind = stack.enter_context(_BackgroundWriter())
 
         def heard() -> Iterator[Block]:
-            for block in sound.blocks():
+            for block in audio.blocks():
                 behind.do(partial(mix.write, block))
                 yield block
 
@@ -146,13 +146,13 @@ def separate_film(item: Item) -> Outcome:
         behind.finish()
     if not mix.writer.samples:
         raise OsslError(
-            "sound_undecodable",
-            f"No sound of {media.path.name} stands beside its pictures.",
+            "audio_undecodable",
+            f"No audio of {media.path.name} overlaps its video.",
             "Fetch or copy the film again.",
         )
-    damaged_s = sum(span.end_s - span.start_s for span in sound.damaged)
+    damaged_s = sum(span.end_s - span.start_s for span in audio.damaged)
     return Outcome(
-        tuple(_row(item, track, model.rate, sound) for track in tracks),
+        tuple(_row(item, track, model.rate, audio) for track in tracks),
         warnings=(
             Notice(
                 "damaged_audio",
@@ -164,7 +164,7 @@ def separate_film(item: Item) -> Outcome:
     )
 
 
-def _row(item: Item, track: _Track, rate: int, sound: FilmAudio) -> Stem:
+def _row(item: Item, track: _Track, rate: int, audio: FilmAudio) -> Stem:
     with track.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     settings: StemsSettings = item.config
@@ -180,7 +180,7 @@ def _row(item: Item, track: _Track, rate: int, sound: FilmAudio) -> Stem:
         loudness_lufs=loudness.integrated(track.meter.power()),
         peak_dbfs=loudness.dbfs(track.meter.peak),
         model=settings.model,
-        damaged_spans=tuple(sound.damaged),
+        damaged_spans=tuple(audio.damaged),
     )
 
 

@@ -1,4 +1,4 @@
-"""Clips: cues cut out of their film, as picture plus mix plus stems."""
+"""Clips: cues cut out of their film, as frame plus mix plus stems."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from ossl_builder.tables.schema import Table, column
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip. Its sounds begin with its first picture, to the sample.
+    """One clip. Its sounds begin with its first frame, to the sample.
 
     An imported clip has no film time, and its music, often a WAV file, may be longer or shorter
-    than its pictures by one of them: its length is that of its music.
+    than its frames by one of them: its length is that of its music.
     """
 
     clip_id: str = column("`<film_id>_<start ms>-<end ms>`; imported corpora keep their own")
     film_id: str = column("the film")
-    start_s: float | None = column("film time of its first picture", "s")
-    end_s: float | None = column("film time of the picture after its last", "s")
+    start_s: float | None = column("film time of its first frame", "s")
+    end_s: float | None = column("film time of the video after its last", "s")
     duration_s: float = column("length; of imported clips, that of their music", "s")
-    fps: float = column("mean picture rate: n_frames / duration_s", "1/s")
-    fps_num: int = column("numerator of the nominal picture rate")
-    fps_den: int = column("denominator of the nominal picture rate")
-    n_frames: int = column("pictures in the MP4, counted by decoding", "pictures")
+    fps: float = column("mean frame rate: n_frames / duration_s", "1/s")
+    fps_num: int = column("numerator of the nominal frame rate")
+    fps_den: int = column("denominator of the nominal frame rate")
+    n_frames: int = column("frames in the MP4, counted by decoding", "frames")
     width: int = column("width, pixels being square", "pixels")
     height: int = column("height", "pixels")
-    video_path: str = column("H.264/AAC MP4 of picture and mix, relative to the corpus")
+    video_path: str = column("H.264/AAC MP4 of video and mix, relative to the corpus")
     video_sha256: str = column("its SHA-256")
     mix_path: str | None = column("FLAC of the film's mix")
     mix_sha256: str | None = column("its SHA-256")
@@ -35,13 +35,13 @@ class Clip:
     music_sha256: str = column("its SHA-256")
     dialogue_path: str | None = column("FLAC of the dialogue stem")
     dialogue_sha256: str | None = column("its SHA-256")
-    sample_rate: int = column("sample rate of the sound files", "Hz")
-    n_samples: int = column("samples per channel of each sound file", "samples")
+    sample_rate: int = column("sample rate of the audio files", "Hz")
+    n_samples: int = column("samples per channel of each audio file", "samples")
     cue_id: str | None = column("the cue it was cut from")
     music_lufs: float | None = column("integrated loudness of its music; empty: silent", "LUFS")
     dialogue_share: float | None = column("part of its time in which dialogue is heard", "0 to 1")
-    first_scene_id: str | None = column("the scene its first picture belongs to")
-    last_scene_id: str | None = column("the scene its last picture belongs to")
+    first_scene_id: str | None = column("the scene its first frame belongs to")
+    last_scene_id: str | None = column("the scene its last frame belongs to")
 
 
 def clip_id(film_id: str, start_s: float, end_s: float) -> str:
@@ -54,7 +54,7 @@ def _check(rows: Sequence[Clip]) -> Iterable[str]:
         if row.duration_s <= 0 or row.n_frames <= 0 or row.n_samples <= 0:
             yield f"clip {row.clip_id} is empty"
         if abs(row.n_samples / row.sample_rate - row.duration_s) > 1 / row.sample_rate:
-            yield f"clip {row.clip_id}: sound and picture differ in length"
+            yield f"clip {row.clip_id}: audio and video differ in length"
         if (row.start_s is None) != (row.end_s is None):
             yield f"clip {row.clip_id} has one end"
         if row.start_s is not None and row.end_s is not None:

@@ -15,7 +15,7 @@ class Cue:
 
     film_id: str = column("the film")
     cue_id: str = column("`<film_id>_c<number>`, numbered from 0 in film order")
-    start_s: float = column("where the music begins, after the film's first picture", "s")
+    start_s: float = column("where the music begins, after the film's first frame", "s")
     end_s: float = column("where it ends", "s")
     music_lufs: float = column("integrated loudness of the music stem within it", "LUFS")
     music_peak_dbfs: float = column("sample peak of the music stem within it", "dBFS")

@@ -1,4 +1,4 @@
-"""Films: pictures with sound and evidence of their rights."""
+"""Films: video with audio and evidence of their rights."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class FilmFile:
 
     Attributes:
         path: the file, relative to the corpus.
-        duration_s: from the first picture's time to the last one's end, in seconds.
-        rate: nominal picture rate, in pictures per second.
+        duration_s: from the first frame's time to the last one's end, in seconds.
+        rate: nominal frame rate, in frames per second.
         sar: a pixel's aspect ratio, as stored.
         video_stream: index of the film's video stream in the file.
         audio_stream: index of its audio stream; None: it has none.
@@ -97,23 +97,23 @@ class Film:
     path: str | None = column("the film's file, relative to the corpus; empty: it is not here")
     sha256: str | None = column("SHA-256 of that file")
     size_bytes: int | None = column("size of that file", "bytes")
-    duration_s: float | None = column("from the first picture's time to the last one's end", "s")
-    n_packets: int | None = column("coded pictures in the file")
-    fps: float | None = column("mean picture rate", "1/s")
-    fps_num: int | None = column("numerator of the nominal picture rate")
-    fps_den: int | None = column("denominator of the nominal picture rate")
-    is_variable_rate: bool | None = column("whether the pictures are unevenly spaced in time")
+    duration_s: float | None = column("from the first frame's time to the last one's end", "s")
+    n_packets: int | None = column("coded frames in the file")
+    fps: float | None = column("mean frame rate", "1/s")
+    fps_num: int | None = column("numerator of the nominal frame rate")
+    fps_den: int | None = column("denominator of the nominal frame rate")
+    is_variable_rate: bool | None = column("whether the frames are unevenly spaced in time")
     width: int | None = column("stored width", "pixels")
     height: int | None = column("stored height", "pixels")
     sar_num: int | None = column("numerator of a pixel's aspect ratio")
     sar_den: int | None = column("denominator of a pixel's aspect ratio")
-    is_interlaced: bool | None = column("whether the pictures are interlaced")
-    video_codec: str | None = column("codec of the picture, e.g. `h264`")
-    audio_codec: str | None = column("codec of the sound; empty: the film has none")
-    audio_sample_rate: int | None = column("sample rate of the sound", "Hz")
-    audio_channels: int | None = column("channels of the sound")
-    audio_offset_s: float | None = column("start of the sound after the first picture", "s")
-    audio_duration_s: float | None = column("length of the sound by its packets", "s")
+    is_interlaced: bool | None = column("whether the frames are interlaced")
+    video_codec: str | None = column("codec of the video, e.g. `h264`")
+    audio_codec: str | None = column("codec of the audio; empty: the film has none")
+    audio_sample_rate: int | None = column("sample rate of the audio", "Hz")
+    audio_channels: int | None = column("channels of the audio")
+    audio_offset_s: float | None = column("start of the audio after the first frame", "s")
+    audio_duration_s: float | None = column("length of the audio by its packets", "s")
     video_stream: int | None = column("index of the film's video stream in its file")
     audio_stream: int | None = column("index of its audio stream; empty: the film has none")
     streams_why: str | None = column("why these streams were chosen", descriptive=True)
@@ -150,12 +150,12 @@ class Film:
 
 
 # What only a film that is here has.
-OF_ITS_FILE = (
+FILE_COLUMNS = (
     "path", "sha256", "size_bytes", "duration_s", "n_packets", "fps", "fps_num", "fps_den",
     "is_variable_rate", "width", "height", "sar_num", "sar_den", "is_interlaced", "video_codec",
     "video_stream", "streams_why", "has_time_jumps",
 )  # fmt: skip
-OF_ITS_SOUND = (
+AUDIO_COLUMNS = (
     "audio_codec", "audio_sample_rate", "audio_channels", "audio_offset_s", "audio_stream",
 )  # fmt: skip
 
@@ -176,11 +176,11 @@ def _check_films(rows: Sequence[Film]) -> Iterable[str]:
             yield f"{row.film_id!r} is no film id"
         if not row.basis.strip() or not row.evidence.strip():
             yield f"film {row.film_id} has no basis or no evidence of its rights"
-        if len({getattr(row, name) is None for name in OF_ITS_FILE}) != 1:
+        if len({getattr(row, name) is None for name in FILE_COLUMNS}) != 1:
             yield f"film {row.film_id} has half of a file"
-        sound = {getattr(row, name) is None for name in OF_ITS_SOUND}
-        if len(sound) != 1 or (row.path is None and sound != {True}):
-            yield f"film {row.film_id} has half of a sound"
+        audio = {getattr(row, name) is None for name in AUDIO_COLUMNS}
+        if len(audio) != 1 or (row.path is None and audio != {True}):
+            yield f"film {row.film_id} has half of an audio track"
         if row.path is not None:
             yield from _check_file(row)
 
@@ -192,8 +192,8 @@ def _check_file(row: Film) -> Iterable[str]:
         yield f"film {row.film_id} does not say which file of its source it is, and why"
     for what, names in (
         ("is empty", ("duration_s", "n_packets", "size_bytes")),
-        ("has no picture size", ("width", "height", "sar_num", "sar_den")),
-        ("has no picture rate", ("fps", "fps_num", "fps_den")),
+        ("has no video size", ("width", "height", "sar_num", "sar_den")),
+        ("has no video rate", ("fps", "fps_num", "fps_den")),
     ):
         if any((getattr(row, name) or 0) <= 0 for name in names):
             yield f"film {row.film_id} {what}"

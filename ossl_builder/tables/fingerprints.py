@@ -1,4 +1,4 @@
-"""Fingerprints: what a clip's music and picture look like, so that shared material is found."""
+"""Fingerprints: what a clip's music and video look like, so that shared material is found."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Fingerprint:
     audio_hashes: tuple[int, ...] = column(
         "what is heard in its music, and when; sorted, each once"
     )
-    picture_hashes: tuple[int, ...] = column("what its pictures show, and when; sorted, each once")
+    video_hashes: tuple[int, ...] = column("what its frames show, and when; sorted, each once")
 
 
 def _check(rows: Sequence[Fingerprint]) -> Iterable[str]:
     for row in rows:
-        for name in ("audio_hashes", "picture_hashes"):
+        for name in ("audio_hashes", "video_hashes"):
             hashes = getattr(row, name)
             if list(hashes) != sorted(set(hashes)):
                 yield f"clip {row.clip_id} has {name} that are not sorted, each once"
@@ -39,7 +39,7 @@ FINGERPRINTS = Table(
     name="fingerprints",
     doc="One row per clip.",
     row=Fingerprint,
-    version=1,
+    version=2,
     key=("film_id", "clip_id"),
     check=_check,
 )

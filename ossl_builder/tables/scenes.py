@@ -17,16 +17,16 @@ class Scene:
 
     film_id: str = column("the film")
     scene_id: str = column("`<film_id>_s<number>`, numbered from 0 in film order")
-    start_s: float = column("time of its first picture after the film's first picture", "s")
-    end_s: float = column("time of the next scene's first picture, or the film's end", "s")
-    start_frame: int = column("number of its first picture, the film's first being 0", "pictures")
-    end_frame: int = column("number of the picture after its last", "pictures")
+    start_s: float = column("time of its first frame after the film's first frame", "s")
+    end_s: float = column("time of the next scene's first frame, or the film's end", "s")
+    start_frame: int = column("number of its first frame, the film's first being 0", "frames")
+    end_frame: int = column("number of the video after its last", "frames")
     transition_in: str = column("how it begins: `start`, `cut`, `fade` or `dissolve`")
-    is_black_and_white: bool = column("whether its pictures are without colour")
-    thumbnail_path: str = column("JPEG of a picture near its middle, relative to the corpus")
-    black_spans: tuple[Span, ...] = column("stretches of black picture within it", "s")
+    is_black_and_white: bool = column("whether its frames are without colour")
+    thumbnail_path: str = column("JPEG of a frame near its middle, relative to the corpus")
+    black_spans: tuple[Span, ...] = column("stretches of black frame within it", "s")
     damaged_spans: tuple[Span, ...] = column(
-        "stretches within it where pictures could not be decoded", "s"
+        "stretches within it where frames could not be decoded", "s"
     )
 
 

@@ -12,7 +12,7 @@ ROLES = ("mix", "music", "dialogue", "effects")
 
 @dataclass(frozen=True)
 class Stem:
-    """One sound of a film as FLAC. Sample 0 is the time of the film's first picture."""
+    """One audio of a film as FLAC. Sample 0 is the time of the film's first frame."""
 
     film_id: str = column("the film")
     role: str = column("`mix`, `music`, `dialogue`, or `effects` where the model knows them")
@@ -28,7 +28,7 @@ class Stem:
     peak_dbfs: float | None = column("sample peak; empty: digital silence", "dBFS")
     model: str = column("the separation model, as named in the recipe")
     damaged_spans: tuple[Span, ...] = column(
-        "stretches where the sound could not be decoded and silence stands", "s"
+        "stretches where the audio could not be decoded and silence stands", "s"
     )
 
 
@@ -49,7 +49,7 @@ def _check(rows: Sequence[Stem]) -> Iterable[str]:
 
 STEMS = Table(
     name="stems",
-    doc="One row per separated sound of a film, and one for its mix.",
+    doc="One row per separated audio of a film, and one for its mix.",
     row=Stem,
     version=1,
     key=("film_id", "role"),

@@ -2,7 +2,7 @@
 
 The loop does for each clip what is usually done: one call with accurate seeking for the MP4, and
 one for each FLAC; same encoders and settings. Both are then held against the film: is the first
-picture, the last one and their count right, and how far is the sound from the picture.
+frame, the last one and their count right, and how far is the audio from the frame.
 
 The film is the shared one if `OSSL_TEST_MEDIA` names its folder, else one made here; it is cut into
 clips of about 26 s, the mean of OSSL v2. Our way also decodes and compares every clip it wrote; the
@@ -142,7 +142,7 @@ def exactness(case: Case, folder: Path) -> dict[str, int | float]:
     ]
     near = {n + by for numbers in wanted for n in (numbers[0], numbers[-1]) for by in range(-2, 3)}
     film = _sketches(case.film, near)
-    sound, rate = soundfile.read(case.stems["mix"], always_2d=True)
+    audio, rate = soundfile.read(case.stems["mix"], always_2d=True)
     found: dict[str, int | float] = dict.fromkeys(("first", "last", "count", "FLAC"), 0)
     worst = 0.0
     for number, (span, numbers) in enumerate(zip(case.spans, wanted, strict=True)):
@@ -151,18 +151,18 @@ def exactness(case: Case, folder: Path) -> dict[str, int | float]:
             count = sum(1 for _ in container.decode(video=0))
         clip = _sketches(path, {0, count - 1})
         found["count"] += count == len(numbers)
-        found["first"] += _is_picture(clip[0], film, numbers[0])
-        found["last"] += _is_picture(clip[count - 1], film, numbers[-1])
+        found["first"] += _is_frame(clip[0], film, numbers[0])
+        found["last"] += _is_frame(clip[count - 1], film, numbers[-1])
         begin = round(times[numbers[0]] * rate)
-        worst = max(worst, abs(_sound_start(path, sound[:, 0], begin) / rate))
+        worst = max(worst, abs(_audio_start(path, audio[:, 0], begin) / rate))
         flac, _ = soundfile.read(path.with_suffix(".mix.flac"), always_2d=True)
         length = round((span.end_s - span.start_s) * rate)
-        found["FLAC"] += np.array_equal(flac, sound[begin : begin + length])
-    return found | {"worst sound offset, ms": round(1000 * worst, 3)}
+        found["FLAC"] += np.array_equal(flac, audio[begin : begin + length])
+    return found | {"worst audio offset, ms": round(1000 * worst, 3)}
 
 
 def awkward(work: Path) -> list[str]:
-    """Small films of awkward kinds whose pictures are numbered: which clips are exact, each way."""
+    """Small films of awkward kinds whose frames are numbered: which clips are exact, each way."""
     lines = []
     for name, (make, form, _) in KINDS.items():
         folder = work / "awkward" / name.replace(".", "-")
@@ -171,7 +171,7 @@ def awkward(work: Path) -> list[str]:
         truth = make(film)
         times = [*truth.times_s, truth.end_s]
         mix = mix_of(truth, folder)
-        # A second before each flash to half a second after it: from picture to picture.
+        # A second before each flash to half a second after it: from frame to frame.
         edges = [(flash - 20, flash + 10) for flash in truth.flashes]
         spans = [Span(times[a], times[b]) for a, b in edges]
         case = Case(film, form, truth.end_s, {"mix": mix}, spans)
@@ -181,13 +181,11 @@ def awkward(work: Path) -> list[str]:
             target.mkdir(exist_ok=True)
             way(case, target)
             seen = [_see(target / f"{number:04d}.mp4") for number in range(len(spans))]
-            pictures = [
-                s.numbers == list(range(a, b)) for s, (a, b) in zip(seen, edges, strict=True)
-            ]
+            frames = [s.numbers == list(range(a, b)) for s, (a, b) in zip(seen, edges, strict=True)]
             offsets = [abs(f - c) for s in seen for f in s.flashes_s for c in s.clicks_s]
-            right[way.__name__] = (sum(pictures), 1000 * max(offsets, default=float("nan")))
+            right[way.__name__] = (sum(frames), 1000 * max(offsets, default=float("nan")))
         shown = ", ".join(f"{way} {n} ({ms:.1f} ms)" for way, (n, ms) in right.items())
-        lines.append(f"{name}: of {len(spans)} clips with the right pictures (sound off): {shown}")
+        lines.append(f"{name}: of {len(spans)} clips with the right frames (audio off): {shown}")
     return lines
 
 
@@ -199,28 +197,28 @@ def _see(path: Path) -> Seen:
 
 
 def _sketches(path: Path, chosen: set[int]) -> dict[int, np.ndarray]:
-    """Sketches of a film's pictures of the chosen numbers."""
+    """Sketches of a film's frames of the chosen numbers."""
     with av.open(str(path)) as container:
-        pictures = enumerate(container.decode(video=0))
-        return {n: sketch(f.reformat(format="yuv420p")) for n, f in pictures if n in chosen}
+        frames = enumerate(container.decode(video=0))
+        return {n: sketch(f.reformat(format="yuv420p")) for n, f in frames if n in chosen}
 
 
-def _is_picture(found: np.ndarray, film: dict[int, np.ndarray], wanted: int) -> bool:
-    """Whether a picture is as near to the wanted one as to any beside it."""
+def _is_frame(found: np.ndarray, film: dict[int, np.ndarray], wanted: int) -> bool:
+    """Whether a frame is as near to the wanted one as to any beside it."""
     off = {
         n: float(np.abs(found - film[n]).mean()) for n in range(wanted - 2, wanted + 3) if n in film
     }
     return off[wanted] <= min(off.values()) + 0.02
 
 
-def _sound_start(path: Path, sound: np.ndarray, begin: int, reach: int = 4410) -> float:
-    """By how many samples a clip's sound is late against the film's, by cross-correlation."""
+def _audio_start(path: Path, audio: np.ndarray, begin: int, reach: int = 4410) -> float:
+    """By how many samples a clip's audio is late against the film's, by cross-correlation."""
     with av.open(str(path)) as container:
         frames = list(container.decode(audio=0))
     heard = np.concatenate([frame.to_ndarray()[0] for frame in frames])
     first = float(frames[0].pts * frames[0].time_base) * frames[0].sample_rate
     length = min(len(heard), 400_000)
-    padded = np.pad(sound, (reach, length + reach))[begin : begin + length + 2 * reach]
+    padded = np.pad(audio, (reach, length + reach))[begin : begin + length + 2 * reach]
     size = 1 << (len(padded) + length).bit_length()
     spectrum = np.fft.rfft(padded, size) * np.conj(np.fft.rfft(heard[:length], size))
     best = int(np.argmax(np.fft.irfft(spectrum, size)[: 2 * reach + 1]))

@@ -6,7 +6,7 @@ Models are randomly initialised: no step is faster or slower for that. On the CP
 is a small one, and EnCodec has its published size, so what encoding at each step costs beside it is
 more than it would be beside MusicGen; the second figure says how much work a window is by itself.
 On a GPU the language model has MusicGen medium's size, windows are 30 s and the batch is 8; the
-reference's way is float32, all 3137 video tokens, sound encoded at each step, and item 0 alone in
+reference's way is float32, all 3137 video tokens, audio encoded at each step, and item 0 alone in
 the loss, at the largest batch up to 8 that fits.
 """
 
@@ -118,14 +118,14 @@ def our_step(
 
 
 def reference_step(
-    backbone: Backbone, adapter: VideoAdapter, batch: Batch, sound: torch.Tensor
+    backbone: Backbone, adapter: VideoAdapter, batch: Batch, audio: torch.Tensor
 ) -> Callable[[], object]:
     """What the published loop does: encode, predict, one item in the loss, scale and step."""
     optimiser = torch.optim.AdamW(adapter.parameters(), 1e-4)
     scaler = torch.amp.GradScaler(backbone.device.type)
 
     def step() -> object:
-        codes = backbone.encode_audio(sound)
+        codes = backbone.encode_audio(audio)
         with adapter.watching(batch.video, batch.video_times):
             logits, predicted = backbone.logits(codes, batch.text)
         loss = token_losses(logits[:1], codes[:1], predicted[:1]).sum() / predicted[:1].sum()
@@ -184,10 +184,10 @@ def on_cpu(steps: int) -> None:
     """Ratios with a small model."""
     device, size = torch.device("cpu"), SMALL
     backbone = random_backbone(size, device, torch.float32)
-    sound = 0.1 * torch.randn(size.batch, 1, round(size.window_s * 32_000))
+    audio = 0.1 * torch.randn(size.batch, 1, round(size.window_s * 32_000))
 
     def encoding_too(step: Callable[[], object]) -> Callable[[], object]:
-        return lambda: (backbone.encode_audio(sound), step())
+        return lambda: (backbone.encode_audio(audio), step())
 
     took = {}
     for n_tokens in (FEW, ALL):
@@ -201,7 +201,7 @@ def on_cpu(steps: int) -> None:
     tell(
         f"cache   encoding at each step / cached codes = {encoding / took[FEW]:.1f} times the time "
         f"({encoding:.2f} s and {took[FEW]:.2f} s of CPU time; EnCodec alone "
-        f"{(encoding - took[FEW]) / size.batch / size.window_s:.3f} s per second of sound)"
+        f"{(encoding - took[FEW]) / size.batch / size.window_s:.3f} s per second of audio)"
     )
     tell(
         f"tokens  {ALL} / {FEW} video tokens = {took[ALL] / took[FEW]:.2f} times the time "
@@ -240,8 +240,8 @@ def on_gpu(steps: int) -> None:
         try:
             torch.cuda.reset_peak_memory_stats()
             batch = random_batch(size, ALL, batch_size, device)
-            sound = 0.1 * torch.randn(batch_size, 1, round(size.window_s * 32_000), device=device)
-            took = seconds(reference_step(backbone, adapter, batch, sound), steps, device)
+            audio = 0.1 * torch.randn(batch_size, 1, round(size.window_s * 32_000), device=device)
+            took = seconds(reference_step(backbone, adapter, batch, audio), steps, device)
         except torch.cuda.OutOfMemoryError:
             adapter.zero_grad()
             torch.cuda.empty_cache()

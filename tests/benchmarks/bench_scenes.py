@@ -113,7 +113,7 @@ def spent(task: Callable[[], None]) -> float:
 
 
 def run_stage(path: Path, seconds: float = SECONDS) -> list[int]:
-    """First pictures of the scenes that the stage finds."""
+    """First frames of the scenes that the stage finds."""
     film = film_row(
         path.name,
         duration_s=float(seconds),

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_stems.py [--work DIR] [--minutes 60] [--speed-minutes 3]
 
-Memory is the peak of a child process for `--minutes` of sound against that for 2 minutes. Speed is
+Memory is the peak of a child process for `--minutes` of audio against that for 2 minutes. Speed is
 a whole child process of ours (decoding, separation, three FLAC files) against the `demucs` command
 with the same model, overlap and no shifts, which writes two WAV files; each the best of `--repeats`
 runs taken in turns. The command reads models from a folder of its own format, so the bundled one is
@@ -29,7 +29,7 @@ import soundfile
 RATE = 44_100
 
 
-def sound(path: Path, minutes: float) -> Path:
+def audio(path: Path, minutes: float) -> Path:
     """Chords that change, bursts like syllables, and hiss; written block by block."""
     rng = np.random.default_rng(0)
     with soundfile.SoundFile(path, "w", RATE, 2, subtype="PCM_16") as file:
@@ -131,8 +131,8 @@ def difference(path: Path, to: Path, model: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, help="folder for sounds and stems; kept")
-    parser.add_argument("--minutes", type=float, default=60, help="of sound, for memory")
-    parser.add_argument("--speed-minutes", type=float, default=10, help="of sound, for speed")
+    parser.add_argument("--minutes", type=float, default=60, help="of audio, for memory")
+    parser.add_argument("--speed-minutes", type=float, default=10, help="of audio, for speed")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--model", default="bundled", help="with the sources dialogue and music")
     options = parser.parse_args(arguments)
@@ -143,15 +143,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
-    short = ours(sound(work / "short.wav", 2), work / "short", options.model)
-    long = ours(sound(work / "long.wav", options.minutes), work / "long", options.model)
+    short = ours(audio(work / "short.wav", 2), work / "short", options.model)
+    long = ours(audio(work / "long.wav", options.minutes), work / "long", options.model)
     tell(
         f"memory  {options.minutes:g} min / 2 min = {long.peak_mb / short.peak_mb:.3f}   "
         f"({long.peak_mb:.0f} MB, {short.peak_mb:.0f} MB)"
     )
-    tell(f"speed   {long.wall_s / options.minutes / 60:.4f} s per second of sound")
+    tell(f"speed   {long.wall_s / options.minutes / 60:.4f} s per second of audio")
 
-    track = sound(work / "track.wav", options.speed_minutes)
+    track = audio(work / "track.wav", options.speed_minutes)
     repo = demucs_folder(work / "repo", options.model)
     mine, other = [], []
     for _ in range(options.repeats):

@@ -1,7 +1,7 @@
 """Seconds and memory of what works on tables alone, for a million clips.
 
 The tables are made up: 10,000 films of 100 clips of 30 s, with as many hashes as such clips have,
-and one film in fifty having another's music or picture.
+and one film in fifty having another's music or video.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def write_fingerprints(
     """Film by film a group of rows is made; every TWINS-th film shares with the one before."""
     schema = FINGERPRINTS.arrow_schema()
     path = folder / "manifests" / f"{FINGERPRINTS.name}.parquet"
-    per_s = {"audio_hashes": settings.audio_per_s, "picture_hashes": settings.picture_per_s}
+    per_s = {"audio_hashes": settings.audio_per_s, "video_hashes": settings.video_per_s}
     films_at_once = ROWS_PER_GROUP // CLIPS_PER_FILM
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for first in range(0, n_films, films_at_once):

@@ -51,8 +51,8 @@ def broken(kind: str, folder: Path, film: Path) -> Path:
             import numpy as np
             import soundfile
 
-            soundfile.write(folder / "sound.wav", np.zeros(4410), 44_100)
-            path = folder / "sound.wav"
+            soundfile.write(folder / "audio.wav", np.zeros(4410), 44_100)
+            path = folder / "audio.wav"
         case "missing":
             pass
     return path
@@ -65,7 +65,7 @@ def broken(kind: str, folder: Path, film: Path) -> Path:
         ("empty", {"file_empty"}),
         ("text", {"not_media"}),
         ("truncated", {"truncated", "not_media"}),
-        ("sound_only", {"no_picture"}),
+        ("sound_only", {"no_video"}),
     ],
 )
 def test_a_film_that_is_none_is_named_and_the_others_go_on(

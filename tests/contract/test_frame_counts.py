@@ -33,9 +33,9 @@ UNDECODABLE = {"progressive_second_then_interlaced.ts": 1}
 
 def check(path: Path, folder: Path, undecodable: int = 0) -> None:
     probed = probe(path, lambda part: None)
-    video, step = probed.picture, 1 / probed.picture.rate
+    video, step = probed.video, 1 / probed.video.rate
     reader = VideoReader(probed.media, step)
-    times = [float(picture.ticks * reader.time_base) for picture in reader]
+    times = [float(frame.ticks * reader.time_base) for frame in reader]
     end_s = float(reader.end * reader.time_base)
     if reader.damage:  # recorded: frames may be missing there, but nowhere else
         undecodable = video.n_packets - len(times)
@@ -50,14 +50,14 @@ def check(path: Path, folder: Path, undecodable: int = 0) -> None:
     assert len(by_packets) == len(times) + undecodable
     if not undecodable:
         assert by_packets == pytest.approx(times, abs=0.0011)
-    sound = folder / "mix.flac"
-    write_silence(sound, end_s)
+    audio = folder / "mix.flac"
+    write_silence(audio, end_s)
     # In two clips, the second one after a jump over half of the film.
     spans = [Span(0.0, end_s / 4), Span(3 * end_s / 4, end_s)]
     form = OutputFormat(video.rate, video.sar)
     encoding = Encoding(crf=40, preset="ultrafast", audio_bitrate=64_000)
     clips = list(
-        cut(probed.media, end_s, form, spans, sound, folder, encoding, lambda part: None,
+        cut(probed.media, end_s, form, spans, audio, folder, encoding, lambda part: None,
             is_damaged=bool(reader.damage))
     )  # fmt: skip
     for span, clip in zip(spans, clips, strict=True):
@@ -66,10 +66,10 @@ def check(path: Path, folder: Path, undecodable: int = 0) -> None:
         ]
         inside = [middle for middle in middles if span.start_s < middle <= span.end_s]
         assert (clip.n_frames if clip else 0) == len(inside)
-    if probed.sound is not None:
+    if probed.audio is not None:
         blocks = FilmAudio(probed.media, 16_000, 1, step)
         length_s = sum(block.shape[1] for block in blocks.blocks()) / 16_000
-        packets_s = probed.sound.end_s - video.start_s
+        packets_s = probed.audio.end_s - video.start_s
         # Packets of some codecs claim what an encoder added at the end, or leave it out.
         assert length_s == pytest.approx(packets_s, abs=0.1)
 

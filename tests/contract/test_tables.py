@@ -25,7 +25,7 @@ from ossl_builder.tables import (
     Stem,
     Table,
 )
-from ossl_builder.tables.films import OF_ITS_FILE, OF_ITS_SOUND
+from ossl_builder.tables.films import AUDIO_COLUMNS, FILE_COLUMNS
 from ossl_builder.tables.schema import INTS, SPANS
 
 README = Path(__file__).parents[2] / "manifests" / "README.md"
@@ -124,8 +124,8 @@ BAD: list[tuple[str, dict[str, Any], int]] = [
     ("clips", {"duration_s": 1.0}, 0),
     ("clips", {"n_frames": 0}, 0),
     ("fingerprints", {"audio_hashes": (3, 0)}, 0),
-    ("fingerprints", {"picture_hashes": (2**64,)}, 0),
-    ("fingerprints", {"picture_hashes": (-1,)}, 0),
+    ("fingerprints", {"video_hashes": (2**64,)}, 0),
+    ("fingerprints", {"video_hashes": (-1,)}, 0),
     ("labels", {"quadrant": "happy"}, 0),
     ("labels", {"majority_share": 1.5}, 0),
     ("labels", {"valence": 0.0}, 0),
@@ -158,13 +158,13 @@ def test_bad_rows_are_refused(name: str, change: dict[str, Any], index: int) -> 
 
 
 def test_a_film_that_is_not_here_has_nothing_of_a_file() -> None:
-    without = dict.fromkeys(OF_ITS_FILE) | dict.fromkeys(OF_ITS_SOUND)
+    without = dict.fromkeys(FILE_COLUMNS) | dict.fromkeys(AUDIO_COLUMNS)
     row = dataclasses.replace(FILM, chosen_file="", chosen_why="", **without)
     FILMS.validate([row])
     with pytest.raises(ValueError, match="not here"):
         row.file()
-    with pytest.raises(OsslError, match="half of a sound"):
-        FILMS.validate([dataclasses.replace(row, **{n: getattr(FILM, n) for n in OF_ITS_SOUND})])
+    with pytest.raises(OsslError, match="half of an audio track"):
+        FILMS.validate([dataclasses.replace(row, **{n: getattr(FILM, n) for n in AUDIO_COLUMNS})])
 
 
 def test_stems_need_mix_and_music() -> None:

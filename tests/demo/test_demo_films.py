@@ -49,8 +49,8 @@ def lumas(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray()[:216] for frame in container.decode(video=0)])
 
 
-def sound(path: Path) -> np.ndarray:
-    """The decoded sound from 0 s on, [samples], of the first channel."""
+def audio(path: Path) -> np.ndarray:
+    """The decoded audio from 0 s on, [samples], of the first channel."""
     with av.open(str(path)) as container:
         frames = list(container.decode(audio=0))
     samples = np.concatenate([frame.to_ndarray()[0] for frame in frames])
@@ -75,7 +75,7 @@ def test_the_scripts_are_as_long_and_as_eventful_as_they_should_be() -> None:
     assert {cue.mood for script in SCRIPTS for cue in script.music} == {"calm", "joyful", "tense"}
 
 
-def test_cuts_are_where_the_picture_jumps_and_nowhere_else(film: DemoFilm) -> None:
+def test_cuts_are_where_the_frame_jumps_and_nowhere_else(film: DemoFilm) -> None:
     seen = lumas(film.path).astype(float)
     assert len(seen) == film.n_frames
     change = np.abs(np.diff(seen, axis=0, prepend=seen[:1])).mean(axis=(1, 2))
@@ -115,7 +115,7 @@ def test_the_stream_is_what_the_script_says(film: DemoFilm, short: Script) -> No
 
 
 def test_music_and_speech_are_heard_where_the_truth_says(film: DemoFilm) -> None:
-    heard = sound(film.path)
+    heard = audio(film.path)
     (cue,), (line,) = film.music, film.speech
     assert abs(len(heard) / RATE - film.n_frames * film.fps_den / film.fps_num) < 0.05
 

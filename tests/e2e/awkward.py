@@ -1,7 +1,7 @@
 """A corpus of awkward films, one of each kind, and what came out: `python -m tests.e2e.awkward`.
 
-Each film has its pictures' numbers written in them, and clicks that sound with its flashes, so that
-pictures, their count and the sound's offset can be read off the clips themselves.
+Each film has its frames' numbers written in them, and clicks that audio with its flashes, so that
+frames, their count and the audio's offset can be read off the clips themselves.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ KINDS: tuple[tuple[str, str, Callable[[Path], films.Truth]], ...] = (
     ("interlaced-h264", "mp4", films.make_interlaced),
     ("mono", "mp4", films.make_mono),
     ("surround", "mkv", films.make_surround),
-    ("late-sound", "mp4", films.make_late_sound),
-    ("no-sound", "mp4", films.make_silent),
+    ("late-audio", "mp4", films.make_late_audio),
+    ("no-audio", "mp4", films.make_silent),
     ("av1-opus", "webm", films.make_av1_opus),
     ("hevc", "mp4", films.make_hevc),
     ("open-groups", "mkv", films.make_open_groups),
-    ("longer-sound", "mp4", films.make_longer_sound),
-    ("shorter-sound", "mp4", films.make_shorter_sound),
-    ("a-little-shorter", "mp4", films.make_a_little_shorter_sound),
+    ("longer-audio", "mp4", films.make_longer_audio),
+    ("shorter-audio", "mp4", films.make_shorter_audio),
+    ("a-little-shorter", "mp4", films.make_a_little_shorter_audio),
     ("audio-first", "mkv", shaped(shapes.WHOLE["audio first, mkv"])),
     ("subtitles-first", "mp4", shaped(shapes.WHOLE["subtitles first, mp4"])),
     ("attached-font", "mkv", shaped(shapes.WHOLE["attached font"])),
@@ -69,8 +69,8 @@ KINDS: tuple[tuple[str, str, Callable[[Path], films.Truth]], ...] = (
     ("upside-down", "mp4", shaped(shapes.OTHER["upside down"])),
     ("high-dynamic-range", "mp4", shaped(shapes.OTHER["high dynamic range"])),
     ("cut-off", "flv", shaped(shapes.OTHER["cut off"])),
-    ("damaged-picture", "mp4", films.make_damaged),
-    ("damaged-sound", "mp4", lambda path: films.make_damaged(path, "audio")),
+    ("damaged-frame", "mp4", films.make_damaged),
+    ("damaged-audio", "mp4", lambda path: films.make_damaged(path, "audio")),
 )
 
 
@@ -80,10 +80,10 @@ class Seen:
 
     Attributes:
         outcome: how it ended, or the reasons for which it gave no clip.
-        cuts: how many of its cuts stand in the scenes, exact to the picture, and how many it has.
+        cuts: how many of its cuts stand in the scenes, exact to the frame, and how many it has.
         size: of the clip, as shown.
         n_frames: of the clip: as its row says, and as the film's truth says for its times.
-        ends_right: whether its first and last pictures carry the numbers they should.
+        ends_right: whether its first and last frames carry the numbers they should.
         offset_ms: largest distance of a click from its flash, in the MP4 and in the mix FLAC.
         n_clips: how many clips there are; the columns above are of the first.
     """
@@ -130,11 +130,11 @@ def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
         for number, time in enumerate(truth.times_s)
         if clip["start_s"] - 0.002 <= time < clip["end_s"] - 0.002
     ]
-    pictures, times, sound, rate = decoded(corpus / clip["video_path"])
+    frames, times, audio, rate = decoded(corpus / clip["video_path"])
     if name == "upside-down":  # as a viewer shows it; turned back, its numbers can be read
-        pictures = [picture[::-1, ::-1] for picture in pictures]
-    flashes = [time for time, picture in zip(times, pictures, strict=True)
-               if films.flash_of(picture) > 128]  # fmt: skip
+        frames = [frame[::-1, ::-1] for frame in frames]
+    flashes = [time for time, frame in zip(times, frames, strict=True)
+               if films.flash_of(frame) > 128]  # fmt: skip
     mix, mix_rate = soundfile.read(corpus / clip["mix_path"])
     return Seen(
         film=name,
@@ -142,11 +142,11 @@ def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
         cuts=cuts,
         size=f"{clip['width']}x{clip['height']}",
         n_frames=(clip["n_frames"], len(wanted)),
-        ends_right=[films.number_of(pictures[0]), films.number_of(pictures[-1])]
+        ends_right=[films.number_of(frames[0]), films.number_of(frames[-1])]
         == [wanted[0], wanted[-1]]
-        and len(pictures) == clip["n_frames"],
+        and len(frames) == clip["n_frames"],
         offset_ms=(
-            offset_ms(flashes, films.click_times(sound, rate), truth, clip),
+            offset_ms(flashes, films.click_times(audio, rate), truth, clip),
             offset_ms(flashes, films.click_times(mix, mix_rate), truth, clip),
         ),
         n_clips=len(clips),
@@ -169,7 +169,7 @@ def offset_ms(
 
 
 def decoded(path: Path) -> tuple[list[np.ndarray], list[float], np.ndarray, int]:
-    """Pictures (luma), their times, sound (samples, channels) and its rate, decoded by itself."""
+    """Frames (luma), their times, audio (samples, channels) and its rate, decoded by itself."""
     with av.open(str(path)) as clip:
         frames = list(clip.decode(video=0))
     luma = [frame.to_ndarray(format="gray") for frame in frames]
@@ -182,8 +182,8 @@ def decoded(path: Path) -> tuple[list[np.ndarray], list[float], np.ndarray, int]
 
 def show(seen: list[Seen]) -> str:
     """The table."""
-    lines = [f"{'film':<20}{'outcome':<24}{'cuts':<7}{'clips':<7}{'size':<10}{'pictures':<11}"
-             f"{'ends':<7}sound offset in MP4, FLAC"]  # fmt: skip
+    lines = [f"{'film':<20}{'outcome':<24}{'cuts':<7}{'clips':<7}{'size':<10}{'frames':<11}"
+             f"{'ends':<7}audio offset in MP4, FLAC"]  # fmt: skip
     for one in seen:
         line = f"{one.film:<20}{one.outcome:<24}{one.cuts[0]}/{one.cuts[1]:<5}{one.n_clips:<7}"
         if one.n_clips:

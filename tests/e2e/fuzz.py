@@ -132,7 +132,7 @@ def mutate(seed: Path, target: Path, random: Random) -> str:
 def build(ossl: Ossl, folder: Path, n_films: int = N_FILMS, seed: int = 1) -> Found:
     """Damage films, build them up to their scenes, compare what each part of the program saw."""
     plain, corpus = folder / "plain.mp4", folder / "corpus"
-    films.make_film(plain, rate=Fraction(25), seconds=SECONDS, sound_s=(0, SECONDS))
+    films.make_film(plain, rate=Fraction(25), seconds=SECONDS, audio_s=(0, SECONDS))
     seeds = [make(plain, folder / f"seed-{name}") for name, make in SEEDS]
     ossl("init", corpus)
     done: dict[str, str] = {}

@@ -27,7 +27,7 @@ def test_three_films_of_the_archive_with_a_failing_node(
     with misbehaving() as archive:
         for number, film in enumerate(chosen):
             path = tmp_path / "film.mp4"
-            truth = make_film(path, seconds=13 + number, sound_s=(0.0, 13 + number))
+            truth = make_film(path, seconds=13 + number, audio_s=(0.0, 13 + number))
             bodies[film.film_id] = path.read_bytes()
             archive.put_item(
                 film.source.removeprefix("ia:"), f"{film.title}.mp4", path.read_bytes(),

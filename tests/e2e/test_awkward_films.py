@@ -9,12 +9,12 @@ from tests.e2e.awkward import Seen
 from tests.e2e.corpora import Ossl
 
 NO_CLIP = {
-    "no-sound": "no_sound",
-    "longer-sound": "lengths_differ",
-    "shorter-sound": "lengths_differ",
+    "no-audio": "no_audio",
+    "longer-audio": "lengths_differ",
+    "shorter-audio": "lengths_differ",
     "cut-off": "truncated",
-    "damaged-picture": "damaged_picture",
-    "damaged-sound": "damaged_sound",
+    "damaged-frame": "damaged_video",
+    "damaged-audio": "damaged_audio",
 }
 SIZES = {
     "wide-pixels": "192x144", "tall-pixels": "180x136", "interlaced": "192x144",
@@ -38,7 +38,7 @@ def test_an_awkward_film_gives_exact_clips_or_a_reason(
     if name in NO_CLIP and not one.n_clips:
         assert NO_CLIP[name] in one.outcome
         return
-    assert name not in ("no-sound", "longer-sound", "shorter-sound", "cut-off")
+    assert name not in ("no-audio", "longer-audio", "shorter-audio", "cut-off")
     assert one.outcome == "done"
     assert one.cuts[0] == one.cuts[1]
     assert one.size == SIZES.get(name, "192x108")

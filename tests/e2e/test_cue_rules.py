@@ -42,18 +42,18 @@ def spans(corpus: Path, film: str) -> list[tuple[float, float]]:
 
 
 def music_of(corpus: Path, film_id: str) -> tuple[np.ndarray, int]:
-    sound, rate = soundfile.read(corpus / f"films/{film_id}/stems/music.flac", dtype="float32")
-    return sound, rate
+    audio, rate = soundfile.read(corpus / f"films/{film_id}/stems/music.flac", dtype="float32")
+    return audio, rate
 
 
 def windows(corpus: Path, film: str, inside: bool) -> np.ndarray:
     """Windows of 2 s of a film's music stem, each within a cue, or within none."""
     from scipy.signal import resample_poly
 
-    sound, rate = music_of(corpus, film)
-    slow = resample_poly(sound.mean(axis=1), 160, rate * 160 // tiny_tagger.RATE)
+    audio, rate = music_of(corpus, film)
+    slow = resample_poly(audio.mean(axis=1), 160, rate * 160 // tiny_tagger.RATE)
     found = []
-    for start in np.arange(0, len(sound) / rate - 2, 0.5):
+    for start in np.arange(0, len(audio) / rate - 2, 0.5):
         covers = [min(start + 2, b) - max(start, a) for a, b in spans(corpus, film)]
         if max(covers) >= 1.9 if inside else max(covers) <= 0:
             at = round(start * tiny_tagger.RATE)
@@ -107,14 +107,14 @@ def test_a_tagger_that_is_not_to_be_had(
 def test_soundtrack(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     film = sorted(path.name for path in (corpus / "films").iterdir())[0]
     by_energy = spans(corpus, film)
-    sound, rate = music_of(corpus, film)
+    audio, rate = music_of(corpus, film)
     write_recipe(corpus, rule="soundtrack")
     said = ossl("-C", corpus, "cues", film, code=1).stderr
     assert "cues.recordings names no folder" in said
     # A recording of all its music: every cue stands where it stood, and no clip is stale for it.
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    soundfile.write(shelf / "all.flac", sound, rate)
+    soundfile.write(shelf / "all.flac", audio, rate)
     write_recipe(corpus, rule="soundtrack", recordings=str(shelf))
     ossl("-C", corpus, "cues", film)
     assert spans(corpus, film) == by_energy
@@ -129,7 +129,7 @@ def test_soundtrack(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     # A recording of its second cue only, with 4 s before it.
     (tmp_path / "moved/all.flac").unlink()
     begins = by_energy[1][0] - 4
-    part = sound[round(begins * rate) : round(by_energy[1][1] * rate)]
+    part = audio[round(begins * rate) : round(by_energy[1][1] * rate)]
     soundfile.write(tmp_path / "moved/second.ogg", part, rate)
     assert why(ossl, corpus, film).startswith("tool recordings was ")
     ossl("-C", corpus, "cues", film)

@@ -85,7 +85,7 @@ def test_hiss_does_not_break_cues(
 
 
 def luma_of(path: Path, wanted: set[int]) -> dict[int, np.ndarray]:
-    """Small luma planes of pictures, by number in presentation order."""
+    """Small luma planes of frames, by number in presentation order."""
     found = {}
     with av.open(str(path)) as film:
         film.streams.video[0].thread_type = "AUTO"
@@ -95,7 +95,7 @@ def luma_of(path: Path, wanted: set[int]) -> dict[int, np.ndarray]:
     return found
 
 
-def test_every_clip_begins_and_ends_with_the_films_own_pictures(
+def test_every_clip_begins_and_ends_with_the_films_own_frames(
     dev_corpus: Path, shared_media: Path
 ) -> None:
     clips = rows(dev_corpus, "clips")
@@ -111,9 +111,9 @@ def test_every_clip_begins_and_ends_with_the_films_own_pictures(
         assert clip["n_frames"] == last - first + 1
         shown = luma_of(dev_corpus / clip["video_path"], {0, clip["n_frames"] - 1})
         assert len(shown) == 2
-        for number, picture in ((first, shown[0]), (last, shown[clip["n_frames"] - 1])):
+        for number, frame in ((first, shown[0]), (last, shown[clip["n_frames"] - 1])):
             distance = {
-                n: np.abs(film[n] - picture).mean() for n in (number - 1, number, number + 1)
+                n: np.abs(film[n] - frame).mean() for n in (number - 1, number, number + 1)
                 if n in film
             }  # fmt: skip
             assert distance[number] < 3.0
@@ -125,10 +125,10 @@ def test_a_clips_sounds_are_slices_of_the_films(dev_corpus: Path) -> None:
     for clip in rows(dev_corpus, "clips"):
         at = round(clip["start_s"] * RATE)
         for role in ("mix", "music", "dialogue"):
-            sound, rate = soundfile.read(dev_corpus / clip[f"{role}_path"], dtype="int16")
+            audio, rate = soundfile.read(dev_corpus / clip[f"{role}_path"], dtype="int16")
             assert rate == RATE
-            assert len(sound) == clip["n_samples"] == round(clip["duration_s"] * RATE)
+            assert len(audio) == clip["n_samples"] == round(clip["duration_s"] * RATE)
             whole, _ = soundfile.read(
-                dev_corpus / stems[role], start=at, frames=len(sound), dtype="int16"
+                dev_corpus / stems[role], start=at, frames=len(audio), dtype="int16"
             )
-            assert np.array_equal(sound, whole)
+            assert np.array_equal(audio, whole)

@@ -78,7 +78,7 @@ def test_a_build_that_would_drop_them_stops_names_them_and_leaves_all_as_it_was(
 
 
 def test_a_build_that_keeps_them_goes_on_also_after_a_kill(ossl: Ossl, corpus: Path) -> None:
-    """Other pictures, the same times. Killed just as the new clips take the old ones' place."""
+    """Other frames, the same times. Killed just as the new clips take the old ones' place."""
     before, clips, given = content(corpus), clip_ids(corpus), records.read_film(corpus, FILM)
     settings = ("--set", "clips.crf=24", "--set", "cues.bridge_s=2.9")
     command = [sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus), "build", FILM]

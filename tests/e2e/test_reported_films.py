@@ -126,21 +126,21 @@ def test_the_clip_is_exact(built: Built, name: str) -> None:
     if right.clip is None:
         assert clips == []
         reasons = {each["reason"] for each in built.status["candidates"]}
-        assert "damaged_sound" in reasons
+        assert "damaged_audio" in reasons
         return
     (clip,) = clips
     assert (clip["n_frames"], clip["width"], clip["height"]) == right.clip
-    pictures, times, _, _ = decoded(built.corpus / clip["video_path"])
-    assert len(pictures) == clip["n_frames"]
+    frames, times, _, _ = decoded(built.corpus / clip["video_path"])
+    assert len(frames) == clip["n_frames"]
     step = 1 / (24 if right.n_frames == 360 else 25)
     assert all(abs(b - a - step) < 0.0015 for a, b in pairwise(times))
     if name == "rotated90.mp4":
         # Upright, as a viewer shows it: turned back, the numbers can be read.
-        pictures = [np.rot90(picture, -1) for picture in pictures]
-    numbers = [films.number_of(picture) for picture in pictures]
+        frames = [np.rot90(frame, -1) for frame in frames]
+    numbers = [films.number_of(frame) for frame in frames]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     flashes = [
-        time for time, picture in zip(times, pictures, strict=True) if films.flash_of(picture) > 128
+        time for time, frame in zip(times, frames, strict=True) if films.flash_of(frame) > 128
     ]
     mix, rate = soundfile.read(built.corpus / clip["mix_path"])
     clicks = films.click_times(mix, rate)
@@ -167,7 +167,7 @@ def test_hdr_becomes_bt709(built: Built) -> None:
         frame = next(film.decode(video=0))
         assert (frame.color_trc, frame.color_primaries, frame.colorspace) == (1, 1, 1)
     means = [
-        sum(float(picture.mean()) for picture in decoded(built.corpus / each["video_path"])[0])
+        sum(float(image.mean()) for image in decoded(built.corpus / each["video_path"])[0])
         / each["n_frames"]
         for each in (clip, plain)
     ]
@@ -176,9 +176,9 @@ def test_hdr_becomes_bt709(built: Built) -> None:
 
 def test_no_clip_shows_combs(built: Built) -> None:
     (clip,) = built.of("clips", "progressive_second_then_interlaced.ts")
-    pictures, *_ = decoded(built.corpus / clip["video_path"])
-    for picture in pictures:
-        rows_of = picture[60:100].astype(float)
+    frames, *_ = decoded(built.corpus / clip["video_path"])
+    for frame in frames:
+        rows_of = frame[60:100].astype(float)
         one = abs(rows_of[1:-1] - rows_of[:-2]).mean()
         two = abs(rows_of[2:] - rows_of[:-2]).mean()
         assert one < two + 1.5

@@ -15,7 +15,7 @@ def test_the_demo_films_share_nothing_and_stand_on_three_splits(
     assert [row["clip_id"] for row in prints] == [
         row["clip_id"] for row in rows(demo_corpus, "clips")
     ]
-    assert all(row["audio_hashes"] and row["picture_hashes"] for row in prints)
+    assert all(row["audio_hashes"] and row["video_hashes"] for row in prints)
     # Half of what counts as a match, and still they do not.
     found = json.loads(
         ossl(

@@ -19,7 +19,7 @@ class SceneScore:
     """How scene boundaries agree with the truth.
 
     Attributes:
-        cuts: hard cuts found within one picture, named `cut`.
+        cuts: hard cuts found within one frame, named `cut`.
         fades, dissolves: gradual transitions with a boundary of that kind inside.
         false: boundaries that are none of these.
     """
@@ -31,7 +31,7 @@ class SceneScore:
 
 
 def score_scenes(scenes: Sequence[dict[str, Any]], truth: dict[str, Any]) -> SceneScore:
-    """Compare scenes' first pictures and kinds with the truth."""
+    """Compare scenes' first frames and kinds with the truth."""
     starts = {s["start_frame"]: s["transition_in"] for s in scenes if s["transition_in"] != "start"}
     used: set[int] = set()
 

@@ -29,7 +29,7 @@ class ToySettings(BaseModel):
 
 
 def toy(item: Item) -> Outcome:
-    (item.folder / "sound.txt").write_text("x" * item.config.length)
+    (item.folder / "audio.txt").write_text("x" * item.config.length)
     row = Cue("f", "f_c000", 0.0, 1.0, item.config.loudness, -3.0, 1.0, 0.0)
     return Outcome((row,), (Reject("too_short", "0.5 s", 2.0, 2.5),))
 
@@ -62,7 +62,7 @@ def test_a_done_item_is_fresh_and_keeps_rows_rejects_and_files(tmp_path: Path) -
     assert records.read(tmp_path, "toy", "f") == record
     assert records.read_rows(tmp_path, stage(), "f")[0].music_lufs == -20.0
     assert rejects(tmp_path, "toy", "f")[0]["end_s"] == 2.5
-    assert (tmp_path / "films/f/toy/sound.txt").read_text() == "x"
+    assert (tmp_path / "films/f/toy/audio.txt").read_text() == "x"
     assert why(tmp_path, stage()) == ""
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -106,23 +106,23 @@ def test_what_shapes_the_result_makes_it_stale(
 def test_a_file_that_is_gone_or_short_makes_it_stale(tmp_path: Path) -> None:
     large = ToySettings(length=cache.SMALL)
     run(tmp_path, stage(), large)
-    path = tmp_path / "films/f/toy/sound.txt"
+    path = tmp_path / "films/f/toy/audio.txt"
     path.write_text("xx")
-    assert why(tmp_path, stage(), large) == "the file films/f/toy/sound.txt has another size"
+    assert why(tmp_path, stage(), large) == "the file films/f/toy/audio.txt has another size"
     path.unlink()
-    assert why(tmp_path, stage(), large) == "the file films/f/toy/sound.txt is gone"
+    assert why(tmp_path, stage(), large) == "the file films/f/toy/audio.txt is gone"
     path.parent.rmdir()
     assert why(tmp_path, stage(), large) == "the folder films/f/toy is gone"
 
 
 def test_a_rejected_item_stays_so_and_a_failed_one_is_tried_again(tmp_path: Path) -> None:
     def reject(item: Item) -> Outcome:
-        raise Rejected("no_sound", "The film has no sound.")
+        raise Rejected("no_audio", "The film has no audio.")
 
     def fail(item: Item) -> Outcome:
         raise OsslError("not_media", "It is no film.", "Fetch it again.")
 
-    assert run(tmp_path, stage(reject)).code == "no_sound"
+    assert run(tmp_path, stage(reject)).code == "no_audio"
     assert why(tmp_path, stage()) == ""
     assert run(tmp_path, stage(fail)).hint == "Fetch it again."
     assert why(tmp_path, stage()) == "failed before (not_media)"
@@ -166,7 +166,7 @@ def test_a_failed_rerun_keeps_hold_of_the_files_made_before(tmp_path: Path) -> N
     before = run(tmp_path, stage())
     after = run(tmp_path, stage(fail))
     assert (after.state, after.files) == ("failed", before.files)
-    assert (tmp_path / "films/f/toy/sound.txt").exists()
+    assert (tmp_path / "films/f/toy/audio.txt").exists()
 
 
 def test_rows_of_another_version_are_named(tmp_path: Path) -> None:
@@ -216,6 +216,6 @@ def test_killed_at_any_instant_a_record_never_speaks_of_other_bytes(tmp_path: Pa
         process.wait()
         for length in (200_000, 200_001):
             if why(tmp_path, stage(), ToySettings(length=length)) == "":
-                assert (tmp_path / "films/f/toy/sound.txt").stat().st_size == length
+                assert (tmp_path / "films/f/toy/audio.txt").stat().st_size == length
         assert run(tmp_path, stage()).state == "done"
         assert [path.name for path in (tmp_path / "films/f").iterdir()] == ["toy"]

@@ -101,15 +101,15 @@ def judged(root: Path, *names: str) -> Path:
 
 
 def a_clip(root: Path, film_id: str, **other: Any) -> Clip:
-    """A clip whose files are there: sounds that can be decoded, and a picture that is none."""
+    """A clip whose files are there: sounds that can be decoded, and a frame that is none."""
     row = clip(film_id, 0.0, LENGTH_S, sample_rate=RATE, n_samples=round(LENGTH_S * RATE))
     rng = np.random.default_rng(list(film_id.encode()))
-    sound = rng.uniform(-0.1, 0.1, (round(LENGTH_S * RATE), 2))
+    audio = rng.uniform(-0.1, 0.1, (round(LENGTH_S * RATE), 2))
     paths = {role: getattr(row, f"{role}_path") for role in ("video", "mix", "music")}
     (root / paths["video"]).parent.mkdir(parents=True, exist_ok=True)
     for role in ("mix", "music"):
-        soundfile.write(root / paths[role], sound, RATE)
-    (root / paths["video"]).write_bytes(f"the picture of {film_id}".encode())
+        soundfile.write(root / paths[role], audio, RATE)
+    (root / paths["video"]).write_bytes(f"the frame of {film_id}".encode())
     hashes = {
         f"{role}_sha256": hashlib.sha256((root / path).read_bytes()).hexdigest()
         for role, path in paths.items()

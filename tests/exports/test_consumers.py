@@ -124,8 +124,8 @@ def test_pandas_reads_the_sheets(
     sheet = pandas.read_csv(out / "dataset.csv")
     assert set(sheet["clip_id"]) == clips.keys()
     for row in sheet.to_dict("records"):
-        sound = soundfile.info(corpus / row["music_path"])
-        assert sound.frames == row["n_samples"]
+        audio = soundfile.info(corpus / row["music_path"])
+        assert audio.frames == row["n_samples"]
         assert row["duration_s"] == pytest.approx(clips[row["clip_id"]]["duration_s"])
     scenes = pandas.read_csv(out / "scenes.csv")
     assert len(scenes) == len(pandas.read_parquet(corpus / "manifests" / "scenes.parquet"))

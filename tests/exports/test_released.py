@@ -38,8 +38,8 @@ def published_v1(folder: Path, sheet: str) -> list[dict[str, Any]]:
 
 
 def samples(path: Path) -> tuple[int, np.ndarray[Any, Any]]:
-    sound, rate = soundfile.read(path, dtype="int32", always_2d=True)
-    return rate, sound
+    audio, rate = soundfile.read(path, dtype="int32", always_2d=True)
+    return rate, audio
 
 
 def test_v1_is_what_the_published_code_reads(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_v1_goes_out_and_comes_back(ossl: Ossl, corpus: Path, tmp_path: Path) ->
     for row in rows(back, "clips"):
         clip = theirs.pop(named[row["clip_id"]])
         assert {name: row[name] for name in same} == {name: clip[name] for name in same}
-        # A clip of 24000/1001 pictures per second does not end on a sample.
+        # A clip of 24000/1001 frames per second does not end on a sample.
         assert row["duration_s"] == pytest.approx(clip["duration_s"], abs=1 / 44_100)
         assert row["music_lufs"] == pytest.approx(clip["music_lufs"], abs=0.05)
     assert not theirs

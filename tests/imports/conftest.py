@@ -24,7 +24,7 @@ def run(ossl_here: Run) -> Run:
 
 @pytest.fixture(scope="session")
 def clips(demo_corpus: Path) -> dict[str, list[tuple[Path, Path]]]:
-    """Picture and music of each demo film's clips; the music as FLAC."""
+    """Video and music of each demo film's clips; the music as FLAC."""
     found: dict[str, list[tuple[Path, Path]]] = {}
     for row in rows(demo_corpus, "clips"):
         pair = demo_corpus / row["video_path"], demo_corpus / row["music_path"]
@@ -37,8 +37,8 @@ def put(pair: tuple[Path, Path], video: Path, music: Path) -> None:
     for path in (video, music):
         path.parent.mkdir(parents=True, exist_ok=True)
     os.link(pair[0], video)
-    sound, rate = soundfile.read(pair[1], dtype="int16")
-    soundfile.write(music, sound, rate, subtype="PCM_16")
+    audio, rate = soundfile.read(pair[1], dtype="int16")
+    soundfile.write(music, audio, rate, subtype="PCM_16")
 
 
 def write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:

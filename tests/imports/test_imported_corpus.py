@@ -86,7 +86,7 @@ def test_fingerprints_find_what_films_on_two_sides_share(
     checked = run("-C", corpus, "split", "--check", "--json")
     assert checked.code == 3
     assert {(leak["kind"], leak["clip_a"], leak["clip_b"]) for leak in checked.json} == {
-        ("audio", "AB_0", "AC_0"), ("picture", "AB_0", "AC_0"),
+        ("audio", "AB_0", "AC_0"), ("video", "AB_0", "AC_0"),
     }  # fmt: skip
 
 

@@ -25,11 +25,11 @@ def contents(corpus: Path) -> dict[str, bytes]:
 def test_what_is_missing_damaged_or_cut_is_named(run: Run, v1: Path, tmp_path: Path) -> None:
     (v1 / "AA_1.wav").unlink()
     halve(v1 / "AB_1.mp4")
-    sound, rate = soundfile.read(v1 / "AC_1.wav", dtype="int16")
+    audio, rate = soundfile.read(v1 / "AC_1.wav", dtype="int16")
     (v1 / "AC_1.wav").unlink()
-    soundfile.write(v1 / "AC_1.wav", sound[: -rate // 5], rate)
+    soundfile.write(v1 / "AC_1.wav", audio[: -rate // 5], rate)
     (v1 / "AC_2.wav").unlink()
-    (v1 / "AC_2.wav").write_bytes(b"no sound at all")
+    (v1 / "AC_2.wav").write_bytes(b"no audio at all")
     with (v1 / "train_meta.csv").open("a") as stream:
         stream.write("AD,0,sad,Gone.\r\nAA,0,sad,Again.\r\n,,,\r\n")
     shutil.copyfile(v1 / "AA_0.mp4", v1 / "ZZ_0.mp4")

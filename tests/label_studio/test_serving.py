@@ -254,7 +254,7 @@ def test_links_deleted_clips_and_rows_from_elsewhere(corpus: Path, tmp_path: Pat
     rows = [clip_row("film", start, start + 12.0) for start in (0.0, 20.0, 40.0, 60.0)]
     (ours / rows[0].video_path).parent.mkdir(parents=True)
     for row in rows:
-        (ours / row.video_path).write_bytes(b"picture")
+        (ours / row.video_path).write_bytes(b"video")
     (tmp_path / "secret.mp4").write_bytes(SECRET)
     (ours / "films/film/there").symlink_to(tmp_path)
     astray = Clip(**{**vars(rows[3]), "video_path": "films/film/there/secret.mp4"})

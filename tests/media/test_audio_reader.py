@@ -1,4 +1,4 @@
-"""A film's sound lies where its pictures say, to the sample."""
+"""A film's audio lies where its frames say, to the sample."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ CLICKS_S = (1.0, 3.0)
 
 
 def ffmpeg(*arguments: str | Path) -> None:
-    # Always the same writer: older ones begin the picture of a WebM after its sound.
+    # Always the same writer: older ones begin the frame of a WebM after its audio.
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True)
 
 
 def clicks(path: Path, rate: int, seconds: float = 4.0, channels: int = 2) -> Path:
-    sound = np.zeros((round(rate * seconds), channels), np.float32)
+    audio = np.zeros((round(rate * seconds), channels), np.float32)
     for at in CLICKS_S:
-        sound[round(at * rate)] = 0.9
-    soundfile.write(path, sound, rate)
+        audio[round(at * rate)] = 0.9
+    soundfile.write(path, audio, rate)
     return path
 
 
-def film(path: Path, sound: Path, *how: str, delay_s: float = 0.0) -> Path:
-    picture = ("-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=4")
+def film(path: Path, audio: Path, *how: str, delay_s: float = 0.0) -> Path:
+    frame = ("-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=4")
     late = ("-itsoffset", str(delay_s)) if delay_s else ()
     codec = "libvpx" if path.suffix == ".webm" else "libx264"
-    ffmpeg(*picture, *late, "-i", sound, "-c:v", codec, *how, path)
+    ffmpeg(*frame, *late, "-i", audio, "-c:v", codec, *how, path)
     return path
 
 
 def heard(path: Path, rate: int = 44_100, channels: int = 2) -> tuple[np.ndarray, FilmAudio]:
-    sound = FilmAudio(path, rate, channels)
-    return np.concatenate(list(sound.blocks()), axis=1), sound
+    audio = FilmAudio(path, rate, channels)
+    return np.concatenate(list(audio.blocks()), axis=1), audio
 
 
-def click_times(sound: np.ndarray, rate: int) -> list[float]:
-    level, half = np.abs(sound[0]), round(2 * rate)
+def click_times(audio: np.ndarray, rate: int) -> list[float]:
+    level, half = np.abs(audio[0]), round(2 * rate)
     return [int(level[:half].argmax()) / rate, (half + int(level[half:].argmax())) / rate]
 
 
@@ -58,23 +58,23 @@ def click_times(sound: np.ndarray, rate: int) -> list[float]:
         ("a.webm", 48_000, ("-c:a", "libopus"), 1e-3),
         ("b.webm", 44_100, ("-c:a", "libvorbis"), 1e-3),
         ("a.mov", 48_000, ("-c:a", "pcm_s16le"), 1e-4),
-        ("a.ts", 48_000, ("-c:a", "aac"), 1e-3),  # its sound begins before the picture
+        ("a.ts", 48_000, ("-c:a", "aac"), 1e-3),  # its audio begins before the frame
         ("a.flv", 44_100, ("-c:a", "aac"), 1e-3),
     ],
 )
 def test_clicks_lie_where_they_were_put(tmp_path, name, rate, how, within_s):
     path = film(tmp_path / name, clicks(tmp_path / "clicks.wav", rate), *how)
-    sound, about = heard(path)
-    assert click_times(sound, 44_100) == pytest.approx(CLICKS_S, abs=within_s + 1e-9)
+    audio, about = heard(path)
+    assert click_times(audio, 44_100) == pytest.approx(CLICKS_S, abs=within_s + 1e-9)
     assert about.damaged == []
 
 
 @pytest.mark.parametrize("name", ["late.mp4", "late.mkv"])
-def test_late_sound_is_preceded_by_silence(tmp_path, name):
+def test_late_audio_is_preceded_by_silence(tmp_path, name):
     source = clicks(tmp_path / "clicks.wav", 44_100)
-    sound, about = heard(film(tmp_path / name, source, "-c:a", "aac", delay_s=0.5))
-    assert click_times(sound, 44_100)[0] == pytest.approx(1.5, abs=1e-3)
-    assert not sound[:, : round(0.45 * 44_100)].any()
+    audio, about = heard(film(tmp_path / name, source, "-c:a", "aac", delay_s=0.5))
+    assert click_times(audio, 44_100)[0] == pytest.approx(1.5, abs=1e-3)
+    assert not audio[:, : round(0.45 * 44_100)].any()
     assert about.damaged == []
 
 
@@ -83,8 +83,8 @@ def test_rounded_times_neither_insert_nor_drop(tmp_path):
     source = (rng.standard_normal((44_100 * 4, 2)) * 3000).astype(np.int16)
     soundfile.write(tmp_path / "noise.wav", source, 44_100)
     # Matroska rounds the times of FLAC's frames of 104.5 ms to 1 ms.
-    sound, _ = heard(film(tmp_path / "a.mkv", tmp_path / "noise.wav", "-c:a", "flac"))
-    assert np.array_equal(sound, source.T.astype(np.float32) / 32768)
+    audio, _ = heard(film(tmp_path / "a.mkv", tmp_path / "noise.wav", "-c:a", "flac"))
+    assert np.array_equal(audio, source.T.astype(np.float32) / 32768)
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 32_000, 48_000, 96_000])
@@ -92,13 +92,13 @@ def test_length_and_phase_survive_resampling(tmp_path, rate):
     count = 4 * rate + 37
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(count) / rate)
     soundfile.write(tmp_path / "tone.wav", tone, rate, subtype="FLOAT")
-    sound, _ = heard(tmp_path / "tone.wav", 44_100, 1)
-    assert sound.shape == (1, round(count * 44_100 / rate))
-    wanted = 0.5 * np.sin(2 * np.pi * 440 * np.arange(sound.shape[1]) / 44_100)
-    assert np.abs(sound[0] - wanted)[1000:-1000].max() < 1e-4
+    audio, _ = heard(tmp_path / "tone.wav", 44_100, 1)
+    assert audio.shape == (1, round(count * 44_100 / rate))
+    wanted = 0.5 * np.sin(2 * np.pi * 440 * np.arange(audio.shape[1]) / 44_100)
+    assert np.abs(audio[0] - wanted)[1000:-1000].max() < 1e-4
 
 
-def test_length_is_that_of_the_decoded_sound(shared_media):
+def test_length_is_that_of_the_decoded_audio(shared_media):
     path = shared_media / "mixfilm" / "dev.mp4"
     with av.open(str(path)) as container:
         decoded = sum(frame.samples for frame in container.decode(audio=0))
@@ -106,7 +106,7 @@ def test_length_is_that_of_the_decoded_sound(shared_media):
 
 
 def remuxed(path: Path, to: Path, change) -> Path:
-    """Copy the sound's packets, letting `change` shift (seconds) or drop (None) each."""
+    """Copy the audio's packets, letting `change` shift (seconds) or drop (None) each."""
     with av.open(str(path)) as source, av.open(str(to), "w") as target:
         stream = source.streams.audio[0]
         copy = target.add_stream_from_template(stream)
@@ -126,9 +126,9 @@ def test_gap_becomes_silence_of_its_length(tmp_path):
     ffmpeg("-i", clicks(tmp_path / "c.wav", 44_100), "-c:a", "flac", tmp_path / "c.mkv")
     whole, _ = heard(tmp_path / "c.mkv")
     holed = remuxed(tmp_path / "c.mkv", tmp_path / "h.mkv", lambda s: None if 1.4 < s < 2 else 0.0)
-    sound, about = heard(holed)
-    assert sound.shape[1] == pytest.approx(whole.shape[1], abs=45)  # Matroska rounds to 1 ms
-    assert click_times(sound, 44_100)[1] == pytest.approx(3.0, abs=1e-3)
+    audio, about = heard(holed)
+    assert audio.shape[1] == pytest.approx(whole.shape[1], abs=45)  # Matroska rounds to 1 ms
+    assert click_times(audio, 44_100)[1] == pytest.approx(3.0, abs=1e-3)
     (span,) = about.damaged
     assert 1.4 < span.start_s < 1.6
     assert 1.9 < span.end_s < 2.15
@@ -137,9 +137,9 @@ def test_gap_becomes_silence_of_its_length(tmp_path):
 def test_overlap_is_cut(tmp_path):
     ffmpeg("-i", clicks(tmp_path / "c.wav", 44_100), "-c:a", "flac", tmp_path / "c.mkv")
     earlier = remuxed(tmp_path / "c.mkv", tmp_path / "o.mkv", lambda s: -0.05 if s > 2 else 0.0)
-    sound, about = heard(earlier)
-    assert click_times(sound, 44_100) == pytest.approx((1.0, 2.95), abs=1.1e-3)
-    assert sound.shape[1] == pytest.approx(3.95 * 44_100, abs=50)
+    audio, about = heard(earlier)
+    assert click_times(audio, 44_100) == pytest.approx((1.0, 2.95), abs=1.1e-3)
+    assert audio.shape[1] == pytest.approx(3.95 * 44_100, abs=50)
     assert about.damaged == []
 
 
@@ -152,22 +152,22 @@ def test_damaged_middle_becomes_silence_and_the_rest_stays(tmp_path):
     middle = len(content) // 2
     content[middle : middle + 4000] = bytes(4000)
     path.write_bytes(content)
-    sound, about = heard(path)
-    assert sound.shape == whole.shape
+    audio, about = heard(path)
+    assert audio.shape == whole.shape
     assert about.damaged
     start, end = (round(s * 44_100) for s in (about.damaged[0].start_s, about.damaged[-1].end_s))
-    assert not sound[:, start : round(about.damaged[0].end_s * 44_100)].any()
-    assert np.array_equal(sound[:, : start - 2048], whole[:, : start - 2048])
-    assert np.array_equal(sound[:, end + 4096 :], whole[:, end + 4096 :])
+    assert not audio[:, start : round(about.damaged[0].end_s * 44_100)].any()
+    assert np.array_equal(audio[:, : start - 2048], whole[:, : start - 2048])
+    assert np.array_equal(audio[:, end + 4096 :], whole[:, end + 4096 :])
 
 
 def test_downmix_is_that_of_bs_775_and_cannot_clip(tmp_path):
     # FL FR FC LFE BL BR, one after the other, then all at full scale.
-    sound = np.zeros((7 * 4410, 6), np.float32)
+    audio = np.zeros((7 * 4410, 6), np.float32)
     for channel in range(6):
-        sound[channel * 4410 : (channel + 1) * 4410, channel] = 0.5
-    sound[6 * 4410 :] = 1 - 2**-23
-    soundfile.write(tmp_path / "s.wav", sound, 44_100, format="WAVEX", subtype="FLOAT")
+        audio[channel * 4410 : (channel + 1) * 4410, channel] = 0.5
+    audio[6 * 4410 :] = 1 - 2**-23
+    soundfile.write(tmp_path / "s.wav", audio, 44_100, format="WAVEX", subtype="FLOAT")
     ffmpeg("-channel_layout", "5.1", "-i", tmp_path / "s.wav", "-c:a", "flac", tmp_path / "s.flac")
     stereo, _ = heard(tmp_path / "s.flac")
     levels = stereo[:, 2205::4410] * (1 + 2 * np.sqrt(0.5)) / 0.5
@@ -178,20 +178,20 @@ def test_downmix_is_that_of_bs_775_and_cannot_clip(tmp_path):
 
 
 def test_mono_becomes_two_equal_channels(tmp_path):
-    sound, _ = heard(clicks(tmp_path / "m.wav", 44_100, channels=1))
-    assert len(sound) == 2
-    assert np.array_equal(sound[0], sound[1])
-    assert sound.max() == pytest.approx(0.9, abs=1e-4)
+    audio, _ = heard(clicks(tmp_path / "m.wav", 44_100, channels=1))
+    assert len(audio) == 2
+    assert np.array_equal(audio[0], audio[1])
+    assert audio.max() == pytest.approx(0.9, abs=1e-4)
 
 
-def test_film_without_sound_is_rejected(tmp_path):
+def test_film_without_audio_is_rejected(tmp_path):
     ffmpeg("-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=1", tmp_path / "silent.mp4")
     with pytest.raises(Rejected) as caught:
         list(FilmAudio(tmp_path / "silent.mp4", 44_100, 2).blocks())
-    assert caught.value.reason == "no_sound"
+    assert caught.value.reason == "no_audio"
 
 
-def test_sound_of_which_nothing_decodes_is_an_error(tmp_path):
+def test_audio_of_which_nothing_decodes_is_an_error(tmp_path):
     ffmpeg("-i", clicks(tmp_path / "c.wav", 44_100), "-c:a", "aac", tmp_path / "c.mp4")
     content = bytearray((tmp_path / "c.mp4").read_bytes())
     begin = content.index(b"mdat") + 4
@@ -200,7 +200,7 @@ def test_sound_of_which_nothing_decodes_is_an_error(tmp_path):
     (tmp_path / "c.mp4").write_bytes(content)
     with pytest.raises(OsslError) as caught:
         list(FilmAudio(tmp_path / "c.mp4", 44_100, 2).blocks())
-    assert caught.value.code == "sound_undecodable"
+    assert caught.value.code == "audio_undecodable"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
@@ -214,8 +214,8 @@ def test_samples_that_are_no_numbers_become_silence_and_damage(tmp_path, value, 
         soundfile.write(tmp_path / f"{name}.wav", samples, 16_000, subtype="FLOAT")
     path = film(tmp_path / "film.mkv", tmp_path / "broken.wav", "-c:a", "pcm_f32le")
     right = film(tmp_path / "right.mkv", tmp_path / "whole.wav", "-c:a", "pcm_f32le")
-    samples, sound = heard(path)
-    assert [(span.start_s, span.end_s) for span in sound.damaged] == [
+    samples, audio = heard(path)
+    assert [(span.start_s, span.end_s) for span in audio.damaged] == [
         (pytest.approx(2.0, abs=0.002), pytest.approx(2.01, abs=0.002))
     ]
     assert np.isfinite(samples).all()

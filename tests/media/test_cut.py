@@ -1,4 +1,4 @@
-"""Clips hold exactly the film's pictures and sound, whatever the film."""
+"""Clips hold exactly the film's video and audio, whatever the film."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ def see(path: Path) -> Seen:
                 flashes.append(times[-1])
     with av.open(str(path)) as clip:
         frames = list(clip.decode(audio=0))
-    sound = np.concatenate([frame.to_ndarray().T for frame in frames])
+    audio = np.concatenate([frame.to_ndarray().T for frame in frames])
     begin = float(frames[0].pts * frames[0].time_base)
-    clicks = [begin + click for click in films.click_times(sound, frames[0].sample_rate)]
+    clicks = [begin + click for click in films.click_times(audio, frames[0].sample_rate)]
     return Seen(numbers, times, flashes, clicks)
 
 
 def mix_of(truth: films.Truth, folder: Path, end_s: float = films.SECONDS) -> Path:
-    """The clicks as a stem: sample 0 is the first picture's time."""
-    sound = np.random.default_rng(0).normal(0, 1e-3, (round(end_s * RATE), 2))
+    """The clicks as a stem: sample 0 is the first frame's time."""
+    audio = np.random.default_rng(0).normal(0, 1e-3, (round(end_s * RATE), 2))
     for click in truth.clicks_s:
-        sound[round(click * RATE) : round(click * RATE) + 48] = 0.8
-    soundfile.write(folder / "mix.flac", sound, RATE, subtype="PCM_16")
+        audio[round(click * RATE) : round(click * RATE) + 48] = 0.8
+    soundfile.write(folder / "mix.flac", audio, RATE, subtype="PCM_16")
     return folder / "mix.flac"
 
 
@@ -97,7 +97,7 @@ KINDS: dict[str, tuple[Make, OutputFormat, tuple[int, int]]] = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_pictures_and_sound_are_exact(name: str, tmp_path: Path) -> None:
+def test_frames_and_audio_are_exact(name: str, tmp_path: Path) -> None:
     make, form, size = KINDS[name]
     film = tmp_path / name
     truth = make(film)
@@ -130,7 +130,7 @@ def _nearest_range(truth: films.Truth, span: Span) -> range:
     return range(nearest(span.start_s), nearest(span.end_s))
 
 
-def test_first_and_last_pictures_are_those_that_ffmpeg_decodes(tmp_path: Path) -> None:
+def test_first_and_last_frames_are_those_that_ffmpeg_decodes(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     truth = films.make_open_groups(film)
     form = form_of()
@@ -138,7 +138,7 @@ def test_first_and_last_pictures_are_those_that_ffmpeg_decodes(tmp_path: Path) -
     source, cut_out = _decoded_by_ffmpeg(film), _decoded_by_ffmpeg(clip.path)
     assert len(cut_out) == clip.n_frames == 114
     for found, wanted in ((cut_out[0], 108), (cut_out[-1], 221)):
-        off = [np.abs(found - picture).mean() for picture in source]
+        off = [np.abs(found - frame).mean() for frame in source]
         assert int(np.argmin(off)) == wanted
 
 
@@ -169,7 +169,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
         assert first.path.read_bytes() == second.path.read_bytes()
 
 
-def test_no_picture_is_decoded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_frame_is_decoded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film = tmp_path / "film.mp4"
     truth = films.make_flash_and_click(film)
     given: list[int] = []
@@ -182,25 +182,25 @@ def test_no_picture_is_decoded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(cutting, "timed_frames", counting)
     form = form_of()
-    # Neighbours, a short gap, and a long one with key pictures within (every 2 s).
+    # Neighbours, a short gap, and a long one with key frames within (every 2 s).
     spans = [Span(1, 2), Span(2, 3), Span(3.5, 4), Span(11, 12)]
     cut_all(film, truth, spans, tmp_path / "clips", form)
     assert len(given) == len(set(given))
     assert len(given) < 7 * 24  # of 15: most of the long gap not even once
 
 
-def test_pictures_before_which_nothing_can_be_decoded_are_not_lost(tmp_path: Path) -> None:
-    """A jump into an open group would miss its leading pictures: the one before is taken."""
+def test_frames_before_which_nothing_can_be_decoded_are_not_lost(tmp_path: Path) -> None:
+    """A jump into an open group would miss its leading frames: the one before is taken."""
     film = tmp_path / "film.mkv"
     truth = films.make_open_groups(film)
     form = form_of()
-    for number in range(236, 246):  # around the key picture at 10 s
+    for number in range(236, 246):  # around the key frame at 10 s
         start = truth.times_s[number]
         (clip,) = cut_all(film, truth, [Span(start, start + 0.25)], tmp_path / "clips", form)
         assert see(clip.path).numbers == list(range(number, number + 6))
 
 
-def test_a_span_in_which_no_picture_begins_gives_none(tmp_path: Path) -> None:
+def test_a_span_in_which_no_frame_begins_gives_none(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     truth = films.make_flash_and_click(film, seconds=4)
     mix = mix_of(truth, tmp_path)
@@ -212,13 +212,13 @@ def test_a_span_in_which_no_picture_begins_gives_none(tmp_path: Path) -> None:
     assert second.n_frames == 24
 
 
-def test_times_of_pictures_are_those_of_the_film(tmp_path: Path) -> None:
+def test_times_of_frames_are_those_of_the_film(tmp_path: Path) -> None:
     film = tmp_path / "film.mkv"
     truth = films.make_variable_rate(film)
     assert frame_times(film, STEP) == pytest.approx(truth.times_s, abs=1e-9)
 
 
-def test_sound_is_copied_without_loss_and_continued_with_silence(tmp_path: Path) -> None:
+def test_audio_is_copied_without_loss_and_continued_with_silence(tmp_path: Path) -> None:
     steps = np.random.default_rng(0).integers(-30000, 30000, (RATE * 3, 2), dtype=np.int16)
     stem = tmp_path / "stem.flac"
     soundfile.write(stem, steps, RATE, subtype="PCM_16")
@@ -236,14 +236,14 @@ def test_a_clip_that_is_not_what_was_cut_is_found(tmp_path: Path) -> None:
     with av.open(str(path)) as film:
         sketches = [sketch(frame) for frame in film.decode(video=0)]
     assert check(path, 96, sketches[:2], sketches[-2:]).n_frames == 96
-    with pytest.raises(OsslError, match="96 pictures, not 95"):
+    with pytest.raises(OsslError, match="96 frames, not 95"):
         check(path, 95, sketches[:2], sketches[-2:])
     other = 255 - sketches[0]
-    with pytest.raises(OsslError, match="first picture is off"):
+    with pytest.raises(OsslError, match="first frame is off"):
         check(path, 96, [other, sketches[1]], sketches[-2:])
 
 
-def test_a_film_without_pictures_is_an_error(tmp_path: Path) -> None:
+def test_a_film_without_frames_is_an_error(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     films.make_flash_and_click(film, seconds=4)
     with av.open(str(film)) as container:

@@ -17,12 +17,12 @@ from ossl_builder.media.flac import FlacWriter, read_flac
 
 def test_what_is_written_is_read_back(tmp_path):
     rng = np.random.default_rng(0)
-    sound = rng.uniform(-1.2, 1.2, (2, 44_100 * 6 + 11)).astype(np.float32)
+    audio = rng.uniform(-1.2, 1.2, (2, 44_100 * 6 + 11)).astype(np.float32)
     with FlacWriter(tmp_path / "a.flac", 44_100, 2) as writer:
-        told = [writer.write(sound[:, at : at + 10_007]) for at in range(0, sound.shape[1], 10_007)]
+        told = [writer.write(audio[:, at : at + 10_007]) for at in range(0, audio.shape[1], 10_007)]
     read = np.concatenate(list(read_flac(tmp_path / "a.flac")), axis=1)
     assert np.array_equal(read, np.concatenate(told, axis=1))
-    assert np.abs(read - sound.clip(-1, 1 - 2**-15)).max() <= 2**-16
+    assert np.abs(read - audio.clip(-1, 1 - 2**-15)).max() <= 2**-16
     assert soundfile.info(tmp_path / "a.flac").subtype == "PCM_16"
 
 
@@ -34,10 +34,10 @@ def test_sixteen_bits_pass_unchanged(tmp_path):
 
 
 def test_something_else_is_not_read(tmp_path):
-    (tmp_path / "a.flac").write_bytes(b"no sound at all")
+    (tmp_path / "a.flac").write_bytes(b"no audio at all")
     with pytest.raises(OsslError) as caught:
         list(read_flac(tmp_path / "a.flac"))
-    assert caught.value.code == "sound_unreadable"
+    assert caught.value.code == "audio_unreadable"
 
 
 @pytest.mark.parametrize("seconds", [0.1, 60])

@@ -20,8 +20,8 @@ def tone(seconds: float, level_dbfs: float, rate: int = RATE, hz: float = 997.0)
     return wave.astype(np.float32)
 
 
-def in_blocks(sound: np.ndarray, length: int) -> list[np.ndarray]:
-    return [sound[:, at : at + length] for at in range(0, sound.shape[1], length)]
+def in_blocks(audio: np.ndarray, length: int) -> list[np.ndarray]:
+    return [audio[:, at : at + length] for at in range(0, audio.shape[1], length)]
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000, 22_050])
@@ -41,8 +41,8 @@ def test_gates_of_ebu_tech_3341_case_3():
 def test_agrees_with_ffmpeg(tmp_path, hop_s):
     rng = np.random.default_rng(1)
     swell = np.repeat(10 ** (rng.uniform(-50, -6, 40) / 20), RATE // 4)
-    sound = (rng.standard_normal((2, len(swell))) * 0.3 * swell).astype(np.float32)
-    soundfile.write(tmp_path / "a.wav", sound.T, RATE, subtype="FLOAT")
+    audio = (rng.standard_normal((2, len(swell))) * 0.3 * swell).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", audio.T, RATE, subtype="FLOAT")
     told = subprocess.run(
         [
             binary(), "-nostats", "-i", str(tmp_path / "a.wav"), "-af",
@@ -50,7 +50,7 @@ def test_agrees_with_ffmpeg(tmp_path, hop_s):
         ],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    meter = loudness.measured(in_blocks(sound, 12_345), RATE, hop_s)
+    meter = loudness.measured(in_blocks(audio, 12_345), RATE, hop_s)
     step = round(0.1 / hop_s)
     for key, window_s in (("M", loudness.MOMENTARY_S), ("S", loudness.SHORT_TERM_S)):
         wanted = [float(v) for v in re.findall(rf"r128\.{key}=(\S+)", told.stdout)]
@@ -65,9 +65,9 @@ def test_agrees_with_ffmpeg(tmp_path, hop_s):
 
 
 def test_blocks_make_no_difference():
-    sound = np.random.default_rng(0).uniform(-1, 1, (2, RATE * 3 + 77)).astype(np.float32)
-    whole = loudness.measured([sound], RATE, 0.05)
-    parts = loudness.measured(in_blocks(sound, 999), RATE, 0.05)
+    audio = np.random.default_rng(0).uniform(-1, 1, (2, RATE * 3 + 77)).astype(np.float32)
+    whole = loudness.measured([audio], RATE, 0.05)
+    parts = loudness.measured(in_blocks(audio, 999), RATE, 0.05)
     assert len(whole.power()) == 60
     assert whole.power() == pytest.approx(parts.power(), rel=1e-9)
     assert np.array_equal(whole.peaks(), parts.peaks())

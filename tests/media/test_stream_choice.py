@@ -44,9 +44,9 @@ def make(path: Path, *inputs: tuple[str, ...], options: tuple[str, ...] = ()) ->
 
 
 def heard_hz(path: Path) -> int:
-    """The frequency of what the readers take as the film's sound."""
-    sound = np.concatenate(list(FilmAudio(inspect(path), 8000, 1, STEP).blocks()), axis=1)[0]
-    return round(np.abs(np.fft.rfft(sound[8000:16000])).argmax())
+    """The frequency of what the readers take as the film's audio."""
+    audio = np.concatenate(list(FilmAudio(inspect(path), 8000, 1, STEP).blocks()), axis=1)[0]
+    return round(np.abs(np.fft.rfft(audio[8000:16000])).argmax())
 
 
 def chosen(path: Path, **wanted: int | str) -> Choice:
@@ -56,7 +56,7 @@ def chosen(path: Path, **wanted: int | str) -> Choice:
 
 @pytest.mark.parametrize("flag", ["comment", "visual_impaired", "hearing_impaired", "dub"])
 @pytest.mark.parametrize("layout", ["mono", "5.1"])
-def test_another_version_is_not_the_films_sound(tmp_path: Path, flag: str, layout: str) -> None:
+def test_another_version_is_not_the_films_audio(tmp_path: Path, flag: str, layout: str) -> None:
     """Not even where it comes first and has more channels."""
     path = make(
         tmp_path / "film.mkv", video(), tone(OTHER_HZ, layout=layout), tone(FILM_HZ),
@@ -129,7 +129,7 @@ def test_a_still_before_the_film_is_not_the_film(tmp_path: Path, flags: str) -> 
            "-disposition:0", flags, "-disposition:1", "0", film)  # fmt: skip
     probed = probe(film, lambda part: None)
     assert probed.media.video == 1
-    assert (probed.picture.n_packets, probed.picture.width) == (100, 96)
+    assert (probed.video.n_packets, probed.video.width) == (100, 96)
     assert sum(1 for _ in VideoReader(inspect(film), STEP)) == 100
 
 
@@ -140,7 +140,7 @@ def test_a_cover_alone_is_no_film(tmp_path: Path) -> None:
            "-disposition:1", "attached_pic", song)  # fmt: skip
     with pytest.raises(OsslError) as caught:
         probe(song, lambda part: None)
-    assert caught.value.code == "no_picture"
+    assert caught.value.code == "no_video"
 
 
 @pytest.mark.parametrize("default", [0, 1])
@@ -154,10 +154,10 @@ def test_of_two_whole_videos_the_default_one_is_the_film(tmp_path: Path, default
 
 def test_metadata_of_any_encoding_is_read(tmp_path: Path) -> None:
     plain, path = tmp_path / "plain.avi", tmp_path / "film.avi"
-    films.make_film(plain, seconds=2, sound_s=(0, 2), audio=("-c:a", "mp3"))
+    films.make_film(plain, seconds=2, audio_s=(0, 2), audio=("-c:a", "mp3"))
     ffmpeg("-i", plain, "-c", "copy", "-metadata", "title=M_ller", path)
     path.write_bytes(path.read_bytes().replace(b"M_ller", b"M\xfcller"))
-    assert probe(path, lambda part: None).picture.n_packets == 48
+    assert probe(path, lambda part: None).video.n_packets == 48
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_name_that_looks_like_an_address_is_a_file(tmp_path: Path, monkeypatch
     ffmpeg(*video(seconds=1), "-c:v", "libx264", tmp_path / "a.mp4")
     monkeypatch.chdir(tmp_path)
     Path("concat:a.mp4").write_bytes(Path("a.mp4").read_bytes())
-    assert probe(Path("concat:a.mp4"), lambda part: None).picture.n_packets == 25
+    assert probe(Path("concat:a.mp4"), lambda part: None).video.n_packets == 25
     Path("concat:a.mp4").unlink()
     with pytest.raises(OsslError) as caught:
         inspect(Path("concat:a.mp4"))

@@ -35,7 +35,7 @@ def test_a_whole_film_in_any_shape_has_all_its_frames_and_its_length(
 ) -> None:
     path = shapes.WHOLE[shape](plain, tmp_path / "film")
     probed = probe(path, lambda part: None)
-    video, audio = probed.picture, probed.sound
+    video, audio = probed.video, probed.audio
     assert video.n_packets == 375
     assert not probed.is_truncated
     assert video.end_s - video.start_s == pytest.approx(15.0, abs=0.002)
@@ -53,10 +53,10 @@ def test_a_whole_film_in_any_shape_has_all_its_frames_and_its_length(
     assert times[:length] == pytest.approx(theirs[:length], abs=TICK_S)
 
     assert audio is not None
-    sound = FilmAudio(probed.media, 48_000, 1, 1 / video.rate)
-    samples = np.concatenate(list(sound.blocks()), axis=1)[0]
+    film_audio = FilmAudio(probed.media, 48_000, 1, 1 / video.rate)
+    samples = np.concatenate(list(film_audio.blocks()), axis=1)[0]
     assert len(samples) / 48_000 == pytest.approx(15.0, abs=0.15)
-    assert sum(span.end_s - span.start_s for span in sound.damaged) < 0.1
+    assert sum(span.end_s - span.start_s for span in film_audio.damaged) < 0.1
     flashes = [
         time
         for time, each in zip(times, frames, strict=True)

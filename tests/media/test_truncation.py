@@ -38,7 +38,7 @@ def test_a_file_cut_off_in_its_header_is_truncated_or_no_media(
     content = path.read_bytes()
     for length in (1, 5, 13, 30, 100, 700):
         path.write_bytes(content[:length])
-        assert outcome(path) in ("truncated", "not_media", "no_picture", "picture_undecodable")
+        assert outcome(path) in ("truncated", "not_media", "no_video", "video_undecodable")
 
 
 def outcome(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The picture as it is decoded: levels, times, damage, thumbnails."""
+"""The frame as it is decoded: levels, times, damage, thumbnails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_film(
     size: tuple[int, int] = (192, 108),
     options: dict[str, str] | None = None,
 ) -> Path:
-    """A film of flat grey pictures (BT.601 luma), each at its time in ticks."""
+    """A film of flat grey frames (BT.601 luma), each at its time in ticks."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream(codec, options=options or {})
         stream.width, stream.height = size
@@ -60,13 +60,13 @@ def write_film(
         ("bgr0", "ffv1"),
     ],
 )
-def test_levels_are_those_of_the_picture_whatever_its_format(tmp_path, pix_fmt, codec):
+def test_levels_are_those_of_the_frame_whatever_its_format(tmp_path, pix_fmt, codec):
     path = write_film(tmp_path / "f.mkv", [16, 126, 235], pix_fmt=pix_fmt, codec=codec)
-    pictures = list(VideoReader(path, STEP))
-    assert [picture.small.shape for picture in pictures] == [(36, 64, 3)] * 3
-    luma = [float(picture.small[:, :, 0].mean()) for picture in pictures]
+    frames = list(VideoReader(path, STEP))
+    assert [frame.small.shape for frame in frames] == [(36, 64, 3)] * 3
+    luma = [float(frame.small[:, :, 0].mean()) for frame in frames]
     assert luma == pytest.approx([0, 128, 255], abs=4)
-    assert all(abs(picture.small[:, :, 1:].astype(int) - 128).max() <= 2 for picture in pictures)
+    assert all(abs(frame.small[:, :, 1:].astype(int) - 128).max() <= 2 for frame in frames)
 
 
 def test_times_of_ntsc_film_are_exact_and_begin_at_zero(tmp_path):
@@ -76,7 +76,7 @@ def test_times_of_ntsc_film_are_exact_and_begin_at_zero(tmp_path):
     moved = write_film(tmp_path / "f.mp4", [100] * 30, times, base)
     for film, exact in ((moved, True), (path, False)):
         reader = VideoReader(film, Fraction(1001, 24000))
-        seen = [picture.ticks * reader.time_base for picture in reader]
+        seen = [frame.ticks * reader.time_base for frame in reader]
         wanted = [Fraction(1001 * k, 24000) for k in range(30)]
         if exact:
             assert seen == wanted
@@ -91,7 +91,7 @@ def test_variable_rate_keeps_each_time(tmp_path):
     times = [0, 40, 80, 200, 233, 266, 1266, 1299]
     path = write_film(tmp_path / "f.mkv", [100] * 8, times, Fraction(1, 1000))
     reader = VideoReader(path, STEP)
-    assert [picture.ticks for picture in reader] == times
+    assert [frame.ticks for frame in reader] == times
     assert reader.damage == []
 
 
@@ -103,8 +103,8 @@ def moving(path: Path, codec: str, options: dict[str, str]) -> Path:
         stream = out.add_stream(codec, rate=24, options=options)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for k in range(240):
-            picture = np.ascontiguousarray(wall[:, 2 * k : 2 * k + 320])
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
+            frame = np.ascontiguousarray(wall[:, 2 * k : 2 * k + 320])
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "bgr24")))
         out.mux(stream.encode(None))
     return path
 
@@ -120,7 +120,7 @@ def test_damage_is_noticed_and_the_rest_is_kept(tmp_path, suffix):
     content[start:end] = bytes(end - start)
     path.write_bytes(content)
     broken = VideoReader(path, STEP)
-    times = [float(picture.ticks * broken.time_base) for picture in broken]
+    times = [float(frame.ticks * broken.time_base) for frame in broken]
     spans = [(float(a * broken.time_base), float(b * broken.time_base)) for a, b in broken.damage]
     assert 190 < len(times) < 240
     assert times[-1] == pytest.approx(239 / 24, abs=0.002)
@@ -128,7 +128,7 @@ def test_damage_is_noticed_and_the_rest_is_kept(tmp_path, suffix):
     assert 4.8 < spans[-1][1] < 6.5
 
 
-def test_a_file_without_a_decodable_picture_is_refused(tmp_path):
+def test_a_file_without_a_decodable_frame_is_refused(tmp_path):
     path = moving(tmp_path / "f.mp4", "libx264", {"preset": "ultrafast"})
     content = path.read_bytes()
     moov = content.index(b"moov")
@@ -136,22 +136,22 @@ def test_a_file_without_a_decodable_picture_is_refused(tmp_path):
     path.write_bytes(content[: mdat + 4] + bytes(moov - mdat - 8) + content[moov - 4 :])
     with pytest.raises(OsslError) as error:
         list(VideoReader(path, STEP))
-    assert error.value.code == "picture_undecodable"
+    assert error.value.code == "video_undecodable"
     path.write_bytes(b"no film at all")
     with pytest.raises(OsslError) as error:
         list(VideoReader(path, STEP))
     assert error.value.code == "not_media"
 
 
-def test_thumbnail_has_square_pixels_and_the_picture_s_colours(tmp_path):
+def test_thumbnail_has_square_pixels_and_the_frame_s_colours(tmp_path):
     path = tmp_path / "f.mp4"
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=24, options={"crf": "10"})
         stream.width, stream.height, stream.pix_fmt = 360, 576, "yuv420p"
-        picture = np.zeros((576, 360, 3), np.uint8)
-        picture[:, :180] = (200, 40, 30)  # red on the left, in RGB
-        picture[:, 180:] = (30, 60, 190)
-        out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        frame = np.zeros((576, 360, 3), np.uint8)
+        frame[:, :180] = (200, 40, 30)  # red on the left, in RGB
+        frame[:, 180:] = (30, 60, 190)
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
         out.mux(stream.encode(None))
     (seen,) = VideoReader(path, STEP)
     jpeg = thumbnail(seen.frame, 320, Fraction(32, 15))

@@ -37,9 +37,9 @@ TURNS = {
 
 def corners(path: Path, ending: str = ".mp4") -> Path:
     """A film whose left half is dark, its top right bright: every turn looks different."""
-    picture = "geq=lum='if(lt(X,W/2),40,if(lt(Y,H/2),220,120))':cb=128:cr=128"
+    frame = "geq=lum='if(lt(X,W/2),40,if(lt(Y,H/2),220,120))':cb=128:cr=128"
     target = path.with_suffix(ending)
-    ffmpeg("-f", "lavfi", "-i", f"color=black:s={SIZE[0]}x{SIZE[1]}:r=25:d=0.4,{picture}",
+    ffmpeg("-f", "lavfi", "-i", f"color=black:s={SIZE[0]}x{SIZE[1]}:r=25:d=0.4,{frame}",
            "-c:v", "libx264", "-qp", 4, "-pix_fmt", "yuv420p", target)  # fmt: skip
     return target
 
@@ -66,9 +66,9 @@ def test_clips_and_thumbnails_are_upright(tmp_path: Path, turn: str, ending: str
     if expected is not None:
         before = np.abs(expected(shaped(plain)[0]) - shaped(path)[0]).mean()
         assert before < 2
-    for picture in shaped(path):
-        assert picture.shape == right.shape
-        assert np.abs(picture - right).mean() < 3
+    for frame in shaped(path):
+        assert frame.shape == right.shape
+        assert np.abs(frame - right).mean() < 3
     (first, *_) = VideoReader(path, STEP)
     width = 48
     jpeg = thumbnail(first.frame, width, Fraction(1))
@@ -83,10 +83,10 @@ def test_turned_wide_pixels_are_square_in_the_end(tmp_path: Path) -> None:
     assert shaped(path, Fraction(4, 3))[0].shape == (128, 64)
 
 
-def combs(picture: np.ndarray) -> float:
+def combs(frame: np.ndarray) -> float:
     """How much neighbouring lines differ beyond what lines two apart do."""
-    step_one = np.abs(picture[1:-1] - picture[:-2]).mean()
-    return float(step_one - np.abs(picture[2:] - picture[:-2]).mean())
+    step_one = np.abs(frame[1:-1] - frame[:-2]).mean()
+    return float(step_one - np.abs(frame[2:] - frame[:-2]).mean())
 
 
 @pytest.mark.parametrize("order", ["late", "early", "middle", "all", "none"])
@@ -112,13 +112,13 @@ def test_frames_flagged_as_interlaced_are_deinterlaced_wherever_they_are(
     flags = [frame.interlaced_frame for frame in frames]
     assert any(flags) == (order != "none")
     raw = [combs(frame.to_ndarray(format="gray").astype(int)) for frame in frames]
-    pictures = shaped(path)
-    assert len(pictures) == len(frames)
-    for flag, before, picture in zip(flags, raw, pictures, strict=True):
+    images = shaped(path)
+    assert len(images) == len(frames)
+    for flag, before, image in zip(flags, raw, images, strict=True):
         if flag:
-            assert combs(picture) < before / 2 or combs(picture) < 1
+            assert combs(image) < before / 2 or combs(image) < 1
     if order == "none":
-        assert raw == pytest.approx([combs(picture) for picture in pictures], abs=0.5)
+        assert raw == pytest.approx([combs(image) for image in images], abs=0.5)
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(PQ, "smpte2084"), (HLG, "arib-std-b67")])
@@ -161,14 +161,14 @@ def test_thumbnails_of_high_dynamic_range_are_mapped_too(tmp_path: Path) -> None
            "-c:v", "libx265", "-x265-params", HDR.format("smpte2084"), path)  # fmt: skip
     (first, *_) = VideoReader(path, STEP)
     with av.open(io.BytesIO(thumbnail(first.frame, 48, Fraction(1)))) as jpeg:
-        picture = next(jpeg.decode(video=0)).to_ndarray(format="gray")
+        frame = next(jpeg.decode(video=0)).to_ndarray(format="gray")
     code = np.full((1, 3), 0.5)
-    assert picture.mean() / 255 == pytest.approx(to_bt709(code, PQ).mean(), abs=0.05)
+    assert frame.mean() / 255 == pytest.approx(to_bt709(code, PQ).mean(), abs=0.05)
 
 
 def test_a_film_of_the_tests_is_shaped_as_before(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
-    films.make_film(path, seconds=1, sound_s=(0, 1))
+    films.make_film(path, seconds=1, audio_s=(0, 1))
     with av.open(str(path)) as film:
         right = [frame.to_ndarray(format="gray") for frame in film.decode(video=0)]
     assert all(np.array_equal(a, b) for a, b in zip(right, shaped(path), strict=True))

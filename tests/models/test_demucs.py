@@ -66,8 +66,8 @@ def mix(seconds):
     return torch.randn(2, int(seconds * RATE)) * 0.1
 
 
-def separated(model, sound, stems, blocks=1_000, **how):
-    pieces = (sound[:, at : at + blocks].numpy() for at in range(0, sound.shape[1], blocks))
+def separated(model, audio, stems, blocks=1_000, **how):
+    pieces = (audio[:, at : at + blocks].numpy() for at in range(0, audio.shape[1], blocks))
     return np.concatenate(list(demucs.separate(model, pieces, stems, **how)), axis=-1)
 
 
@@ -80,10 +80,10 @@ def each():
 @pytest.mark.parametrize("overlap", [0.25, 0.6])
 def test_equals_apply_model(tmp_path, make, seconds, overlap):
     model = demucs_model.load(str(save(make(), tmp_path / "m.safetensors")), "cpu")
-    sound = mix(seconds)
+    audio = mix(seconds)
     with torch.no_grad():
-        wanted = apply_model(model.parts[0], sound[None], shifts=0, overlap=overlap)[0].numpy()
-    got = separated(model, sound, each(), overlap=overlap)
+        wanted = apply_model(model.parts[0], audio[None], shifts=0, overlap=overlap)[0].numpy()
+    got = separated(model, audio, each(), overlap=overlap)
     assert got.shape == wanted.shape
     assert np.abs(got - wanted).max() < 1e-6
     assert np.abs(wanted).max() > 1e-3
@@ -91,13 +91,13 @@ def test_equals_apply_model(tmp_path, make, seconds, overlap):
 
 def test_batches_blocks_and_threads_make_no_difference(tmp_path):
     model = demucs_model.load(str(save(tiny_ht(), tmp_path / "m.safetensors")), "cpu")
-    sound = mix(9.1)
+    audio = mix(9.1)
     before = threading.active_count()
-    first = separated(model, sound, each(), batch_size=1)
+    first = separated(model, audio, each(), batch_size=1)
     for batch_size, blocks in ((1, 333), (2, 5_000), (4, 100_000), (None, 1_000)):
-        assert np.array_equal(separated(model, sound, each(), blocks, batch_size=batch_size), first)
+        assert np.array_equal(separated(model, audio, each(), blocks, batch_size=batch_size), first)
     torch.set_num_threads(2)
-    assert np.array_equal(separated(model, sound, each()), first)
+    assert np.array_equal(separated(model, audio, each()), first)
     assert torch.get_num_threads() == 2
     assert threading.active_count() == before
 
@@ -105,8 +105,8 @@ def test_batches_blocks_and_threads_make_no_difference(tmp_path):
 def test_a_true_batch_agrees_too(tmp_path):
     """What a GPU does, on the CPU: windows stacked."""
     model = demucs_model.load(str(save(tiny_ht(), tmp_path / "m.safetensors")), "cpu")
-    sound = mix(2).numpy()
-    windows = np.stack((sound[:, :RATE], sound[:, RATE:]))
+    audio = mix(2).numpy()
+    windows = np.stack((audio[:, :RATE], audio[:, RATE:]))
     with demucs._single_threaded(1) as pool:
         runner = demucs._Runner(model.parts[0], torch.eye(3), "cpu", pool)
         alone = np.stack(list(runner(list(windows))))
@@ -119,12 +119,12 @@ def test_bag_is_weighted_as_demucs_does(tmp_path):
         save(part, tmp_path / f"{name}.safetensors")
     bag = {"models": ["a", "b"], "weights": weights}
     (tmp_path / "bag.yaml").write_text(yaml.safe_dump(bag))
-    sound = mix(5.3)
+    audio = mix(5.3)
     with torch.no_grad():
-        wanted = apply_model(BagOfModels(parts, weights), sound[None], shifts=0)[0].numpy()
+        wanted = apply_model(BagOfModels(parts, weights), audio[None], shifts=0)[0].numpy()
     model = demucs_model.load(str(tmp_path), "cpu")
-    assert np.abs(separated(model, sound, each()) - wanted).max() < 1e-6
-    summed = separated(model, sound, [["drums", "bass"], ["vocals"]])
+    assert np.abs(separated(model, audio, each()) - wanted).max() < 1e-6
+    summed = separated(model, audio, [["drums", "bass"], ["vocals"]])
     assert np.abs(summed[0] - wanted[:2].sum(0)).max() < 1e-6
 
 

@@ -43,7 +43,7 @@ def click(page: Any, time_s: float, length_s: float, lane: str) -> None:
     page.mouse.click(x, beside["y"] + beside["height"] / 2)
 
 
-def picture(data: bytes, width: int, height: int) -> np.ndarray:
+def image(data: bytes, width: int, height: int) -> np.ndarray:
     """A PNG as numbers."""
     import io
 
@@ -54,8 +54,8 @@ def picture(data: bytes, width: int, height: int) -> np.ndarray:
     return np.asarray(frame.to_ndarray(), float)
 
 
-def film_picture(film: Path, time_s: float, width: int, height: int) -> np.ndarray:
-    """The film's picture at a time."""
+def film_frame(film: Path, time_s: float, width: int, height: int) -> np.ndarray:
+    """The film's video at a time."""
     import av
 
     with av.open(str(film)) as container:
@@ -94,15 +94,15 @@ def test_the_timeline_is_right_where_it_is_clicked(
             assert any(cue["start"] <= now < cue["end"] for cue in truth["cues"])
             cue = told["cues"][int(page.locator("#now-cue").text_content().split()[0]) - 1]
             assert cue[1] <= now < cue[2]
-            # The player shows the film's picture of that time.
+            # The player shows the film's video of that time.
             clip = next(row for row in clips if row["start_s"] <= now < row["end_s"])
             at = "() => document.getElementById('video').currentTime"
             page.wait_for_function("() => !document.getElementById('video').seeking")
             shown_s = clip["start_s"] + page.evaluate(at)
             assert shown_s == pytest.approx(now, abs=0.001)
             page.wait_for_timeout(200)  # until it is painted
-            seen = picture(page.locator("#video").screenshot(), 64, 36)
-            film = film_picture(shared_media / "mixfilm/dev.mp4", shown_s, 64, 36)
+            seen = image(page.locator("#video").screenshot(), 64, 36)
+            film = film_frame(shared_media / "mixfilm/dev.mp4", shown_s, 64, 36)
             assert np.corrcoef(seen.ravel(), film.ravel())[0, 1] > 0.97
         # Where there is no music there is no clip: the scene's thumbnail stands there.
         silent = next(
@@ -115,7 +115,7 @@ def test_the_timeline_is_right_where_it_is_clicked(
         assert page.locator("#still").is_visible()
 
 
-def test_clips_play_in_every_sound_by_keyboard_alone(labelled: Path, opened: Opened) -> None:
+def test_clips_play_in_every_audio_by_keyboard_alone(labelled: Path, opened: Opened) -> None:
     with opened(labelled / "report/film-demo-fair.html") as page:
         button = page.locator("[data-play]").nth(1)
         button.focus()
@@ -128,11 +128,11 @@ def test_clips_play_in_every_sound_by_keyboard_alone(labelled: Path, opened: Ope
         clip = page.locator(".clips i.on").bounding_box()
         assert clip["x"] <= head["x"] <= clip["x"] + clip["width"]
         assert page.locator("tbody[aria-current]").get_attribute("id") == "demo-fair_22120-34240"
-        page.locator("[name=sound]:checked").focus()
-        for sound in ("music", "dialogue"):
+        page.locator("[name=audio]:checked").focus()
+        for audio in ("music", "dialogue"):
             page.keyboard.press("ArrowRight")
             page.wait_for_function(
-                f"() => document.getElementById('audio').src.endsWith('.{sound}.flac')"
+                f"() => document.getElementById('audio').src.endsWith('.{audio}.flac')"
             )
             start = page.evaluate("document.getElementById('audio').currentTime")
             page.wait_for_function(

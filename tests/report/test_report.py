@@ -154,7 +154,7 @@ def test_what_was_left_out_stands_there_with_its_reason(
         "-C", corpus, "films", "add", silent, "--id", "silent", "--title", "A silent film",
         "--basis", "licensed", "--evidence", "for tests",
     )  # fmt: skip
-    # A broken film fails; a film without sound is rejected.
+    # A broken film fails; a film without audio is rejected.
     (tmp_path / "broken.mp4").write_bytes(b"no film")
     ossl(
         "-C", corpus, "films", "add", tmp_path / "broken.mp4", "--id", "broken", "--title", "B",
@@ -168,7 +168,7 @@ def test_what_was_left_out_stands_there_with_its_reason(
     status = json.loads(ossl("-C", corpus, "status", "--json").stdout)
     (rejected,) = status["rejected"]
     (failed,) = status["failed"]
-    assert rejected["code"] == "no_sound"
+    assert rejected["code"] == "no_audio"
     for one in (rejected, failed):
         assert one["film_id"] in page
         assert escape(one["message"]) in page

@@ -36,9 +36,9 @@ def speech() -> np.ndarray:
 
 def stems(folder: Path, sounds: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     rows = []
-    for role, sound in sounds.items():
+    for role, audio in sounds.items():
         with FlacWriter(folder / f"{role}.flac", RATE, 1) as writer:
-            writer.write(sound)
+            writer.write(audio)
         rows.append({"role": role, "path": f"{role}.flac", "sha256": role, "sample_rate": RATE})
     return rows
 
@@ -128,4 +128,4 @@ def test_films_tell_of_rights_and_damage() -> None:
         assert [one.kind for one in warnings.of_film(verdict, nothing, "a")] == [kind]
     assert [one.kind for one in warnings.of_film(None, nothing, "a")] == ["rights_unknown"]
     (told,) = warnings.of_film(free, damaged, "a")
-    assert told.sentence == "1.5 s of sound could not be decoded."
+    assert told.sentence == "1.5 s of audio could not be decoded."

@@ -49,8 +49,8 @@ def separate(model, mix):
         return model(mix)
 
 
-def rms(sound):
-    return float(sound.square().mean().sqrt())
+def rms(audio):
+    return float(audio.square().mean().sqrt())
 
 
 def test_the_file_says_what_it_is_and_is_small(model):

@@ -31,7 +31,7 @@ def films(count: int, first: int = 0) -> list[MadeUp]:
     for number in range(first, first + count):
         shares = {}
         if number % 10 == 9:
-            shares = {0: (f"f{number - 1:03d}", 1, "audio" if number % 20 == 9 else "picture")}
+            shares = {0: (f"f{number - 1:03d}", 1, "audio" if number % 20 == 9 else "video")}
         made.append(
             MadeUp(
                 f"f{number:03d}",
@@ -72,7 +72,7 @@ def test_200_films_are_divided_without_leak_in_even_strata(tmp_path: Path) -> No
     found = divided(tmp_path, films(200))
     on = splits(found)
     assert len(found.matches) == 20
-    assert {match.kind for match in found.matches} == {"audio", "picture"}
+    assert {match.kind for match in found.matches} == {"audio", "video"}
     for match in found.matches:
         assert on[match.film_a] == on[match.film_b]
     assert not found.leaks
@@ -95,13 +95,13 @@ def test_strata_are_even_whatever_the_seed(tmp_path: Path, seed: int) -> None:
 def test_films_stay_when_20_are_added_and_when_some_go_and_return(tmp_path: Path) -> None:
     before = splits(divided(tmp_path, films(200)))
     more = films(20, first=200)
-    more[3] = replace(more[3], shares={1: ("f007", 2, "picture")})
+    more[3] = replace(more[3], shares={1: ("f007", 2, "video")})
     found = divided(tmp_path, [*films(200), *more])
     after = splits(found)
     assert {film: after[film] for film in before} == before
     assert set(found.new) == after.keys() - before.keys()
     assert after["f203"] == before["f007"]
-    assert "f007 and f203 share picture" in next(r.why for r in found.rows if r.film_id == "f203")
+    assert "f007 and f203 share frame" in next(r.why for r in found.rows if r.film_id == "f203")
     assert not found.leaks
     assert points_off(found.rows, "quadrant") <= 5
     fewer = [*films(200)[:100], *more]
@@ -113,7 +113,7 @@ def test_a_film_that_matches_two_sides_is_left_out(tmp_path: Path) -> None:
     before = splits(divided(tmp_path, films(50)))
     train = next(film for film, split in before.items() if split == "train")
     test = next(film for film, split in before.items() if split == "test")
-    torn = MadeUp("torn", shares={0: (train, 0, "audio"), 1: (test, 1, "picture")})
+    torn = MadeUp("torn", shares={0: (train, 0, "audio"), 1: (test, 1, "video")})
     friend = MadeUp("friend", shares={0: ("torn", 1, "audio")})
     bridge = [
         MadeUp("left", shares={0: (train, 2, "audio"), 1: ("right", 1, "audio")}),
@@ -132,7 +132,7 @@ def test_a_film_that_matches_two_sides_is_left_out(tmp_path: Path) -> None:
     assert "torn" not in load_record(tmp_path).films
     # Without what held it in one split, it can stand on the other.
     rest = [film for film in films(50) if film.film_id != train]
-    torn = replace(torn, shares={1: (test, 1, "picture")})
+    torn = replace(torn, shares={1: (test, 1, "video")})
     assert splits(divided(tmp_path, [*rest, torn]))["torn"] == "test"
 
 

@@ -42,11 +42,11 @@ def select(
     cues: list[Cue],
     film: list[Scene],
     settings: ClipsSettings = SETTINGS,
-    damaged_sound: tuple[Span, ...] = (),
+    damaged_audio: tuple[Span, ...] = (),
 ) -> tuple[list[tuple[float, float]], list[str]]:
-    """Spans of the clips, and reasons of the rejects; the film has 25 pictures a second."""
+    """Spans of the clips, and reasons of the rejects; the film has 25 frames a second."""
     times = [number / 25 for number in range(round(film[-1].end_s * 25))]
-    found = list(candidates(cues, film, damaged_sound, times, settings))
+    found = list(candidates(cues, film, damaged_audio, times, settings))
     kept = [(c.span.start_s, c.span.end_s) for c in found if isinstance(c, Candidate)]
     return kept, [r.reason for r in found if isinstance(r, Reject)]
 
@@ -57,7 +57,7 @@ def test_edges_go_to_the_nearest_boundary_within_reach() -> None:
     assert select([cue(11.2, 22.6)], film) == ([(11.2, 22.6)], [])
 
 
-def test_an_edge_without_a_boundary_goes_to_the_nearest_picture() -> None:
+def test_an_edge_without_a_boundary_goes_to_the_nearest_frame() -> None:
     assert select([cue(20.013, 40.033)], scenes(0, 60)) == ([(20.0, 40.04)], [])
 
 
@@ -76,7 +76,7 @@ def test_two_cues_may_share_a_boundary() -> None:
 def test_snapping_does_not_reach_over_damage() -> None:
     film = scenes(0, 9.0, 60, damaged=(Span(9.5, 9.8),))
     assert select([cue(10.0, 30)], film) == ([(10.0, 30)], [])
-    assert select([cue(10.0, 30)], scenes(0, 9.0, 60), damaged_sound=(Span(9.5, 9.8),)) == (
+    assert select([cue(10.0, 30)], scenes(0, 9.0, 60), damaged_audio=(Span(9.5, 9.8),)) == (
         [(10.0, 30)], [],
     )  # fmt: skip
 
@@ -84,9 +84,9 @@ def test_snapping_does_not_reach_over_damage() -> None:
 def test_clips_that_touch_damage_are_rejected_and_the_rest_is_kept() -> None:
     film = scenes(0, 100, damaged=(Span(20, 21),))
     cues = [cue(5, 30), cue(40, 60, 1), cue(70, 90, 2)]
-    spans, reasons = select(cues, film, damaged_sound=(Span(75, 75.5),))
+    spans, reasons = select(cues, film, damaged_audio=(Span(75, 75.5),))
     assert spans == [(40, 60)]
-    assert reasons == ["damaged_picture", "damaged_sound"]
+    assert reasons == ["damaged_video", "damaged_audio"]
 
 
 def test_a_clip_may_end_where_damage_begins() -> None:
@@ -102,8 +102,8 @@ def test_what_is_too_short_is_rejected_with_its_figures() -> None:
     assert "9.00 s, less than 10 s" in reject.message
 
 
-def test_cues_are_trimmed_to_the_picture() -> None:
-    assert select([cue(30, 65), cue(66, 90, 1)], scenes(0, 60)) == ([(30, 60)], ["no_picture"])
+def test_cues_are_trimmed_to_the_frame() -> None:
+    assert select([cue(30, 65), cue(66, 90, 1)], scenes(0, 60)) == ([(30, 60)], ["no_video"])
 
 
 def test_long_cues_are_split_at_boundaries_into_near_equal_parts() -> None:
@@ -117,20 +117,20 @@ def test_long_cues_without_boundaries_are_split_equally() -> None:
     assert not reasons
 
 
-def test_parts_keep_to_the_limits_even_when_pictures_do_not_fall_on_them() -> None:
+def test_parts_keep_to_the_limits_even_when_frames_do_not_fall_on_them() -> None:
     spans, _ = select([cue(0.0, 360.02)], scenes(0, 420), ClipsSettings(snap_s=0))
     assert all(10 <= end - start <= 180 for start, end in spans)
     assert spans[0][0] == 0
     assert spans[-1][1] == pytest.approx(360.02, abs=0.03)
 
 
-def test_black_pictures_are_counted() -> None:
+def test_black_frames_are_counted() -> None:
     film = scenes(0, 100, black=(Span(10, 18), Span(25, 40)))
     assert select([cue(10, 30), cue(50, 70, 1)], film) == ([(50, 70)], ["too_black"])
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_whatever_the_cues_clips_are_in_order_within_limits_and_on_pictures(seed: int) -> None:
+def test_whatever_the_cues_clips_are_in_order_within_limits_and_on_frames(seed: int) -> None:
     chance = random.Random(seed)
     end_s = 600.0
     cuts = sorted({round(chance.uniform(1, end_s - 1) * 25) / 25 for _ in range(150)})
@@ -145,7 +145,7 @@ def test_whatever_the_cues_clips_are_in_order_within_limits_and_on_pictures(seed
         assert 4 <= end - start <= 30
         assert start * 25 == pytest.approx(round(start * 25))
         assert end <= damage.start_s or start >= damage.end_s
-        # No clip strays from the cues by more than a snap and a picture.
+        # No clip strays from the cues by more than a snap and a frame.
         assert any(c.start_s - settings.snap_s - 0.03 <= start < c.end_s for c in cues)
     for before, after in pairwise(spans):
         assert before[1] <= after[0]

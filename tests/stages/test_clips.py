@@ -21,7 +21,7 @@ from tests.rows import film_row
 
 RATE = 44100
 QUICK = {"preset": "ultrafast", "min_s": 2.0, "max_s": 60.0}
-SOUND_S = 14.5  # the sound ends half a second before the picture
+SOUND_S = 14.5  # the audio ends half a second before the frame
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, films.Truth]:
     for click in truth.clicks_s:
         clicks[round(click * RATE) : round(click * RATE) + 44] = 0.8
     stems = {"music": music, "dialogue": dialogue, "mix": music + dialogue + clicks}
-    for role, sound in stems.items():
-        soundfile.write(home / f"{role}.flac", np.stack([sound, sound], 1), RATE, subtype="PCM_16")
+    for role, audio in stems.items():
+        soundfile.write(home / f"{role}.flac", np.stack([audio, audio], 1), RATE, subtype="PCM_16")
     return corpus, truth
 
 
@@ -48,7 +48,7 @@ def rows_of(
     truth: films.Truth,
     cues: list[tuple[float, float]],
     damaged: tuple[Span, ...] = (),
-    damaged_sound: tuple[Span, ...] = (),
+    damaged_audio: tuple[Span, ...] = (),
 ) -> dict[str, tuple[Any, ...]]:
     rows: dict[str, tuple[Any, ...]] = {
         "films": (
@@ -69,7 +69,7 @@ def rows_of(
         "stems": tuple(
             Stem(
                 "film", role, f"films/film/{role}.flac", "0", RATE, 2, round(SOUND_S * RATE),
-                round(SOUND_S * RATE) / RATE, -20.0, -1.0, "bundled", damaged_sound,
+                round(SOUND_S * RATE) / RATE, -20.0, -1.0, "bundled", damaged_audio,
             )
             for role in ("mix", "music", "dialogue")
         ),
@@ -145,7 +145,7 @@ def test_sounds_are_slices_of_the_stems(
         heard = len(stem) - begin
         assert np.array_equal(cut[:heard], stem[begin:])
         assert not cut[heard:].any()
-        assert len(cut) > heard  # the film's sound ends before its picture
+        assert len(cut) > heard  # the film's audio ends before its video
 
 
 def test_clicks_in_the_flac_are_at_the_flashes(
@@ -185,11 +185,11 @@ def test_silence_is_rejected_and_damage_too(
     _, outcome = run(
         make_item, film, [(1.6, 5.0), (6.2, 9.0), (10.2, 14.9)],
         {"snap_s": 0.0, "max_silent_share": 0.1},
-        damaged=(Span(2.0, 2.5),), damaged_sound=(Span(8.0, 8.1),),
+        damaged=(Span(2.0, 2.5),), damaged_audio=(Span(8.0, 8.1),),
     )  # fmt: skip
     assert not outcome.rows
     reasons = [reject.reason for reject in outcome.rejects]
-    assert reasons == ["damaged_picture", "damaged_sound", "too_silent"]
+    assert reasons == ["damaged_video", "damaged_audio", "too_silent"]
 
 
 def test_a_film_without_cues_has_no_clips(

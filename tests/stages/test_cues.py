@@ -41,15 +41,15 @@ def melody(seconds: float, level_dbfs: float, fade_in: float = 0, fade_out: floa
         hz = 220 * 2 ** (rng.integers(0, 25) / 12)
         tones = sum(np.sin(2 * np.pi * hz * k * time) / k for k in (1, 2, 3, 4))
         wave[at : at + len(time)] += tones * np.exp(-4 * time)
-    sound = at_level(wave, level_dbfs)
-    sound[:, : round(fade_in * RATE)] *= np.linspace(0, 1, round(fade_in * RATE))
+    audio = at_level(wave, level_dbfs)
+    audio[:, : round(fade_in * RATE)] *= np.linspace(0, 1, round(fade_in * RATE))
     if fade_out:
-        sound[:, -round(fade_out * RATE) :] *= np.linspace(1, 0, round(fade_out * RATE))
-    return sound
+        audio[:, -round(fade_out * RATE) :] *= np.linspace(1, 0, round(fade_out * RATE))
+    return audio
 
 
 def speech(seconds: float, level_dbfs: float = -22):
-    """Syllables of voiced sound and of noise, four a second, with pauses."""
+    """Syllables of voiced audio and of noise, four a second, with pauses."""
     rng = np.random.default_rng(3)
     time = np.arange(round(seconds * RATE)) / RATE
     voice = sum(np.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 20))
@@ -59,11 +59,11 @@ def speech(seconds: float, level_dbfs: float = -22):
 
 
 def placed(seconds: float, *parts: tuple[float, np.ndarray]) -> np.ndarray:
-    sound = silence(seconds)
+    audio = silence(seconds)
     for start, part in parts:
         begin = round(start * RATE)
-        sound[:, begin : begin + part.shape[1]] += part
-    return sound
+        audio[:, begin : begin + part.shape[1]] += part
+    return audio
 
 
 @pytest.fixture
@@ -73,13 +73,13 @@ def found(make_item, tmp_path):
     def find(music: np.ndarray, dialogue: np.ndarray, rate: int = RATE, **settings: object):
         stems = {"mix": music + dialogue, "music": music, "dialogue": dialogue}
         rows = []
-        for role, sound in stems.items():
-            soundfile.write(tmp_path / f"{role}.flac", sound.T, rate)
+        for role, audio in stems.items():
+            soundfile.write(tmp_path / f"{role}.flac", audio.T, rate)
             rows.append(
                 Stem(
                     film_id="film", role=role, path=f"{role}.flac", sha256="0" * 64,
-                    sample_rate=rate, channels=2, n_samples=sound.shape[1],
-                    duration_s=sound.shape[1] / rate, loudness_lufs=None, peak_dbfs=None,
+                    sample_rate=rate, channels=2, n_samples=audio.shape[1],
+                    duration_s=audio.shape[1] / rate, loudness_lufs=None, peak_dbfs=None,
                     model="known", damaged_spans=(),
                 )
             )  # fmt: skip
@@ -235,7 +235,7 @@ def test_short_music_is_rejected_with_its_times(found):
 
 def test_other_rates(found):
     music, dialogue = placed(30, (8, melody(10, -20))), silence(30)
-    slower = [sound[:, ::2] for sound in (music, dialogue)]
+    slower = [audio[:, ::2] for audio in (music, dialogue)]
     assert_near(times(found(*slower, rate=22_050)), [(8, 18)], 0.1)
 
 

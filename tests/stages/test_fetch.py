@@ -168,7 +168,7 @@ def test_a_part_goes_on_behind_a_redirect(
     assert [one.status for one in server.of("/elsewhere.mp4")] == [200, 206]
 
 
-def test_a_node_with_a_damaged_copy_is_left_for_one_with_a_sound_one(
+def test_a_node_with_a_damaged_copy_is_left_for_one_with_a_audio_one(
     server: Misbehaving, fetch: Fetch, films: Films, film_file: Path
 ) -> None:
     server.put_item(

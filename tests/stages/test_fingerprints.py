@@ -50,15 +50,15 @@ def make_clip(
     corpus: Path,
     film_id: str,
     music: Stretch,
-    picture: Stretch,
+    frame: Stretch,
     coded: tuple[object, ...] = (),
     shown: tuple[object, ...] = ("-crf", 23),
 ) -> Clip:
-    """A clip of music and picture from anywhere; its music goes through a lossy coder."""
+    """A clip of music and video from anywhere; its music goes through a lossy coder."""
     lossy, flac, video = (corpus / f"{film_id}.{kind}" for kind in ("mka", "flac", "mp4"))
     cut(music, lossy, "-vn", *(coded or ("-c:a", "aac", "-b:a", "128k")))
     ffmpeg("-i", lossy, flac)
-    cut(picture, video, "-an", "-c:v", "libx264", "-preset", "ultrafast", *shown)
+    cut(frame, video, "-an", "-c:v", "libx264", "-preset", "ultrafast", *shown)
     info = soundfile.info(str(flac))
     return dataclasses.replace(
         CLIP, clip_id=f"{film_id}_0", film_id=film_id, duration_s=info.duration,
@@ -79,7 +79,7 @@ def clips(shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     toy = elsewhere / "mdn_toy_crystal.mp4"
     small = ("-vf", "scale=320:180,hue=s=0", "-crf", 32)
     boxed = ("-vf", "crop=616:346,scale=640:360,pad=640:480:0:60", "-crf", 28)
-    # As television shows films: 25 pictures a second instead of 24, and all the higher for it.
+    # As television shows films: 25 frames a second instead of 24, and all the higher for it.
     fast = ("-vf", "setpts=PTS*24/25", "-r", 25, "-crf", 26)
     higher = ("-af", "asetrate=44100*25/24,aresample=48000", "-c:a", "libopus", "-b:a", "96k")
     quiet = ("-af", "volume=-14dB", "-ac", 1, "-ar", 22050, "-c:a", "libmp3lame", "-b:a", "48k")
@@ -124,19 +124,19 @@ def test_copies_and_reused_recordings_match_and_nothing_else(
     rows = take(make_item, corpus, made)
     found = matches(tmp_path, rows, SplitsSettings().min_shared)
     music = {"copy", "fast", "film", "reused", "spoken"}
-    picture = {"boxed", "copy", "fast", "film"}
+    frame = {"boxed", "copy", "fast", "film"}
     for film in music - {"film"}:
         assert (*sorted(("film", film)), "audio") in found
     # Films are divided by groups: a copy need not match each of the others.
-    pairs = [{one, other} for one, other, kind in found if kind == "picture"]
+    pairs = [{one, other} for one, other, kind in found if kind == "video"]
     group = {"film"}
-    for _ in picture:
+    for _ in frame:
         group |= set().union(*(pair for pair in pairs if pair & group))
-    assert group == picture
+    assert group == frame
     assert ("reused", "spoken", "audio") in found
     # The margin: below what counts as a match there is nothing between films that share nothing.
     for one, other, kind in matches(tmp_path, rows, 2.0):
-        assert {one, other} <= (music if kind == "audio" else picture), (one, other, kind)
+        assert {one, other} <= (music if kind == "audio" else frame), (one, other, kind)
 
 
 def test_the_same_clip_has_the_same_fingerprint_and_long_clips_more_hashes(
@@ -146,7 +146,7 @@ def test_the_same_clip_has_the_same_fingerprint_and_long_clips_more_hashes(
     one, two = (take(make_item, corpus, [made[0]])[0] for _ in range(2))
     assert one == two
     assert len(one.audio_hashes) == round(2.0 * made[0].duration_s)
-    assert 32 <= len(one.picture_hashes) <= round(1.5 * made[0].duration_s)
+    assert 32 <= len(one.video_hashes) <= round(1.5 * made[0].duration_s)
 
 
 def test_music_that_a_machine_plays_matches_itself_under_noise_only() -> None:
@@ -155,16 +155,16 @@ def test_music_that_a_machine_plays_matches_itself_under_noise_only() -> None:
     sounds = [compose(mood, 10.0, seed).T for mood, seed in pieces]
     noise = np.random.default_rng(0).normal(0, 0.1, sounds[0].shape) * sounds[0].std()
     sounds.append((0.2 * (sounds[0] + noise)[:, 15_000:]).astype(np.float32))
-    kept = [minhash(*landmarks(at_rate(sound, acoustics.RATE)), 200) for sound in sounds]
+    kept = [minhash(*landmarks(at_rate(audio, acoustics.RATE)), 200) for audio in sounds]
     whats = [{value >> MOMENT_BITS for value in hashes} for hashes in kept]
     shared = [len(whats[0] & others) for others in whats[1:]]
     assert shared[-1] > 20
     assert max(shared[:-1]) <= 2
 
 
-def test_silence_and_flat_pictures_have_no_hashes() -> None:
-    for sound in (np.zeros(RATE * 5, np.float32), np.zeros(10, np.float32)):
-        assert minhash(*landmarks(sound), 100) == ()
+def test_silence_and_flat_frames_have_no_hashes() -> None:
+    for audio in (np.zeros(RATE * 5, np.float32), np.zeros(10, np.float32)):
+        assert minhash(*landmarks(audio), 100) == ()
     times = np.arange(50) / 10
     black, grey = (np.full((50, 36, 64), level, np.uint8) for level in (3, 120))
     noisy = np.random.default_rng(0).integers(118, 123, (50, 36, 64)).astype(np.uint8)

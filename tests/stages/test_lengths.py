@@ -41,9 +41,9 @@ def test_lengths(
     state: str,
     codes: list[str],
 ) -> None:
-    sound, path = tmp_path / "sound.flac", tmp_path / "film.mkv"
-    ffmpeg("-i", plain, "-vn", "-af", "apad", "-t", length_s, sound)
-    ffmpeg("-i", plain, "-itsoffset", offset_s, "-i", sound, "-map", "0:v", "-map", "1:a",
+    audio, path = tmp_path / "audio.flac", tmp_path / "film.mkv"
+    ffmpeg("-i", plain, "-vn", "-af", "apad", "-t", length_s, audio)
+    ffmpeg("-i", plain, "-itsoffset", offset_s, "-i", audio, "-map", "0:v", "-map", "1:a",
            "-c", "copy", path)  # fmt: skip
     record = fetch(source_of(str(path)))
     assert record.state == state, record.message

@@ -66,7 +66,7 @@ def scenes_of(make_item: MakeItem, path: Path, **settings: float) -> tuple[Item,
 
 @pytest.fixture(scope="module")
 def copies(shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """dev.mp4, two black-and-white copies of it, and one at 24000/1001 pictures per second."""
+    """dev.mp4, two black-and-white copies of it, and one at 24000/1001 frames per second."""
     folder = tmp_path_factory.mktemp("copies")
     dev = shared_media / "mixfilm" / "dev.mp4"
     quick = ["-preset", "ultrafast", "-crf", "20"]
@@ -170,14 +170,14 @@ def texture(seed: int, colour: bool) -> np.ndarray:
     return wall if colour else cv2.cvtColor(wall, cv2.COLOR_GRAY2BGR)
 
 
-def write_film(path: Path, pictures: list[np.ndarray], milliseconds: list[int]) -> Path:
+def write_film(path: Path, frames: list[np.ndarray], milliseconds: list[int]) -> Path:
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", options={"preset": "ultrafast", "crf": "18"})
-        stream.height, stream.width = pictures[0].shape[:2]
+        stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
-        for picture, time in zip(pictures, milliseconds, strict=True):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "bgr24")
+        for image, time in zip(frames, milliseconds, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "bgr24")
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
@@ -190,10 +190,10 @@ def shot(seed: int, n: int, colour: bool = True) -> list[np.ndarray]:
 
 
 def test_variable_rate_colour_and_its_absence(make_item, tmp_path):
-    pictures = shot(1, 40) + shot(2, 30, colour=False) + shot(3, 30, colour=False) + shot(4, 40)
-    steps = np.random.default_rng(0).integers(15, 70, len(pictures))
+    frames = shot(1, 40) + shot(2, 30, colour=False) + shot(3, 30, colour=False) + shot(4, 40)
+    steps = np.random.default_rng(0).integers(15, 70, len(frames))
     times = [0, *np.cumsum(steps)[:-1].tolist()]
-    _, rows = scenes_of(make_item, write_film(tmp_path / "f.mkv", pictures, times))
+    _, rows = scenes_of(make_item, write_film(tmp_path / "f.mkv", frames, times))
     assert [row.start_frame for row in rows] == [0, 40, 70, 100]
     assert [row.start_s for row in rows] == [times[row.start_frame] / 1000 for row in rows]
     assert [row.transition_in for row in rows] == ["start", "cut", "cut", "cut"]
@@ -206,9 +206,9 @@ def test_black_is_recorded_and_fades_are_named(make_item, tmp_path):
         a[42 + k] = (a[42 + k] * (1 - (k + 1) / 18)).astype(np.uint8)
         b[k] = (b[k] * (k / 18)).astype(np.uint8)
     black = [np.zeros_like(a[0])] * 12
-    pictures = a + black + b + black + c
-    times = [round(1000 * k / 24) for k in range(len(pictures))]
-    path = write_film(tmp_path / "f.mkv", pictures, times)
+    frames = a + black + b + black + c
+    times = [round(1000 * k / 24) for k in range(len(frames))]
+    path = write_film(tmp_path / "f.mkv", frames, times)
     item, rows = scenes_of(make_item, path)
     assert [row.transition_in for row in rows] == ["start", "fade", "cut", "cut"]
     assert 60 <= rows[1].start_frame <= 74
@@ -230,9 +230,9 @@ def test_black_is_recorded_and_fades_are_named(make_item, tmp_path):
 
 
 def test_settings_decide(make_item, tmp_path):
-    pictures = shot(1, 40) + shot(2, 10) + shot(3, 40)
-    times = [round(1000 * k / 24) for k in range(len(pictures))]
-    path = write_film(tmp_path / "f.mkv", pictures, times)
+    frames = shot(1, 40) + shot(2, 10) + shot(3, 40)
+    times = [round(1000 * k / 24) for k in range(len(frames))]
+    path = write_film(tmp_path / "f.mkv", frames, times)
     assert [r.start_frame for r in scenes_of(make_item, path)[1]] == [0, 40, 50]
     assert [r.start_frame for r in scenes_of(make_item, path, min_scene_s=0.6)[1]] == [0, 40]
     assert [r.start_frame for r in scenes_of(make_item, path, threshold=100.0)[1]] == [0]
@@ -250,7 +250,7 @@ def test_films_of_extreme_shapes_have_their_cut(make_item, tmp_path, size):
     assert [scene.start_frame for scene in scenes] == [0, 50]
 
 
-def test_a_film_without_picture_fails_with_a_sentence(make_item, tmp_path):
+def test_a_film_without_frame_fails_with_a_sentence(make_item, tmp_path):
     whole = write_film(tmp_path / "f.mkv", shot(1, 5), [0, 40, 80, 120, 160])
     item = make_item(SCENES_STAGE, {"films": (measured(whole, tmp_path),)})
     whole.write_bytes(b"\x1a\x45\xdf\xa3" + bytes(2000))

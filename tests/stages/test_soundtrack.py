@@ -43,18 +43,18 @@ def talk(samples: int) -> np.ndarray:
     return (voice * syllables).astype(np.float32)
 
 
-def power_db(sound: np.ndarray) -> float:
-    return float(10 * np.log10(np.mean(sound.astype(float) ** 2)))
+def power_db(audio: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(audio.astype(float) ** 2)))
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three recordings of a minute, one of them in a sub-folder, and a picture of the cover."""
+    """Three recordings of a minute, one of them in a sub-folder, and a frame of the cover."""
     folder = tmp_path_factory.mktemp("shelf")
     (folder / "album").mkdir()
     for number, name in enumerate(("a.wav", "album/b.flac", "c.wav")):
         soundfile.write(folder / name, piece(number, 60), RATE)
-    (folder / "cover.jpg").write_bytes(b"a picture")
+    (folder / "cover.jpg").write_bytes(b"a frame")
     return folder
 
 
@@ -162,13 +162,13 @@ def test_a_recordings_time_begins_with_its_first_decoded_sample(
 
 def stems_of(folder: Path, music: np.ndarray, speech: np.ndarray, rate: int) -> tuple[Stem, ...]:
     rows = []
-    for role, sound in (("mix", music + speech), ("music", music), ("dialogue", speech)):
+    for role, audio in (("mix", music + speech), ("music", music), ("dialogue", speech)):
         if role != "mix":  # nobody listens to it here
-            soundfile.write(folder / f"{role}.flac", sound, rate)
+            soundfile.write(folder / f"{role}.flac", audio, rate)
         rows.append(
             Stem(
                 film_id="film", role=role, path=f"{role}.flac", sha256="0" * 64, sample_rate=rate,
-                channels=2, n_samples=len(sound), duration_s=len(sound) / rate, loudness_lufs=None,
+                channels=2, n_samples=len(audio), duration_s=len(audio) / rate, loudness_lufs=None,
                 peak_dbfs=None, model="known", damaged_spans=(),
             )
         )  # fmt: skip

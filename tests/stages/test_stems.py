@@ -57,12 +57,12 @@ def ffmpeg(*arguments: str | Path) -> None:
 
 @pytest.fixture
 def film(tmp_path) -> Film:
-    """4 s with loud noise, 16-bit sound in Matroska, so that the mix is known to the bit."""
+    """4 s with loud noise, 16-bit audio in Matroska, so that the mix is known to the bit."""
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (4 * RATE, 2))
     soundfile.write(tmp_path / "noise.wav", noise, RATE)
-    picture = ("-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=4")
+    frame = ("-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=4")
     clusters = ("-cluster_time_limit", "500")  # from which reading goes on behind damage
-    ffmpeg(*picture, "-i", tmp_path / "noise.wav", "-c:a", "flac", *clusters, tmp_path / "film.mkv")
+    ffmpeg(*frame, "-i", tmp_path / "noise.wav", "-c:a", "flac", *clusters, tmp_path / "film.mkv")
     return film_row("film.mkv")
 
 
@@ -103,13 +103,13 @@ def test_progress_rises_to_one(make_item, film, model):
     assert told[-1] == pytest.approx(1.0)
 
 
-def test_late_sound_at_another_rate_in_mono(make_item, tmp_path, model):
+def test_late_audio_at_another_rate_in_mono(make_item, tmp_path, model):
     click = np.zeros(3 * 48_000)
     click[48_000] = 0.9
     soundfile.write(tmp_path / "click.wav", click, 48_000)
-    picture = ("-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=4")
+    frame = ("-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=4")
     late = ("-itsoffset", "0.5", "-i", tmp_path / "click.wav")
-    ffmpeg(*picture, *late, "-c:a", "pcm_s16le", tmp_path / "late.mov")
+    ffmpeg(*frame, *late, "-c:a", "pcm_s16le", tmp_path / "late.mov")
     film = film_row("late.mov", audio_channels=1, audio_offset_s=0.5, audio_duration_s=3.0)
     item = make_item(STEMS_STAGE, {"films": (film,)}, settings(model))
     rows = STEMS_STAGE.run(item).rows
@@ -130,13 +130,13 @@ def test_damage_stands_in_the_rows(make_item, tmp_path, film, model):
     assert rows[0].n_samples == pytest.approx(4 * RATE, abs=45)  # Matroska rounds to 1 ms
 
 
-def test_film_without_sound_is_rejected(make_item, tmp_path, model):
+def test_film_without_audio_is_rejected(make_item, tmp_path, model):
     ffmpeg("-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=1", tmp_path / "mute.mp4")
     film = film_row("mute.mp4", **NO_SOUND)
     item = make_item(STEMS_STAGE, {"films": (film,)}, settings(model))
     with pytest.raises(Rejected) as caught:
         STEMS_STAGE.run(item)
-    assert caught.value.reason == "no_sound"
+    assert caught.value.reason == "no_audio"
 
 
 def test_unmapped_source_is_told_before_any_film(model):

@@ -41,21 +41,21 @@ def test_the_classes_are_audiosets() -> None:
     assert sum(is_music) == 157
     musical = {name for name, one in zip(names, is_music, strict=True) if one}
     assert {"Music", "Piano", "Orchestra", "Song", "Singing", "Choir", "Cowbell"} <= musical
-    assert not {"Speech", "Silence", "Humming", "Noise", "Car", "Sound effect"} & musical
+    assert not {"Speech", "Silence", "Humming", "Noise", "Car", "Audio effect"} & musical
 
 
 @pytest.mark.parametrize(("window_s", "hop_s"), [(2.0, 0.5), (0.7, 0.7), (0.5, 1.3)])
 def test_sums_are_those_of_windows_cut_by_hand(
     random_model: Path, window_s: float, hop_s: float
 ) -> None:
-    """In whatever blocks the sound comes, and however many windows are tagged at a time."""
+    """In whatever blocks the audio comes, and however many windows are tagged at a time."""
     import torch
     from transformers import ASTFeatureExtractor, ASTForAudioClassification
 
-    sound = noise(7.3)
+    audio = noise(7.3)
     model = ASTForAudioClassification.from_pretrained(random_model)
     extractor = ASTFeatureExtractor.from_pretrained(random_model)
-    padded = np.concatenate((np.zeros(2 * RATE), sound, np.zeros(3 * RATE)))
+    padded = np.concatenate((np.zeros(2 * RATE), audio, np.zeros(3 * RATE)))
     hops = int(np.ceil(7.3 / hop_s - 1e-9))
     starts = [round((hop + 0.5) * hop_s * RATE - window_s * RATE / 2) for hop in range(hops)]
     cut = [padded[2 * RATE + at :][: round(window_s * RATE)] for at in starts]
@@ -65,11 +65,11 @@ def test_sums_are_those_of_windows_cut_by_hand(
     is_music = np.array(audioset_tagger.is_music())
     wanted = probabilities[:, is_music].sum(axis=1), probabilities[:, ~is_music].sum(axis=1)
     assert np.ptp(wanted[0]) > 0.1
-    for block, batch in ((1_000, 1), (16_000, 4), (len(sound), 64)):
+    for block, batch in ((1_000, 1), (16_000, 4), (len(audio), 64)):
         # Two channels: their mean is heard.
         blocks = [
-            np.stack((sound[at : at + block] * 1.5, sound[at : at + block] * 0.5))
-            for at in range(0, len(sound), block)
+            np.stack((audio[at : at + block] * 1.5, audio[at : at + block] * 0.5))
+            for at in range(0, len(audio), block)
         ]
         chosen = settings(
             random_model, tagger_window_s=window_s, tagger_hop_s=hop_s, tagger_batch_size=batch
@@ -80,7 +80,7 @@ def test_sums_are_those_of_windows_cut_by_hand(
         assert np.allclose(tags.other, wanted[1], rtol=1e-4)
 
 
-def test_no_sound_has_no_tags(random_model: Path) -> None:
+def test_no_audio_has_no_tags(random_model: Path) -> None:
     tags = tag([], RATE, settings(random_model), lambda seconds: None)
     assert (tags.stretches(), tags.duration_s) == ([], 0.0)
 
@@ -89,7 +89,7 @@ def test_stretches_are_where_music_is_above_the_rest() -> None:
     music = np.array([0.1, 0.5, 0.5, 0.2, 0.3, 0.0, 0.9])
     other = np.array([0.2, 0.1, 0.3, 0.2, 0.1, 0.5, 0.0])
     found = Tags(music, other, hop_s=2.0, duration_s=13.1).stretches()
-    # The fourth is a tie, which is no music; the last hop ends with the sound.
+    # The fourth is a tie, which is no music; the last hop ends with the audio.
     assert [(start, end) for start, end, _ in found] == [(2.0, 6.0), (8.0, 10.0), (12.0, 13.1)]
     assert [rest for *_, rest in found] == pytest.approx([0.2, 0.1, 0.0])
 
@@ -109,12 +109,12 @@ def test_thresholds(
     model = tiny_tagger.constant(tmp_path / "model", music, other)
     rows = []
     for role, gain in (("mix", 1), ("music", 1), ("dialogue", 0)):
-        sound = np.stack([noise(seconds) * gain] * 2, axis=1)
-        soundfile.write(tmp_path / f"{role}.flac", sound, RATE)
+        audio = np.stack([noise(seconds) * gain] * 2, axis=1)
+        soundfile.write(tmp_path / f"{role}.flac", audio, RATE)
         rows.append(
             Stem(
                 film_id="film", role=role, path=f"{role}.flac", sha256="0" * 64, sample_rate=RATE,
-                channels=2, n_samples=len(sound), duration_s=seconds, loudness_lufs=None,
+                channels=2, n_samples=len(audio), duration_s=seconds, loudness_lufs=None,
                 peak_dbfs=None, model="known", damaged_spans=(),
             )
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Cuts, fades and dissolves on pictures whose truth is known because they are made here."""
+"""Cuts, fades and dissolves on frames whose truth is known because they are made here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FPS = 24
 
 
 def panned(seed: int, n: int, speed: float, cells: int = 9) -> np.ndarray:
-    """A random texture that moves by `speed` pixels per picture: (n, 18, 32) brightness."""
+    """A random texture that moves by `speed` pixels per frame: (n, 18, 32) brightness."""
     rng = np.random.default_rng(seed)
     wide = 32 + int(n * abs(speed)) + 2
     coarse = rng.uniform(30, 225, (cells // 2 + 2, max(2, wide * cells // 32))).astype(np.float32)
@@ -31,7 +31,7 @@ def panned(seed: int, n: int, speed: float, cells: int = 9) -> np.ndarray:
 
 
 def dissolved(length: int, seeds: tuple[int, int], speed: float, noise: float) -> np.ndarray:
-    """40 pictures, a dissolve of `length`, 40 pictures; both sides go on moving in it."""
+    """40 frames, a dissolve of `length`, 40 frames; both sides go on moving in it."""
     n = 40 + length
     before, after = (panned(seed, n, speed) for seed in seeds)
     x = (np.arange(length) / length)[:, None, None]
@@ -41,15 +41,15 @@ def dissolved(length: int, seeds: tuple[int, int], speed: float, noise: float) -
     return np.clip(np.rint(film + rng.normal(0, noise, film.shape)), 0, 255).astype(np.float32)
 
 
-def twice(picture: np.ndarray) -> np.ndarray:
-    """The same picture with twice as many pixels each way."""
-    return cv2.resize(picture.astype(np.uint8), (64, 36), interpolation=cv2.INTER_LINEAR)
+def twice(frame: np.ndarray) -> np.ndarray:
+    """The same frame with twice as many pixels each way."""
+    return cv2.resize(frame.astype(np.uint8), (64, 36), interpolation=cv2.INTER_LINEAR)
 
 
 def found(film: np.ndarray, fps: float = FPS, tolerance: float = 0.285) -> list[Dissolve]:
     finder = DissolveFinder(tolerance)
-    for number, picture in enumerate(film):
-        finder.feed(number, number / fps, picture, twice(picture))
+    for number, frame in enumerate(film):
+        finder.feed(number, number / fps, frame, twice(frame))
     return finder.finish()
 
 
@@ -57,7 +57,7 @@ def found(film: np.ndarray, fps: float = FPS, tolerance: float = 0.285) -> list[
     ("length", "speed"),
     [(12, 0.0), (24, 0.0), (72, 0.0), (12, 0.1), (24, 0.1), (36, 0.1), (50, 0.1), (72, 0.05)],
 )
-def test_dissolves_between_moving_pictures_are_found(length, speed):
+def test_dissolves_between_moving_frames_are_found(length, speed):
     hits = 0
     for seed in range(10):
         film = dissolved(length, (seed, 100 + seed), speed, noise=2)
@@ -73,7 +73,7 @@ def test_a_dissolve_is_found_wherever_it_falls_in_the_blocks_that_are_searched()
         assert lead + 40 <= (dissolve.start + dissolve.end) / 2 <= lead + 64
 
 
-def test_dissolve_at_twice_the_rate_keeps_the_numbers_of_its_pictures():
+def test_dissolve_at_twice_the_rate_keeps_the_numbers_of_its_frames():
     film = np.repeat(dissolved(24, (1, 2), 0.1, noise=1), 2, axis=0)
     (dissolve,) = found(film, fps=2 * FPS)
     assert 80 <= (dissolve.start + dissolve.end) / 2 <= 128
@@ -141,15 +141,15 @@ def wall(seed: int) -> np.ndarray:
     return cv2.resize(coarse, (80, 44), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
 
 
-def test_a_picture_stays_where_it_moves_by_two_pixels_or_is_covered_in_part():
-    picture = wall(1)[4:40, 4:68]
+def test_a_frame_stays_where_it_moves_by_two_pixels_or_is_covered_in_part():
+    frame = wall(1)[4:40, 4:68]
     moved = wall(1)[2:38, 6:70]
-    assert part_that_stays(picture, moved) == part_that_stays(picture, picture) == 1
-    covered = picture.copy()
+    assert part_that_stays(frame, moved) == part_that_stays(frame, frame) == 1
+    covered = frame.copy()
     covered[:, :24] = 20
-    assert 0.5 < part_that_stays(picture, covered) < 0.7
-    assert part_that_stays(picture, wall(2)[4:40, 4:68]) < 0.2
-    assert part_that_stays(picture * 0, picture * 0) == 0  # black tells nothing
+    assert 0.5 < part_that_stays(frame, covered) < 0.7
+    assert part_that_stays(frame, wall(2)[4:40, 4:68]) < 0.2
+    assert part_that_stays(frame * 0, frame * 0) == 0  # black tells nothing
 
 
 def test_a_title_that_fades_over_one_shot_is_no_dissolve():
@@ -166,8 +166,8 @@ def test_checker_reports_true_cuts_only_and_in_order():
     film = np.concatenate([a, b, c])
     film[70:72, ..., 0] = 250
     checker = CutChecker(0.3)
-    for number, picture in enumerate(film):
-        checker.feed(number, number / FPS, picture, twice(picture[..., 0]))
+    for number, frame in enumerate(film):
+        checker.feed(number, number / FPS, frame, twice(frame[..., 0]))
         if number - 2 in (30, 60, 70, 72):
             checker.report(number - 2)
     assert checker.finish() == [30, 60]

@@ -17,7 +17,7 @@ def settings(clap: Path, **chosen: Any) -> Settings:
     return replace(few, **chosen)
 
 
-def sound(seed: int, seconds: float = 3.0) -> np.ndarray:
+def audio(seed: int, seconds: float = 3.0) -> np.ndarray:
     """A chord of its own for each seed, under noise."""
     drawn = np.random.default_rng(seed)
     time_s = np.arange(round(seconds * RATE)) / RATE
@@ -29,6 +29,6 @@ def folder_of(folder: Path, seeds: Sequence[int], begin: np.ndarray | None = Non
     """A file for each seed, named by its place."""
     folder.mkdir()
     for number, seed in enumerate(seeds):
-        whole = sound(seed) if begin is None else np.concatenate((begin, sound(seed)))
+        whole = audio(seed) if begin is None else np.concatenate((begin, audio(seed)))
         soundfile.write(folder / f"clip-{number:02}.wav", whole, RATE)
     return folder

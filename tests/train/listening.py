@@ -12,7 +12,7 @@ from ossl_builder.annotations import label_schema as taxonomies
 from ossl_builder.annotations.records import Answer
 
 TAXONOMY = taxonomies.read(FILE)
-QUESTIONS = ("mood_fit", "genre_fit", "picture_fit", "quality")
+QUESTIONS = ("mood_fit", "genre_fit", "video_fit", "quality")
 
 
 def rate(

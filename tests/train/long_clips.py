@@ -1,4 +1,4 @@
-"""A corpus of clips as long as one wants, made in a second: few small pictures, plain sounds."""
+"""A corpus of clips as long as one wants, made in a second: few small frames, plain sounds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,6 +73,6 @@ def _film(path: Path, n_frames: int) -> None:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for _ in range(n_frames):
-            picture = np.full((48, 64, 3), rng.integers(0, 255, 3), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            frame = np.full((48, 64, 3), rng.integers(0, 255, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

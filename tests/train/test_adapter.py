@@ -70,7 +70,7 @@ def test_at_alpha_0_it_is_the_base_model_to_the_bit(
     with torch.no_grad():
         base = backbone.logits(codes, text)[0]
     tokens = backbone.generate(text, 20, sampling)
-    sound = backbone.decode_audio(tokens)
+    audio = backbone.decode_audio(tokens)
     adapter = adapter_for(backbone, video_dim=WIDTH, positions="time", dialogue=True)
     dialogue = torch.rand(2, TOKENS, 2)
     try:
@@ -79,7 +79,7 @@ def test_at_alpha_0_it_is_the_base_model_to_the_bit(
             assert torch.equal(backbone.logits(codes, text)[0], base)
             again = backbone.generate(text, 20, sampling)
             assert torch.equal(again, tokens)
-            assert torch.equal(backbone.decode_audio(again), sound)
+            assert torch.equal(backbone.decode_audio(again), audio)
         torch.nn.init.constant_(adapter.layers[0].alpha, 1.0)
         with adapter.watching(video, times(), dialogue=dialogue):
             assert (backbone.logits(codes, text)[0] - base).abs().max() > 0.1
@@ -257,7 +257,7 @@ def test_guidance_weighs_text_and_video_as_said(
     assert torch.equal(weighed.argmax(-1)[valid], tokens[valid])
 
 
-def test_time_positions_tell_when_a_picture_was_seen(
+def test_time_positions_tell_when_a_frame_was_seen(
     load: Load, codes: Tensor, video: Tensor
 ) -> None:
     backbone = load()

@@ -22,13 +22,13 @@ PROMPT = "a sad piano"
 
 @dataclass(frozen=True)
 class Given:
-    """What unmodified audiocraft gives: logits where valid, tokens, sound, and a continuation."""
+    """What unmodified audiocraft gives: logits where valid, tokens, audio, and a continuation."""
 
     codes: Tensor
     logits: Tensor
     valid: Tensor
     tokens: Tensor
-    sound: Tensor
+    audio: Tensor
     start: Tensor
     continued: Tensor
 
@@ -59,14 +59,14 @@ def audiocraft_itself(tiny_models: Path) -> Given:
         predicted = model.lm.compute_predictions(codes, [], model.lm.condition_provider(said))
     model.set_generation_params(duration=1, top_k=50)
     torch.manual_seed(5)
-    sound, tokens = model.generate([PROMPT], return_tokens=True)
+    audio, tokens = model.generate([PROMPT], return_tokens=True)
     model.set_generation_params(duration=1, top_k=0, cfg_coef=1.7)
     torch.manual_seed(6)
     _, continued = model.generate_continuation(
-        sound[..., :16_000], 32_000, [PROMPT], return_tokens=True
+        audio[..., :16_000], 32_000, [PROMPT], return_tokens=True
     )
     return Given(
-        codes, predicted.logits, predicted.mask, tokens, sound, continued[..., :25], continued
+        codes, predicted.logits, predicted.mask, tokens, audio, continued[..., :25], continued
     )
 
 
@@ -84,7 +84,7 @@ def test_it_is_audiocraft_to_the_bit(
     assert torch.equal(logits[valid], given.logits[valid])
     tokens = ours.generate(ours.encode_text([PROMPT]), 50, Sampling(top_k=50, seed=5))
     assert torch.equal(tokens, given.tokens)
-    assert torch.equal(ours.decode_audio(tokens), given.sound)
+    assert torch.equal(ours.decode_audio(tokens), given.audio)
     plain = Sampling(top_k=0, text_guidance=1.7, seed=6)
     continued = ours.generate(ours.encode_text([PROMPT]), 50, plain, start=given.start)
     assert torch.equal(continued, given.continued)
@@ -101,8 +101,8 @@ def test_both_packages_compute_the_same(backbones: dict[str, Backbone]) -> None:
     sampling = Sampling(seed=3)
     tokens = one.generate(one.encode_text(prompts), 40, sampling)
     assert torch.equal(tokens, two.generate(two.encode_text(prompts), 40, sampling))
-    sound = 0.1 * torch.randn(2, 1, 32_000)
-    assert torch.equal(one.encode_audio(sound), two.encode_audio(sound))
+    audio = 0.1 * torch.randn(2, 1, 32_000)
+    assert torch.equal(one.encode_audio(audio), two.encode_audio(audio))
     assert (one.decode_audio(tokens) - two.decode_audio(tokens)).abs().max() < 1e-5
 
 

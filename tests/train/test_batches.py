@@ -73,7 +73,7 @@ def test_a_batch_holds_what_is_stored_and_masks_what_is_not(train_corpus: Path) 
         assert times[0] == pytest.approx(window.duration_s / 2)
         slot_s = window.duration_s / 16
         middles = (torch.arange(16) + 0.5) * slot_s
-        # A picture is shown for 1/24 s or 1/25 s: what is shown began that much earlier at most.
+        # A frame is shown for 1/24 s or 1/25 s: what is shown began that much earlier at most.
         assert ((middles - times[1:]) > -1e-3).all()
         assert ((middles - times[1:]) < 0.042).all()
         assert 0 <= batch.dialogue[row].min() < batch.dialogue[row].max() <= 1

@@ -19,7 +19,7 @@ from ossl_train.evaluation.report import write_report
 from ossl_train.evaluation.settings import Settings
 from ossl_train.evaluation.warnings import shared_beginning_s
 
-from tests.train.evaluating import folder_of, settings, sound
+from tests.train.evaluating import audio, folder_of, settings
 from tests.train.tiny_clap import DIMENSION, RATE
 
 N = 12
@@ -103,12 +103,12 @@ def test_vectors_depend_on_no_neighbour_in_the_batch(tmp_path: Path, clap: Path)
     """CLAP's extractor marks a window drawn by chance as longer than it is."""
     loaded = load_clap(model_folder(str(clap)))
     whole, part = tmp_path / "whole.wav", tmp_path / "part.wav"
-    soundfile.write(whole, sound(1, 6.0), RATE)
-    soundfile.write(part, sound(1, 6.0)[: 2 * RATE], RATE)
-    first, alone = loaded.sound(whole)["vectors"], loaded.sound(part)["vectors"]
+    soundfile.write(whole, audio(1, 6.0), RATE)
+    soundfile.write(part, audio(1, 6.0)[: 2 * RATE], RATE)
+    first, alone = loaded.audio(whole)["vectors"], loaded.audio(part)["vectors"]
     assert first.shape == (3, DIMENSION)
     assert first[0] == pytest.approx(alone[0], abs=1e-6)
-    assert (first == loaded.sound(whole)["vectors"]).all()
+    assert (first == loaded.audio(whole)["vectors"]).all()
     assert np.linalg.norm(first, axis=1) == pytest.approx(1)
 
 
@@ -154,7 +154,7 @@ def test_few_files_are_not_defined_and_say_why(tmp_path: Path, clap: Path) -> No
     assert "## Not defined" in text
     (generated / "clip-01.wav").unlink()
     (generated / "clip-02.wav").unlink()
-    soundfile.write(generated / "clip-00.wav", sound(0, 1.0), RATE)
+    soundfile.write(generated / "clip-00.wav", audio(0, 1.0), RATE)
     alone = evaluate(of_folders(generated, real), settings(clap), ResultCache(tmp_path / "m"))
     assert any("1 of 1 generated files are shorter" in one for one in alone.warnings)
     assert alone.figure("similarity").interval is None
@@ -172,7 +172,7 @@ def test_a_tone_at_the_start_of_all_files_is_found(
     silent = folder_of(tmp_path / "silent", range(6), begin=np.zeros(RATE))
     assert shared_beginning_s(list(of_folders(silent, silent).generated.values())) == 0
     found = evaluate(of_folders(beeping, splits[1]), settings(clap), ResultCache(tmp_path / "m"))
-    assert any("same sound for 1 s" in sentence for sentence in found.warnings)
+    assert any("same audio for 1 s" in sentence for sentence in found.warnings)
 
 
 def test_divergence_of_tags_is_finite_and_below_that_of_strangers() -> None:
@@ -190,7 +190,7 @@ def test_a_file_that_cannot_be_read_is_left_out_with_its_pair(
     tmp_path: Path, splits: tuple[Path, Path], clap: Path
 ) -> None:
     generated = Path(shutil.copytree(splits[0], tmp_path / "generated"))
-    (generated / "clip-03.wav").write_bytes(b"no sound at all")
+    (generated / "clip-03.wav").write_bytes(b"no audio at all")
     found = evaluate(of_folders(generated, splits[1]), settings(clap), ResultCache(tmp_path / "m"))
     assert any("clip-03.wav" in sentence for sentence in found.left_out)
     assert found.figure("similarity").n == found.figure("recall").n == N - 1
@@ -209,8 +209,8 @@ def test_a_file_with_samples_that_are_no_numbers_is_left_out(
     assert found.figure("similarity").n == N - 1
 
 
-def test_sound_of_any_rate_and_channels(tmp_path: Path) -> None:
-    stereo = np.stack([sound(1), sound(1)], axis=1)
+def test_audio_of_any_rate_and_channels(tmp_path: Path) -> None:
+    stereo = np.stack([audio(1), audio(1)], axis=1)
     soundfile.write(tmp_path / "stereo.flac", stereo, RATE)
     found = np.concatenate(list(mono(tmp_path / "stereo.flac", 2 * RATE)))
     assert len(found) == 2 * len(stereo)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ossl_train.cli import app
 from ossl_train.evaluation import passt
+from tests.train.test_frame_measures import CUTS, write_frame, write_music
 from typer.testing import CliRunner, Result
 
 from ossl_builder.engine import tables_io
@@ -15,7 +16,6 @@ from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS, LABELS, SCENES, SPLITS, Label, Scene, Split
 from tests.label_studio.clips import clip_row
 from tests.train.evaluating import folder_of
-from tests.train.test_picture_measures import CUTS, write_music, write_picture
 from tests.train.tiny_clap import DIMENSION, WINDOW_S
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -104,7 +104,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "generated").mkdir()
     (root / clips[0].video_path).parent.mkdir(parents=True)
     for clip in clips[:2]:
-        write_picture(root / clip.video_path)
+        write_frame(root / clip.video_path)
         write_music(root / clip.music_path, CUTS, follows=True)
         beside = tuple(cut + 0.5 for cut in CUTS)
         write_music(root / "generated" / f"{clip.clip_id}.wav", beside, follows=False)
@@ -119,7 +119,7 @@ def test_a_split_by_the_command_line(corpus: Path, clap: Path) -> None:
     )  # fmt: skip
     planned = json.loads(run(*arguments, "--dry-run", "--json", corpus=corpus).stdout)
     assert [(one["what"], one["files"], one["kept"]) for one in planned["work"]] == [
-        ("CLAP vectors", 4, 0), ("music curves", 4, 0), ("picture curves", 2, 0),
+        ("CLAP vectors", 4, 0), ("music curves", 4, 0), ("frame curves", 2, 0),
     ]  # fmt: skip
     assert not (corpus / "generated" / "evaluation").exists()
     result = run(*arguments, "--json", corpus=corpus)

@@ -123,7 +123,7 @@ def test_a_published_adapter_is_the_checkpoint(root: Path, tmp_path: Path) -> No
     for name, content in names.items():
         assert str(root).encode() not in content, name
         assert b"/tmp/" not in content, name
-    assert re.search(r"\| picture_fit \| adapter \| \d\.\d+ \| \d\S* to \d\S* \| 12 \| 3 \|", text)
+    assert re.search(r"\| video_fit \| adapter \| \d\.\d+ \| \d\S* to \d\S* \| 12 \| 3 \|", text)
     assert "3 raters are few" in text
     export(root, "--out", out, *reports)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == names

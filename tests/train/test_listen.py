@@ -39,7 +39,7 @@ from tests.train.long_clips import Made, corpus_of
 
 SYSTEMS = (FILM, BASE, ADAPTER, CONTROL)
 N_CLIPS = 8
-PLANTED = ("mood_fit", "picture_fit")
+PLANTED = ("mood_fit", "video_fit")
 Listen = Callable[..., Any]
 
 
@@ -124,9 +124,9 @@ def test_three_raters_on_label_studio(
     assert sum(one["found"] for one in planted) >= 4
     assert not [one for one in found["differences"] if one["found"] and one not in planted]
     means = {(one["question"], one["system"]): one for one in found["means"]}
-    mean = means["picture_fit", ADAPTER]
+    mean = means["video_fit", ADAPTER]
     assert mean["low"] < mean["value"] < mean["high"]
-    assert mean["value"] > means["picture_fit", BASE]["value"] + 1
+    assert mean["value"] > means["video_fit", BASE]["value"] + 1
     assert {one["question"] for one in found["agreement"]} == set(QUESTIONS)
     assert all(one["level"] == "interval" for one in found["agreement"])
     assert all(one["alpha"] > 0.2 for one in found["agreement"] if one["question"] in PLANTED)
@@ -138,7 +138,7 @@ def test_three_raters_on_label_studio(
     assert "8 clips are few" in warned
     assert "@" not in json.dumps(found)
     text = (test / "results.md").read_text()
-    assert re.search(r"\| picture_fit \| adapter - control \| \+\d", text)
+    assert re.search(r"\| video_fit \| adapter - control \| \+\d", text)
     assert said(root, "pull", "--offline", "--resamples", 2000) == found
 
     # The folder's test is never silently made another.
@@ -214,11 +214,11 @@ def check_levels(test: Path) -> None:
     key = test_folder.read_key(test)
     for one in key.stimuli:
         flac, film = sounding.paths(test, one.clip_id)
-        sound, rate_hz = soundfile.read(flac)
+        audio, rate_hz = soundfile.read(flac)
         decoded = np.concatenate(list(FilmAudio(film, 32_000, 1).blocks()), axis=1)
-        assert (rate_hz, sound.ndim) == (32_000, 1)
-        assert abs(decoded.shape[1] - len(sound)) <= 2048
-        assert np.abs(sound).max() <= 10 ** (-1 / 20) + 1e-4
+        assert (rate_hz, audio.ndim) == (32_000, 1)
+        assert abs(decoded.shape[1] - len(audio)) <= 2048
+        assert np.abs(audio).max() <= 10 ** (-1 / 20) + 1e-4
         assert one.lufs is not None
         level = integrated(measured([decoded.astype(np.float32)], 32_000).power())
         assert level == pytest.approx(one.lufs + one.gain_db, abs=0.5)
@@ -235,20 +235,20 @@ def check_levels(test: Path) -> None:
 
 
 def check_made(root: Path, test: Path) -> None:
-    """Four kinds of music for each clip; the control's is made for another film's picture."""
+    """Four kinds of music for each clip; the control's is made for another film's video."""
     key = test_folder.read_key(test)
     clips = {clip.clip_id: clip for clip in clips_of(root)}
     heard: dict[str, list[bytes]] = {}
     for one in key.stimuli:
-        sound, _ = soundfile.read(sounding.paths(test, one.clip_id)[0])
-        assert len(sound) == clips[one.name].duration_s * 32_000
-        heard.setdefault(one.name, []).append(sound.tobytes())
+        audio, _ = soundfile.read(sounding.paths(test, one.clip_id)[0])
+        assert len(audio) == clips[one.name].duration_s * 32_000
+        heard.setdefault(one.name, []).append(audio.tobytes())
     assert all(len(set(made)) == 4 for made in heard.values())
     for name, other in key.made_from["control"].items():
         assert clips[name].film_id != clips[other].film_id
         note = json.loads((test / "made/control" / f"{name}.json").read_bytes())["made_from"]
-        assert note["picture"]["sha256"] == clips[other].video_sha256
-        assert note["picture"]["duration_s"] == clips[name].duration_s
+        assert note["video"]["sha256"] == clips[other].video_sha256
+        assert note["video"]["duration_s"] == clips[name].duration_s
 
 
 def test_what_is_drawn(root: Path) -> None:

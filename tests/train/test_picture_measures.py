@@ -1,4 +1,4 @@
-"""Music against its picture: planted relations are found, and none where none was planted."""
+"""Music against its video: planted relations are found, and none where none was planted."""
 
 import subprocess
 from pathlib import Path
@@ -76,14 +76,14 @@ def test_loudness_that_follows_motion_is_found_and_shuffled_is_not() -> None:
     assert found.interval is not None
     assert found.interval[0] > 0.5
     assert found.lag_s == 0
-    # The same music, each with another clip's picture.
+    # The same music, each with another clip's video.
     shuffled = following(planted[3:] + planted[:3], motion, rng())
     assert shuffled.interval is not None
     assert shuffled.interval[0] < 0
 
 
 def test_a_common_course_of_all_clips_is_no_following() -> None:
-    # All pictures and all music rise to the end: correlation is high, and says nothing of a clip.
+    # All frames and all music rise to the end: correlation is high, and says nothing of a clip.
     rise = np.linspace(0, 5, 400)
     loudness = [rise + wandering(seed) for seed in range(10)]
     motion = [rise + wandering(seed + 30) for seed in range(10)]
@@ -110,7 +110,7 @@ def test_constant_and_short_curves_are_left_out() -> None:
     assert correlation(np.zeros(100), good[0]) is None
 
 
-def write_picture(path: Path, rate: int = 24) -> None:
+def write_frame(path: Path, rate: int = 24) -> None:
     """Shots of another texture after each cut, in which a square moves faster and slower."""
     rows, columns = np.mgrid[0:72, 0:96]
     frames, left = [], 0.0
@@ -133,32 +133,32 @@ def speed(time_s: float) -> float:
 
 
 def write_music(path: Path, notes: tuple[float, ...], follows: bool) -> None:
-    """A soft tone whose loudness goes with the picture's motion or against it, and notes."""
+    """A soft tone whose loudness goes with the frame's motion or against it, and notes."""
     time_s = np.arange(SECONDS * RATE) / RATE
     level = -30 + 4 * (speed(time_s) - 3.0) * (1 if follows else -1)
-    sound = 10 ** (level / 20) * np.sin(2 * np.pi * 220 * time_s)
+    audio = 10 ** (level / 20) * np.sin(2 * np.pi * 220 * time_s)
     for note in notes:
         since = time_s[time_s >= note] - note
         struck = 0.4 * np.exp(-since * 40) * np.sin(2 * np.pi * 1500 * since)
-        sound[len(sound) - len(since) :] += struck
-    soundfile.write(path, sound.astype(np.float32), RATE)
+        audio[len(audio) - len(since) :] += struck
+    soundfile.write(path, audio.astype(np.float32), RATE)
 
 
 def test_from_files_notes_at_cuts_and_loudness_that_follows(tmp_path: Path) -> None:
     video, at_cuts, beside = (tmp_path / name for name in ("a.mp4", "at.wav", "beside.wav"))
-    write_picture(video)
-    picture = video_curves(video)
-    assert picture["cuts"] == pytest.approx(CUTS, abs=0.05)
-    assert picture["duration"][0] == pytest.approx(SECONDS)
+    write_frame(video)
+    frame = video_curves(video)
+    assert frame["cuts"] == pytest.approx(CUTS, abs=0.05)
+    assert frame["duration"][0] == pytest.approx(SECONDS)
     write_music(at_cuts, CUTS, follows=True)
     write_music(beside, tuple(cut + 0.5 for cut in CUTS), follows=False)
     music, other = music_curves(at_cuts), music_curves(beside)
-    assert len(music["loudness"]) == len(picture["motion"]) == SECONDS * 10 - 3
+    assert len(music["loudness"]) == len(frame["motion"]) == SECONDS * 10 - 3
     # Notes are loud for a moment; the tone under them is what follows, or goes against.
-    assert (correlation(music["loudness"], picture["motion"]) or 0) > 0.5
-    assert (correlation(other["loudness"], picture["motion"]) or 0) < -0.5
-    hit = alignment([Timed(music["onsets"], picture["cuts"], SECONDS)], rng())
-    missed = alignment([Timed(other["onsets"], picture["cuts"], SECONDS)], rng())
+    assert (correlation(music["loudness"], frame["motion"]) or 0) > 0.5
+    assert (correlation(other["loudness"], frame["motion"]) or 0) < -0.5
+    hit = alignment([Timed(music["onsets"], frame["cuts"], SECONDS)], rng())
+    missed = alignment([Timed(other["onsets"], frame["cuts"], SECONDS)], rng())
     assert hit.share == 1
     assert hit.share > hit.chance + 0.4
     assert hit.p < 0.01

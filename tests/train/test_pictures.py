@@ -1,4 +1,4 @@
-"""Sampled pictures are those shown at their times: clips whose pictures tell the time."""
+"""Sampled frames are those shown at their times: clips whose frames tell the time."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -16,7 +16,7 @@ TICKS = 1000  # per second
 BITS, SIDE = 10, 16
 
 
-def picture(number: int) -> np.ndarray:
+def frame_showing(number: int) -> np.ndarray:
     """A row of squares, white for each bit of the number."""
     row = np.zeros((SIDE, BITS * SIDE, 3), np.uint8)
     for bit in range(BITS):
@@ -30,13 +30,13 @@ def number_in(rgb: np.ndarray) -> int:
 
 
 def film(path: Path, ticks: Sequence[int]) -> Path:
-    """An H.264 film (with B-pictures) whose n-th picture begins at `ticks[n]`."""
+    """An H.264 film (with B-frames) whose n-th frame begins at `ticks[n]`."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"bf": "2", "crf": "10"})
         stream.width, stream.height, stream.pix_fmt = BITS * SIDE, SIDE, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
         for number, tick in enumerate(ticks):
-            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(frame_showing(number), format="rgb24")
             frame.pts, frame.time_base = tick, Fraction(1, TICKS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -44,7 +44,7 @@ def film(path: Path, ticks: Sequence[int]) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["even", "uneven", "late"])
-def test_the_picture_shown_at_each_moment_is_given(kind: str, tmp_path: Path) -> None:
+def test_the_frame_shown_at_each_moment_is_given(kind: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     steps = np.full(300, 40) if kind != "uneven" else rng.choice([20, 40, 200], 300)
     ticks = np.concatenate(([0], np.cumsum(steps)[:-1]))
@@ -56,10 +56,10 @@ def test_the_picture_shown_at_each_moment_is_given(kind: str, tmp_path: Path) ->
     expected = np.searchsorted(ticks / TICKS, times, side="right") - 1
     assert [number_in(one.rgb) for one in found] == expected.tolist()
     assert [one.time_s for one in found] == pytest.approx((ticks / TICKS)[expected].tolist())
-    assert len(set(expected.tolist())) > 50, "the test must ask for many pictures"
+    assert len(set(expected.tolist())) > 50, "the test must ask for many frames"
 
 
-def test_a_moment_on_a_picture_s_beginning_gives_that_picture(tmp_path: Path) -> None:
+def test_a_moment_on_a_frame_s_beginning_gives_that_frame(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mkv", range(0, 2000, 40))
     assert [number_in(one.rgb) for one in frames_at(path, [0.0, 0.04, 0.08, 9.0, 10.0])] == [
         0, 1, 2, 49, 49,

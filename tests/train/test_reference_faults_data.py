@@ -46,9 +46,9 @@ def test_all_of_a_long_clip_is_learned_from_not_only_its_first_30_s(long_corpus:
 def test_music_keeps_its_loudness(long_corpus: Path) -> None:
     for clip, gain in (("clip1", 0.5), ("clip2", 0.05)):
         path = long_corpus / f"{clip}.music.flac"
-        (sound,) = window_audio(path, [WindowSpan(0, 0.0, 8.0)], 32_000)
-        assert np.abs(sound - soundfile.read(path, dtype="float32")[0]).max() < 1e-6
-        assert np.abs(sound).max() == pytest.approx(gain, rel=1e-3)
+        (audio,) = window_audio(path, [WindowSpan(0, 0.0, 8.0)], 32_000)
+        assert np.abs(audio - soundfile.read(path, dtype="float32")[0]).max() < 1e-6
+        assert np.abs(audio).max() == pytest.approx(gain, rel=1e-3)
     loud = read_tensor(store_path(long_corpus, "loud", "codes"), key_of("clip1", 0))
     soft = read_tensor(store_path(long_corpus, "soft", "codes"), key_of("clip2", 0))
     assert (loud == soft).float().mean() < 0.9, (
@@ -98,12 +98,12 @@ def test_dialogue_that_is_wanted_and_missing_is_refused(long_corpus: Path) -> No
     assert caught.value.code == "dialogue_missing"
 
 
-def test_sound_above_half_the_rate_is_gone_and_what_is_below_stays(tmp_path: Path) -> None:
+def test_audio_above_half_the_rate_is_gone_and_what_is_below_stays(tmp_path: Path) -> None:
     """Bad resampling folds 20 kHz to 12 kHz, where the codec would hear it."""
     time_s = np.arange(48_000) / 48_000
     for tone, kept in ((20_000, 0.0), (10_000, 0.1)):
         path = tmp_path / f"{tone}.flac"
         soundfile.write(path, 0.1 * np.sin(2 * np.pi * tone * time_s), 48_000)
-        (sound,) = window_audio(path, [WindowSpan(0, 0.0, 1.0)], 32_000)
-        middle = sound[8_000:24_000]
+        (audio,) = window_audio(path, [WindowSpan(0, 0.0, 1.0)], 32_000)
+        middle = audio[8_000:24_000]
         assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(kept, abs=1e-3)

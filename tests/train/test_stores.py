@@ -64,7 +64,7 @@ def test_every_window_of_every_clip_is_stored(train_corpus: Path) -> None:
         assert found == wanted
 
 
-def test_sample_times_and_tokens_are_those_of_the_decoded_pictures(train_corpus: Path) -> None:
+def test_sample_times_and_tokens_are_those_of_the_decoded_frames(train_corpus: Path) -> None:
     encoder = load_encoder(str(train_corpus / "train/models/vivit"), "main", "cpu")
     for clip in clips_of(train_corpus)[::3]:
         with av.open(str(train_corpus / clip.video_path)) as container:
@@ -93,9 +93,9 @@ def test_codes_are_those_of_encoding_the_window_directly(train_corpus: Path) -> 
     backbone = load_backbone(str(train_corpus / "train/models/musicgen"))
     for clip in clips_of(train_corpus)[::3]:
         blocks = FilmAudio(train_corpus / clip.music_path, 32_000, 1).blocks()
-        sound = np.concatenate([block[0] for block in blocks])
+        audio = np.concatenate([block[0] for block in blocks])
         for window in window_spans(clip, WINDOWS):
-            part = sound[window.index * 160_000 :][: round(window.duration_s * 32_000)]
+            part = audio[window.index * 160_000 :][: round(window.duration_s * 32_000)]
             direct = backbone.encode_audio(torch.from_numpy(part)[None, None])[0]
             path = store_path(train_corpus, clip.film_id, "codes")
             assert torch.equal(

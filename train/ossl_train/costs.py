@@ -15,7 +15,7 @@ from ossl_train.recipe import TrainRecipe, load_train_recipe
 
 CODEBOOKS, CARDINALITY, FRAME_RATE = 4, 2048, 50.0
 VIDEO_DIM, ALL_TOKENS, FEW_TOKENS = 768, 3137, 17
-"""Of ViViT-B 16x2 with 32 pictures of 224 x 224, as they are or pooled by time."""
+"""Of ViViT-B 16x2 with 32 frames of 224 x 224, as they are or pooled by time."""
 TEXT_BYTES = 74_000
 """T5 states of a long prompt; one for each clip."""
 KEPT_PER_FRAME, KEPT_PER_TOKEN = 17.2, 3.0

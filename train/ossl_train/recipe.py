@@ -53,7 +53,7 @@ class WindowsSettings(Settings):
 
 
 class FeaturesSettings(Settings):
-    """What the adapter sees of the picture."""
+    """What the adapter sees of the video."""
 
     encoder: str = Field(
         "google/vivit-b-16x2-kinetics400",

@@ -4,11 +4,11 @@
   const film = JSON.parse(document.getElementById("film").textContent);
   const find = (id) => document.getElementById(id);
   const video = find("video"), audio = find("audio"), track = find("track");
-  // A second sound that has drifted from the picture by more than this is put right.
+  // A second audio that has drifted from the video by more than this is put right.
   const DRIFT_S = 0.12;
-  // Times of pictures are rounded: this much later lies within the picture that is meant.
+  // Times of frames are rounded: this much later lies within the frame that is meant.
   const NEAR_S = 0.002;
-  let clip = null, sound = "mix", time = 0;
+  let clip = null, audio = "mix", time = 0;
 
   const clock = (seconds, digits = 0) => {
     const tens = 10 ** digits, whole = Math.floor(seconds * tens + 1e-6) / tens;
@@ -59,10 +59,10 @@
   }
 
   function listen() {
-    const apart = sound !== "mix" && clip?.files.mix && clip.files[sound];
+    const apart = audio !== "mix" && clip?.files.mix && clip.files[audio];
     video.muted = Boolean(apart);
     if (apart) {
-      if (audio.getAttribute("src") !== clip.files[sound]) audio.src = clip.files[sound];
+      if (audio.getAttribute("src") !== clip.files[audio]) audio.src = clip.files[audio];
       audio.currentTime = video.currentTime;
       if (!video.paused) audio.play().catch(complain);
     } else {
@@ -76,7 +76,7 @@
     if (clip !== wanted) {
       clip = wanted;
       video.src = clip.files.mix ?? clip.files.music ?? clip.files.dialogue;
-      for (const choice of document.getElementsByName("sound")) choice.disabled = !clip.files[choice.value];
+      for (const choice of document.getElementsByName("audio")) choice.disabled = !clip.files[choice.value];
     }
     // Before its metadata are read a medium keeps this as the place to begin at.
     video.currentTime = at + NEAR_S / 4;
@@ -129,7 +129,7 @@
   if (video) {
     const follow = () => {
       const seen = track && inside();
-      // A player that stands comes within a fraction of a picture of where it was sent.
+      // A player that stands comes within a fraction of a frame of where it was sent.
       if (clip && clip.start !== null && !(video.paused && Math.abs(clip.start + video.currentTime - time) < NEAR_S))
         time = Math.min(clip.start + video.currentTime, film.length ?? Infinity);
       draw();
@@ -144,7 +144,7 @@
     video.addEventListener("seeked", () => { if (audio.src) audio.currentTime = video.currentTime; if (video.currentSrc) follow(); });
     for (const name of ["play", "pause", "ended"]) video.addEventListener(name, buttons);
     video.addEventListener("error", () => { if (video.error) complain(video.error); });
-    for (const choice of document.getElementsByName("sound")) choice.addEventListener("change", () => { sound = choice.value; listen(); });
+    for (const choice of document.getElementsByName("audio")) choice.addEventListener("change", () => { audio = choice.value; listen(); });
     document.querySelectorAll("[data-play]").forEach((button) => button.addEventListener("click", () => start(button.dataset.play)));
   }
 

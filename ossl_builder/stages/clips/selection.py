@@ -36,7 +36,7 @@ class ClipsSettings(Settings):
         -50.0, le=0, description="least integrated loudness of a clip's music, in LUFS"
     )
     max_black_share: float = Field(
-        0.5, ge=0, le=1, description="part of a clip's time that may be black picture"
+        0.5, ge=0, le=1, description="part of a clip's time that may be black"
     )
     max_silent_share: float = Field(
         0.5, ge=0, le=1, description="part of a clip's time that may be without music"
@@ -105,55 +105,55 @@ class LoudnessStats:
 class Damage:
     """Where a film could not be decoded, in film time."""
 
-    picture: tuple[Span, ...]
-    sound: tuple[Span, ...]
+    video: tuple[Span, ...]
+    audio: tuple[Span, ...]
 
     def touches(self, start_s: float, end_s: float) -> bool:
         """Whether any of it lies in [start_s, end_s)."""
-        return bool(_inside(self.picture + self.sound, start_s, end_s))
+        return bool(_inside(self.video + self.audio, start_s, end_s))
 
 
 def candidates(
     cues: Sequence[Cue],
     scenes: Sequence[Scene],
-    damaged_sound: Sequence[Span],
-    pictures_s: Sequence[float],
+    damaged_audio: Sequence[Span],
+    frames_s: Sequence[float],
     settings: ClipsSettings,
 ) -> Iterator[Candidate | Reject]:
     """Snap, trim and split a film's cues; leave out what cannot be a clip.
 
-    Cues are trimmed to the picture, their edges moved to scene boundaries within `snap_s`, else to
-    the nearest picture; what is longer than `max_s` is split. Spans come in film order and do not
+    Cues are trimmed to the video, their edges moved to scene boundaries within `snap_s`, else to
+    the nearest frame; what is longer than `max_s` is split. Spans come in film order and do not
     overlap.
 
     Args:
         cues: of one film, which do not overlap.
-        scenes: of the same film, covering its picture.
-        damaged_sound: where its sound could not be decoded.
-        pictures_s: film times at which its pictures begin, ascending.
+        scenes: of the same film, covering its video.
+        damaged_audio: where its audio could not be decoded.
+        frames_s: film times at which its frames begin, ascending.
         settings: what clips have to be like.
     """
     ordered = sorted(scenes, key=lambda scene: scene.start_s)
     film_end_s = ordered[-1].end_s
     boundaries = [*(scene.start_s for scene in ordered), film_end_s]
-    pictures = [*(time for time in pictures_s if time < film_end_s), film_end_s]
+    frames = [*(time for time in frames_s if time < film_end_s), film_end_s]
     damage = Damage(
-        tuple(span for scene in ordered for span in scene.damaged_spans), tuple(damaged_sound)
+        tuple(span for scene in ordered for span in scene.damaged_spans), tuple(damaged_audio)
     )
     black = tuple(span for scene in ordered for span in scene.black_spans)
     free_from_s = 0.0
     for cue in sorted(cues, key=lambda cue: cue.start_s):
         whole = Candidate(Span(cue.start_s, cue.end_s), cue.cue_id)
-        start_s = max(_nearest(cue.start_s, pictures), free_from_s)
-        own = Span(start_s, _nearest(cue.end_s, pictures))
+        start_s = max(_nearest(cue.start_s, frames), free_from_s)
+        own = Span(start_s, _nearest(cue.end_s, frames))
         if cue.start_s >= film_end_s:
-            yield whole.reject("no_picture", f"the picture ends at {film_end_s:.2f} s")
+            yield whole.reject("no_video", f"the video ends at {film_end_s:.2f} s")
         elif own.end_s <= own.start_s:
             yield whole.reject("too_short", "nothing of it is left beside the clip before it")
         else:
             snapped = snap(own, free_from_s, boundaries, damage, settings)
             free_from_s = snapped.end_s
-            for part in split(snapped, boundaries, pictures, settings):
+            for part in split(snapped, boundaries, frames, settings):
                 candidate = Candidate(part, cue.cue_id)
                 yield _shape_problem(candidate, damage, black, settings) or candidate
 
@@ -186,7 +186,7 @@ def snap(
 
 
 def split(
-    span: Span, boundaries: Sequence[float], pictures: Sequence[float], settings: ClipsSettings
+    span: Span, boundaries: Sequence[float], frames: Sequence[float], settings: ClipsSettings
 ) -> list[Span]:
     """Divide a span longer than `max_s` into parts of `min_s` to `max_s`.
 
@@ -200,9 +200,9 @@ def split(
 
     def equal(count: int) -> list[float]:
         ideal = (span.start_s + length * number / count for number in range(1, count))
-        return [_nearest(edge, pictures) for edge in ideal]
+        return [_nearest(edge, frames) for edge in ideal]
 
-    # With one part more there is a way even if moving to pictures makes one of the parts too long.
+    # With one part more there is a way even if moving to frames makes one of the parts too long.
     off_boundary = dict.fromkeys(equal(parts) + equal(parts + 1), 1)
     off_boundary |= {edge: 0 for edge in boundaries if span.start_s < edge < span.end_s}
     edges = [span.start_s, *sorted(off_boundary), span.end_s]
@@ -253,8 +253,8 @@ def _shape_problem(
         why = f"it lasts {candidate.length_s:.2f} s, less than {settings.min_s:g} s"
         return candidate.reject("too_short", why)
     for reason, what, spans in (
-        ("damaged_picture", "picture", damage.picture),
-        ("damaged_sound", "sound", damage.sound),
+        ("damaged_video", "video", damage.video),
+        ("damaged_audio", "audio", damage.audio),
     ):
         touched = _inside(spans, start_s, end_s)
         if touched:
@@ -263,7 +263,7 @@ def _shape_problem(
     share = sum(span.end_s - span.start_s for span in _inside(black, start_s, end_s))
     share /= candidate.length_s
     if share > settings.max_black_share:
-        why = f"{share:.0%} of its picture is black, more than {settings.max_black_share:.0%}"
+        why = f"{share:.0%} of its video is black, more than {settings.max_black_share:.0%}"
         return candidate.reject("too_black", why)
     return None
 

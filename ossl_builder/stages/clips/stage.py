@@ -1,4 +1,4 @@
-"""Clips: cues become files: picture with the film's mix, and the mix and its stems as FLAC."""
+"""Clips: cues become files: frame with the film's mix, and the mix and its stems as FLAC."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ossl_builder.tables.stems import Stem
 ROLES = ("mix", "music", "dialogue")
 # Of the time a film takes, about so much goes by before cutting begins.
 MEASURING_PART = 0.1
-# Times are sums of binary fractions; pictures are never as near to each other as this.
+# Times are sums of binary fractions; frames are never as near to each other as this.
 TIME_ROUNDING_S = 1e-6
 
 
@@ -39,7 +39,7 @@ def cut_clips(item: Item) -> Outcome:
     """Choose clips from a film's cues and cut them.
 
     Raises:
-        OsslError: `picture_undecodable`, `clip_unverified`, `sound_unreadable`, `disk_full`,
+        OsslError: `video_undecodable`, `clip_unverified`, `audio_unreadable`, `disk_full`,
             `write_failed`.
     """
     (film,) = item.rows["films"]
@@ -50,7 +50,7 @@ def cut_clips(item: Item) -> Outcome:
     cuts = _cut(item, film, scenes, stems, chosen)
     for (candidate, heard), found in zip(chosen, cuts, strict=True):
         if found is None:
-            rejects.append(candidate.reject("no_picture", "no picture begins in it"))
+            rejects.append(candidate.reject("no_video", "no video begins in it"))
         else:
             rows.append(_clip(item, film, scenes, stems, candidate, heard, found))
     rejects.sort(key=lambda reject: (reject.start_s or 0.0, reject.reason))
@@ -63,13 +63,13 @@ def _chosen(
     """The candidates that are wanted, in film order, and those that are not."""
     if not item.rows["cues"]:
         return [], []
-    damaged_sound = sorted(
+    damaged_audio = sorted(
         {span for stem in stems.values() for span in stem.damaged_spans},
         key=lambda span: span.start_s,
     )
     file = film.file()
     times = frame_times(MediaFile.of(item.file(file.path), file), 1 / file.rate)
-    found = list(candidates(item.rows["cues"], scenes, damaged_sound, times, item.config))
+    found = list(candidates(item.rows["cues"], scenes, damaged_audio, times, item.config))
     chosen: list[tuple[Candidate, LoudnessStats]] = []
     rejects = [each for each in found if isinstance(each, Reject)]
     for number, candidate in enumerate(found):
@@ -91,9 +91,9 @@ def _heard(item: Item, stems: Mapping[str, Stem], span: Span) -> LoudnessStats:
     for role in ("music", "dialogue"):
         if role in stems:
             rate = stems[role].sample_rate
-            with closing(AudioSlice(item.file(stems[role].path), span.start_s)) as sound:
+            with closing(AudioSlice(item.file(stems[role].path), span.start_s)) as audio:
                 length = round((span.end_s - span.start_s) * rate)
-                powers[role] = measured(sound.blocks(length), rate).power()
+                powers[role] = measured(audio.blocks(length), rate).power()
     window = round(MOMENTARY_S / HOP_S)
     loudness = {role: lufs(windowed(power, window)) for role, power in powers.items()}
     dialogue_share = None
@@ -195,7 +195,7 @@ def tools(config: Any) -> dict[str, str]:
 
 CLIPS_STAGE = Stage(
     name="clips",
-    doc="Cut clips: picture with the mix, and FLAC of mix, music and dialogue.",
+    doc="Cut clips: video with the mix, and FLAC of mix, music and dialogue.",
     version=2,
     reads=("films", "scenes", "stems", "cues"),
     writes=CLIPS,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Block = NDArray[np.float32]
-    Sound = NDArray[np.float32]
+    Audio = NDArray[np.float32]
     Frames = NDArray[np.float64]
 
 RATE = 11_025
@@ -34,7 +34,7 @@ WINDOW, HOP = 4096, 1024
 LOWEST_HZ, HIGHEST_HZ = 60.0, 2500.0
 A4_HZ = 440.0
 # Levels are compressed, so that a loud note does not hide the others: log(1 + COMPRESSION * level),
-# the level being that beside the sound's own mean one.
+# the level being that beside the audio's own mean one.
 COMPRESSION = 20.0
 # A frame below this part of the loudest one is silent.
 SILENT = 0.01
@@ -58,8 +58,8 @@ class Match:
     similarity: float
 
 
-def mono_at_rate(blocks: Iterable[Block], rate: int) -> Sound:
-    """Blocks [channels, samples] as mono sound at RATE, [samples]."""
+def mono_at_rate(blocks: Iterable[Block], rate: int) -> Audio:
+    """Blocks [channels, samples] as mono audio at RATE, [samples]."""
     import numpy as np
     from scipy.signal import resample_poly
 
@@ -68,12 +68,12 @@ def mono_at_rate(blocks: Iterable[Block], rate: int) -> Sound:
     return np.asarray(resample_poly(mono, RATE // common, rate // common), np.float32)
 
 
-def chroma(sound: Sound) -> Frames:
+def chroma(audio: Audio) -> Frames:
     """Centred chroma vectors of length 1 (0 where silent), [frames, 12], a frame each HOP."""
     import numpy as np
 
-    level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64)))) if len(sound) else 0.0
-    padded = np.pad(sound / np.float32(level or 1.0), WINDOW // 2)
+    level = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if len(audio) else 0.0
+    padded = np.pad(audio / np.float32(level or 1.0), WINDOW // 2)
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     shape = np.hanning(WINDOW).astype(np.float32)
     classes = _pitch_classes()
@@ -101,7 +101,7 @@ def _pitch_classes() -> Frames:
 
 
 def best_matches(
-    cues: list[Sound], folder: str | None, heard: Callable[[float], None]
+    cues: list[Audio], folder: str | None, heard: Callable[[float], None]
 ) -> list[Match]:
     """For each cue, the recording most similar to it, whether it is its own or not.
 
@@ -115,8 +115,8 @@ def best_matches(
     """
     asked = [chroma(cue) for cue in cues]
     best = [("", 0.0, -2.0)] * len(cues)
-    for name, sound in reference_tracks.each(folder, RATE, heard):
-        frames = chroma(sound)
+    for name, audio in reference_tracks.each(folder, RATE, heard):
+        frames = chroma(audio)
         for number, cue in enumerate(asked):
             hops, similarity = _alignment(cue, frames)
             if similarity > best[number][2]:
@@ -126,10 +126,10 @@ def best_matches(
         by_name.setdefault(name, []).append(number)
     found: dict[int, Match] = {}
     for name, numbers in by_name.items():
-        sound = reference_tracks.audio_of(folder, name, RATE)
+        audio = reference_tracks.audio_of(folder, name, RATE)
         for number in numbers:
             _, hops, similarity = best[number]
-            offset_s = _refined(cues[number], sound, hops) / RATE
+            offset_s = _refined(cues[number], audio, hops) / RATE
             found[number] = Match(name, round(offset_s, 4), round(similarity, 4))
     return [found[number] for number in range(len(cues))]
 
@@ -149,7 +149,7 @@ def _alignment(cue: Frames, recording: Frames) -> tuple[float, float]:
     return at + between - (len(cue) - 1), float(scores[at])
 
 
-def _refined(cue: Sound, recording: Sound, hops: float) -> float:
+def _refined(cue: Audio, recording: Audio, hops: float) -> float:
     """Offset in samples, from the waveforms around a coarse one; or that, if they do not agree."""
     import numpy as np
     from scipy.signal import fftconvolve

@@ -42,7 +42,7 @@ def find_cues(item: Item) -> Outcome:
     """Find the stretches of music of a film.
 
     Raises:
-        OsslError: `sound_unreadable`, and those of the tagger or of the recordings.
+        OsslError: `audio_unreadable`, and those of the tagger or of the recordings.
     """
     settings: CuesSettings = item.config
     stems: dict[str, Stem] = {row.role: row for row in item.rows["stems"]}
@@ -135,7 +135,7 @@ def _cue(item: Item, start_s: float, end_s: float, heard: _StemAudio) -> Cue | R
 def _recognised(item: Item, stem: Stem, cues: list[Cue]) -> tuple[list[Cue], list[Reject]]:
     """The cues that a recording holds, with where it holds them; the others as rejects."""
     settings: CuesSettings = item.config
-    sounds = [_sound(item, stem, cue) for cue in cues]
+    sounds = [_audio(item, stem, cue) for cue in cues]
     known: list[Cue] = []
     unknown: list[Reject] = []
     matches = reference_match.best_matches(sounds, settings.recordings, item.progress)
@@ -158,7 +158,7 @@ def _recognised(item: Item, stem: Stem, cues: list[Cue]) -> tuple[list[Cue], lis
     return known, unknown
 
 
-def _sound(item: Item, stem: Stem, cue: Cue) -> reference_match.Sound:
+def _audio(item: Item, stem: Stem, cue: Cue) -> reference_match.Audio:
     first, last = (round(time * stem.sample_rate) for time in (cue.start_s, cue.end_s))
     blocks = read_flac(item.file(stem.path), first, last)
     return reference_match.mono_at_rate(blocks, stem.sample_rate)

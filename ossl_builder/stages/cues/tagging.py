@@ -31,13 +31,13 @@ REASON = "other_sound"
 
 @dataclass(frozen=True)
 class Tags:
-    """What a tagger says of a sound, in hops.
+    """What a tagger says of an audio track, in hops.
 
     Attributes:
         music: sum of the probabilities of the musical classes, [hops]; may be above 1.
         other: sum of the others, [hops].
-        hop_s: length of a hop; the last one may reach beyond the sound.
-        duration_s: length of the sound.
+        hop_s: length of a hop; the last one may reach beyond the audio.
+        duration_s: length of the audio.
     """
 
     music: Curve
@@ -57,10 +57,10 @@ class Tags:
 def tag(
     blocks: Iterable[Block], rate: int, settings: CuesSettings, heard: Callable[[float], None]
 ) -> Tags:
-    """Tag a sound that comes in blocks [channels, samples].
+    """Tag an audio that comes in blocks [channels, samples].
 
     Args:
-        blocks: the sound; a few windows of it are in memory at a time.
+        blocks: the audio; a few windows of it are in memory at a time.
         rate: its sample rate, in Hz.
         settings: model, windows, device.
         heard: called with the seconds tagged so far.
@@ -103,13 +103,13 @@ def _sums(model: Tagger, windows: Block) -> Curve:
 
 
 class _Windows:
-    """Cuts windows around the middle of each hop; beyond the sound's ends is silence."""
+    """Cuts windows around the middle of each hop; beyond the audio's ends is silence."""
 
     def __init__(self, rate: int, window_s: float, hop_s: float) -> None:
         self.rate, self.hop_s = rate, hop_s
         self.length = round(window_s * rate)
         self.samples = 0
-        """Samples of the sound so far."""
+        """Samples of the audio so far."""
 
     def of(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Windows [samples] of mono blocks [1, samples], one per hop that has begun."""

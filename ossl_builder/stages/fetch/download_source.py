@@ -256,7 +256,7 @@ def _from_site(item: Item, source: Source, pin: str | None) -> SourceFile:
         path=path,
         sha256=sha256,
         chosen_file=found.format,
-        chosen_why="the best form that has picture and sound in one file",
+        chosen_why="the best form that has video and audio in one file",
         licence_url=licence if is_address else None,
         rights_statement=None if is_address else licence,
         length_s=found.duration_s,

@@ -50,22 +50,20 @@ class Difference:
 
 def length_differences(probed: Probed) -> list[Difference]:
     """Lengths of the video and the audio, by decoding and by packets, where they differ."""
-    picture, sound = probed.picture, probed.sound
-    decoded_s = max(0.0, picture.decoded_end_s - picture.start_s)
-    pairs = [
-        Difference("the decoded video", decoded_s, "its packets", picture.end_s - picture.start_s)
-    ]
-    if sound is not None:
+    video, audio = probed.video, probed.audio
+    decoded_s = max(0.0, video.decoded_end_s - video.start_s)
+    pairs = [Difference("the decoded video", decoded_s, "its packets", video.end_s - video.start_s)]
+    if audio is not None:
         pairs += [
             Difference(
-                "the decoded audio", sound.decoded_s, "its packets", sound.end_s - sound.start_s
+                "the decoded audio", audio.decoded_s, "its packets", audio.end_s - audio.start_s
             ),
             max(
-                Difference("the decoded audio", sound.decoded_s, "the decoded video", decoded_s),
+                Difference("the decoded audio", audio.decoded_s, "the decoded video", decoded_s),
                 # As long as the video, the audio may still lie beside it.
                 Difference(
                     "the film up to the end of its audio",
-                    max(0.0, sound.start_s - picture.start_s + sound.decoded_s),
+                    max(0.0, audio.start_s - video.start_s + audio.decoded_s),
                     "the decoded video",
                     decoded_s,
                 ),

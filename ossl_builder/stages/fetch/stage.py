@@ -135,7 +135,7 @@ def fetch_film(item: Item) -> Outcome:
         OsslError: from the source: `source_missing`, `not_in_folder`, `several_files`,
             `item_missing`, `archive_unreachable`, `file_missing`, `film_in_parts`,
             `no_film`, and those of `net.downloader`; from the file: `content_changed`,
-            `file_empty`, `not_media`, `no_picture`, `truncated`, `picture_undecodable`,
+            `file_empty`, `not_media`, `no_video`, `truncated`, `video_undecodable`,
             `length_differs`, `stream_missing`.
         Rejected: `lengths_differ`.
     """
@@ -223,11 +223,11 @@ def _verified(source: Source, obtained: SourceFile, item: Item) -> Probed:
     except OsslError as error:
         message = error.message.replace(obtained.path.name, name)
         raise OsslError(error.code, message, error.hint) from error
-    picture = probed.picture
+    video = probed.video
     if probed.is_truncated:
         raise OsslError(
             "truncated",
-            f"{name} is cut off: {picture.end_s - picture.start_s:.1f} s of picture are there,"
+            f"{name} is cut off: {video.end_s - video.start_s:.1f} s of video are there,"
             " and its end is missing.",
             "Nothing was kept. Fetch or copy the whole file again, or choose another source.",
         )
@@ -247,23 +247,23 @@ def _check_length(name: str, obtained: SourceFile, probed: Probed, tolerance_s: 
     stated = obtained.length_s
     if stated is None:
         return
-    picture, sound = probed.picture, probed.sound
-    start_s, end_s = picture.start_s, picture.end_s
-    if sound is not None:
-        start_s, end_s = min(start_s, sound.start_s), max(end_s, sound.end_s)
-    found = picture.end_s - picture.start_s
+    video, audio = probed.video, probed.audio
+    start_s, end_s = video.start_s, video.end_s
+    if audio is not None:
+        start_s, end_s = min(start_s, audio.start_s), max(end_s, audio.end_s)
+    found = video.end_s - video.start_s
     if min(abs(found - stated), abs(end_s - start_s - stated)) > tolerance_s:
         raise OsslError(
             "length_differs",
-            f"{name} lasts {found:.1f} s by its pictures; its source states {stated:.1f} s.",
+            f"{name} lasts {found:.1f} s by its frames; its source states {stated:.1f} s.",
             "Nothing was kept. If the statement is wrong, raise fetch.length_tolerance_s for this "
             "film; else choose another file or source.",
         )
 
 
 def _row(source: Source, obtained: SourceFile, probed: Probed, size_bytes: int, path: str) -> Film:
-    picture, sound = probed.picture, probed.sound
-    duration = picture.end_s - picture.start_s
+    video, audio = probed.video, probed.audio
+    duration = video.end_s - video.start_s
     is_address = source.licence.startswith(("http://", "https://"))
     return Film(
         film_id=source.film_id,
@@ -284,24 +284,24 @@ def _row(source: Source, obtained: SourceFile, probed: Probed, size_bytes: int, 
         sha256=obtained.sha256,
         size_bytes=size_bytes,
         duration_s=duration,
-        n_packets=picture.n_packets,
-        fps=picture.n_packets / duration,
-        fps_num=picture.rate.numerator,
-        fps_den=picture.rate.denominator,
-        is_variable_rate=picture.is_variable_rate,
-        width=picture.width,
-        height=picture.height,
-        sar_num=picture.sar.numerator,
-        sar_den=picture.sar.denominator,
-        is_interlaced=picture.is_interlaced,
-        video_codec=picture.codec,
-        audio_codec=sound.codec if sound else None,
-        audio_sample_rate=sound.sample_rate if sound else None,
-        audio_channels=sound.channels if sound else None,
-        audio_offset_s=sound.start_s - picture.start_s if sound else None,
-        audio_duration_s=sound.end_s - sound.start_s if sound else None,
+        n_packets=video.n_packets,
+        fps=video.n_packets / duration,
+        fps_num=video.rate.numerator,
+        fps_den=video.rate.denominator,
+        is_variable_rate=video.is_variable_rate,
+        width=video.width,
+        height=video.height,
+        sar_num=video.sar.numerator,
+        sar_den=video.sar.denominator,
+        is_interlaced=video.is_interlaced,
+        video_codec=video.codec,
+        audio_codec=audio.codec if audio else None,
+        audio_sample_rate=audio.sample_rate if audio else None,
+        audio_channels=audio.channels if audio else None,
+        audio_offset_s=audio.start_s - video.start_s if audio else None,
+        audio_duration_s=audio.end_s - audio.start_s if audio else None,
         video_stream=probed.media.video,
-        audio_stream=probed.media.audio if sound else None,
+        audio_stream=probed.media.audio if audio else None,
         streams_why=probed.streams_why,
         streams_other=probed.streams_other or None,
         has_time_jumps=probed.media.has_time_jumps,

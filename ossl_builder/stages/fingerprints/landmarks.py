@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Sound = NDArray[np.float32]
+    Audio = NDArray[np.float32]
     Whole = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
@@ -34,39 +34,39 @@ SILENT = 1e-3
 FIRST_HOP, LAST_HOP = 2, 48
 REACH_OCTAVES = 2.0
 NEXT = 4
-# Its first peak's pitch in steps of the octave: coarse, as a film at 25 pictures a second instead
+# Its first peak's pitch in steps of the octave: coarse, as a film at 25 frames a second instead
 # of 24 sounds 0.06 octaves higher; those of the others from it, which do not change, finely.
 COARSE, FINE = 6, 24
 STEP_HOPS = 6
 
 
-def at_rate(sound: Sound, rate: int) -> Sound:
-    """One channel of sound at RATE: the mean of its channels.
+def at_rate(audio: Audio, rate: int) -> Audio:
+    """One channel of audio at RATE: the mean of its channels.
 
     Args:
-        sound: [channels, samples].
+        audio: [channels, samples].
         rate: in Hz.
     """
     import numpy as np
     from scipy.signal import resample_poly
 
     common = gcd(RATE, rate)
-    mono = sound.mean(axis=0)
+    mono = audio.mean(axis=0)
     return np.asarray(resample_poly(mono, RATE // common, rate // common), np.float32)
 
 
-def landmarks(sound: Sound) -> tuple[Whole, Reals]:
-    """All landmarks of a sound.
+def landmarks(audio: Audio) -> tuple[Whole, Reals]:
+    """All landmarks of an audio track.
 
     Args:
-        sound: one channel at RATE, full scale being 1.
+        audio: one channel at RATE, full scale being 1.
 
     Returns:
         What each is, as a whole number, and when it begins, in seconds.
     """
     import numpy as np
 
-    hops, pitches = _peaks(sound)
+    hops, pitches = _peaks(audio)
     what, when = [], []
     for first in range(len(hops)):
         near = _next(first, hops, pitches)
@@ -93,15 +93,15 @@ def _next(first: int, hops: Whole, pitches: Reals) -> list[int]:
     return found
 
 
-def _peaks(sound: Sound) -> tuple[Whole, Reals]:
+def _peaks(audio: Audio) -> tuple[Whole, Reals]:
     """Spectral peaks in the order of time: their hops, and their pitches in octaves above a bin."""
     import numpy as np
     from scipy.ndimage import maximum_filter
 
     nothing = np.zeros(0, np.int64), np.zeros(0)
-    if len(sound) < WINDOW:
+    if len(audio) < WINDOW:
         return nothing
-    frames = np.lib.stride_tricks.sliding_window_view(sound, WINDOW)[::HOP]
+    frames = np.lib.stride_tricks.sliding_window_view(audio, WINDOW)[::HOP]
     spectrum = np.abs(np.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), axis=1))
     power = np.log(spectrum[:, :HIGHEST_BIN] + 1e-9, dtype=np.float32)
     top = float(power.max())

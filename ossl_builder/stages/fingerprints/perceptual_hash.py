@@ -1,10 +1,10 @@
-"""Hashes of pictures: the signs of their coarsest shapes, whatever the size, colour or coding.
+"""Hashes of frames: the signs of their coarsest shapes, whatever the size, colour or coding.
 
-A picture's hash is the signs of the low frequencies of its cosine transform (C. Zauner,
+A frame's hash is the signs of the low frequencies of its cosine transform (C. Zauner,
 "Implementation and benchmarking of perceptual image hash functions", 2010). Signs of frequencies
-near zero change with the coding, so only pictures are hashed that are surer of theirs than those
-around them: that also makes two copies choose the same pictures. Two that follow each other make
-one hash, since single pictures of different films are too often alike.
+near zero change with the coding, so only frames are hashed that are surer of theirs than those
+around them: that also makes two copies choose the same frames. Two that follow each other make
+one hash, since single frames of different films are too often alike.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
-# So often is a picture looked at; and it must be surer of its signs than all this near to it.
+# So often is a frame looked at; and it must be surer of its signs than all this near to it.
 EVERY_S = 0.1
 NEAR_S = 0.3
 # Borders are where a tenth of the line is nowhere in the clip brighter than this, of 255.
@@ -32,19 +32,19 @@ FLAT = 8.0
 SIDE = 32
 # Of the transform, the frequencies (x, y) with 0 < x + y < 6: 20 of them.
 FREQUENCIES = 6
-# A picture makes a hash with each of the next two that differ from it, and from each other, in this
+# A frame makes a hash with each of the next two that differ from it, and from each other, in this
 # many signs: those of one still shot would say no more than each of them alone.
 NEXT = 2
 DIFFERENT = 3
 
 
-def sampled(pictures: Iterable[tuple[float, Luma]]) -> tuple[Reals, Luma]:
-    """Pictures about EVERY_S apart: their times in s, and their luma [pictures, height, width]."""
+def sampled(frames: Iterable[tuple[float, Luma]]) -> tuple[Reals, Luma]:
+    """Frames about EVERY_S apart: their times in s, and their luma [frames, height, width]."""
     import numpy as np
 
     times: list[float] = []
     kept: list[Luma] = []
-    for time_s, luma in pictures:
+    for time_s, luma in frames:
         if not times or time_s >= times[-1] + EVERY_S - 1e-6:
             times.append(time_s)
             kept.append(luma.copy())
@@ -52,14 +52,14 @@ def sampled(pictures: Iterable[tuple[float, Luma]]) -> tuple[Reals, Luma]:
 
 
 def frame_pairs(times_s: Reals, luma: Luma) -> tuple[Whole, Reals]:
-    """All pairs of sure pictures.
+    """All pairs of sure frames.
 
     Args:
-        times_s: when the pictures begin, ascending.
-        luma: [pictures, height, width], 0 to 255.
+        times_s: when the frames begin, ascending.
+        luma: [frames, height, width], 0 to 255.
 
     Returns:
-        What each pair is, as a whole number, and when its first picture begins, in seconds.
+        What each pair is, as a whole number, and when its first frame begins, in seconds.
     """
     import numpy as np
 
@@ -78,7 +78,7 @@ def frame_pairs(times_s: Reals, luma: Luma) -> tuple[Whole, Reals]:
 
 
 def _without_borders(luma: Luma) -> Luma:
-    """Pictures without black borders (letterbox, pillarbox); none if all is black."""
+    """Frames without black borders (letterbox, pillarbox); none if all is black."""
     import numpy as np
 
     is_bright = luma.max(axis=0, initial=0) > BORDER
@@ -90,7 +90,7 @@ def _without_borders(luma: Luma) -> Luma:
 
 
 def _sure_signs(times_s: Reals, luma: Luma) -> tuple[Whole, Reals]:
-    """Signs, one bit each, of the pictures that are surer of theirs than all around them."""
+    """Signs, one bit each, of the frames that are surer of theirs than all around them."""
     import cv2
     import numpy as np
     from scipy.fft import dctn

@@ -1,4 +1,4 @@
-"""Fingerprints: hashes by which clips that share music or picture find each other."""
+"""Fingerprints: hashes by which clips that share music or video find each other."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class FingerprintsSettings(Settings):
     audio_per_s: float = Field(
         2.0, ge=0, le=20, description="hashes of its music kept for each second of a clip"
     )
-    picture_per_s: float = Field(
-        1.5, ge=0, le=20, description="hashes of its pictures kept for each second of a clip"
+    video_per_s: float = Field(
+        1.5, ge=0, le=20, description="hashes of its frames kept for each second of a clip"
     )
     fewest: int = Field(
         32, ge=1, le=1000, description="hashes of each kind kept of the shortest clip, if it has so"
@@ -32,10 +32,10 @@ class FingerprintsSettings(Settings):
 
 
 def take_fingerprints(item: Item) -> Outcome:
-    """Take the fingerprints of a film's clips: of their music stem, and of their picture.
+    """Take the fingerprints of a film's clips: of their music stem, and of their video.
 
     Raises:
-        OsslError: `sound_unreadable`, `picture_undecodable`.
+        OsslError: `audio_unreadable`, `video_undecodable`.
     """
     settings: FingerprintsSettings = item.config
     clips: tuple[Clip, ...] = item.rows["clips"]
@@ -46,7 +46,7 @@ def take_fingerprints(item: Item) -> Outcome:
                 film_id=clip.film_id,
                 clip_id=clip.clip_id,
                 audio_hashes=_of_music(item, clip, settings),
-                picture_hashes=_of_picture(item, clip, settings),
+                video_hashes=_of_video(item, clip, settings),
             )
         )
         item.progress((number + 1) / len(clips))
@@ -60,21 +60,19 @@ def _most(clip: Clip, per_s: float, settings: FingerprintsSettings) -> int:
 def _of_music(item: Item, clip: Clip, settings: FingerprintsSettings) -> tuple[int, ...]:
     import numpy as np
 
-    sound = np.concatenate(list(read_flac(item.file(clip.music_path))), axis=1)
-    what, moments_s = landmarks.landmarks(landmarks.at_rate(sound, clip.sample_rate))
+    audio = np.concatenate(list(read_flac(item.file(clip.music_path))), axis=1)
+    what, moments_s = landmarks.landmarks(landmarks.at_rate(audio, clip.sample_rate))
     return minhash(what, moments_s, _most(clip, settings.audio_per_s, settings))
 
 
-def _of_picture(item: Item, clip: Clip, settings: FingerprintsSettings) -> tuple[int, ...]:
+def _of_video(item: Item, clip: Clip, settings: FingerprintsSettings) -> tuple[int, ...]:
     from ossl_builder.media.video_reader import VideoReader
 
     step = Fraction(clip.fps_den, clip.fps_num)
     reader = VideoReader(item.file(clip.video_path), step)
-    pictures = (
-        (float(picture.ticks * reader.time_base), picture.small[:, :, 0]) for picture in reader
-    )
-    what, moments_s = perceptual_hash.frame_pairs(*perceptual_hash.sampled(pictures))
-    return minhash(what, moments_s, _most(clip, settings.picture_per_s, settings))
+    frames = ((float(frame.ticks * reader.time_base), frame.small[:, :, 0]) for frame in reader)
+    what, moments_s = perceptual_hash.frame_pairs(*perceptual_hash.sampled(frames))
+    return minhash(what, moments_s, _most(clip, settings.video_per_s, settings))
 
 
 def _tools(config: Any) -> dict[str, str]:
@@ -84,8 +82,8 @@ def _tools(config: Any) -> dict[str, str]:
 
 FINGERPRINTS_STAGE = Stage(
     name="fingerprints",
-    doc="Take fingerprints of the clips' music and picture.",
-    version=1,
+    doc="Take fingerprints of the clips' music and video.",
+    version=2,
     reads=("clips",),
     writes=FINGERPRINTS,
     config=FingerprintsSettings,

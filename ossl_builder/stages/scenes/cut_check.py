@@ -1,4 +1,4 @@
-"""Which of the cuts that PySceneDetect reports are cuts: the picture must have changed for good."""
+"""Which of the cuts that PySceneDetect reports are cuts: the frame must have changed for good."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from ossl_builder.stages.scenes.similarity import Luma, most_that_stays
 
-_PICTURES = 7  # compared at least: animation may move in every fourth only
+_FEWEST_FRAMES = 7  # compared at least: animation may move in every fourth only
 _PLAIN = 15.0  # change, in levels, that needs little more to be a cut; less is faint
-_RETURN = 0.5  # part of the change below which two pictures are the same shot
+_RETURN = 0.5  # part of the change below which two frames are the same shot
 _BEYOND = 1.3  # times the change within either side that a faint cut must exceed
 _AMID = 0.65  # the same for a plain one: it may stand amid fast movement
-_SAME = 0.3  # part of the picture that stays within a shot
+_SAME = 0.3  # part of the video that stays within a shot
 
 
 @dataclass(frozen=True)
 class _Seen:
     number: int
     time_s: float
-    picture: NDArray[np.float32]
+    frame: NDArray[np.float32]
     luma: Luma
 
 
@@ -31,26 +31,29 @@ class CutChecker:
     """Checks cuts as soon as enough of what follows them has been seen."""
 
     def __init__(self, reach_s: float) -> None:
-        """`reach_s`: how much before and after a cut is compared, if that is some pictures."""
+        """`reach_s`: how much before and after a cut is compared, if that is some frames."""
         self._reach_s = reach_s
         self._seen: deque[_Seen] = deque()
         self._open: list[int] = []
         self._cuts: list[int] = []
 
-    def feed(self, number: int, time_s: float, picture: NDArray[np.float32], luma: Luma) -> None:
-        """`picture`: luma and both chroma, about 18 x 32 x 3; `luma`: about 36 x 64."""
-        self._seen.append(_Seen(number, time_s, picture, luma))
+    def feed(self, number: int, time_s: float, frame: NDArray[np.float32], luma: Luma) -> None:
+        """`frame`: luma and both chroma, about 18 x 32 x 3; `luma`: about 36 x 64."""
+        self._seen.append(_Seen(number, time_s, frame, luma))
         if self._open and self._is_enough(self._after(self._open[0])):
             self._close()
-        while len(self._seen) > 4 * _PICTURES and self._seen[0].time_s < time_s - 4 * self._reach_s:
+        while (
+            len(self._seen) > 4 * _FEWEST_FRAMES
+            and self._seen[0].time_s < time_s - 4 * self._reach_s
+        ):
             self._seen.popleft()
 
     def report(self, number: int) -> None:
-        """A cut was reported: `number` is the first picture after it, and was fed lately."""
+        """A cut was reported: `number` is the first frame after it, and was fed lately."""
         self._open.append(number)
 
     def finish(self) -> list[int]:
-        """Numbers of the first pictures after true cuts, in film order."""
+        """Numbers of the first frames after true cuts, in film order."""
         while self._open:
             self._close()
         return self._cuts
@@ -62,7 +65,7 @@ class CutChecker:
         # From the cut outwards, on either side.
         before, after = self._near(before[::-1])[::-1], self._near(after)
         if before and after:
-            left, right = (np.stack([seen.picture for seen in side]) for side in (before, after))
+            left, right = (np.stack([seen.frame for seen in side]) for side in (before, after))
             lumas = [seen.luma for seen in before], [seen.luma for seen in after]
             if is_other(*lumas) and is_cut(left, right):
                 self._cuts.append(number)
@@ -71,15 +74,15 @@ class CutChecker:
         return [seen for seen in self._seen if seen.number >= number]
 
     def _is_enough(self, side: list[_Seen]) -> bool:
-        return len(side) > _PICTURES and side[-1].time_s - side[0].time_s >= self._reach_s
+        return len(side) > _FEWEST_FRAMES and side[-1].time_s - side[0].time_s >= self._reach_s
 
     def _near(self, side: list[_Seen]) -> list[_Seen]:
         reached = [seen for seen in side if abs(seen.time_s - side[0].time_s) < self._reach_s]
-        return side[: max(_PICTURES, len(reached))]
+        return side[: max(_FEWEST_FRAMES, len(reached))]
 
 
 def is_other(before: Sequence[Luma], after: Sequence[Luma]) -> bool:
-    """Whether no picture of the one run shows what one of the other does.
+    """Whether no video of the one run shows what one of the other does.
 
     The first, middle and last of each are compared, so that a flash or damage in some of them
     hides nothing.
@@ -89,12 +92,12 @@ def is_other(before: Sequence[Luma], after: Sequence[Luma]) -> bool:
 
 
 def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-    """Whether the picture changes for good between two short runs of pictures.
+    """Whether the frame changes for good between two short runs of frames.
 
-    A flash, or something that passes close to the camera, leaves the old picture behind it: a
-    picture from before the change looks like one from after it. Fast movement, and animation in
-    steps of several pictures, change as much within either run as between them. A flash or damage
-    near a cut does so, too: the pictures that most of their run are unlike are then left out.
+    A flash, or something that passes close to the camera, leaves the old frame behind it: a
+    frame from before the change looks like one from after it. Fast movement, and animation in
+    steps of several frames, change as much within either run as between them. A flash or damage
+    near a cut does so, too: the frames that most of their run are unlike are then left out.
 
     Args:
         before: shape (n, h, w, 3): luma and both chroma, levels 0 to 255.
@@ -114,7 +117,7 @@ def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
 
 
 def _usual(within: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The pictures of a run that are about as much like its others as most of them are."""
+    """The frames of a run that are about as much like its others as most of them are."""
     typical = np.median(within, axis=1)
     return np.asarray(typical <= max(2 * float(np.median(typical)), _PLAIN))
 

@@ -1,10 +1,10 @@
-"""Dissolves: stretches in which one picture is blended linearly into another.
+"""Dissolves: stretches in which one frame is blended linearly into another.
 
-In a dissolve picture k of n is (1 - x) A + x B with x = k / n. Then it lies on the straight line
+In a dissolve frame k of n is (1 - x) A + x B with x = k / n. Then it lies on the straight line
 from A to B, and its variance dips below the line between theirs by x (1 - x) var(B - A): the
 parabola of Lienhart (2001, Reliable Transition Detection in Videos) and Truong, Dorai and
 Venkatesh (2000). The line fails where A and B move, the parabola does not, because movement
-leaves variances alone; a pan keeps to neither, and not in every part of the picture at once.
+leaves variances alone; a pan keeps to neither, and not in every part of the video at once.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ossl_builder.stages.scenes.similarity import Luma, part_within_reach
 
 Floats = NDArray[np.float64]
 
-SPANS = (8, 10, 12, 15, 18, 22, 27, 33, 40, 48, 58, 70)  # lengths tried, in pictures
-_LOOKS = 16  # pictures of a window that are looked at when windows are chosen
-_BLOCK = 192  # pictures searched at once: one matrix product for all lengths
-_GRID = (3, 4)  # parts of the picture, each of which must dissolve
-_SLOWEST_S = 1 / 31  # pictures closer together than this tell nothing new
+SPANS = (8, 10, 12, 15, 18, 22, 27, 33, 40, 48, 58, 70)  # lengths tried, in frames
+_LOOKS = 16  # frames of a window that are looked at when windows are chosen
+_BLOCK = 192  # frames searched at once: one matrix product for all lengths
+_GRID = (3, 4)  # parts of the video, each of which must dissolve
+_SLOWEST_S = 1 / 31  # frames closer together than this tell nothing new
 _LEAST_CHANGE = 150.0  # variance of B - A
-_NO_PICTURE = 15.0  # variance below which A or B is blank: a fade, as it is below 5 % of the other
-_SAME = 0.78  # part of the picture that stays where a title fades over one shot
+_BLANK = 15.0  # variance below which A or B is blank: a fade, as it is below 5 % of the other
+_SAME = 0.78  # part of the video that stays where a title fades over one shot
 _LIT = 24  # a pixel that never gets this bright is a border
 
 
 @dataclass(frozen=True)
 class Dissolve:
-    """A dissolve from the picture numbered `start`, still all A, to `end`, all B."""
+    """A dissolve from the frame numbered `start`, still all A, to `end`, all B."""
 
     start: int
     end: int
@@ -39,36 +39,36 @@ class Dissolve:
 
 
 class DissolveFinder:
-    """Finds dissolves in pictures that are fed one by one; keeps a few seconds of them."""
+    """Finds dissolves in frames that are fed one by one; keeps a few seconds of them."""
 
     def __init__(self, tolerance: float) -> None:
         """`tolerance`: the greatest `blend_error` of a dissolve."""
         self._tolerance = tolerance
-        self._pictures: list[Floats] = []
+        self._frames: list[Floats] = []
         self._lumas: list[Luma] = []
         self._numbers: list[int] = []
         self._last_s = -1.0
         self._found: list[tuple[float, Dissolve]] = []
         self._titles: list[tuple[float, Dissolve]] = []
 
-    def feed(self, number: int, time_s: float, picture: NDArray[np.float32], luma: Luma) -> None:
-        """`picture`: brightness, 0 to 255, about 18 x 32; `luma`: the same, about 36 x 64."""
+    def feed(self, number: int, time_s: float, frame: NDArray[np.float32], luma: Luma) -> None:
+        """`frame`: brightness, 0 to 255, about 18 x 32; `luma`: the same, about 36 x 64."""
         if time_s - self._last_s < _SLOWEST_S:
             return
         self._last_s = time_s
         self._numbers.append(number)
-        self._pictures.append(picture.astype(np.float64))
+        self._frames.append(frame.astype(np.float64))
         self._lumas.append(luma)
-        if len(self._pictures) == _BLOCK + SPANS[-1]:
+        if len(self._frames) == _BLOCK + SPANS[-1]:
             self._search(_BLOCK)
-            del self._pictures[:_BLOCK], self._lumas[:_BLOCK], self._numbers[:_BLOCK]
+            del self._frames[:_BLOCK], self._lumas[:_BLOCK], self._numbers[:_BLOCK]
 
     def finish(self) -> list[Dissolve]:
         """All dissolves, in film order; of those that overlap the most telling one.
 
         Of a title that fades over one shot nothing is left, whichever window shows it best.
         """
-        self._search(len(self._pictures))
+        self._search(len(self._frames))
         kept: list[Dissolve] = []
         both = self._found + self._titles
         for _, new in sorted(both, key=lambda pair: (-pair[0], pair[1].start)):
@@ -79,19 +79,19 @@ class DissolveFinder:
         return sorted(kept, key=lambda dissolve: dissolve.start)
 
     def _search(self, n_starts: int) -> None:
-        """Search windows that begin in the first `n_starts` of the kept pictures."""
-        if len(self._pictures) <= SPANS[0]:
+        """Search windows that begin in the first `n_starts` of the kept frames."""
+        if len(self._frames) <= SPANS[0]:
             return
-        pictures = np.stack(self._pictures)
+        frames = np.stack(self._frames)
         tried: list[tuple[int, int, float]] = []
-        for weight, start, span in _likely(pictures, n_starts):
+        for weight, start, span in _likely(frames, n_starts):
             # What lies inside a dissolve resembles one: only windows that are about as telling
             # as the best of those they overlap are tested.
             rivals = [w for a, b, w in tried if start < b and a < start + span]
             if rivals and weight < 0.8 * max(rivals):
                 continue
             tried.append((start, start + span, weight))
-            error = blend_error(pictures[start : start + span + 1])
+            error = blend_error(frames[start : start + span + 1])
             if error > self._tolerance:
                 continue
             within = part_within_reach(self._lumas[start], self._lumas[start + span])
@@ -100,14 +100,14 @@ class DissolveFinder:
             windows.append((weight, Dissolve(*numbers, error)))
 
 
-def _likely(pictures: Floats, n_starts: int) -> list[tuple[float, int, int]]:
+def _likely(frames: Floats, n_starts: int) -> list[tuple[float, int, int]]:
     """Windows that resemble a dissolve: (weight, start, span), the greatest weight first.
 
-    Everything follows from the products of pictures at most a window apart, means removed.
+    Everything follows from the products of frames at most a window apart, means removed.
     """
-    flat = pictures.reshape(len(pictures), -1)
+    flat = frames.reshape(len(frames), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
-    # products[j, i] is the covariance of pictures i and i + j. One matrix product would give
+    # products[j, i] is the covariance of frames i and i + j. One matrix product would give
     # more than is needed, and wake every core for it.
     products = np.zeros((min(SPANS[-1] + 1, len(flat)), len(flat)))
     for j in range(len(products)):
@@ -120,7 +120,7 @@ def _likely(pictures: Floats, n_starts: int) -> list[tuple[float, int, int]]:
         if not len(a):
             break
         b = a + span
-        # Long windows need not be tried at every start, nor looked at in every picture.
+        # Long windows need not be tried at every start, nor looked at in every frame.
         steps = np.unique(np.linspace(1, span - 1, min(span - 1, _LOOKS)).round().astype(int))
         between = a[:, None] + steps
         x = steps / span
@@ -150,14 +150,14 @@ def _likely(pictures: Floats, n_starts: int) -> list[tuple[float, int, int]]:
 
 
 def blend_error(window: Floats) -> float:
-    """How far a window is from a linear blend of its first and last picture.
+    """How far a window is from a linear blend of its first and last frame.
 
     Args:
         window: brightness, shape (n + 1, h, w), 0 to 255.
 
     Returns:
-        0 for a perfect blend of pictures at rest; beyond 0.3 it is none; infinite where the
-        window's ends are too alike, blank, or differ in a small part of the picture only.
+        0 for a perfect blend of frames at rest; beyond 0.3 it is none; infinite where the
+        window's ends are too alike, blank, or differ in a small part of the video only.
     """
     lit = window.max(axis=0) > _LIT  # not the borders of a narrower or wider film
     n_lit = int(lit.sum())
@@ -170,7 +170,7 @@ def blend_error(window: Floats) -> float:
     change = float((step**2).sum()) / n_lit
     variance = (centred**2).sum(axis=(1, 2)) / n_lit
     fainter, stronger = sorted((variance[0], variance[-1]))
-    if change < _LEAST_CHANGE or fainter < max(_NO_PICTURE, 0.05 * stronger):
+    if change < _LEAST_CHANGE or fainter < max(_BLANK, 0.05 * stronger):
         return np.inf
     likeness = (centred[0] * centred[-1]).sum() / n_lit / np.sqrt(variance[0] * variance[-1])
     parabola = x * (1 - x)
@@ -182,13 +182,13 @@ def blend_error(window: Floats) -> float:
     off = centred - centred[0] - x[:, None, None] * step
     residual = float(((off**2).sum(axis=(1, 2)) / n_lit / change).mean())
     path = np.sqrt((np.diff(centred, axis=0) ** 2).sum(axis=(1, 2)) / n_lit).sum()
-    # Pictures that move leave the line, and their path is long: a short path excuses nothing.
+    # Frames that move leave the line, and their path is long: a short path excuses nothing.
     straightness = min(0.6, float(np.sqrt(change) / path))
     return residual + 0.5 * part_error + 0.25 * straightness
 
 
 def _parts(window: Floats, lit: NDArray[np.bool_], step: Floats, x: Floats) -> tuple[float, float]:
-    """Error of the parabola over the picture's parts, and how evenly they change (to 1)."""
+    """Error of the parabola over the frame's parts, and how evenly they change (to 1)."""
     height, width = lit.shape
     rows, columns = _GRID
     misses: list[Floats] = []

@@ -27,24 +27,24 @@ from ossl_builder.tables.films import Film
 if TYPE_CHECKING:
     from ossl_builder.stages.scenes.stage import ScenesSettings
 
-_TINY = 2  # the small picture's pixels per pixel of the tiny one, each way
+_TINY = 2  # the small frame's pixels per pixel of the tiny one, each way
 _FAINT = 8.0  # change, in levels, that a cut has at least; `cuts.is_cut` judges the faint ones
-_COLOUR = 2.5  # levels of chroma that luma does not explain, beyond which a picture has colour
-_BRIGHTEST = 4  # the brightness of a picture's brightest part is that of its nth tiny pixel
-_TOGETHER = 48  # pictures looked at in one go: right after decoding, the caches hold nothing else
+_COLOUR = 2.5  # levels of chroma that luma does not explain, beyond which a frame has colour
+_BRIGHTEST = 4  # the brightness of a frame's brightest part is that of its nth tiny pixel
+_TOGETHER = 48  # frames looked at in one go: right after decoding, the caches hold nothing else
 _MOVED = 10.0  # change, in levels, after which another thumbnail is taken
 
 
 @dataclass(frozen=True)
 class FrameAnalysis:
-    """What is known of a film's pictures.
+    """What is known of a film's frames.
 
     Attributes:
-        light: time, blackness and contrast of every picture.
+        light: time, blackness and contrast of every frame.
         end_s: the film's end.
-        has_colour: for every picture, whether it has colour (tinting is none).
-        cuts: numbers of the first pictures after cuts.
-        middles: numbers of the pictures in the middle of black stretches.
+        has_colour: for every frame, whether it has colour (tinting is none).
+        cuts: numbers of the first frames after cuts.
+        middles: numbers of the frames in the middle of black stretches.
         dissolves: dissolves.
         damage_s: stretches that could not be decoded.
     """
@@ -58,11 +58,11 @@ class FrameAnalysis:
     damage_s: list[tuple[float, float]]
 
     def time_s(self, number: int) -> float:
-        """Time of a picture; the film's end for the one after the last."""
+        """Time of a frame; the film's end for the one after the last."""
         return float(self.light.time_s[number]) if number < len(self.light.time_s) else self.end_s
 
     def is_black_and_white(self, start: int, end: int) -> bool:
-        """Whether most pictures from `start` to `end` that are not black are without colour."""
+        """Whether most frames from `start` to `end` that are not black are without colour."""
         shown = self.has_colour[start:end][~self.light.is_black[start:end]]
         return bool(not len(shown) or shown.mean() < 0.5)
 
@@ -84,13 +84,13 @@ class Thumbnails:
         self._file.close()
 
     def add(self, time_s: float, jpeg: bytes) -> None:
-        """Keep the picture at `time_s`; times grow."""
+        """Keep the frame at `time_s`; times grow."""
         self._file.write(jpeg)
         self._times.append(time_s)
         self._ends.append(self._ends[-1] + len(jpeg))
 
     def nearest(self, start_s: float, end_s: float) -> bytes:
-        """The picture nearest to the middle, from within [start_s, end_s) if there is one."""
+        """The frame nearest to the middle, from within [start_s, end_s) if there is one."""
         inside = range(bisect_left(self._times, start_s), bisect_left(self._times, end_s))
         middle_s = (start_s + end_s) / 2
         best = min(inside or range(len(self._times)), key=lambda k: abs(self._times[k] - middle_s))
@@ -105,44 +105,44 @@ def analyze_frames(
     thumbnails: Thumbnails,
     progress: Callable[[float], None],
 ) -> FrameAnalysis:
-    """Decode the picture once and note what transitions and scenes follow from.
+    """Decode the frame once and note what transitions and scenes follow from.
 
     Args:
         media: the film's file.
         film: its row.
         settings: of the stage.
-        thumbnails: is given a picture whenever some time has passed or the picture has changed.
+        thumbnails: is given a frame whenever some time has passed or the video has changed.
         progress: is told the part done.
 
     Raises:
-        OsslError: `picture_undecodable`.
+        OsslError: `video_undecodable`.
     """
     file = film.file()
     step = 1 / file.rate
     reader = VideoReader(media, step)
     watch: _Analyzer | None = None
     taken_s, taken = -1.0, None
-    for picture in reader:
+    for frame in reader:
         watch = watch or _Analyzer(reader.time_base, settings)
-        watch.show(picture)
-        time_s = seconds(picture.ticks, reader.time_base)
+        watch.show(frame)
+        time_s = seconds(frame.ticks, reader.time_base)
         if (
             taken is None
             or time_s - taken_s >= settings.min_scene_s
-            or cv2.mean(cv2.absdiff(picture.small, taken))[0] > _MOVED
+            or cv2.mean(cv2.absdiff(frame.small, taken))[0] > _MOVED
         ):
-            jpeg = thumbnail(picture.frame, settings.thumbnail_width, file.sar)
+            jpeg = thumbnail(frame.frame, settings.thumbnail_width, file.sar)
             thumbnails.add(time_s, jpeg)
             taken_s = time_s
-        taken = picture.small
-        if picture.number % 32 == 0:
+        taken = frame.small
+        if frame.number % 32 == 0:
             progress(min(1.0, time_s / file.duration_s))
-    assert watch is not None  # the reader raises if there is no picture
+    assert watch is not None  # the reader raises if there is no video
     return watch.sightings(reader)
 
 
 class _Analyzer:
-    """Shows each picture to every detector, and notes its light."""
+    """Shows each frame to every detector, and notes its light."""
 
     def __init__(self, time_base: Fraction, settings: ScenesSettings) -> None:
         self._time_base = time_base
@@ -157,9 +157,9 @@ class _Analyzer:
         self._has_colour = bytearray()
         self._middles: list[int] = []
 
-    def show(self, picture: Frame) -> None:
-        """Take the next picture; it is looked at with those that follow."""
-        self._waiting.append((picture.number, picture.ticks, picture.small))
+    def show(self, frame: Frame) -> None:
+        """Take the next frame; it is looked at with those that follow."""
+        self._waiting.append((frame.number, frame.ticks, frame.small))
         if len(self._waiting) == _TOGETHER:
             self._see_all()
 
@@ -188,7 +188,7 @@ class _Analyzer:
         self._middles += map(self._number, middles)
 
     def sightings(self, reader: VideoReader) -> FrameAnalysis:
-        """All that was seen, once all pictures have been shown."""
+        """All that was seen, once all frames have been shown."""
         self._see_all()
         base = self._time_base
         return FrameAnalysis(
@@ -206,23 +206,23 @@ class _Analyzer:
         )
 
     def _number(self, ticks: int) -> int:
-        """Number of the first picture at or after `ticks`."""
+        """Number of the first frame at or after `ticks`."""
         return bisect_left(self._ticks, ticks)
 
 
-def colourfulness(picture: NDArray[np.float32]) -> float:
-    """Standard deviation of chroma that a picture's luma does not explain, in levels.
+def colourfulness(frame: NDArray[np.float32]) -> float:
+    """Standard deviation of chroma that a frame's luma does not explain, in levels.
 
-    A tinted or toned picture has one chroma for each luma: it is black-and-white, whatever its
+    A tinted or toned frame has one chroma for each luma: it is black-and-white, whatever its
     tint, and its hue tells nothing about cuts.
 
     Args:
-        picture: shape (h, w, 3), luma first.
+        frame: shape (h, w, 3), luma first.
     """
-    means, spreads = cv2.meanStdDev(picture)
-    luma = picture[:, :, 0].ravel() - means[0, 0]
+    means, spreads = cv2.meanStdDev(frame)
+    luma = frame[:, :, 0].ravel() - means[0, 0]
     unexplained = 0.0
     for plane in (1, 2):
-        with_luma = np.dot(luma, picture[:, :, plane].ravel()) / luma.size
+        with_luma = np.dot(luma, frame[:, :, plane].ravel()) / luma.size
         unexplained += spreads[plane, 0] ** 2 - (with_luma / max(spreads[0, 0], 1e-3)) ** 2
     return float(max(0.0, unexplained) ** 0.5)

@@ -1,8 +1,8 @@
-"""How much of a picture stays: what tells a new scene from an old one that something happened to.
+"""How much of a frame stays: what tells a new scene from an old one that something happened to.
 
-A title, a character and a scratch change some parts of the picture and leave the rest. A jump of
-the film in the gate moves all of it by the same few pixels. So the picture is compared part by
-part, at the shift that suits best (`part_that_stays`). Where seconds lie between the pictures and
+A title, a character and a scratch change some parts of the video and leave the rest. A jump of
+the film in the gate moves all of it by the same few pixels. So the video is compared part by
+part, at the shift that suits best (`part_that_stays`). Where seconds lie between the frames and
 things have moved, each pixel is compared with all that is near (`part_within_reach`). Comparison
 by parts is that of Kasturi and Jain (1991, Dynamic Vision) and Xiong and Lee (1998, Efficient
 Scene Change Detection): a scene change alters most parts, an object does not.
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Luma = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-_REACH = 2  # the film moves by that many pixels of the small picture at most: 3 % of its width
+_REACH = 2  # the film moves by that many pixels of the small frame at most: 3 % of its width
 _PART = 8  # a part's width and height in pixels, about
 _PLAIN = 4.0  # levels: a part that varies less has no pattern, only a brightness
 _SHARE = 0.5  # of its variance, by which a part that stays differs at most: it shifts by less
@@ -31,11 +31,11 @@ _FEWEST = 4  # parts that tell something; with fewer nothing is known
 
 
 def part_within_reach(before: Luma, after: Luma) -> float:
-    """The part of the picture, 0 to 1, whose pixels lie within the range of their surroundings.
+    """The part of the video, 0 to 1, whose pixels lie within the range of their surroundings.
 
-    The surroundings are those of the other picture: its brightness at most `_REACH` pixels away
+    The surroundings are those of the other frame: its brightness at most `_REACH` pixels away
     goes from its erosion to its dilation. What moves slowly stays within them, and so does the
-    picture behind thin letters. The better of the two ways counts: the bare picture within the
+    frame behind thin letters. The better of the two ways counts: the bare frame within the
     titled one, or the reverse.
 
     Args:
@@ -53,7 +53,7 @@ def part_within_reach(before: Luma, after: Luma) -> float:
 
 
 def part_that_stays(before: Luma, after: Luma) -> float:
-    """The part of the picture, 0 to 1, in which the one picture is found again in the other.
+    """The part of the video, 0 to 1, in which the one frame is found again in the other.
 
     Args:
         before: brightness, shape (h, w), about 36 x 64; `after`: the same.
@@ -62,35 +62,35 @@ def part_that_stays(before: Luma, after: Luma) -> float:
 
 
 def most_that_stays(before: Iterable[Luma], after: Iterable[Luma]) -> float:
-    """The greatest part that stays between any picture of `before` and any of `after`."""
+    """The greatest part that stays between any frame of `before` and any of `after`."""
     references = [_Reference(luma) for luma in before]
     moved = [_Moved(luma) for luma in after]
     return max(_stays(reference, other) for reference in references for other in moved)
 
 
 class _Reference:
-    """A picture without its border, and mean and variance of its parts."""
+    """A frame without its border, and mean and variance of its parts."""
 
     def __init__(self, luma: Luma) -> None:
-        picture = _smooth(luma)
-        height, width = picture.shape
-        self.picture = picture[_REACH : height - _REACH, _REACH : width - _REACH]
-        self.mean, self.variance = _moments(self.picture)
+        frame = _smooth(luma)
+        height, width = frame.shape
+        self.frame = frame[_REACH : height - _REACH, _REACH : width - _REACH]
+        self.mean, self.variance = _moments(self.frame)
 
 
 class _Moved:
-    """A picture at all shifts, and mean and variance of its parts at each."""
+    """A frame at all shifts, and mean and variance of its parts at each."""
 
     def __init__(self, luma: Luma) -> None:
-        picture = _smooth(luma)
-        inner = (picture.shape[0] - 2 * _REACH, picture.shape[1] - 2 * _REACH)
-        views = np.lib.stride_tricks.sliding_window_view(picture, inner)
-        self.pictures = np.ascontiguousarray(views.reshape(-1, *inner))
-        self.mean, self.variance = _moments(self.pictures)
+        frame = _smooth(luma)
+        inner = (frame.shape[0] - 2 * _REACH, frame.shape[1] - 2 * _REACH)
+        views = np.lib.stride_tricks.sliding_window_view(frame, inner)
+        self.frames = np.ascontiguousarray(views.reshape(-1, *inner))
+        self.mean, self.variance = _moments(self.frames)
 
 
 def _stays(a: _Reference, b: _Moved) -> float:
-    covariance = _means(a.picture * b.pictures) - a.mean * b.mean
+    covariance = _means(a.frame * b.frames) - a.mean * b.mean
     difference = a.variance + b.variance - 2 * covariance + (a.mean - b.mean) ** 2
     fainter = np.minimum(a.variance, b.variance)
     is_found = difference < np.minimum(_PLAIN**2 + _SHARE * fainter, _MOST**2)
@@ -102,19 +102,19 @@ def _stays(a: _Reference, b: _Moved) -> float:
 
 
 def _smooth(luma: Luma) -> Floats:
-    """A shift by a part of a pixel, and noise, matter less in a smoothed picture."""
+    """A shift by a part of a pixel, and noise, matter less in a smoothed frame."""
     return np.asarray(cv2.GaussianBlur(luma, (3, 3), 0), np.float32)
 
 
-def _moments(pictures: Floats) -> tuple[Floats, Floats]:
-    mean = _means(pictures)
-    return mean, np.maximum(_means(pictures**2) - mean**2, 0)
+def _moments(frames: Floats) -> tuple[Floats, Floats]:
+    mean = _means(frames)
+    return mean, np.maximum(_means(frames**2) - mean**2, 0)
 
 
-def _means(pictures: Floats) -> Floats:
-    """Means of the parts of pictures, shape (..., h, w)."""
-    height, width = pictures.shape[-2:]
-    return np.asarray(_pooling(height) @ pictures @ _pooling(width).T)
+def _means(frames: Floats) -> Floats:
+    """Means of the parts of frames, shape (..., h, w)."""
+    height, width = frames.shape[-2:]
+    return np.asarray(_pooling(height) @ frames @ _pooling(width).T)
 
 
 def _pooling(n: int) -> Floats:

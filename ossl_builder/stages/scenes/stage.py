@@ -1,4 +1,4 @@
-"""Scenes: where a film's picture is cut, faded and dissolved."""
+"""Scenes: where a film's video is cut, faded and dissolved."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class ScenesSettings(Settings):
         default=3.0,
         ge=1,
         le=100,
-        description="AdaptiveDetector's adaptive threshold: by how much a cut changes the picture "
+        description="AdaptiveDetector's adaptive threshold: by how much a cut changes the frame "
         "more than what surrounds it does; lower finds more cuts",
     )
     min_scene_s: float = Field(
         default=0.3,
         ge=0.1,
         le=10,
-        description="shortest scene, in seconds; what changes the picture for less is a flash",
+        description="shortest scene, in seconds; what changes the frame for less is a flash",
     )
     dissolve_tolerance: float = Field(
         default=0.285,
@@ -44,7 +44,7 @@ class ScenesSettings(Settings):
         default=32.0,
         ge=1,
         le=128,
-        description="brightness (0 to 255) that a black picture nowhere reaches",
+        description="brightness (0 to 255) that a black frame nowhere reaches",
     )
     thumbnail_width: int = Field(
         default=320, ge=32, le=1920, description="width of the thumbnails, in pixels"
@@ -56,10 +56,10 @@ DURATION_TOLERANCE_S = 0.05
 
 
 def find_scenes(item: Item) -> Outcome:
-    """Decode a film's picture once, find its scenes, and write a thumbnail of each.
+    """Decode a film's video once, find its scenes, and write a thumbnail of each.
 
     Raises:
-        OsslError: `picture_undecodable`, if not one picture can be decoded.
+        OsslError: `video_undecodable`, if not one frame can be decoded.
     """
     from ossl_builder.media.demux import MediaFile
     from ossl_builder.stages.scenes.frame_analysis import Thumbnails, analyze_frames
@@ -141,7 +141,7 @@ def _tools(config: Any) -> dict[str, str]:
 
 SCENES_STAGE = Stage(
     name="scenes",
-    doc="Find where the picture is cut, faded and dissolved.",
+    doc="Find where the video is cut, faded and dissolved.",
     version=2,
     reads=("films",),
     writes=SCENES,

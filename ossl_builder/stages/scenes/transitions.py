@@ -17,7 +17,7 @@ _LATE_S = 1.0  # stretch beside a black one whose contrast the fade is measured 
 
 @dataclass(frozen=True)
 class Boundary:
-    """A scene begins with the picture `number`, by a `cut`, a `fade` or a `dissolve`."""
+    """A scene begins with the frame `number`, by a `cut`, a `fade` or a `dissolve`."""
 
     number: int
     kind: str
@@ -25,7 +25,7 @@ class Boundary:
 
 @dataclass(frozen=True)
 class FrameStats:
-    """What is known of every picture.
+    """What is known of every frame.
 
     Attributes:
         time_s: its time.
@@ -38,14 +38,14 @@ class FrameStats:
     contrast: NDArray[np.float64]
 
     def black_runs(self) -> list[tuple[int, int]]:
-        """Runs of black pictures: (first, first picture after it)."""
+        """Runs of black frames: (first, first frame after it)."""
         edges = np.flatnonzero(np.diff(np.concatenate(([0], self.is_black.astype(np.int8), [0]))))
         return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 @dataclass(frozen=True)
 class Fade:
-    """A fade through black: from the picture `start` on, whole again at `end`."""
+    """A fade through black: from the frame `start` on, whole again at `end`."""
 
     start: int
     end: int
@@ -53,15 +53,15 @@ class Fade:
 
 
 def find_fades(light: FrameStats, middles: Sequence[int], cuts: Sequence[int]) -> list[Fade]:
-    """The stretches of black that the picture fades into, out of, or both.
+    """The stretches of black that the video fades into, out of, or both.
 
-    The boundary is the middle of the black if the picture fades on both sides of it, else the
+    The boundary is the middle of the black if the video fades on both sides of it, else the
     side on which it is cut.
 
     Args:
-        light: every picture.
-        middles: numbers of pictures in the middle of black stretches, from ThresholdDetector.
-        cuts: numbers of the first pictures after cuts; no fade reaches across one.
+        light: every frame.
+        middles: numbers of frames in the middle of black stretches, from ThresholdDetector.
+        cuts: numbers of the first frames after cuts; no fade reaches across one.
     """
     fades = []
     for first, after in light.black_runs():
@@ -83,14 +83,14 @@ def find_fades(light: FrameStats, middles: Sequence[int], cuts: Sequence[int]) -
 
 
 def _faded(light: FrameStats, away: range, black: float) -> int | None:
-    """The picture at which a fade is whole, going `away` from black; None: it does not fade."""
+    """The frame at which a fade is whole, going `away` from black; None: it does not fade."""
     edge_s = light.time_s[away[0]] if len(away) else 0.0
     near = [k for k in away if abs(light.time_s[k] - edge_s) <= _FADE_S]
     late = [k for k in near if abs(light.time_s[k] - edge_s) <= _LATE_S]
     if len(late) < 4:
         return None
     full = light.contrast[late].max()
-    # Steadily less contrast towards black, and less than half of it beside it: not one picture
+    # Steadily less contrast towards black, and less than half of it beside it: not one frame
     # that happens to be a blend.
     if (
         black > 0.25 * full
@@ -114,13 +114,13 @@ def name_transitions(
     """All boundaries between scenes, in film order.
 
     A fade takes the cuts beside it; a cut or a fade rules out a dissolve. What seems to change
-    in damaged pictures is no boundary. Of two that are closer than `min_scene_s` the later goes,
+    in damaged frames is no boundary. Of two that are closer than `min_scene_s` the later goes,
     unless it is a cut and the earlier is none.
 
     Args:
-        light: every picture.
+        light: every frame.
         end_s: the film's end.
-        cuts: numbers of the first pictures after cuts.
+        cuts: numbers of the first frames after cuts.
         fades: as found by `find_fades`.
         dissolves: as found by `DissolveFinder`.
         damaged: stretches that could not be decoded, in seconds.

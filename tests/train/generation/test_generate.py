@@ -1,4 +1,4 @@
-"""Music for clips and video files: lengths, seams, pictures, the base model, files, resuming."""
+"""Music for clips and video files: lengths, seams, frames, the base model, files, resuming."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.train.generation.conftest import LENGTHS, ONE, Generate, Seen, comman
 from tests.train.long_clips import FPS
 
 
-def test_files_are_as_long_as_their_picture_and_play(
+def test_files_are_as_long_as_their_frame_and_play(
     root: Path, generate: Generate, models: Models, seen: Seen, tmp_path: Path
 ) -> None:
     given = [part for number in (1, 2) for part in ("--video", root / f"clip{number}.mp4")]
@@ -37,22 +37,22 @@ def test_files_are_as_long_as_their_picture_and_play(
         assert np.abs(heard).max() < 1
         note = json.loads(Path(one["wav"]).with_suffix(".json").read_bytes())
         assert "sad" in note["made_from"]["prompt"]
-        # No sound is there to go on from: the reference begins with a beep of 440 Hz.
+        # No audio is there to go on from: the reference begins with a beep of 440 Hz.
         assert note["made"]["windows"][0]["known"] == 0
         check_playable(root / f"{one['name']}.mp4", Path(one["video"]), seconds, heard)
 
 
 def check_playable(source: Path, made: Path, seconds: int, heard: np.ndarray) -> None:
-    """The picture's packets are those of the source; the sound is the WAV's."""
+    """The frame's packets are those of the source; the audio is the WAV's."""
     assert packets_of(made) == packets_of(source)
     with av.open(str(made)) as container:
-        pictures = sum(1 for _ in container.decode(video=0))
+        images = sum(1 for _ in container.decode(video=0))
     with av.open(str(made)) as container:
         stream = container.streams.audio[0]
         frames = list(container.decode(stream))
         assert float(frames[0].pts * frames[0].time_base) == pytest.approx(0, abs=1e-3)
     decoded = np.concatenate([frame.to_ndarray()[0] for frame in frames])
-    assert pictures == seconds * FPS
+    assert images == seconds * FPS
     assert abs(len(decoded) - seconds * 32_000) <= 2048
     same = min(len(decoded), len(heard))
     assert np.corrcoef(decoded[:same], heard[:same])[0, 1] > 0.9
@@ -131,7 +131,7 @@ def test_what_cannot_be_is_a_sentence(root: Path, generate: Generate, tmp_path: 
     assert "--batch" in caught.value.hint
 
 
-def test_one_bad_picture_does_not_cost_the_others(
+def test_one_bad_frame_does_not_cost_the_others(
     root: Path, generate: Generate, tmp_path: Path
 ) -> None:
     kept = root / "clip2.mp4"

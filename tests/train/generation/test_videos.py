@@ -32,7 +32,7 @@ KINDS = {
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "film.mp4"
-    films.make_film(path, rate=films.Fraction(25), seconds=8, sound_s=(0, 8))
+    films.make_film(path, rate=films.Fraction(25), seconds=8, audio_s=(0, 8))
     return path
 
 
@@ -53,7 +53,7 @@ def test_whatever_decodes_gets_music_and_the_rest_a_reason(
     found = generate(*given, "--alpha", 0, "--out", tmp_path / "out", *ONE, code=3)
     by_name = {each["name"]: each for each in found}
     codes = {name: each["code"] for name, each in by_name.items() if each["state"] == "failed"}
-    assert codes == {"broken": "not_media", "music": "no_picture", "nowhere": "file_missing"}
+    assert codes == {"broken": "not_media", "music": "no_video", "nowhere": "file_missing"}
     for name in KINDS:
         entry = by_name[name]
         assert entry["state"] == "made"

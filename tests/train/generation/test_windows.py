@@ -38,7 +38,7 @@ def test_windows_go_on_from_the_codes_of_their_overlap(seen: Seen) -> None:
     assert (seen.whole[:, :1000] == seen.whole[:, 1000:2000]).float().mean() < 0.5
 
 
-def test_each_window_sees_its_own_stretch_of_the_picture_once(
+def test_each_window_sees_its_own_stretch_of_the_frame_once(
     root: Path, models: Models, seen: Seen
 ) -> None:
     """The reference shows the first 30 s, and projects them at every step."""
@@ -124,7 +124,7 @@ def test_guidance_takes_the_video_away_from_its_blind_half(root: Path, models: M
 
 
 def test_pieces_begin_each_in_its_own_way(root: Path, models: Models) -> None:
-    """One prompt, one seed, two pictures: two pieces, even by the base model."""
+    """One prompt, one seed, two frames: two pieces, even by the base model."""
     base = dataclasses.replace(models, adapter=None, encoder=None)
     samples = [GeneratedSample(piece_of(root, f"clip{n}", "a sad piano"), 0) for n in (1, 2)]
     settings = GenerateSettings(window_s=30, overlap_s=10, text_guidance=1)

@@ -32,7 +32,7 @@ def evaluate(
         Path | None, typer.Option(help="Compare with this folder of audio instead.", metavar="DIR")
     ] = None,
     video: Annotated[
-        Path | None, typer.Option(help="With --real: the pictures, by name.", metavar="DIR")
+        Path | None, typer.Option(help="With --real: the folder of videos, by name.", metavar="DIR")
     ] = None,
     data: Annotated[
         Path | None,
@@ -49,8 +49,8 @@ def evaluate(
     kl: Annotated[
         bool, typer.Option("--kl", help="Measure the KL divergence too (needs hear21passt).")
     ] = False,
-    picture: Annotated[
-        bool, typer.Option(help="Measure music against cuts and motion of the picture.")
+    frame: Annotated[
+        bool, typer.Option(help="Measure music against cuts and motion of the video.")
     ] = True,
     prompts: Annotated[
         str | None,
@@ -74,7 +74,7 @@ def evaluate(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print for scripts.")] = False,
 ) -> None:
-    """Measure generated music against the films' own, its prompt, and its picture."""
+    """Measure generated music against the films' own, its prompt, and its video."""
     from ossl_train.evaluation import evaluate as evaluation
     from ossl_train.evaluation.cache import ResultCache
     from ossl_train.evaluation.report import write_report
@@ -83,7 +83,7 @@ def evaluate(
         clap=None if clap == NONE else clap,
         revision=revision,
         with_kl=kl,
-        with_picture=picture,
+        with_video=frame,
         seed=seed,
         resamples=resamples,
         distance_resamples=distance_resamples,
@@ -119,7 +119,7 @@ def _material(
 
     if video is not None and real is None:
         raise OsslError(
-            "option_alone", "--video goes with --real only.", "A split has pictures of its own."
+            "option_alone", "--video goes with --real only.", "A split has its own videos."
         )
     if real is not None:
         material = of_folders(generated, real, video)

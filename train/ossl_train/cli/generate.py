@@ -71,7 +71,7 @@ def generate(
     alpha: Annotated[
         float, typer.Option(min=0, help="Multiplies the adapter's gates; 0: the base model.")
     ] = 1.0,
-    samples: Annotated[int, typer.Option(min=1, help="Pieces of music for each picture.")] = 1,
+    samples: Annotated[int, typer.Option(min=1, help="Pieces of music for each video.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the first sample; the next count on.")] = 0,
     text_guidance: Annotated[float, typer.Option(min=0, help="Weight of the text.")] = 3.0,
     video_guidance: Annotated[
@@ -100,13 +100,13 @@ def generate(
         Path | None,
         typer.Option("--out", help="Folder.", show_default="train/RECIPE/generated/…"),
     ] = None,
-    mux: Annotated[bool, typer.Option(help="Write the picture with the music, too.")] = True,
+    mux: Annotated[bool, typer.Option(help="Write the video with the music, too.")] = True,
     overrides: options.Set = None,
     device: options.On = None,
     dry_run: options.DryRun = False,
     json: options.AsJson = False,
 ) -> None:
-    """Write music for clips or for any video file: WAV, and the picture with it.
+    """Write music for clips or for any video file: WAV, and the video with it.
 
     Beside each stands a JSON that says what it was made from; what was made from the same is left
     alone. Ends with 0 if all went well, 1 if everything failed, 3 if something did.

@@ -34,10 +34,10 @@ def make_codes(item: Item) -> Outcome:
     """Encode the music of every window that is not silent.
 
     Each window is encoded by itself, as the model hears it in training; its loudness is that of
-    the film. The codes end with the sound: nothing is padded.
+    the film. The codes end with the audio: nothing is padded.
 
     Raises:
-        OsslError: `sound_unreadable`, and those of `load_backbone`.
+        OsslError: `audio_unreadable`, and those of `load_backbone`.
     """
     work: CodesWork = item.config
     clips: tuple[Clip, ...] = item.rows["clips"]
@@ -47,12 +47,12 @@ def make_codes(item: Item) -> Outcome:
     silent: dict[str, Reject] = {}
     said: dict[str, Any] = {}
     with StoreWriter(item.folder / f"{CODES}.safetensors") as store:
-        for clip, window, sound in _sounds(item, backbone.shape.sample_rate):
-            key, peak = key_of(clip.clip_id, window.index), dbfs(float(abs(sound).max()))
+        for clip, window, audio in _sounds(item, backbone.shape.sample_rate):
+            key, peak = key_of(clip.clip_id, window.index), dbfs(float(abs(audio).max()))
             if peak is None or peak <= work.silent_dbfs:
                 silent[key] = _silent(clip, window, work.silent_dbfs)
                 continue
-            codes = encoded(backbone, sound)
+            codes = encoded(backbone, audio)
             store.add(key, codes)
             said[key] = {
                 "start_s": window.start_s, "duration_s": window.duration_s,
@@ -70,11 +70,11 @@ def make_codes(item: Item) -> Outcome:
     return Outcome(tuple(rows), tuple(silent.values()))
 
 
-def encoded(backbone: Backbone, sound: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Codes [K, T] of one channel's sound [samples] at the model's rate, full scale being 1."""
+def encoded(backbone: Backbone, wave: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Codes [K, T] of one channel's audio [samples] at the model's rate, full scale being 1."""
     import torch
 
-    audio = torch.from_numpy(sound)[None, None]
+    audio = torch.from_numpy(wave)[None, None]
     with torch.inference_mode():
         codes = backbone.encode_audio(audio)
     found: NDArray[np.int16] = codes[0].cpu().to(torch.int16).numpy()
@@ -101,8 +101,8 @@ def _sounds(item: Item, rate: int) -> Iterator[tuple[Clip, WindowSpan, NDArray[n
     for clip in item.rows["clips"]:
         found = window_spans(clip, item.config.windows)
         path = item.file(clip.music_path)
-        for window, sound in zip(found, window_audio(path, found, rate), strict=True):
-            yield clip, window, sound
+        for window, audio in zip(found, window_audio(path, found, rate), strict=True):
+            yield clip, window, audio
 
 
 def _silent(clip: Clip, window: WindowSpan, limit_dbfs: float) -> Reject:

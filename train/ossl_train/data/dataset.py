@@ -164,7 +164,7 @@ def _window(one: SplitClip, window: WindowSpan) -> Window:
 
 
 def _slots_s(one: SplitClip, window: WindowSpan, said: Mapping[str, Any]) -> NDArray[np.float32]:
-    """[1 + slots]: middle of the window, and of each slot's pictures, after its beginning."""
+    """[1 + slots]: middle of the window, and of each slot's frames, after its beginning."""
     import numpy as np
 
     sample_s = said["windows"][key_of(one.clip.clip_id, window.index)]["sample_s"]

@@ -33,18 +33,18 @@ def make_features(item: Item) -> Outcome:
     """Encode every window of a film's clips.
 
     Raises:
-        OsslError: `picture_undecodable`, `no_picture`, `not_media`, `sound_unreadable`,
+        OsslError: `video_undecodable`, `no_video`, `not_media`, `audio_unreadable`,
             `features_not_finite`, and those of `vivit.load_encoder`.
     """
     work: FeaturesWork = item.config
     clips: tuple[Clip, ...] = item.rows["clips"]
     encoder = vivit.load_encoder(work.encoder, work.revision, work.device)
     total = sum(len(window_spans(clip, work.windows)) for clip in clips)
-    pictures = window_inputs(item.corpus, clips, work.windows, encoder, work.workers)
+    frames = window_inputs(item.corpus, clips, work.windows, encoder, work.workers)
     rows: list[StoredWindow] = []
     said: dict[str, Any] = {}
     with StoreWriter(item.folder / f"{FEATURES}.safetensors") as store:
-        for seen in _batched(pictures, work.batch_size):
+        for seen in _batched(frames, work.batch_size):
             for one, tokens in zip(seen, _tokens(encoder, seen, work), strict=True):
                 key = key_of(one.clip.clip_id, one.window.index)
                 store.add(key, tokens)
@@ -70,7 +70,7 @@ def _metadata(work: FeaturesWork, encoder: vivit.Encoder, clips: Sequence[Clip])
         "precision": work.precision,
         "length_s": work.length_s,
         "shortest_s": work.shortest_s,
-        "pictures_per_window": encoder.n_frames,
+        "frames_per_window": encoder.n_frames,
         "rate": encoder.n_frames / work.length_s,
         "slots": encoder.n_slots,
         "per_slot": encoder.per_slot,
@@ -160,7 +160,7 @@ def _prepare(work: FeaturesWork) -> None:
 
 FEATURES_STAGE = Stage(
     name=FEATURES,
-    doc="Encode the picture of every window.",
+    doc="Encode the video of every window.",
     version=1,
     reads=("clips",),
     writes=FEATURES_TABLE,

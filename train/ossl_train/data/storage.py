@@ -156,7 +156,7 @@ class StoredWindow:
     film_id: str = column("the film")
     clip_id: str = column("the clip")
     index: int = column("number of the window within the clip, from 0")
-    start_s: float = column("where it begins, after the clip's first picture", "s")
+    start_s: float = column("where it begins, after the clip's first video", "s")
     duration_s: float = column("its length, without padding", "s")
     length: int = column("tokens or frames stored")
 

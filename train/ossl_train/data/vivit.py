@@ -29,8 +29,8 @@ class Encoder:
     Attributes:
         model, processor: of transformers.
         device: where the model is.
-        n_frames: pictures per window (32).
-        n_slots: time slots its tokens stand for (16: two pictures each).
+        n_frames: frames per window (32).
+        n_slots: time slots its tokens stand for (16: two frames each).
         per_slot: tokens of each slot (196: 14 by 14).
         width: of a token (768).
     """
@@ -43,9 +43,9 @@ class Encoder:
     per_slot: int
     width: int
 
-    def prepared(self, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Pictures [height, width, 3] as the model wants them: [n_frames, 3, side, side]."""
-        pixels: Tensor = self.processor(list(pictures), return_tensors="pt")["pixel_values"][0]
+    def prepared(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Frames [height, width, 3] as the model wants them: [n_frames, 3, side, side]."""
+        pixels: Tensor = self.processor(list(frames), return_tensors="pt")["pixel_values"][0]
         return pixels
 
     def states(self, pixels: Tensor, precision: str) -> Tensor:
@@ -78,7 +78,7 @@ def digest(source: str, revision: str) -> str:
 
 
 def shape(source: str, revision: str) -> tuple[int, int, int, int]:
-    """Pictures per window, time slots, tokens per slot and width, by its configuration.
+    """Frames per window, time slots, tokens per slot and width, by its configuration.
 
     Raises:
         OsslError: `model_missing`, `model_unavailable`, `model_invalid`.

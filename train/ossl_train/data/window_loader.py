@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     Curve = NDArray[np.float32]
 
 
-# Times in files are rounded to their time base: a picture that begins this little after a moment
+# Times in files are rounded to their time base: a video that begins this little after a moment
 # is the one shown then.
 TOLERANCE_S = 1e-4
 
 
 @dataclass(frozen=True)
 class SampledFrames:
-    """A picture that is shown at an asked moment.
+    """A video that is shown at an asked moment.
 
     Attributes:
-        time_s: when it begins, in seconds after the clip's first picture.
+        time_s: when it begins, in seconds after the clip's first video.
         rgb: [height, width, 3].
     """
 
@@ -50,17 +50,17 @@ class SampledFrames:
 
 
 def frames_at(path: Path, times_s: Sequence[float]) -> Iterator[SampledFrames]:
-    """For each of some moments the picture that is shown then.
+    """For each of some moments the video that is shown then.
 
     Args:
         path: a video file.
-        times_s: moments after its first picture, in order; behind its end the last picture stands.
+        times_s: moments after its first video, in order; behind its end the last video stands.
 
     Yields:
-        As many as there are moments, in their order; equal objects where a picture is asked twice.
+        As many as there are moments, in their order; equal objects where a video is asked twice.
 
     Raises:
-        OsslError: `no_picture`, `picture_undecodable`, `not_media`, `file_missing`.
+        OsslError: `no_video`, `video_undecodable`, `not_media`, `file_missing`.
     """
     waiting = list(reversed(times_s))
     before: Any = None
@@ -76,8 +76,8 @@ def frames_at(path: Path, times_s: Sequence[float]) -> Iterator[SampledFrames]:
         before, before_s = frame, time_s
     if before is None:
         raise OsslError(
-            "picture_undecodable",
-            f"Not one picture of {path.name} could be decoded.",
+            "video_undecodable",
+            f"Not one video of {path.name} could be decoded.",
             "Build the clip again, or leave its film out.",
         )
     shown = _sampled(before, before_s)
@@ -90,7 +90,7 @@ def _sampled(frame: Any, time_s: float) -> SampledFrames:
 
 
 def _frames(path: Path) -> Iterator[tuple[Any, float]]:
-    """Decoded pictures and when they begin, after the first; what is damaged is passed over."""
+    """Decoded frames and when they begin, after the first; what is damaged is passed over."""
     first: int | None = None
     for timed in timed_frames(inspect(path)):
         if timed.frame is None:
@@ -100,17 +100,17 @@ def _frames(path: Path) -> Iterator[tuple[Any, float]]:
 
 
 def window_audio(path: Path, found: Sequence[WindowSpan], rate: int) -> Iterator[Mono]:
-    """The sound of each window, [samples], full scale being 1; nothing is normalised.
+    """The audio of each window, [samples], full scale being 1; nothing is normalised.
 
     The file is read once; a window's worth of it is in memory at a time.
 
     Args:
-        path: a sound file of the clip; channels become one by their mean.
+        path: an audio file of the clip; channels become one by their mean.
         found: windows that follow one another.
         rate: wanted sample rate, in Hz; resampled by libswresample.
 
     Raises:
-        OsslError: `sound_unreadable`, also where the file is shorter than its windows.
+        OsslError: `audio_unreadable`, also where the file is shorter than its windows.
     """
     import numpy as np
 
@@ -131,7 +131,7 @@ def window_audio(path: Path, found: Sequence[WindowSpan], rate: int) -> Iterator
 
 def _unreadable(path: Path) -> OsslError:
     return OsslError(
-        "sound_unreadable",
+        "audio_unreadable",
         f"{path} is missing, damaged, or shorter than its clip.",
         "Build the clip again, or leave its film out.",
     )
@@ -155,16 +155,16 @@ def dialogue_curves(path: Path, found: Sequence[WindowSpan], n_slots: int) -> It
         mean square, full scale being 1.
 
     Raises:
-        OsslError: `sound_unreadable`.
+        OsslError: `audio_unreadable`.
     """
     import numpy as np
     from scipy.signal import sosfilt
 
-    for sound in window_audio(path, found, RATE):
-        weighted = sosfilt(k_weighting(RATE), sound.astype(np.float64)) ** 2
-        plain = sound.astype(np.float64) ** 2
-        edges = np.rint(np.linspace(0, len(sound), n_slots + 1)).astype(int)
-        parts = [slice(0, len(sound)), *map(slice, edges[:-1], edges[1:])]
+    for audio in window_audio(path, found, RATE):
+        weighted = sosfilt(k_weighting(RATE), audio.astype(np.float64)) ** 2
+        plain = audio.astype(np.float64) ** 2
+        edges = np.rint(np.linspace(0, len(audio), n_slots + 1)).astype(int)
+        parts = [slice(0, len(audio)), *map(slice, edges[:-1], edges[1:])]
         loudness = lufs(np.array([weighted[part].mean() for part in parts]))
         energy = np.sqrt([plain[part].mean() for part in parts])
         scaled = np.clip((loudness - FLOOR_LUFS) / -FLOOR_LUFS, 0, 1)
@@ -173,7 +173,7 @@ def dialogue_curves(path: Path, found: Sequence[WindowSpan], n_slots: int) -> It
 
 @dataclass(frozen=True)
 class WindowInput:
-    """A window ready for the encoder; times in seconds after the clip's first picture."""
+    """A window ready for the encoder; times in seconds after the clip's first video."""
 
     clip: Clip
     window: WindowSpan
@@ -183,7 +183,7 @@ class WindowInput:
 
 
 def sample_times(window: WindowSpan, n_frames: int) -> tuple[float, ...]:
-    """The middles of equal parts of a window, in seconds after the clip's first picture."""
+    """The middles of equal parts of a window, in seconds after the clip's first video."""
     return tuple(
         window.start_s + (number + 0.5) * window.duration_s / n_frames for number in range(n_frames)
     )
@@ -198,11 +198,11 @@ def window_inputs(
         root: the folder that paths in rows are relative to.
         clips: of one film.
         settings: how they are cut.
-        encoder: says how many pictures it wants, and how.
+        encoder: says how many frames it wants, and how.
         workers: clips decoded at a time; as many and one more are in memory.
 
     Raises:
-        OsslError: `picture_undecodable`, `no_picture`, `not_media`, `sound_unreadable`.
+        OsslError: `video_undecodable`, `no_video`, `not_media`, `audio_unreadable`.
     """
     waiting: deque[Future[list[WindowInput]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -220,7 +220,7 @@ def window_inputs(
 def _window_input(
     root: Path, clip: Clip, settings: WindowsSettings, encoder: Encoder
 ) -> list[WindowInput]:
-    """A clip's windows, its picture decoded once."""
+    """A clip's windows, its video decoded once."""
     found = window_spans(clip, settings)
     times = [sample_times(window, encoder.n_frames) for window in found]
     shown = frames_at(inside(root, clip.video_path), [time for some in times for time in some])
@@ -231,13 +231,13 @@ def _window_input(
     )
     seen = []
     for window in found:
-        pictures = [next(shown) for _ in range(encoder.n_frames)]
+        frames = [next(shown) for _ in range(encoder.n_frames)]
         seen.append(
             WindowInput(
                 clip=clip,
                 window=window,
-                times_s=tuple(picture.time_s for picture in pictures),
-                pixels=encoder.prepared([picture.rgb for picture in pictures]),
+                times_s=tuple(frame.time_s for frame in frames),
+                pixels=encoder.prepared([frame.rgb for frame in frames]),
                 dialogue=None if curves is None else next(curves),
             )
         )

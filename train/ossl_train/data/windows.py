@@ -23,7 +23,7 @@ class Window:
         film_id, clip_id: of which clip.
         split: `train`, `validation` or `test`.
         index: its number within the clip, from 0.
-        start_s: where it begins, in seconds after the clip's first picture.
+        start_s: where it begins, in seconds after the clip's first video.
         duration_s: its length in seconds without padding.
     """
 
@@ -37,7 +37,7 @@ class Window:
 
 @dataclass(frozen=True)
 class WindowSpan:
-    """Where a window lies in its clip; times in seconds after the clip's first picture."""
+    """Where a window lies in its clip; times in seconds after the clip's first video."""
 
     index: int
     start_s: float

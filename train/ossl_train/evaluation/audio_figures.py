@@ -44,7 +44,7 @@ def vectors_of(
     found, unreadable = {}, []
     for clip_id in counted(list(files), what):
         try:
-            found[clip_id] = kept.of(files[clip_id], clap.how(), clap.sound)["vectors"]
+            found[clip_id] = kept.of(files[clip_id], clap.how(), clap.audio)["vectors"]
         except OsslError as error:
             if error.code != "audio_unreadable":
                 raise
@@ -279,7 +279,7 @@ def figure_of(generated: Values, real: Values, settings: Settings) -> Figure:
 
 def _heard(files: Mapping[str, Path], name: str, passt: Passt, kept: ResultCache) -> Values | None:
     try:
-        return kept.of(files[name], passt.how(), passt.sound)["probabilities"]
+        return kept.of(files[name], passt.how(), passt.audio)["probabilities"]
     except OsslError as error:
         if error.code != "audio_unreadable":
             raise

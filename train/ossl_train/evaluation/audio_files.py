@@ -1,4 +1,4 @@
-"""Folders of audio, and their files' sound in windows that cover all of it."""
+"""Folders of audio, and their files' audio in windows that cover all of it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def files_in(folder: Path, endings: frozenset[str] = AUDIO) -> dict[str, Path]:
 
 
 def mono(path: Path, rate: int) -> Iterator[Mono]:
-    """A file's sound in blocks of one channel, full scale being 1.
+    """A file's audio in blocks of one channel, full scale being 1.
 
     Args:
         path: an audio or video file.
@@ -58,20 +58,20 @@ def mono(path: Path, rate: int) -> Iterator[Mono]:
     """
     from ossl_builder.media.audio_reader import FilmAudio
 
-    sound = FilmAudio(path, rate, 1)
+    audio = FilmAudio(path, rate, 1)
     try:
-        for block in sound.blocks():
+        for block in audio.blocks():
             yield block[0]
     except (OSError, OsslError, Rejected) as error:
         raise OsslError(
             "audio_unreadable",
-            f"{path.name} has no sound that can be decoded.",
+            f"{path.name} has no audio that can be decoded.",
             "Generate or copy it again.",
         ) from error
-    if sound.damaged:
+    if audio.damaged:
         raise OsslError(
             "audio_unreadable",
-            f"{path.name} is damaged at {sound.damaged[0].start_s:.2f} s: it has a gap there, or "
+            f"{path.name} is damaged at {audio.damaged[0].start_s:.2f} s: it has a gap there, or "
             "samples that are no numbers.",
             "Generate or copy it again; a figure of it would mean nothing.",
         )
@@ -80,11 +80,11 @@ def mono(path: Path, rate: int) -> Iterator[Mono]:
 def windows(blocks: Iterable[Mono], length: int) -> Iterator[Mono]:
     """Windows that together cover all samples, in order.
 
-    The last one ends with the sound, and so overlaps the one before it; a sound shorter than a
-    window is one short window. Nothing is drawn by chance.
+    The last window ends with the audio, so it overlaps the one before it. Audio that is shorter
+    than a window gives one short window. Nothing is drawn at random.
 
     Args:
-        blocks: sound of one channel.
+        blocks: audio of one channel.
         length: of a window, in samples.
     """
     import numpy as np

@@ -1,4 +1,4 @@
-"""CLAP: sound and text as vectors of one space, through transformers.
+"""CLAP: audio and text as vectors of one space, through transformers.
 
 Wu et al., "Large-Scale Contrastive Language-Audio Pretraining with Feature Fusion and
 Keyword-to-Caption Augmentation" (ICASSP 2023). The weights of `laion/clap-htsat-fused` are those
@@ -55,7 +55,7 @@ class Clap:
         """All that a file's vectors depend on, beside the file."""
         return how_of(self.digest)
 
-    def sound(self, path: Path) -> dict[str, Values]:
+    def audio(self, path: Path) -> dict[str, Values]:
         """Unit vectors of a file's windows: {"vectors": shape (windows, dimension)}.
 
         The windows are no longer than what the model listens to at once, so that nothing of its

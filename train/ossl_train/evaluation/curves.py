@@ -1,4 +1,4 @@
-"""What is measured of a piece of music and of a picture over time, without a trained model."""
+"""What is measured of a piece of music and of a video over time, without a trained model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WINDOW_HOPS = 4
 QUIETEST_LUFS = -70.0  # the absolute gate of BS.1770-4: below it everything counts as silence
 RATE = 22_050  # what librosa's defaults for onsets and beats are made for
 MUSIC = {"measure": "music curves", "version": 1}
-PICTURE = {"measure": "picture curves", "version": 1}
+VIDEO = {"measure": "video curves", "version": 1}
 
 _LEAST_CUT = 8.0  # change, in levels, that a cut has at least, as the scenes stage has it
 _REACH_S = 0.5  # on either side of a cut is compared
@@ -43,14 +43,14 @@ def music_curves(path: Path) -> dict[str, Values]:
     from ossl_builder.media import loudness
 
     blocks = list(mono(path, RATE))
-    sound = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    if not len(sound):
+    audio = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    if not len(audio):
         raise OsslError("audio_unreadable", f"{path.name} is empty.", "Generate it again.")
-    meter = loudness.measured((sound[None],), RATE, HOP_S)
+    meter = loudness.measured((audio[None],), RATE, HOP_S)
     loud = loudness.lufs(loudness.windowed(meter.power(), WINDOW_HOPS))
     onsets = beats = np.zeros(0)
-    if meter.peak > 0 and np.isfinite(sound).all():
-        flux = onset_strength(y=sound, sr=RATE)
+    if meter.peak > 0 and np.isfinite(audio).all():
+        flux = onset_strength(y=audio, sr=RATE)
         if flux.max() > 0:  # a steady tone has no onset, and no beat
             onsets = onset_detect(onset_envelope=flux, sr=RATE, units="time")
             # `trim` drops weak beats at the ends, where cuts may be as anywhere.
@@ -59,18 +59,18 @@ def music_curves(path: Path) -> dict[str, Values]:
         "onsets": np.asarray(onsets, np.float64),
         "beats": np.asarray(beats, np.float64),
         "loudness": np.maximum(loud, QUIETEST_LUFS),
-        "duration": np.array([len(sound) / RATE]),
+        "duration": np.array([len(audio) / RATE]),
     }
 
 
 def video_curves(path: Path) -> dict[str, Values]:
-    """`cuts` in seconds, `motion` in levels per picture at `HOP_S`, `duration` in seconds [1].
+    """`cuts` in seconds, `motion` in levels per frame at `HOP_S`, `duration` in seconds [1].
 
-    Motion is the mean absolute change of luma from one small picture to the next. A cut is no
+    Motion is the mean absolute change of luma from one small video to the next. A cut is no
     motion: its change is replaced by what is around it.
 
     Raises:
-        OsslError: `picture_undecodable`, `no_picture`, `not_media`.
+        OsslError: `video_undecodable`, `no_video`, `not_media`.
     """
     import cv2
     import numpy as np
@@ -78,21 +78,21 @@ def video_curves(path: Path) -> dict[str, Values]:
     from ossl_builder.media.video_reader import VideoReader
     from ossl_builder.stages.scenes.cut_check import CutChecker
 
-    # The step counts only in files that do not say how long their pictures last.
+    # The step counts only in files that do not say how long their frames last.
     reader = VideoReader(path, Fraction(1, 25))
     checker = CutChecker(_REACH_S)
     times: list[float] = []
     changes: list[float] = []
     before: Any = None
-    for picture in reader:
-        size = (picture.small.shape[1] // 2, picture.small.shape[0] // 2)
-        tiny = cv2.resize(picture.small, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        time_s = float(picture.ticks * reader.time_base)
-        luma = np.ascontiguousarray(picture.small[:, :, 0])
-        checker.feed(picture.number, time_s, tiny, luma)
+    for frame in reader:
+        size = (frame.small.shape[1] // 2, frame.small.shape[0] // 2)
+        tiny = cv2.resize(frame.small, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        time_s = float(frame.ticks * reader.time_base)
+        luma = np.ascontiguousarray(frame.small[:, :, 0])
+        checker.feed(frame.number, time_s, tiny, luma)
         change = np.zeros(3) if before is None else np.abs(tiny - before).mean(axis=(0, 1))
         if change.sum() > _LEAST_CUT:
-            checker.report(picture.number)
+            checker.report(frame.number)
         times.append(time_s)
         changes.append(float(change[0]))
         before = tiny
@@ -106,13 +106,13 @@ def video_curves(path: Path) -> dict[str, Values]:
 
 
 def motion_curve(times: Values, changes: Values, cuts: list[int], duration_s: float) -> Values:
-    """Changes between pictures as a curve at `HOP_S`, in the windows that loudness has.
+    """Changes between frames as a curve at `HOP_S`, in the windows that loudness has.
 
     Args:
-        times: of the pictures, in seconds, growing.
-        changes: from the picture before; the first has none.
-        cuts: numbers of the first pictures after cuts.
-        duration_s: of the picture.
+        times: of the frames, in seconds, growing.
+        changes: from the video before; the first has none.
+        cuts: numbers of the first frames after cuts.
+        duration_s: of the video.
     """
     import numpy as np
 
@@ -123,7 +123,7 @@ def motion_curve(times: Values, changes: Values, cuts: list[int], duration_s: fl
     n_hops = int(duration_s / HOP_S + 1e-9)
     if not kept.any() or n_hops < WINDOW_HOPS:
         return np.zeros(max(0, n_hops - WINDOW_HOPS + 1))
-    # Linear between pictures: films have 15 to 60 a second, and held ones in between.
+    # Linear between frames: films have 15 to 60 a second, and held ones in between.
     middles = (np.arange(n_hops) + 0.5) * HOP_S
     sums = np.interp(middles, times[kept], changes[kept])
     for hop, value in _means(times[kept], changes[kept], n_hops).items():
@@ -132,7 +132,7 @@ def motion_curve(times: Values, changes: Values, cuts: list[int], duration_s: fl
 
 
 def _means(times: Values, changes: Values, n_hops: int) -> dict[int, float]:
-    """Mean change of each hop that has pictures."""
+    """Mean change of each hop that has frames."""
     import numpy as np
 
     hops = np.floor(times / HOP_S + 1e-9).astype(int)

@@ -24,9 +24,9 @@ class EvalSet:
     Attributes:
         generated: generated music.
         real: music to compare it with.
-        video: pictures that the generated music was made for.
-        cuts: times of the picture's cuts by the scenes table, in seconds; a clip that is not
-            here has its cuts looked for in its picture.
+        video: frames that the generated music was made for.
+        cuts: times of the video's cuts by the scenes table, in seconds; a clip that is not
+            here has its cuts looked for in its video.
         prompts: texts that the music was generated from.
         real_name: `own music` of a split's clips, or `reference`.
         left_out: sentences: what of the two sides is not compared.
@@ -58,20 +58,20 @@ def of_folders(generated: Path, real: Path, video: Path | None = None) -> EvalSe
         OsslError: see `files_in`.
     """
     ours, theirs = files_in(generated), files_in(real)
-    pictures = files_in(video, VIDEO) if video else {}
+    frames = files_in(video, VIDEO) if video else {}
     left_out = []
-    if video and (without := sorted(ours.keys() - pictures.keys())):
-        left_out.append(f"{_named(without)} of {generated.name} have no picture in {video.name}")
+    if video and (without := sorted(ours.keys() - frames.keys())):
+        left_out.append(f"{_named(without)} of {generated.name} have no video in {video.name}")
     return EvalSet(
         generated=ours,
         real=theirs,
-        video={clip_id: path for clip_id, path in pictures.items() if clip_id in ours},
+        video={clip_id: path for clip_id, path in frames.items() if clip_id in ours},
         left_out=tuple(left_out),
     )
 
 
 def of_split(generated: Path, corpus: Path, split: str, data: Path | None = None) -> EvalSet:
-    """The clips of a split, each with its own music, picture, cuts and prompt.
+    """The clips of a split, each with its own music, video, cuts and prompt.
 
     Args:
         generated: folder with a file for each clip, named by clip id.

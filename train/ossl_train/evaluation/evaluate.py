@@ -13,7 +13,7 @@ from ossl_builder.errors import OsslError
 from ossl_train.evaluation import passt
 from ossl_train.evaluation.cache import ResultCache, digest
 from ossl_train.evaluation.clap import how_of
-from ossl_train.evaluation.curves import MUSIC, PICTURE
+from ossl_train.evaluation.curves import MUSIC, VIDEO
 from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.figures import Figure
 from ossl_train.evaluation.model_folder import found_here
@@ -81,12 +81,12 @@ def evaluate(
     from ossl_train.evaluation.warnings import warnings_of
 
     clap, passt = _models(settings)
-    with_picture = settings.with_picture and bool(material.video)
-    if clap is None and passt is None and not with_picture:
+    with_video = settings.with_video and bool(material.video)
+    if clap is None and passt is None and not with_video:
         raise OsslError(
             "measures_none",
-            "There is nothing to measure: no CLAP, no KL, and no picture.",
-            "Name a CLAP with --clap, the pictures' folder with --video, or ask for --kl.",
+            "There is nothing to measure: no CLAP, no KL, and no video.",
+            "Name a CLAP with --clap, the folder of videos with --video, or ask for --kl.",
         )
     figures: list[Figure] = []
     warnings: list[str] = []
@@ -98,7 +98,7 @@ def evaluate(
         left_out += said
     if passt is not None:
         figures.append(kl_figure(read, passt, kept, settings, counted))
-    if with_picture:
+    if with_video:
         found, said = video_figures(read, kept, settings, counted)
         figures += found
         left_out += said
@@ -155,7 +155,7 @@ def _facts(material: EvalSet, settings: Settings, clap: Any, passt: Any) -> dict
             material.real_name: _side(material.real),
             "n_pairs": len(material.pairs),
             "n_prompts": len(material.prompts.keys() & material.generated.keys()),
-            "n_pictures": len(material.video),
+            "n_videos": len(material.video),
         },
         "settings": chosen,
         "embedding": None if clap is None else _embedding(clap),
@@ -221,10 +221,10 @@ def plan(material: EvalSet, settings: Settings, kept: ResultCache) -> dict[str, 
             side[name] for name in material.pairs for side in (material.generated, material.real)
         ]
         work.append(_work("PaSST tags", pairs, None, kept, "PaSST"))
-    if settings.with_picture and material.video:
+    if settings.with_video and material.video:
         music = [*material.generated.values(), *(material.real[name] for name in material.pairs)]
         work.append(_work("music curves", music, MUSIC, kept, ""))
-        work.append(_work("picture curves", material.video.values(), PICTURE, kept, ""))
+        work.append(_work("video curves", material.video.values(), VIDEO, kept, ""))
     return {"work": work, "left_out": list(material.left_out), "problems": problems}
 
 

@@ -43,7 +43,7 @@ class Passt:
         """All that a file's probabilities depend on, beside the file."""
         return {"measure": "passt", "version": VERSION, "model": self.digest}
 
-    def sound(self, path: Path) -> dict[str, Values]:
+    def audio(self, path: Path) -> dict[str, Values]:
         """Mean probabilities over a file's windows: {"probabilities": shape (1, classes)}.
 
         A window shorter than 10 s is padded with silence.

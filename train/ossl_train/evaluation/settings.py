@@ -24,7 +24,7 @@ class Settings:
         clap: a CLAP on the hub or a local folder; None: no measure that needs one.
         revision: of it, on the hub.
         with_kl: whether to measure the KL divergence by PaSST.
-        with_picture: whether to measure against the picture.
+        with_video: whether to measure against the video.
         seed: of all that is drawn by chance.
         resamples: of the intervals of means.
         distance_resamples: of the Fréchet distance's interval, each of which costs as much as
@@ -37,7 +37,7 @@ class Settings:
     clap: str | None = CLAP
     revision: str | None = None
     with_kl: bool = False
-    with_picture: bool = True
+    with_video: bool = True
     seed: int = 0
     resamples: int = 1000
     distance_resamples: int = 100

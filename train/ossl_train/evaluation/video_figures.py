@@ -1,4 +1,4 @@
-"""Figures of music against its picture: cuts and motion."""
+"""Figures of music against its video: cuts and motion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ossl_builder.errors import OsslError
 from ossl_train.evaluation.cache import ResultCache
-from ossl_train.evaluation.curves import MUSIC, PICTURE, music_curves, video_curves
+from ossl_train.evaluation.curves import MUSIC, VIDEO, music_curves, video_curves
 from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.figures import Figure, undefined
 from ossl_train.evaluation.settings import Counted, Settings
@@ -26,11 +26,11 @@ AT_CUTS = {
     "onsets": ("onset_at_cuts", "part of the cuts with a note's onset within {} s"),
     "beats": ("beat_at_cuts", "part of the cuts with a beat within {} s"),
 }
-FOLLOWS = "rank correlation of loudness and motion, beyond that with other clips' pictures"
+FOLLOWS = "rank correlation of loudness and motion, beyond that with other clips' videos"
 
 # Codes of files that are left out, the others being measured.
 UNUSABLE = (
-    "audio_unreadable", "picture_undecodable", "no_picture", "not_media", "file_empty",
+    "audio_unreadable", "video_undecodable", "no_video", "not_media", "file_empty",
     "file_missing",
 )  # fmt: skip
 
@@ -38,7 +38,7 @@ UNUSABLE = (
 def video_figures(
     material: EvalSet, kept: ResultCache, settings: Settings, counted: Counted
 ) -> tuple[list[Figure], list[str]]:
-    """Figures of the generated and, where it has the same pictures, of the real music.
+    """Figures of the generated and, where it has the same frames, of the real music.
 
     Returns:
         Figures, and sentences on what could not be read.
@@ -47,15 +47,15 @@ def video_figures(
     if not wanted:
         return [], []
     unreadable: list[str] = []
-    pictures = _measured(
-        {name: material.video[name] for name in wanted}, kept, PICTURE, counted, unreadable
+    frames = _measured(
+        {name: material.video[name] for name in wanted}, kept, VIDEO, counted, unreadable
     )
     figures: list[Figure] = []
     for of, files in (("generated", material.generated), (material.real_name, material.real)):
-        shown = {name: files[name] for name in pictures if name in files}
+        shown = {name: files[name] for name in frames if name in files}
         if shown:
             music = _measured(shown, kept, MUSIC, counted, unreadable)
-            figures += _figures(of, music, pictures, material, settings)
+            figures += _figures(of, music, frames, material, settings)
     return figures, sorted(set(unreadable))
 
 
@@ -81,17 +81,17 @@ def _measured(
 def _figures(
     of: str,
     music: Mapping[str, Curves],
-    pictures: Mapping[str, Curves],
+    frames: Mapping[str, Curves],
     material: EvalSet,
     settings: Settings,
 ) -> Iterator[Figure]:
     for kind, (name, says) in AT_CUTS.items():
-        timed = [_timed(music[k][kind], k, music, pictures, material) for k in music]
+        timed = [_timed(music[k][kind], k, music, frames, material) for k in music]
         yield _at_cuts(name, says.format(settings.tolerance_s), of, timed, settings)
     try:
         found = following(
             [music[k]["loudness"] for k in music],
-            [pictures[k]["motion"] for k in music],
+            [frames[k]["motion"] for k in music],
             settings.rng("follows" + of),
             settings.resamples,
         )
@@ -115,13 +115,13 @@ def _timed(
     events: NDArray[np.float64],
     name: str,
     music: Mapping[str, Curves],
-    pictures: Mapping[str, Curves],
+    frames: Mapping[str, Curves],
     material: EvalSet,
 ) -> Timed:
     """Within what both last: behind the end of short music no cut can be hit."""
     known = material.cuts.get(name)
-    cuts = pictures[name]["cuts"] if known is None else np.array(known, np.float64)
-    duration_s = float(min(music[name]["duration"][0], pictures[name]["duration"][0]))
+    cuts = frames[name]["cuts"] if known is None else np.array(known, np.float64)
+    duration_s = float(min(music[name]["duration"][0], frames[name]["duration"][0]))
     return Timed(np.sort(events[events < duration_s]), cuts[cuts < duration_s], duration_s)
 
 

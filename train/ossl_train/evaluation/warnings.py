@@ -27,7 +27,7 @@ FEWEST = 4  # files, below which sounds may be alike by chance
 
 
 def shared_beginning_s(paths: Sequence[Path]) -> float:
-    """For how long all files begin with the same sound, in steps of 0.25 s; 0: they do not."""
+    """For how long all files begin with the same audio, in steps of 0.25 s; 0: they do not."""
     import numpy as np
 
     length = round(LOOKED_AT_S * RATE)
@@ -50,7 +50,7 @@ def shared_s(beginnings: Values) -> float:
         parts = beginnings[:, step * hop : (step + 1) * hop]
         lengths = np.linalg.norm(parts, axis=1)
         if (lengths < 1e-4 * np.sqrt(hop)).any():
-            return step * STEP_S  # silence is no shared sound
+            return step * STEP_S  # silence is no shared audio
         common = np.linalg.norm((parts / lengths[:, None]).mean(axis=0)) ** 2
         if common < ALIKE:
             return step * STEP_S
@@ -153,7 +153,7 @@ def _of_files(material: EvalSet) -> Iterator[str]:
     shared_s = shared_beginning_s(paths)
     if shared_s:
         yield (
-            f"All generated files begin with the same sound for {shared_s:g} s, perhaps a prompt "
+            f"All generated files begin with the same audio for {shared_s:g} s, perhaps a prompt "
             "that was left in: it is in every figure. Cut it off and evaluate again."
         )
     copies = n_copies(paths)

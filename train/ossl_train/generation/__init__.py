@@ -1,1 +1,1 @@
-"""Music for a picture: windows that overlap, one adapter, one seed per sample."""
+"""Music for a video: windows that overlap, one adapter, one seed per sample."""

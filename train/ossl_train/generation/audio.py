@@ -1,4 +1,4 @@
-"""Codes become sound: decoded in parts, as loud as the model made it, never clipped."""
+"""Codes become audio: decoded in parts, as loud as the model made it, never clipped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REACH_S = 0.005
 
 @dataclass(frozen=True)
 class Limited:
-    """What was done to keep a sound below full scale.
+    """What was done to keep an audio below full scale.
 
     Attributes:
         peak: highest sample before, full scale being 1.
@@ -43,7 +43,7 @@ class Limited:
 
 
 def decoded(backbone: Backbone, codes: Tensor) -> Mono:
-    """Sound [samples] of codes [K, T]."""
+    """Audio [samples] of codes [K, T]."""
     import torch
 
     rate = backbone.shape.frame_rate
@@ -53,38 +53,38 @@ def decoded(backbone: Backbone, codes: Tensor) -> Mono:
     for first in range(0, n_frames, part):
         begin, end = max(0, first - context), min(n_frames, first + part + context)
         with torch.inference_mode():
-            sound = backbone.decode_audio(codes[None, :, begin:end].to(backbone.device))[0, 0]
+            audio = backbone.decode_audio(codes[None, :, begin:end].to(backbone.device))[0, 0]
         last = min(n_frames, first + part)
-        pieces.append(sound[(first - begin) * hop : (last - begin) * hop].float().cpu())
+        pieces.append(audio[(first - begin) * hop : (last - begin) * hop].float().cpu())
     whole: Mono = torch.cat(pieces).numpy()
     return whole
 
 
-def limited(sound: Mono, rate: int) -> tuple[Mono, Limited]:
-    """The sound with peaks above `CEILING` lowered; untouched where it has none.
+def limited(audio: Mono, rate: int) -> tuple[Mono, Limited]:
+    """The audio with peaks above `CEILING` lowered; untouched where it has none.
 
     The gain falls and rises within 5 ms of a peak: elsewhere the loudness is the model's own.
 
     Args:
-        sound: [samples], full scale being 1.
+        audio: [samples], full scale being 1.
         rate: samples per second.
     """
     import numpy as np
     from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
-    peak = float(np.abs(sound).max(initial=0.0))
+    peak = float(np.abs(audio).max(initial=0.0))
     if peak <= CEILING:
-        return sound, Limited(peak, 0.0, 0.0)
-    needed = np.minimum(1.0, CEILING / np.maximum(np.abs(sound), CEILING).astype(np.float64))
+        return audio, Limited(peak, 0.0, 0.0)
+    needed = np.minimum(1.0, CEILING / np.maximum(np.abs(audio), CEILING).astype(np.float64))
     reach = 2 * round(REACH_S * rate) + 1
     # The mean over a stretch whose every value is low enough is low enough.
     gain = uniform_filter1d(minimum_filter1d(needed, reach), reach)
-    lowered = np.clip(sound * gain, -CEILING, CEILING).astype(np.float32)
+    lowered = np.clip(audio * gain, -CEILING, CEILING).astype(np.float32)
     audible = float((gain < 10 ** (-0.1 / 20)).sum() / rate)
     return lowered, Limited(peak, round(audible, 3), round(20 * float(np.log10(gain.min())), 2))
 
 
-def write_wav(path: Path, sound: Mono, rate: int) -> None:
+def write_wav(path: Path, audio: Mono, rate: int) -> None:
     """Write one channel [samples] as 16-bit WAV; equal sounds give equal bytes.
 
     Raises:
@@ -94,10 +94,10 @@ def write_wav(path: Path, sound: Mono, rate: int) -> None:
 
     try:
         with replacing(path) as temporary:
-            soundfile.write(str(temporary), sound, rate, subtype="PCM_16", format="WAV")
+            soundfile.write(str(temporary), audio, rate, subtype="PCM_16", format="WAV")
             with temporary.open("rb+") as file:
                 # libsndfile does not tell that a disk is full: whole files have this length.
-                if file.seek(0, 2) < 2 * len(sound):
+                if file.seek(0, 2) < 2 * len(audio):
                     raise OSError(errno.ENOSPC, "full")
     except soundfile.LibsndfileError as error:
         raise OsslError(

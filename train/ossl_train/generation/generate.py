@@ -1,4 +1,4 @@
-"""Generate: what is not there yet is drawn, decoded, written and put under its picture."""
+"""Generate: what is not there yet is drawn, decoded, written and put under its video."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Job:
     """A sample to be made, or not.
 
     Attributes:
-        sample: for which picture, with which seed.
+        sample: for which video, with which seed.
         target: its files.
         facts: what it is made from.
         why: it must be made; empty: it is there, or cannot be made.
@@ -168,7 +168,7 @@ def _batch(
         if len(batch) == 1:
             yield _failed(batch[0], error)
             return
-        # One bad picture must not cost the others their music.
+        # One bad video must not cost the others their music.
         for job in batch:
             yield from _batch([job], models, recipe, settings, progress)
         return
@@ -191,16 +191,16 @@ def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> 
     shape = models.backbone.shape
     rate = shape.sample_rate
     length = n_samples(piece.duration_s, rate)
-    sound, lowered = limited(decoded(models.backbone, codes)[:length], rate)
+    audio, lowered = limited(decoded(models.backbone, codes)[:length], rate)
     target.note.unlink(missing_ok=True)  # it would vouch for other files than those beside it
     if target.video is not None and target.video.is_file():
         target.video.unlink()  # it holds other music
-    write_wav(target.wav, sound, rate)
-    meter = measured([sound[None]], rate)
+    write_wav(target.wav, audio, rate)
+    meter = measured([audio[None]], rate)
     peak, loudness = dbfs(lowered.peak), integrated(meter.power())
     windows = request_spans(piece, shape.frame_rate, settings)
     facts = {
-        "n_samples": len(sound),
+        "n_samples": len(audio),
         "sample_rate": rate,
         "peak_before_dbfs": None if peak is None else round(peak, 2),
         "loudness_lufs": None if loudness is None else round(loudness, 2),

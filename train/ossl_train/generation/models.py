@@ -90,7 +90,7 @@ class Models:
     Attributes:
         backbone: the frozen model.
         adapter: attached to it; None: the base model alone.
-        encoder: of pictures; None: no picture is looked at.
+        encoder: of frames; None: no video is looked at.
         notes: sentences that a person should read.
     """
 

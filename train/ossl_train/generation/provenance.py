@@ -40,7 +40,7 @@ class Target:
 
     @property
     def video(self) -> Path | None:
-        """The picture with the music."""
+        """The video with the music."""
         return self.wav.with_suffix(".mp4") if self.with_video else None
 
 
@@ -86,7 +86,7 @@ def facts_of(sample: GeneratedSample, shared: Mapping[str, Any]) -> dict[str, An
     """What one sample is made from."""
     piece = sample.piece
     own = {
-        "picture": {"sha256": piece.video_sha256, "duration_s": piece.duration_s},
+        "video": {"sha256": piece.video_sha256, "duration_s": piece.duration_s},
         "dialogue_sha256": piece.dialogue_sha256 if shared["with_dialogue"] else None,
         "prompt": piece.prompt,
         "seed": sample.seed,

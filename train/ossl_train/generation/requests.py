@@ -24,13 +24,13 @@ from ossl_train.recipe import PromptsSettings
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A picture and the words for its music.
+    """A video and the words for its music.
 
     Attributes:
         name: of its files; a clip's id, or a video file's name without its ending.
-        video: the picture's file.
+        video: the video's file.
         video_sha256: its checksum.
-        duration_s: length of the picture.
+        duration_s: length of the video.
         prompt: the words; none at all: MusicGen's "no text".
         dialogue: the dialogue stem, if it is known.
         dialogue_sha256: its checksum.
@@ -156,19 +156,19 @@ def _of_file(path: Path, words: Words) -> GenerationRequest:
     """A video file.
 
     Raises:
-        OsslError: `file_missing`, and those of `probe`: `file_empty`, `not_media`, `no_picture`,
-            `picture_undecodable`.
+        OsslError: `file_missing`, and those of `probe`: `file_empty`, `not_media`, `no_video`,
+            `video_undecodable`.
     """
     from ossl_builder.media.probe import probe
 
     if not path.is_file():
         raise OsslError("file_missing", f"There is no file {path}.", "Check its name.")
-    picture = probe(path, lambda part: None).picture
+    frame = probe(path, lambda part: None).video
     return GenerationRequest(
         name=path.stem,
         video=path,
         video_sha256=files.sha256_file(path),
-        duration_s=picture.end_s - picture.start_s,
+        duration_s=frame.end_s - frame.start_s,
         prompt=words.of(None),
     )
 
@@ -178,7 +178,7 @@ def _of_clip(root: Path, name: str, one: SplitClip, words: Words) -> GenerationR
     path = inside(root, clip.video_path)
     if not path.is_file():
         raise OsslError(
-            "file_missing", f"The clip's picture {path} is missing.", "`ossl build` makes it again."
+            "file_missing", f"The clip's video {path} is missing.", "`ossl build` makes it again."
         )
     return GenerationRequest(
         name=name,
@@ -206,7 +206,7 @@ LONGEST_S = 30.0
 
 
 class GenerateSettings(Settings):
-    """What shapes generated music besides models, picture and prompt."""
+    """What shapes generated music besides models, video and prompt."""
 
     alpha: float = Field(
         1.0, ge=0, le=100, description="multiplies the adapter's gates; 0: the base model alone"

@@ -78,23 +78,23 @@ def n_frames(duration_s: float, rate: float) -> int:
 
 
 def n_samples(duration_s: float, sample_rate: int) -> int:
-    """Samples that a picture of that length holds: never one that begins after it."""
+    """Samples that a video of that length holds: never one that begins after it."""
     return max(1, math.floor(duration_s * sample_rate + 1e-6))
 
 
 def stretch(span: Span, rate: float, duration_s: float) -> WindowSpan:
-    """Where a window lies in the picture, whose end is its own end."""
+    """Where a window lies in the video, whose end is its own end."""
     start_s = span.first / rate
     return WindowSpan(span.index, start_s, min(span.n_frames / rate, duration_s - start_s))
 
 
-def seed_of(seed: int, picture: str, index: int) -> int:
+def seed_of(seed: int, frame: str, index: int) -> int:
     """The seed of one window.
 
-    Pieces with one prompt and one seed would all be one piece by the base model; so the picture,
+    Pieces with one prompt and one seed would all be one piece by the base model; so the video,
     by its checksum, is part of the seed.
     """
-    digest = hashlib.sha256(f"{seed}/{picture}/{index}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{frame}/{index}".encode()).digest()
     return int.from_bytes(digest[:6], "big")
 
 
@@ -103,8 +103,8 @@ class GeneratedSample:
     """One piece of music to be drawn.
 
     Attributes:
-        piece: for which picture.
-        seed: with the picture's checksum it fixes what is drawn.
+        piece: for which video.
+        seed: with the video's checksum it fixes what is drawn.
     """
 
     piece: GenerationRequest
@@ -139,11 +139,11 @@ def sample_codes(
     settings: GenerateSettings,
     progress: Callable[[], None],
 ) -> list[Tensor]:
-    """Codes [K, T] of each sample, T being all frames of its picture.
+    """Codes [K, T] of each sample, T being all frames of its video.
 
     Windows go side by side: the first of all, then the second of those that have one, and so on.
     Each goes on from the codes of its overlap with the one before, and sees its own stretch of the
-    picture, whose keys and values are computed once.
+    video, whose keys and values are computed once.
 
     Args:
         samples: one or more; alone, a sample does not depend on others to the last bit.

@@ -1,4 +1,4 @@
-"""What the adapter sees of each window of a picture: what it saw in training, for any window."""
+"""What the adapter sees of each window of a video: what it saw in training, for any window."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def window_features(
     settings: FeaturesSettings,
     with_dialogue: bool,
 ) -> Iterator[WindowFeatures]:
-    """One after the other; the file is decoded once, and pictures of few windows are in memory.
+    """One after the other; the file is decoded once, and frames of few windows are in memory.
 
     Raises:
-        OsslError: `picture_undecodable`, `no_picture`, `not_media`, `sound_unreadable`.
+        OsslError: `video_undecodable`, `no_video`, `not_media`, `audio_unreadable`.
     """
     import torch
 
@@ -65,7 +65,7 @@ def window_features(
 def _pixels(
     piece: GenerationRequest, windows: Sequence[WindowSpan], encoder: Encoder
 ) -> Iterator[tuple[Tensor, list[float]]]:
-    """Prepared pictures and when they begin, window by window, though windows overlap."""
+    """Prepared frames and when they begin, window by window, though windows overlap."""
     import torch
 
     wanted = sorted(
@@ -75,10 +75,10 @@ def _pixels(
     )
     held: dict[int, list[tuple[Tensor, float]]] = {}
     shown = frames_at(piece.video, [moment for moment, _ in wanted])
-    for (_, index), picture in zip(wanted, shown, strict=True):
+    for (_, index), frame in zip(wanted, shown, strict=True):
         mine = held.setdefault(index, [])
-        # Prepared at once: a picture of the cinema takes a hundred times what the encoder wants.
-        mine.append((encoder.prepared([picture.rgb]), picture.time_s))
+        # Prepared at once: a video of the cinema takes a hundred times what the encoder wants.
+        mine.append((encoder.prepared([frame.rgb]), frame.time_s))
         if len(mine) == encoder.n_frames:
             pixels, times_s = zip(*held.pop(index), strict=True)
             yield torch.cat(pixels), list(times_s)

@@ -58,7 +58,7 @@ class Plan:
     Attributes:
         root: the corpus or the export.
         clips: the chosen ones, by name.
-        partners: chosen clip to the one whose picture its control is made for; empty where
+        partners: chosen clip to the one whose video its control is made for; empty where
             finished music is taken.
         systems: whose music is heard.
         sounds: finished music by system and clip.

@@ -1,4 +1,4 @@
-"""Which clips are heard, whose picture the control sees, and in which order all of it comes."""
+"""Which clips are heard, whose video the control sees, and in which order all of it comes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FILM, BASE, ADAPTER, CONTROL = "film", "base", "adapter", "control"
-"""The film's own music; the base model; the adapter; the adapter on another clip's picture."""
+"""The film's own music; the base model; the adapter; the adapter on another clip's video."""
 GENERATED = (BASE, ADAPTER, CONTROL)
 
 
@@ -23,7 +23,7 @@ class Stimulus:
 
     Attributes:
         clip_id: by which raters and server know it: its place in the test, `001`.
-        name: of the clip whose picture it has.
+        name: of the clip whose video it has.
         system: whose music it has.
     """
 
@@ -69,10 +69,10 @@ def choose(
 
 
 def partners(names: Sequence[str], clips: Mapping[str, SplitClip], seed: int) -> dict[str, str]:
-    """For each chosen clip another, whose picture its control is made for.
+    """For each chosen clip another, whose video its control is made for.
 
     Taken from another film and at least as long where there is one; else from the same film; else
-    the longest there is, whose last picture then stands.
+    the longest there is, whose last video then stands.
     """
     rng = _rng(seed, "partners")
     found = {}

@@ -18,7 +18,7 @@ from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM
 from ossl_train.model_paths import checked_device, with_models
 from ossl_train.recipe import TrainRecipe
 
-SOUNDS = (".wav", ".flac")
+AUDIO_SUFFIXES = (".wav", ".flac")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def parts(
     Args:
         wanted: see there.
         pieces: of all clips of the split, by name.
-        partners: chosen clip to the one whose picture its control is made for.
+        partners: chosen clip to the one whose video its control is made for.
         folder: gets a folder of files for each system.
         is_dry: do not write tiny models either.
 
@@ -211,5 +211,5 @@ def _check(done: Done) -> None:
 
 
 def _one(folder: Path, name: str) -> Path:
-    paths = [folder / f"{name}{ending}" for ending in SOUNDS]
+    paths = [folder / f"{name}{ending}" for ending in AUDIO_SUFFIXES]
     return next((path for path in paths if path.is_file()), paths[0])

@@ -1,4 +1,4 @@
-"""From kinds of music to stimuli: equally loud, in one format, under the clip's own picture."""
+"""From kinds of music to stimuli: equally loud, in one format, under the clip's own video."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Heard:
     """A sound as it came.
 
     Attributes:
-        sound: [samples] at `RATE`, full scale being 1.
+        audio: [samples] at `RATE`, full scale being 1.
         lufs: integrated loudness; None: silent.
         peak: largest sample.
     """
 
-    sound: Mono
+    audio: Mono
     lufs: float | None
     peak: float
 
@@ -59,9 +59,9 @@ def write_stimuli(
     source: Path,
     clips: Mapping[str, Clip],
     stimuli: Sequence[Stimulus],
-    sound_of: Callable[[Stimulus], Path],
+    audio_of: Callable[[Stimulus], Path],
 ) -> Iterator[KeyEntry]:
-    """Write each stimulus' sound and film, one after the other.
+    """Write each stimulus' audio and film, one after the other.
 
     Args:
         root: the test's folder.
@@ -71,23 +71,23 @@ def write_stimuli(
         sound_of: the music of each, at least as long as its clip.
 
     Raises:
-        OsslError: `sound_unreadable`, `file_missing`, and of `mux`.
+        OsslError: `audio_unreadable`, `file_missing`, and of `mux`.
     """
     for name, own in itertools.groupby(stimuli, key=lambda one: one.name):
         clip, together = clips[name], list(own)
-        heard = [read(sound_of(one), clip.duration_s) for one in together]
+        heard = [read(audio_of(one), clip.duration_s) for one in together]
         target = target_of(heard)
-        for one, sound in zip(together, heard, strict=True):
-            gain_db = 0.0 if sound.lufs is None else target - sound.lufs
+        for one, audio in zip(together, heard, strict=True):
+            gain_db = 0.0 if audio.lufs is None else target - audio.lufs
             flac, film = paths(root, one.clip_id)
-            _write_sound(flac, sound.sound, gain_db)
+            _write_audio(flac, audio.audio, gain_db)
             mux.mux(inside(source, clip.video_path), flac, film)
             yield KeyEntry(
                 clip_id=one.clip_id,
                 name=name,
                 film_id=clip.film_id,
                 system=one.system,
-                lufs=None if sound.lufs is None else round(sound.lufs, 3),
+                lufs=None if audio.lufs is None else round(audio.lufs, 3),
                 gain_db=round(gain_db, 3),
                 sha256=files.sha256_file(film),
             )
@@ -133,10 +133,10 @@ def paths(root: Path, clip_id: str) -> tuple[Path, Path]:
 
 
 def read(path: Path, duration_s: float) -> Heard:
-    """The first `duration_s` of a sound file, in the format of the test.
+    """The first `duration_s` of an audio file, in the format of the test.
 
     Raises:
-        OsslError: `file_missing`, `sound_unreadable`, also where it is too short.
+        OsslError: `file_missing`, `audio_unreadable`, also where it is too short.
     """
     import numpy as np
 
@@ -144,9 +144,9 @@ def read(path: Path, duration_s: float) -> Heard:
         raise OsslError("file_missing", f"There is no file {path}.", "Check its name.")
     wanted = n_samples(duration_s, RATE)
     (found,) = window_audio(path, [WindowSpan(0, 0.0, wanted / RATE)], RATE)
-    sound = np.pad(found, (0, wanted - len(found)))
-    meter = measured([sound[None]], RATE)
-    return Heard(sound, integrated(meter.power()), meter.peak)
+    audio = np.pad(found, (0, wanted - len(found)))
+    meter = measured([audio[None]], RATE)
+    return Heard(audio, integrated(meter.power()), meter.peak)
 
 
 def target_of(heard: Sequence[Heard]) -> float:
@@ -157,8 +157,8 @@ def target_of(heard: Sequence[Heard]) -> float:
     return min([TARGET_LUFS, *reachable])
 
 
-def _write_sound(path: Path, sound: Mono, gain_db: float) -> None:
+def _write_audio(path: Path, audio: Mono, gain_db: float) -> None:
     import numpy as np
 
     with files.replacing(path) as temporary, FlacWriter(temporary, RATE, 1) as flac:
-        flac.write(sound[None] * np.float32(10 ** (gain_db / 20)))
+        flac.write(audio[None] * np.float32(10 ** (gain_db / 20)))

@@ -37,7 +37,7 @@ class KeyEntry:
 
     Attributes:
         clip_id: see `planning.Stimulus`.
-        name: of the clip whose picture it has.
+        name: of the clip whose video it has.
         film_id: its film.
         system: whose music it has.
         lufs: integrated loudness of the music as it came; None: silent.
@@ -136,7 +136,7 @@ def check_same(root: Path, made_from: Mapping[str, Any]) -> None:
 def found(root: Path) -> Corpus:
     """Make the folder a corpus, its questions those of a listening test; may be done twice."""
     if not (root / RECIPE).exists():
-        # Ratings are published by whoever wants to; the key and the films' pictures are not.
+        # Ratings are published by whoever wants to; the key and the films' video is not.
         files.write_bytes(root / ".gitignore", b"*\n")
         files.write_bytes(root / records.FOLDER / label_schema.FILE, QUESTIONS.read_bytes())
         files.write_bytes(root / RECIPE, RECIPE_TEXT.encode())

@@ -1,7 +1,7 @@
-"""How music goes with a picture: hits on cuts, and loudness that follows motion.
+"""How music goes with a video: hits on cuts, and loudness that follows motion.
 
 Each measure stands beside what chance gives: the same cuts moved along the film, and the same
-music with other clips' picture.
+music with other clips' video.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Values = NDArray[np.float64]
 TOLERANCE_S = 0.1  # a cut and an onset nearer than this are seen and heard together
 SHIFTS = 1000
 NEAREST_S = 1.0  # a shift shorter than this hardly moves the cuts
-CONTROLS = 20  # other clips' pictures that each clip's music is held against
+CONTROLS = 20  # other clips' videos that each clip's music is held against
 LONGEST_LAG = 20  # hops of 0.1 s
 SHORTEST = 50  # hops that a correlation is computed from at least
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Of one clip: when the music has an event and when the picture is cut, in seconds."""
+    """Of one clip: when the music has an event and when the video is cut, in seconds."""
 
     events: Values
     cuts: Values
@@ -109,12 +109,12 @@ class Following:
     Attributes:
         correlation: rank correlation of a clip's loudness and motion at the same time; mean.
         control: the same with other clips' motion.
-        excess: mean of the clips' difference of the two; 0: the picture does not matter.
+        excess: mean of the clips' difference of the two; 0: the video does not matter.
         interval: of the excess, over clips.
         lag_s: by how much the music is late where it fits best on average, up to 2 s.
         at_lag: mean correlation there.
         n_clips: clips whose curves both change.
-        n_left_out: clips whose music or picture is constant, or shorter than 5 s.
+        n_left_out: clips whose music or video is constant, or shorter than 5 s.
     """
 
     correlation: float
@@ -134,14 +134,14 @@ def following(
     resamples: int = 1000,
     hop_s: float = 0.1,
 ) -> Following:
-    """Whether music is louder where its picture moves more.
+    """Whether music is louder where its video moves more.
 
     Neighbouring values of either curve are alike, so a test that takes them for independent
-    finds relations everywhere; other clips' pictures give the honest level of chance.
+    finds relations everywhere; other clips' videos give the honest level of chance.
 
     Args:
         loudness: of each clip, one value per hop.
-        motion: of each clip's picture, in the same order.
+        motion: of each clip's video, in the same order.
         rng: chooses which other clips are the control, and the resamples.
         resamples: of the interval.
         hop_s: step of both.

@@ -21,7 +21,7 @@ LICENCES = """\
 LIMITS = """\
 - It was fitted on old films' music as a program separated it from speech and noise: hiss, mono and
   rests of voices are in what it learned.
-- It knows pictures by a video encoder's tokens of 32 pictures per window; it follows scenes, not
+- It knows frames by a video encoder's tokens of 32 frames per window; it follows scenes, not
   single cuts.
 - It writes music like its films'; whether that resembles a protected work was not examined."""
 
@@ -32,7 +32,7 @@ def card(found: Described, title: str) -> str:
     base = str(found.metadata.get("source", ""))
     parts = [
         f"# {title}",
-        f"A video adapter for {base or 'MusicGen'}: with it, the frozen model sees the picture "
+        f"A video adapter for {base or 'MusicGen'}: with it, the frozen model sees the video "
         "that it writes music for. Only the adapter's weights are here.",
         "## Use\n\n" + _use(base),
         "## Figures\n\n" + _figures(found),

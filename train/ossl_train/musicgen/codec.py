@@ -27,13 +27,13 @@ class Codec:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def encode(self, audio: Tensor) -> Tensor:
-        """Codes [B, K, T] of sound [B, 1, N]."""
+        """Codes [B, K, T] of audio [B, 1, N]."""
         latents = self.module.encoder(audio.to(self._device(), torch.float32))
         return self.module.quantizer.encode(latents).transpose(0, 1)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def decode(self, codes: Tensor) -> Tensor:
-        """Sound [B, 1, N] of codes [B, K, T]."""
+        """Audio [B, 1, N] of codes [B, K, T]."""
         latents = self.module.quantizer.decode(codes.to(self._device()).transpose(0, 1))
         return self.module.decoder(latents)
 
@@ -55,12 +55,12 @@ class AudiocraftCodec:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def encode(self, audio: Tensor) -> Tensor:
-        """Codes [B, K, T] of sound [B, 1, N]."""
+        """Codes [B, K, T] of audio [B, 1, N]."""
         return self.module.encode(audio.to(self._device(), torch.float32))[0]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def decode(self, codes: Tensor) -> Tensor:
-        """Sound [B, 1, N] of codes [B, K, T]."""
+        """Audio [B, 1, N] of codes [B, K, T]."""
         return self.module.decode(codes.to(self._device()))
 
     def codebooks(self) -> list[Tensor]:

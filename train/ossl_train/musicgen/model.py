@@ -55,17 +55,17 @@ class LanguageModel(Protocol):
 
 
 class Codec(Protocol):
-    """Sound to codes and back; see `codec`."""
+    """Audio to codes and back; see `codec`."""
 
     module: Any
     sample_rate: int
     frame_rate: float
 
     def encode(self, audio: Tensor) -> Tensor:
-        """Codes [B, K, T] of sound [B, 1, N]."""
+        """Codes [B, K, T] of audio [B, 1, N]."""
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Sound [B, 1, N] of codes [B, K, T]."""
+        """Audio [B, 1, N] of codes [B, K, T]."""
 
     def codebooks(self) -> list[Tensor]:
         """Each codebook's vectors [cardinality, width]."""
@@ -147,11 +147,11 @@ class Backbone:
         return TextStates(states, torch.zeros(count, 1, dtype=torch.bool, device=self.device))
 
     def encode_audio(self, audio: Tensor) -> Tensor:
-        """Codes [B, K, T] int64 of sound [B, 1, N] float at `shape.sample_rate`."""
+        """Codes [B, K, T] int64 of audio [B, 1, N] float at `shape.sample_rate`."""
         return self.codec.encode(audio)[:, : self.shape.n_codebooks]
 
     def decode_audio(self, codes: Tensor) -> Tensor:
-        """Sound [B, 1, N] float32 of codes [B, K, T]."""
+        """Audio [B, 1, N] float32 of codes [B, K, T]."""
         return self.codec.decode(codes)
 
     def logits(self, codes: Tensor, text: TextStates) -> tuple[Tensor, Tensor]:

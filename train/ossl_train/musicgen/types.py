@@ -23,7 +23,7 @@ class Shape:
         n_codebooks: codes per frame.
         cardinality: values that a code can have (2048 in the published models).
         frame_rate: frames per second (50).
-        sample_rate: of the sound, in Hz (32,000).
+        sample_rate: of the audio, in Hz (32,000).
         text_dim: width of the text encoder's states, before any projection.
     """
 
