@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from ossl_train.cli import app
 from ossl_train.evaluation import passt
-from tests.train.test_frame_measures import CUTS, write_frame, write_music
 from typer.testing import CliRunner, Result
 
 from ossl_builder.engine import tables_io
@@ -16,6 +15,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS, LABELS, SCENES, SPLITS, Label, Scene, Split
 from tests.label_studio.clips import clip_row
 from tests.train.evaluating import folder_of
+from tests.train.test_video_sync import CUTS, write_frame, write_music
 from tests.train.tiny_clap import DIMENSION, WINDOW_S
 
 pytestmark = pytest.mark.usefixtures("one_thread")
