@@ -18,7 +18,7 @@ IMPORTED = "imported.json"
 
 # What a corpus is read from and written to, and which of it holds many files of one kind.
 FOLDERS = ("films", "manifests", "records", "annotations")
-ENTRIES = (RECIPE, IMPORTED, *FOLDERS, "train", "report", ".lock", ".trial")
+ENTRIES = (RECIPE, IMPORTED, *FOLDERS, "train", "report", ".lock", ".staging")
 
 FIRST_RECIPE = """\
 # The recipe of this corpus. Every key has a default; write down only what differs.

@@ -14,10 +14,12 @@ from ossl_builder.cli import output
 from ossl_builder.config import Recipe, load_recipe
 from ossl_builder.corpus import Corpus, open_corpus
 from ossl_builder.engine.cache import Decision
+from ossl_builder.engine.schedule import Event, Finished
 from ossl_builder.engine.stage import Stage
-from ossl_builder.pipeline import build as building
-from ossl_builder.pipeline import stages as pipeline
+from ossl_builder.pipeline.build import build as build_films
 from ossl_builder.pipeline.derived_tables import End, end_by, end_of
+from ossl_builder.pipeline.plan import plan
+from ossl_builder.pipeline.stages import STAGES, stages_until
 from ossl_builder.stages.fetch.stage import FETCH_STAGE
 from ossl_builder.stages.fingerprints.stage import FINGERPRINTS_STAGE
 from ossl_builder.stages.stems import STEMS_STAGE
@@ -62,7 +64,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add `build` and a command for each stage."""
     app.command("build", epilog="Example: ossl -C corpus build --until scenes --workers 2")(build)
     special: dict[str, Callable[..., None]] = {FETCH_STAGE.name: fetch, STEMS_STAGE.name: stems}
-    for stage in pipeline.STAGES:
+    for stage in STAGES:
         app.command(
             stage.name,
             help=f"{stage.doc} One stage only: `ossl build` runs all.",
@@ -87,14 +89,14 @@ def build(
     Ends with 0 if all went well (a rejected film is no fault), 1 if all films failed, 3 if some
     did.
     """
-    names = [stage.name for stage in pipeline.STAGES]
+    names = [stage.name for stage in STAGES]
     if until is not None and until not in names:
         raise typer.BadParameter(f"{until!r} is none of {', '.join(names)}", param_hint="--until")
     overrides = _with_folder(overrides, from_dir)
     _run(
         context.obj,
         film,
-        pipeline.stages_until(until),
+        stages_until(until),
         workers,
         dry_run,
         overrides,
@@ -187,16 +189,18 @@ def _run(
     if FETCH_STAGE in stages:
         _say_estimate(corpus, recipe, film_ids)
     if dry_run:
-        _show_plan(list(building.plan(corpus, recipe, film_ids, stages)), json)
+        _show_plan(plan(corpus, recipe, film_ids, stages), json)
         return
     watcher = output.Watcher(film_ids)
     unrecorded: dict[str, End] = {}
+
+    def tell(film_id: str, event: Event) -> None:
+        watcher.show(film_id, event)
+        if isinstance(event, Finished) and not event.is_recorded:
+            unrecorded[film_id] = end_by(event.record)
+
     with corpus.locked(), watcher.watching():
-        events = building.build(corpus, recipe, film_ids, stages, workers, drop_labelled)
-        for film_id, event in events:
-            watcher.show(film_id, event)
-            if isinstance(event, building.Finished) and not event.is_recorded:
-                unrecorded[film_id] = end_by(event.record)
+        build_films(corpus, recipe, film_ids, stages, workers, tell, drop_labelled)
     _conclude(corpus, film_ids, stages, unrecorded, json)
 
 
@@ -213,18 +217,21 @@ def _fingerprint_imported(
 
     film_ids = corpus.chosen(films)
     if dry_run:
-        _show_plan(list(fingerprints.plan(corpus, recipe, film_ids)), json)
+        _show_plan(fingerprints.plan(corpus, recipe, film_ids), json)
         return
     watcher = output.Watcher(film_ids)
     ends: dict[str, End] = {}
+
+    def tell(film_id: str, event: Event) -> None:
+        watcher.show(film_id, event)
+        if isinstance(event, Finished):
+            ends[film_id] = end_by(event.record)
+
     with corpus.locked(), watcher.watching():
-        fresh = [one.item_id for one in fingerprints.plan(corpus, recipe, film_ids)]
-        for film_id, event in fingerprints.take(corpus, recipe, film_ids, workers):
-            watcher.show(film_id, event)
-            if isinstance(event, building.Finished):
-                ends[film_id] = end_by(event.record)
-    for film_id in fresh:
-        ends.setdefault(film_id, End(film_id, "done", FINGERPRINTS_STAGE.name))
+        decisions = fingerprints.plan(corpus, recipe, film_ids)
+        fingerprints.build(corpus, recipe, film_ids, workers, tell)
+    for decision in decisions:
+        ends.setdefault(decision.item_id, End(decision.item_id, "done", FINGERPRINTS_STAGE.name))
     _say_ends(corpus, list(ends.values()), (FINGERPRINTS_STAGE,), json)
 
 

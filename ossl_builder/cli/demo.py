@@ -51,8 +51,7 @@ def demo(
             f"Building {len(film_ids)} films: fetch, scenes, stems, cues, clips, fingerprints."
         )
         with watcher.watching():
-            for film_id, event in build(corpus, recipe, film_ids, STAGES, workers):
-                watcher.show(film_id, event)
+            build(corpus, recipe, film_ids, STAGES, workers, watcher.show)
     _conclude(out, corpus, film_ids)
     if training:
         from ossl_builder.cli.demo_training import end_with_music

@@ -138,8 +138,7 @@ def _measure(found: Found, folder: Path, root: Path, workers: int) -> None:
     if len(unknown) < len(pairs):
         output.say(f"{len(pairs) - len(unknown)} of {len(pairs)} clips were measured before.")
     with output.bar(len(unknown), "Measuring") as advance:
-        for _ in measure(root, unknown, workers):
-            advance()
+        measure(root, unknown, workers, lambda clip_id: advance())
 
 
 def _told(found: Found, problems: Sequence[Problem], out: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from ossl_builder.engine.records import Record
-from ossl_builder.pipeline.build import Event, Finished, Progressed, Started
+from ossl_builder.engine.schedule import Event, Finished, Progressed, Started
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

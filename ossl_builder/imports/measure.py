@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ossl_builder import files, parse
-from ossl_builder.engine.executors import local
+from ossl_builder.engine.executors import Ended, Message
+from ossl_builder.engine.executors.local import processes
 from ossl_builder.errors import OsslError
 from ossl_builder.media.clip_metrics import ClipAudio, ClipVideo, measure_audio, measure_video
 
@@ -78,13 +79,13 @@ def unmeasured(root: Path, pairs: Sequence[Pair]) -> list[Pair]:
     return found
 
 
-def measure(root: Path, pairs: Sequence[Pair], n_workers: int) -> Iterator[str]:
-    """Measure clips and record what was found; a run that was stopped goes on where it was.
+def measure(root: Path, pairs: Sequence[Pair], n_workers: int, tell: Callable[[str], None]) -> None:
+    """Measure clips and record the results; an interrupted run resumes.
 
-    A clip at which a decoder crashes is damaged, and takes no other with it.
+    A clip that crashes a decoder is recorded as damaged; the other clips are measured.
 
-    Yields:
-        The id of each clip when it is recorded.
+    Args:
+        tell: gets the id of each clip when it is recorded.
 
     Raises:
         OsslError: `media_missing`.
@@ -94,32 +95,29 @@ def measure(root: Path, pairs: Sequence[Pair], n_workers: int) -> Iterator[str]:
     batches = {
         str(start): tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)
     }
-    for clip_id, _ in _run(root, batches, n_workers):
-        del left[clip_id]
-        yield clip_id
-    # What a crash has left over, each by itself: one of them was it.
+
+    def measured(message: Message | Ended) -> None:
+        if isinstance(message, Message):
+            left.pop(message.value, None)
+            tell(message.value)
+        elif message.error is not None and message.error.code != "worker_died":
+            raise message.error
+
+    def measured_alone(message: Message | Ended) -> None:
+        error = message.error if isinstance(message, Ended) else None
+        if error is not None and error.code == "worker_died":
+            why = f"cannot be decoded: {error.message}"
+            pair = left[message.item_id]
+            _record(root, pair, {"which": "video", "why": why, "is_crash": True})
+            tell(message.item_id)
+        else:
+            measured(message)
+
+    processes(partial(_measure_batch, root, batches), list(batches), n_workers, measured)
+    # A crash leaves the rest of its batch unmeasured. Each of these clips gets its own process, to
+    # find the one that crashes.
     alone = {clip_id: (pair,) for clip_id, pair in left.items()}
-    for clip_id, crash in _run(root, alone, n_workers, tell_crashes=True):
-        if crash is not None:
-            why = f"cannot be decoded: {crash}"
-            _record(root, left[clip_id], {"which": "video", "why": why, "is_crash": True})
-        yield clip_id
-
-
-def _run(
-    root: Path,
-    batches: Mapping[str, tuple[Pair, ...]],
-    n_workers: int,
-    tell_crashes: bool = False,
-) -> Iterator[tuple[str, str | None]]:
-    """Clips that were recorded, and, if wanted, batches whose process crashed, with its end."""
-    for said in local.run_all(partial(_measure_batch, root, batches), list(batches), n_workers):
-        if isinstance(said, local.Message):
-            yield said.value, None
-        elif said.error is not None and said.error.code != "worker_died":
-            raise said.error
-        elif said.error is not None and tell_crashes:
-            yield said.item_id, said.error.message
+    processes(partial(_measure_batch, root, alone), list(alone), n_workers, measured_alone)
 
 
 def _measure_batch(

@@ -1,88 +1,75 @@
-"""Decide for a film which stages must run, from the records of what is there."""
+"""What the scheduler asks about films: their stages, settings and recorded inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from ossl_builder.config import Recipe
 from ossl_builder.corpus import Corpus
-from ossl_builder.engine import cache, records
+from ossl_builder.engine import cache, schedule
 from ossl_builder.engine.cache import Decision
-from ossl_builder.engine.records import Record
+from ossl_builder.engine.schedule import Given, ItemState
 from ossl_builder.engine.stage import Stage
-from ossl_builder.pipeline.stages import STAGES, writer_of
+from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.rights import verdict
 from ossl_builder.tables import SOURCES
 
-# For each stage, by name, what shapes its results for all films alike.
-Shaping = Mapping[str, dict[str, str]]
+WRITERS = {stage.writes.name: stage for stage in STAGES}
 
 
-@dataclass
-class FilmAtWork:
-    """What is known of a film while its stages are gone through.
-
-    `refusal` says why its rights do not let it be built today; None: they do. The day decides it
-    anew each time, so it is in no key and no record.
-    """
+@dataclass(frozen=True)
+class FilmWork:
+    """Stages to run over the films of a corpus, by a recipe."""
 
     corpus: Corpus
-    shaping: Shaping
-    film_id: str
-    refusal: str | None = None
-    content: dict[str, str] = field(default_factory=dict)
+    recipe: Recipe
+    stage_names: tuple[str, ...]
 
-    def inputs(self, stage: Stage) -> dict[str, str]:
-        """Everything that shapes what the stage makes of the film."""
-        return cache.inputs_of(stage, self.shaping[stage.name], self.content)
+    @property
+    def root(self) -> Path:
+        """The corpus' folder."""
+        return self.corpus.root
 
-    def record(self, stage: Stage) -> Record | None:
-        """How the stage ended with the film when it last ran."""
-        return records.read(self.corpus.root, stage.name, self.film_id)
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages to run, in order."""
+        return tuple(stage for stage in STAGES if stage.name in self.stage_names)
 
-    def decide(self, stage: Stage) -> Decision:
-        """Whether the stage would run on the film as things stand."""
-        if self.refusal is not None and SOURCES.name in stage.reads:
-            return Decision(stage.name, self.film_id, "refused", self.refusal)
-        lacking = [table for table in stage.reads if table not in self.content]
-        if lacking:
-            why = f"has no {' and no '.join(lacking)}"
-            return Decision(stage.name, self.film_id, "blocked", why)
-        why = cache.why_stale(self.corpus.root, self.record(stage), self.inputs(stage))
-        return Decision(stage.name, self.film_id, "run" if why else "fresh", why)
+    def config(self, stage: Stage) -> Any:
+        """The settings of a stage."""
+        return self.recipe.of(stage.name)
 
-    def take(self, stage: Stage, record: Record | None) -> None:
-        """Let later stages build on what this stage made of the film."""
-        if record is not None and record.state == "done" and self.refusal is None:
-            self.content[stage.writes.name] = record.content
-
-    def rows(self, stage: Stage) -> dict[str, tuple[Any, ...]]:
-        """What the stage is given of the film, by table."""
-        return {
-            table: (self.corpus.source(self.film_id),)
-            if table == SOURCES.name
-            else records.read_rows(self.corpus.root, writer_of(table), self.film_id)
-            for table in stage.reads
-        }
+    def item(self, film_id: str, shaping: Mapping[str, dict[str, str]]) -> ItemState:
+        """The state of a film after the stages that come before these."""
+        source = self.corpus.source(film_id)
+        given = Given(cache.hash_rows(SOURCES, (source,)), lambda: (source,))
+        film = ItemState(
+            root=self.root,
+            item_id=film_id,
+            home=self.corpus.film_home(film_id),
+            shaping=shaping,
+            given={SOURCES.name: given},
+            writers=WRITERS,
+            refusal=verdict.build_refusal(source, date.today()),
+        )
+        for stage in STAGES:
+            if stage.name in self.stage_names:
+                break
+            film.accept(stage, film.record(stage))
+        return film
 
 
-def shaping_of(recipe: Recipe, stages: Sequence[Stage]) -> Shaping:
-    """What shapes the results of these stages by a recipe."""
-    return {stage.name: cache.shaping_of(stage, recipe.of(stage.name)) for stage in stages}
+def plan(
+    corpus: Corpus, recipe: Recipe, film_ids: Sequence[str], stages: Sequence[Stage]
+) -> list[Decision]:
+    """Decide for each film and stage whether it must run, and why; nothing is run."""
+    return list(schedule.plan(work_of(corpus, recipe, stages), film_ids))
 
 
-def film_before(
-    corpus: Corpus, shaping: Shaping, film_id: str, stages: Sequence[Stage]
-) -> FilmAtWork:
-    """A film with what the stages before `stages` made of it."""
-    source = corpus.source(film_id)
-    film = FilmAtWork(corpus, shaping, film_id, verdict.build_refusal(source, date.today()))
-    film.content[SOURCES.name] = cache.hash_rows(SOURCES, (source,))
-    for stage in STAGES:
-        if stage in stages:
-            break
-        film.take(stage, film.record(stage))
-    return film
+def work_of(corpus: Corpus, recipe: Recipe, stages: Sequence[Stage]) -> FilmWork:
+    """These stages over the films of a corpus."""
+    return FilmWork(corpus, recipe, tuple(stage.name for stage in stages))

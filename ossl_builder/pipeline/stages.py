@@ -25,11 +25,6 @@ def stage_named(name: str) -> Stage:
     return next(stage for stage in STAGES if stage.name == name)
 
 
-def writer_of(table: str) -> Stage:
-    """The stage that writes a table."""
-    return next(stage for stage in STAGES if stage.writes.name == table)
-
-
 def stages_until(name: str | None) -> tuple[Stage, ...]:
     """The stages up to and including the one named; None: all."""
     if name is None:

@@ -16,30 +16,30 @@ from ossl_builder.errors import OsslError
 from ossl_builder.pipeline.stages import STAGES, stages_until
 from ossl_builder.stages.clips.stage import CLIPS_STAGE
 
-FOLDER = ".trial"
-# The stages on which it depends which clips a film has.
+FOLDER = ".staging"
+# The stages that decide which clips a film has.
 DECIDING = stages_until(CLIPS_STAGE.name)
 
 
 def labelled(corpus: Corpus, film_id: str) -> frozenset[str]:
-    """Ids of the clips that a film was last given and that people annotated."""
+    """Ids of a film's present clips that somebody annotated."""
     annotated = frozenset(one.clip_id for one in orphans.counting(corpus.root, film_id))
     return annotated & _clip_ids(corpus, film_id) if annotated else frozenset()
 
 
-def lost(trial: Corpus, film_id: str, wanted: Collection[str]) -> frozenset[str] | None:
-    """Clips that a trial has not made again; None: a stage failed, so that nobody can tell."""
-    ended = [records.read(trial.root, stage.name, film_id) for stage in DECIDING]
+def lost(staged: Corpus, film_id: str, wanted: Collection[str]) -> frozenset[str] | None:
+    """Annotated clips that the staged build did not make; None: unknown, since a stage failed."""
+    ended = [records.read(staged.root, stage.name, film_id) for stage in DECIDING]
     if any(record is not None and record.state == "failed" for record in ended):
         return None
     if all(record is not None and record.state == "done" for record in ended):
-        return frozenset(wanted) - _clip_ids(trial, film_id)
+        return frozenset(wanted) - _clip_ids(staged, film_id)
     return frozenset(wanted)
 
 
 @contextlib.contextmanager
-def beside(corpus: Corpus, film_id: str) -> Iterator[Corpus]:
-    """A corpus of one film, as it stands; it is gone afterwards."""
+def staged(corpus: Corpus, film_id: str) -> Iterator[Corpus]:
+    """Give a copy of one film as a corpus of its own; it is removed afterwards."""
     root = corpus.root / FOLDER / film_id
     _remove(root)
     try:
@@ -55,49 +55,49 @@ def beside(corpus: Corpus, film_id: str) -> Iterator[Corpus]:
         _remove(root)
 
 
-def put_in_place(trial: Corpus, corpus: Corpus, film_id: str) -> None:
-    """Let what came of a trial stand, stage by stage.
+def swap_in(staged: Corpus, corpus: Corpus, film_id: str) -> None:
+    """Put the staged results in the place of the film's, stage by stage.
 
-    A kill in between leaves stages that are stale: they run again, and come to the same.
+    A kill in between leaves stages that are stale: they run again, with the same result.
     """
     for stage in STAGES:
-        ours = records.head_path(trial.root, stage.name, film_id)
+        ours = records.head_path(staged.root, stage.name, film_id)
         final = records.head_path(corpus.root, stage.name, film_id)
         if ours.exists() and not (final.exists() and final.read_bytes() == ours.read_bytes()):
-            _put_stage(trial, corpus, film_id, stage)
+            _swap_stage(staged, corpus, film_id, stage)
 
 
 def clear(corpus: Corpus) -> None:
-    """Remove what killed trials left."""
+    """Remove what killed builds left in the staging folder."""
     _remove(corpus.root / FOLDER)
 
 
-def _put_stage(trial: Corpus, corpus: Corpus, film_id: str, stage: Stage) -> None:
+def _swap_stage(staged: Corpus, corpus: Corpus, film_id: str, stage: Stage) -> None:
     final = records.head_path(corpus.root, stage.name, film_id)
     final.parent.mkdir(parents=True, exist_ok=True)
-    record = records.read(trial.root, stage.name, film_id)
-    # The order of the engine: from here on nobody takes earlier files for those of this run.
+    record = records.read(staged.root, stage.name, film_id)
+    # As the engine does: without a record, earlier files are never taken for those of this run.
     final.unlink(missing_ok=True)
     if record is not None and record.state == "done":
         if stage.folder:
             home = corpus.film_home(film_id)
-            files.swap_folder(trial.root / home / stage.folder, corpus.root / home / stage.folder)
-        records.body_path(trial.root, stage.name, film_id).replace(
+            files.swap_folder(staged.root / home / stage.folder, corpus.root / home / stage.folder)
+        records.body_path(staged.root, stage.name, film_id).replace(
             records.body_path(corpus.root, stage.name, film_id)
         )
-    records.head_path(trial.root, stage.name, film_id).replace(final)
+    records.head_path(staged.root, stage.name, film_id).replace(final)
 
 
 def _clip_ids(corpus: Corpus, film_id: str) -> frozenset[str]:
     try:
         rows = records.read_rows(corpus.root, CLIPS_STAGE, film_id)
-    except OsslError:  # it never had any, or nobody can say which
+    except OsslError:  # it never had any, or the record cannot be read
         return frozenset()
     return frozenset(row.clip_id for row in rows)
 
 
 def _link(source: Path, target: Path) -> None:
-    """Link a file, or all files below a folder but those that a killed run left unfinished."""
+    """Link a file, or all files below a folder except those of a killed run."""
     if source.is_dir():
         target.mkdir(parents=True)
         for child in source.iterdir():

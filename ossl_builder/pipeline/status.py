@@ -15,8 +15,8 @@ from ossl_builder.corpus import Corpus
 from ossl_builder.engine import records, tables_io
 from ossl_builder.engine.records import Record
 from ossl_builder.errors import OsslError
-from ossl_builder.pipeline.build import plan
 from ossl_builder.pipeline.derived_tables import current_records, refresh_tables
+from ossl_builder.pipeline.plan import plan
 from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.rights import verdict
 from ossl_builder.stages.clips.stage import CLIPS_STAGE

@@ -86,7 +86,7 @@ def test_a_build_that_keeps_them_goes_on_also_after_a_kill(ossl: Ossl, corpus: P
         [*command, *settings],
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    made = corpus / ".trial" / FILM / "records" / "clips" / f"{FILM}.json"
+    made = corpus / ".staging" / FILM / "records" / "clips" / f"{FILM}.json"
     earlier = content_of(corpus / "records" / "clips" / f"{FILM}.json")
     while killed.poll() is None and content_of(made) in (None, earlier):
         time.sleep(0.001)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.engine.executors.local import Ended, Message, Send, run_all
+from ossl_builder.engine.executors import Ended, Message, Send
+from ossl_builder.engine.executors.local import processes
 from ossl_builder.errors import OsslError
 
 
@@ -24,7 +25,8 @@ def work(item_id: str, send: Send) -> None:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_each_item_ends_once_whatever_happens_to_it(workers: int) -> None:
-    said = list(run_all(work, ["a", "crash", "error", "b"], workers))
+    said: list[Message | Ended] = []
+    processes(work, ["a", "crash", "error", "b"], workers, said.append)
     ends = {end.item_id: end.error for end in said if isinstance(end, Ended)}
     assert len(ends) == sum(isinstance(end, Ended) for end in said) == 4
     assert ends["a"] is None
@@ -46,19 +48,23 @@ def slow(item_id: str, send: Send) -> None:
 
 
 def test_a_consumer_that_stops_ends_the_processes() -> None:
-    stream = run_all(slow, ["a"], 1)
-    message = next(stream)
-    assert isinstance(message, Message)
-    stream.close()
-    assert not Path(f"/proc/{message.value}").exists()
+    pids = []
+
+    def stop(message: Message | Ended) -> None:
+        assert isinstance(message, Message)
+        pids.append(message.value)
+        raise OsslError("enough", "Stop.")
+
+    with pytest.raises(OsslError, match="Stop"):
+        processes(slow, ["a"], 1, stop)
+    assert not Path(f"/proc/{pids[0]}").exists()
 
 
 PARENT = """
-from ossl_builder.engine.executors.local import run_all
+from ossl_builder.engine.executors.local import processes
 from tests.engine.test_local_executor import slow
 if __name__ == "__main__":
-    for message in run_all(slow, ["a"], 1):
-        print(message.value, flush=True)
+    processes(slow, ["a"], 1, lambda message: print(message.value, flush=True))
 """
 
 

@@ -15,8 +15,8 @@ from ossl_train.data.source import Source, read_source
 from ossl_train.model_paths import with_models
 from ossl_train.recipe import TrainRecipe, load_train_recipe
 
+from ossl_builder.engine.schedule import Event
 from ossl_builder.engine.tables_io import read_table, write_corpus_table
-from ossl_builder.pipeline.build import Event
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label, Split
 
 SPLIT_OF = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}

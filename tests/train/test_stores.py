@@ -23,10 +23,10 @@ from ossl_train.musicgen import load_backbone
 from ossl_train.recipe import WindowsSettings
 from typer.testing import CliRunner
 
+from ossl_builder.engine.schedule import Event, Finished
 from ossl_builder.engine.tables_io import write_corpus_table
 from ossl_builder.errors import OsslError
 from ossl_builder.media.audio_reader import FilmAudio
-from ossl_builder.pipeline.build import Event, Finished
 from ossl_builder.tables import CLIPS
 from tests.train.labelled import (
     SPLIT_OF,

@@ -5,52 +5,31 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
+from ossl_builder.engine.executors import Ended, Job, Message, Receive
 from ossl_builder.errors import OsslError
 
-Send = Callable[[Any], None]
 
-
-@dataclass(frozen=True)
-class Message:
-    """What a job sent while it ran."""
-
-    item_id: str
-    value: Any
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a job ended: without error, or with the one that stopped it."""
-
-    item_id: str
-    error: OsslError | None = None
-
-
-def run_all(
-    job: Callable[[str, Send], None], item_ids: Sequence[str], workers: int
-) -> Iterator[Message | Ended]:
+def processes(job: Job, item_ids: Sequence[str], n_workers: int, receive: Receive) -> None:
     """Run `job(item_id, send)` for each item, each in a process of its own.
 
-    Args:
-        job: must be picklable; what it passes to `send` arrives here as a `Message`.
-        workers: how many run at a time.
+    If `receive` raises, or this process is interrupted, all running processes are ended. A process
+    that loses its parent ends itself.
 
-    Yields:
-        Messages as they come, and one `Ended` for each item. When the consumer stops early, or is
-        interrupted, all running processes are ended. A process that loses its parent ends itself.
+    Args:
+        job: must be picklable; each value passed to `send` reaches `receive` as a `Message`.
+        n_workers: how many run at a time.
+        receive: gets messages as they come, and one `Ended` for each item.
     """
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(item_ids))
     running: dict[Connection, tuple[str, BaseProcess]] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
+            while waiting and len(running) < n_workers:
                 item_id = waiting.pop()
                 ours, theirs = context.Pipe(duplex=False)
                 started = context.Process(target=_run, args=(job, item_id, theirs), daemon=True)
@@ -64,7 +43,7 @@ def run_all(
                     value = ready.recv()
                 except (EOFError, ConnectionResetError):
                     value = Ended(item_id, _died(process))
-                yield value
+                receive(value)
                 if isinstance(value, Ended):
                     process.join()
                     ready.close()
@@ -86,7 +65,7 @@ def _died(process: BaseProcess) -> OsslError:
     )
 
 
-def _run(job: Callable[[str, Send], None], item_id: str, pipe: Connection) -> None:
+def _run(job: Job, item_id: str, pipe: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     error = None
     try:

@@ -15,9 +15,9 @@ from typing import Any
 from ossl_builder.engine import cache, records
 from ossl_builder.engine.cache import Decision
 from ossl_builder.engine.run import run_item
+from ossl_builder.engine.schedule import Event, Finished, Progressed, Started
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
-from ossl_builder.pipeline.build import Event, Finished, Progressed, Started
 from ossl_train.data import vivit
 from ossl_train.data.codes import CODES_STAGE, codes_facts
 from ossl_train.data.features import FEATURES_STAGE, features_facts
