@@ -1,19 +1,33 @@
-"""Decide by content whether a result is up to date; never by a path, a time or a host."""
+"""The one cache: decide by content what is up to date, never by a path, a time or a host.
+
+Stages keep a record per item (`engine.records`); `why_stale` compares it with the present inputs.
+Files that are made from many items (tables, shards, report pages) are remembered by `MadeFiles`,
+values that are costly to compute (loudness curves, measured clips) by `cached_value`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic.config import JsonDict
 
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.stage import Stage
-from ossl_builder.files import sha256_json
+from ossl_builder.files import (
+    UNSAFE_PATH,
+    json_bytes,
+    read_json,
+    sha256_file,
+    sha256_json,
+    write_bytes,
+)
 from ossl_builder.tables.schema import Table
+
+Value = TypeVar("Value")
 
 # `Field(..., json_schema_extra=UNSHAPING)`: the setting says how the work is done, not what comes
 # out; changing it makes nothing stale.
@@ -144,3 +158,103 @@ def missing_file(corpus: Path, record: Record) -> str:
             if size >= SMALL and os.stat(f"{corpus}/{folder}/{name}").st_size != size:  # noqa: PTH116
                 return f"the file {folder}/{name} has another size"
     return ""
+
+
+class MadeFiles:
+    """Files of a folder, with the digest of what each was made from, remembered in a JSON file."""
+
+    def __init__(self, folder: Path, memory: Path) -> None:
+        self.folder = folder
+        self._memory = memory
+        remembered = read_json(memory)
+        self._entries: dict[str, dict[str, Any]] = (
+            {
+                name: entry
+                for name, entry in remembered.items()
+                if isinstance(entry, dict) and not UNSAFE_PATH.search(name)
+            }
+            if isinstance(remembered, dict)
+            else {}
+        )
+
+    def names(self) -> set[str]:
+        """Names of the remembered files, relative to the folder."""
+        return set(self._entries)
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """What `add` was given for a file; empty if it is not remembered."""
+        facts: dict[str, Any] = self._entries.get(name, {}).get("facts", {})
+        return facts
+
+    def sha256(self, name: str) -> str:
+        """SHA-256 of a remembered file."""
+        return str(self._entries[name]["sha256"])
+
+    def is_fresh(self, name: str, digest: str, *, check_bytes: bool = False) -> bool:
+        """Decide whether a file is there and was made from this.
+
+        Args:
+            name: of the file, relative to the folder.
+            digest: hash of everything that it is made from.
+            check_bytes: hash the file too; else only its size is compared.
+        """
+        entry = self._entries.get(name)
+        if entry is None or entry.get("digest") != digest:
+            return False
+        path = self.folder / name
+        try:
+            if path.stat().st_size != entry.get("size_bytes"):
+                return False
+        except FileNotFoundError:
+            return False
+        return not check_bytes or sha256_file(path) == entry.get("sha256")
+
+    def add(self, name: str, digest: str, **facts: Any) -> None:
+        """Remember a file that was written just now.
+
+        Args:
+            facts: plain values to keep with it.
+        """
+        path = self.folder / name
+        self._entries[name] = {
+            "digest": digest,
+            "size_bytes": path.stat().st_size,
+            "sha256": sha256_file(path),
+            **({"facts": facts} if facts else {}),
+        }
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Forget files; they are not deleted."""
+        for name in names:
+            self._entries.pop(name, None)
+
+    def save(self) -> None:
+        """Write the memory."""
+        write_bytes(self._memory, json_bytes(self._entries))
+
+    def checksums(self) -> dict[str, str]:
+        """SHA-256 of each remembered file, sorted by name."""
+        return {name: self._entries[name]["sha256"] for name in sorted(self._entries)}
+
+
+def cached_value(
+    path: Path, key: str, compute: Callable[[], Any], read: Callable[[Any], Value]
+) -> Value:
+    """Return the value that a file keeps for this key; compute and write it if there is none.
+
+    Args:
+        path: a JSON file that keeps one value.
+        key: hash of everything that the value depends on.
+        compute: gives the value as plain types.
+        read: makes the value of plain types. Where it raises `ValueError`, `TypeError` or
+            `KeyError`, the kept value is computed again.
+    """
+    kept = read_json(path)
+    if isinstance(kept, dict) and kept.get("key") == key:
+        try:
+            return read(kept["value"])
+        except (ValueError, TypeError, KeyError):  # somebody changed the file
+            pass
+    plain = compute()
+    write_bytes(path, json_bytes({"key": key, "value": plain}))
+    return read(plain)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossl_builder import __version__, files
 from ossl_builder.engine import records
+from ossl_builder.engine.cache import MadeFiles
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
@@ -43,26 +44,26 @@ def write_tables(
     Returns:
         Names of the tables that were written.
     """
-    folder = corpus / "manifests"
-    known = _known(corpus)
+    tables = _made_tables(corpus)
     written = []
     for stage in stages:
         ended = current[stage.name]
         values = (decided or {}).get(stage.writes.name, {})
         made_from = [[i, ended[i].output, *([values[i]] if i in values else [])] for i in ended]
         digest = files.sha256_json([stage.writes.version, __version__, sorted(made_from)])
-        path = folder / f"{stage.writes.name}.parquet"
-        before = known.get(stage.writes.name)
-        if before and before["digest"] == digest and _is(path, before["size_bytes"]):
+        name = f"{stage.writes.name}.parquet"
+        if tables.is_fresh(name, digest):
             continue
         rows = (
             _with(records.read_rows(corpus, stage, item_id), values.get(item_id, {}))
             for item_id in sorted(ended)
         )
-        known[stage.writes.name] = _replace(path, stage.writes, rows, digest)
+        with files.replacing(tables.folder / name) as temporary:
+            write_parquet(temporary, stage.writes, rows)
+        tables.add(name, digest)
         written.append(stage.writes.name)
-    if written or not (folder / CHECKSUMS).exists():
-        _remember(corpus, known)
+    if written or not (tables.folder / CHECKSUMS).exists():
+        _save(tables)
     return tuple(written)
 
 
@@ -80,10 +81,12 @@ def write_corpus_table(corpus: Path, table: Table, rows: Sequence[Any]) -> None:
     """
     table.validate(rows)
     ordered = sorted(rows, key=lambda row: tuple(getattr(row, name) for name in table.key))
-    known = _known(corpus)
-    path = corpus / "manifests" / f"{table.name}.parquet"
-    known[table.name] = _replace(path, table, [tuple(ordered)], "")
-    _remember(corpus, known)
+    tables = _made_tables(corpus)
+    name = f"{table.name}.parquet"
+    with files.replacing(tables.folder / name) as temporary:
+        write_parquet(temporary, table, [tuple(ordered)])
+    tables.add(name, "")
+    _save(tables)
 
 
 def read_arrow(folder: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
@@ -168,22 +171,14 @@ def read_table(folder: Path, table: Table) -> list[Any]:
     return [table.from_json(value) for value in read_arrow(folder, table).to_pylist()]
 
 
-def _replace(
-    path: Path, table: Table, items: Iterable[tuple[Any, ...]], digest: str
-) -> dict[str, Any]:
-    with files.replacing(path) as temporary:
-        write_parquet(temporary, table, items)
-    return {
-        "digest": digest,
-        "size_bytes": path.stat().st_size,
-        "sha256": files.sha256_file(path),
-    }
+def _made_tables(corpus: Path) -> MadeFiles:
+    return MadeFiles(corpus / "manifests", corpus / "records" / "tables.json")
 
 
-def _remember(corpus: Path, known: dict[str, dict[str, Any]]) -> None:
-    lines = [f"{known[name]['sha256']}  {name}.parquet\n" for name in sorted(known)]
-    files.write_bytes(corpus / "manifests" / CHECKSUMS, "".join(lines).encode())
-    files.write_bytes(_memory(corpus), files.json_bytes(known))
+def _save(tables: MadeFiles) -> None:
+    lines = [f"{sha256}  {name}\n" for name, sha256 in tables.checksums().items()]
+    files.write_bytes(tables.folder / CHECKSUMS, "".join(lines).encode())
+    tables.save()
 
 
 def damaged_tables(corpus: Path) -> Iterable[str]:
@@ -196,22 +191,6 @@ def damaged_tables(corpus: Path) -> Iterable[str]:
         path = corpus / "manifests" / name
         if not path.exists() or files.sha256_file(path) != digest:
             yield f"manifests/{name}"
-
-
-def _memory(corpus: Path) -> Path:
-    return corpus / "records" / "tables.json"
-
-
-def _known(corpus: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = files.read_json(_memory(corpus)) or {}
-    return found
-
-
-def _is(path: Path, size_bytes: int) -> bool:
-    try:
-        return path.stat().st_size == size_bytes
-    except FileNotFoundError:
-        return False
 
 
 def write_parquet(path: Path, table: Table, items: Iterable[tuple[Any, ...]]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ossl_builder import __version__, files
+from ossl_builder.engine.cache import MadeFiles
 from ossl_builder.exports.samples import Sample
 
 CHECKSUMS = "checksums.sha256"
@@ -74,30 +74,24 @@ def write_all(
     Yields:
         Each shard when it is in place.
     """
-    known = _known(out)
-    for name in known.keys() - {shard.name for shard in shards}:
+    made = _made_shards(out)
+    superseded = made.names() - {shard.name for shard in shards}
+    for name in superseded:
         (out / name).unlink(missing_ok=True)
-    done: dict[str, dict[str, Any]] = {}
+    made.forget(superseded)
     for shard in shards:
-        path = out / shard.name
-        entry = known.get(shard.name)
-        if entry is None or entry["digest"] != shard.digest or not _is_whole(path, entry):
-            with files.replacing(path) as temporary:
+        if not made.is_fresh(shard.name, shard.digest, check_bytes=True):
+            with files.replacing(out / shard.name) as temporary:
                 write(temporary, shard)
-            entry = {
-                "digest": shard.digest,
-                "size_bytes": path.stat().st_size,
-                "sha256": files.sha256_file(path),
-            }
-        done[shard.name] = entry
-        files.write_bytes(out / PROGRESS, files.json_bytes({**known, **done}))
+            made.add(shard.name, shard.digest)
+            made.save()
         yield shard
-    files.write_bytes(out / PROGRESS, files.json_bytes(done))
+    made.save()
 
 
 def hashes(out: Path) -> dict[str, str]:
     """SHA-256 of each shard that is in place, by its name."""
-    return {name: entry["sha256"] for name, entry in sorted(_known(out).items())}
+    return _made_shards(out).checksums()
 
 
 def write_checksums(out: Path, names: Sequence[str]) -> None:
@@ -107,15 +101,5 @@ def write_checksums(out: Path, names: Sequence[str]) -> None:
     files.write_bytes(out / CHECKSUMS, "".join(lines).encode())
 
 
-def _is_whole(path: Path, entry: dict[str, Any]) -> bool:
-    try:
-        if path.stat().st_size != entry["size_bytes"]:
-            return False
-    except FileNotFoundError:
-        return False
-    return bool(files.sha256_file(path) == entry["sha256"])
-
-
-def _known(out: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = files.read_json(out / PROGRESS) or {}
-    return found
+def _made_shards(out: Path) -> MadeFiles:
+    return MadeFiles(out, out / PROGRESS)

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossl_builder import files, parse
+from ossl_builder import files
+from ossl_builder.engine.cache import cached_value
 from ossl_builder.files import existing, inside
 from ossl_builder.media import flac, loudness
 
@@ -60,16 +61,9 @@ def curves_of(corpus: Path, stems: Sequence[dict[str, Any]], kept: Path) -> Curv
     """
     if not stems or not all(existing(corpus, stem["path"]) for stem in stems):
         return None
-    key = key_of(stems)
-    try:
-        data = parse.json_value(kept.read_bytes())
-        if data.pop("key") == key:
-            return Curves(**data)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        pass
-    found = _measured(corpus, stems)
-    files.write_bytes(kept, files.json_bytes({"key": key, **asdict(found)}))
-    return found
+    return cached_value(
+        kept, key_of(stems), lambda: asdict(_measured(corpus, stems)), lambda plain: Curves(**plain)
+    )
 
 
 def _measured(corpus: Path, stems: Sequence[dict[str, Any]]) -> Curves:

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ossl_builder import __version__, files, parse
+from ossl_builder import __version__, files
 from ossl_builder.annotations import agreement, label_schema, records
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.config import Recipe
 from ossl_builder.corpus import Corpus
+from ossl_builder.engine.cache import MadeFiles
 from ossl_builder.errors import OsslError
 from ossl_builder.files import existing
 from ossl_builder.pipeline.status import status
@@ -94,39 +95,38 @@ def write(
     contents = reading.read(corpus)
     questions = label_schema.of(corpus.root)
     found = _findings(contents, recipe, questions)
-    state = _state(out)
+    made = MadeFiles(out, out / STATE)
     render = renderer(TEMPLATES)
     shared = {"builder": __version__, "clock": clock, "corpus_title": title}
     shared["questions"] = [one.name for one in questions.questions]
     made_by = [_program(), title, shared["questions"]]
     written = Written(out)
-    films: dict[str, Any] = {}
     told: list[Warned] = []
     state_now = status(corpus, recipe)
     for film_id in counted(contents.film_ids):
         notices = [entry for entry in state_now["warnings"] if entry["film_id"] == film_id]
         page = _Page(contents, film_id, found, notices, Place(corpus.root, out.resolve()))
-        known = state.get(film_id, {})
+        name = page_of(film_id)
         digest = files.sha256_json([made_by, page.data, page.curves_key])
-        if known.get("digest") == digest and (out / page_of(film_id)).exists():
-            measured = {name: Measures(*pair) for name, pair in known["measures"].items()}
+        if made.is_fresh(name, digest):
+            kept = made.facts(name).get("measures", {})
+            measured = {clip_id: Measures(*values) for clip_id, values in kept.items()}
             written.kept += 1
         else:
             measured = {} if dry_run else page.write(out, render, shared)
-            written.pages.append(page_of(film_id))
-        films[film_id] = {
-            "digest": digest, "measures": {k: list(asdict(v).values()) for k, v in measured.items()}
-        }  # fmt: skip
+            written.pages.append(name)
+            if not dry_run:
+                plain = {clip_id: list(asdict(one).values()) for clip_id, one in measured.items()}
+                made.add(name, digest, measures=plain)
         told += [*page.warned, *warnings.of_measures(film_id, measured)]
     written.warnings = len(told)
-    gone = [film_id for film_id in sorted(state) if film_id not in films]
-    written.removed = [page_of(film_id) for film_id in gone]
+    written.removed = sorted(made.names() - {page_of(film_id) for film_id in contents.film_ids})
     moods = {name: questions.mood(name) for name in _asked(questions)}
     data = index_page.index_data(contents, told, found.agreed, found.disagreed, state_now, moods)
     text = render(INDEX, {**shared, **data, "title": title}).encode()
     written.index = not _holds(out / INDEX, text)
     if not dry_run:
-        _put(out, text if written.index else None, films, gone)
+        _put(out, text if written.index else None, made, written.removed)
     return written
 
 
@@ -223,14 +223,6 @@ def _check(out: Path) -> None:
         )
 
 
-def _state(out: Path) -> dict[str, Any]:
-    try:
-        films: dict[str, Any] = parse.json_value((out / STATE).read_bytes())["films"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return {}
-    return films
-
-
 def _program() -> str:
     """What makes the pages, as a hash: templates and code."""
     folder = Path(__file__).parent
@@ -243,15 +235,16 @@ def _holds(path: Path, data: bytes) -> bool:
     return path.exists() and path.read_bytes() == data
 
 
-def _put(out: Path, index: bytes | None, films: Mapping[str, Any], gone: Sequence[str]) -> None:
-    """The rest of the report, and less the pages of films that are gone; what is known last."""
+def _put(out: Path, index: bytes | None, made: MadeFiles, gone: Sequence[str]) -> None:
+    """Write the index and the assets, remove the pages of films that are gone."""
     for name in ASSETS:
         data = (TEMPLATES / name).read_bytes()
         if not _holds(out / name, data):
             files.write_bytes(out / name, data)
     if index is not None:
         files.write_bytes(out / INDEX, index)
-    for film_id in gone:
-        (out / page_of(film_id)).unlink(missing_ok=True)
-        (out / KEPT / f"{film_id}.json").unlink(missing_ok=True)
-    files.write_bytes(out / STATE, files.json_bytes({"films": films}))
+    for name in gone:
+        (out / name).unlink(missing_ok=True)
+        (out / KEPT / f"{Path(name).stem.removeprefix('film-')}.json").unlink(missing_ok=True)
+    made.forget(gone)
+    made.save()
