@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from json import dumps
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import output
+from ossl_builder.cli import options, output
 from ossl_builder.config import Recipe, load_recipe
 from ossl_builder.corpus import Corpus, open_corpus
 from ossl_builder.engine.cache import Decision
@@ -24,18 +25,6 @@ from ossl_builder.stages.fetch.stage import FETCH_STAGE
 from ossl_builder.stages.fingerprints.stage import FINGERPRINTS_STAGE
 from ossl_builder.stages.stems import STEMS_STAGE
 
-Films = Annotated[
-    list[str] | None, typer.Argument(help="Film ids; none: all of the corpus.", metavar="FILM")
-]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Films worked on at a time.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say for each film and stage whether it would run, why.")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Another value for this run: section.key=value; repeatable."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
 From = Annotated[
     Path | None,
     typer.Option(
@@ -46,197 +35,190 @@ From = Annotated[
         metavar="DIR",
     ),
 ]
-DropLabelled = Annotated[
-    bool,
-    typer.Option("--drop-labelled", help="Go on where clips that people annotated would be lost."),
-]
-TrustModel = Annotated[
-    bool,
-    typer.Option(
-        "--trust-model",
-        help="Load stems.model whatever it is; it can run code on this machine as you.",
-    ),
-]
 Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.", metavar="STAGE")]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a build command was asked to do."""
+
+    film_ids: Sequence[str]
+    stages: Sequence[Stage]
+    workers: int
+    dry_run: bool
+    overrides: Sequence[str]
+    json: bool
+    drop_labelled: bool = False
+    trust_model: bool = False
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add `build` and a command for each stage."""
     app.command("build", epilog="Example: ossl -C corpus build --until scenes --workers 2")(build)
-    special: dict[str, Callable[..., None]] = {FETCH_STAGE.name: fetch, STEMS_STAGE.name: stems}
+    with_own_options: dict[str, Callable[..., None]] = {"fetch": fetch, "stems": stems}
     for stage in STAGES:
         app.command(
             stage.name,
-            help=f"{stage.doc} One stage only: `ossl build` runs all.",
-            epilog=f"Example: ossl -C corpus {stage.name} dev --dry-run",
-        )(special.get(stage.name) or _one_stage(stage))
+            help=f"{stage.doc}\n\nThis runs one stage; `ossl build` runs all.",
+            epilog=f"Example: ossl -C corpus {stage.name} --dry-run",
+        )(with_own_options.get(stage.name) or _command_of(stage))
 
 
 def build(
     context: typer.Context,
-    film: Films = None,
+    film: options.FilmIds = None,
     until: Until = None,
     from_dir: From = None,
-    workers: Workers = 1,
-    dry_run: DryRun = False,
-    overrides: Set = None,
-    drop_labelled: DropLabelled = False,
-    trust_model: TrustModel = False,
-    json: AsJson = False,
+    workers: options.Workers = 1,
+    dry_run: options.DryRun = False,
+    overrides: options.Set = None,
+    drop_labelled: options.DropLabelled = False,
+    trust_model: options.TrustModel = False,
+    json: options.AsJson = False,
 ) -> None:
-    """Bring films up to date, from fetch to fingerprints; what is fresh is left alone.
+    """Run all stages, from fetch to fingerprints, for films that are not up to date.
 
-    Ends with 0 if all went well (a rejected film is no fault), 1 if all films failed, 3 if some
-    did.
+    The command can be interrupted at any time; run it again to resume. Exit code 0: no film
+    failed (a rejected film is not a failure); 1: all films failed; 3: some films failed.
     """
     names = [stage.name for stage in STAGES]
     if until is not None and until not in names:
         raise typer.BadParameter(f"{until!r} is none of {', '.join(names)}", param_hint="--until")
-    overrides = _with_folder(overrides, from_dir)
+    settings = _with_folder(overrides, from_dir)
+    stages = stages_until(until)
     _run(
         context.obj,
-        film,
-        stages_until(until),
-        workers,
-        dry_run,
-        overrides,
-        drop_labelled,
-        json,
-        trust_model,
+        Request(film or (), stages, workers, dry_run, settings, json, drop_labelled, trust_model),
     )
 
 
 def fetch(
     context: typer.Context,
-    film: Films = None,
+    film: options.FilmIds = None,
     from_dir: From = None,
-    workers: Workers = 1,
-    dry_run: DryRun = False,
-    overrides: Set = None,
-    drop_labelled: DropLabelled = False,
-    json: AsJson = False,
+    workers: options.Workers = 1,
+    dry_run: options.DryRun = False,
+    overrides: options.Set = None,
+    drop_labelled: options.DropLabelled = False,
+    json: options.AsJson = False,
 ) -> None:
-    """The stage that can take films from a folder."""
-    overrides = _with_folder(overrides, from_dir)
-    _run(context.obj, film, (FETCH_STAGE,), workers, dry_run, overrides, drop_labelled, json)
+    """Run the fetch stage, which can take films from a folder."""
+    settings = _with_folder(overrides, from_dir)
+    _run(
+        context.obj,
+        Request(film or (), (FETCH_STAGE,), workers, dry_run, settings, json, drop_labelled),
+    )
 
 
 def stems(
     context: typer.Context,
-    film: Films = None,
-    workers: Workers = 1,
-    dry_run: DryRun = False,
-    overrides: Set = None,
-    drop_labelled: DropLabelled = False,
-    trust_model: TrustModel = False,
-    json: AsJson = False,
+    film: options.FilmIds = None,
+    workers: options.Workers = 1,
+    dry_run: options.DryRun = False,
+    overrides: options.Set = None,
+    drop_labelled: options.DropLabelled = False,
+    trust_model: options.TrustModel = False,
+    json: options.AsJson = False,
 ) -> None:
-    """The stage that loads a model which may be anybody's."""
+    """Run the stems stage, which can load a model that the user names."""
+    settings = overrides or ()
     _run(
         context.obj,
-        film,
-        (STEMS_STAGE,),
-        workers,
-        dry_run,
-        overrides,
-        drop_labelled,
-        json,
-        trust_model,
+        Request(
+            film or (), (STEMS_STAGE,), workers, dry_run, settings, json, drop_labelled, trust_model
+        ),
     )
 
 
-def _with_folder(overrides: Sequence[str] | None, from_dir: Path | None) -> list[str]:
-    # A text in JSON is one in YAML, whatever stands in it.
-    added = [] if from_dir is None else [f"fetch.from_dir={dumps(str(from_dir.absolute()))}"]
-    return [*(overrides or ()), *added]
-
-
-def _one_stage(stage: Stage):  # type: ignore[no-untyped-def]  # noqa: ANN202 - typer reads it
+def _command_of(stage: Stage):  # type: ignore[no-untyped-def]  # noqa: ANN202 - typer reads it
     def command(
         context: typer.Context,
-        film: Films = None,
-        workers: Workers = 1,
-        dry_run: DryRun = False,
-        overrides: Set = None,
-        drop_labelled: DropLabelled = False,
-        json: AsJson = False,
+        film: options.FilmIds = None,
+        workers: options.Workers = 1,
+        dry_run: options.DryRun = False,
+        overrides: options.Set = None,
+        drop_labelled: options.DropLabelled = False,
+        json: options.AsJson = False,
     ) -> None:
-        _run(context.obj, film, (stage,), workers, dry_run, overrides, drop_labelled, json)
+        settings = overrides or ()
+        _run(
+            context.obj,
+            Request(film or (), (stage,), workers, dry_run, settings, json, drop_labelled),
+        )
 
     return command
 
 
-def _run(
-    folder: Path,
-    films: Sequence[str] | None,
-    stages: Sequence[Stage],
-    workers: int,
-    dry_run: bool,
-    overrides: Sequence[str] | None,
-    drop_labelled: bool,
-    json: bool,
-    trust_model: bool = False,
-) -> None:
+def _with_folder(overrides: Sequence[str] | None, from_dir: Path | None) -> list[str]:
+    # A JSON string is a valid YAML string, whatever characters the path has.
+    added = [] if from_dir is None else [f"fetch.from_dir={dumps(str(from_dir.absolute()))}"]
+    return [*(overrides or ()), *added]
+
+
+def _run(folder: Path, request: Request) -> None:
     corpus = open_corpus(folder)
-    recipe = load_recipe(corpus.recipe_path, overrides or (), trust_model)
-    if corpus.is_imported and stages == (FINGERPRINTS_STAGE,):
-        _fingerprint_imported(corpus, recipe, films or (), workers, dry_run, json)
+    recipe = load_recipe(corpus.recipe_path, request.overrides, request.trust_model)
+    if corpus.is_imported and request.stages == (FINGERPRINTS_STAGE,):
+        _fingerprint_imported(corpus, recipe, request)
         return
     corpus.check_has_films()
-    film_ids = corpus.chosen(films or ())
+    film_ids = corpus.chosen(request.film_ids)
     if not film_ids:
-        output.say("The corpus has no films yet: `ossl films add` adds one.")
-    if FETCH_STAGE in stages:
-        _say_estimate(corpus, recipe, film_ids)
-    if dry_run:
-        _show_plan(plan(corpus, recipe, film_ids, stages), json)
+        output.say("The corpus has no films yet. Add one with `ossl films add`.")
+    if FETCH_STAGE in request.stages:
+        _show_estimate(corpus, recipe, film_ids)
+    if request.dry_run:
+        _show_plan(plan(corpus, recipe, film_ids, request.stages), request.json)
         return
-    watcher = output.Watcher(film_ids)
     unrecorded: dict[str, End] = {}
 
-    def tell(film_id: str, event: Event) -> None:
-        watcher.show(film_id, event)
-        if isinstance(event, Finished) and not event.is_recorded:
+    def note(film_id: str, event: Finished) -> None:
+        if not event.is_recorded:
             unrecorded[film_id] = end_by(event.record)
 
+    watcher = output.Watcher(film_ids)
     with corpus.locked(), watcher.watching():
-        build_films(corpus, recipe, film_ids, stages, workers, tell, drop_labelled)
-    _conclude(corpus, film_ids, stages, unrecorded, json)
+        build_films(
+            corpus, recipe, film_ids, request.stages, request.workers,
+            _tell(watcher, note), request.drop_labelled,
+        )  # fmt: skip
+    ends = [unrecorded.get(one) or end_of(corpus, one, request.stages) for one in film_ids]
+    _conclude(corpus, ends, request.stages, request.json)
 
 
-def _fingerprint_imported(
-    corpus: Corpus,
-    recipe: Recipe,
-    films: Sequence[str],
-    workers: int,
-    dry_run: bool,
-    json: bool,
-) -> None:
-    """The one stage that imported clips can be given."""
+def _fingerprint_imported(corpus: Corpus, recipe: Recipe, request: Request) -> None:
+    """Run the only stage that works on imported clips."""
     from ossl_builder.imports import fingerprints
 
-    film_ids = corpus.chosen(films)
-    if dry_run:
-        _show_plan(fingerprints.plan(corpus, recipe, film_ids), json)
+    film_ids = corpus.chosen(request.film_ids)
+    decisions = fingerprints.plan(corpus, recipe, film_ids)
+    if request.dry_run:
+        _show_plan(decisions, request.json)
         return
-    watcher = output.Watcher(film_ids)
-    ends: dict[str, End] = {}
+    ends = {one.item_id: End(one.item_id, "done", FINGERPRINTS_STAGE.name) for one in decisions}
 
+    def note(film_id: str, event: Finished) -> None:
+        ends[film_id] = end_by(event.record)
+
+    watcher = output.Watcher(film_ids)
+    with corpus.locked(), watcher.watching():
+        fingerprints.build(corpus, recipe, film_ids, request.workers, _tell(watcher, note))
+    _conclude(corpus, list(ends.values()), (FINGERPRINTS_STAGE,), request.json)
+
+
+def _tell(
+    watcher: output.Watcher, note: Callable[[str, Finished], None]
+) -> Callable[[str, Event], None]:
     def tell(film_id: str, event: Event) -> None:
         watcher.show(film_id, event)
         if isinstance(event, Finished):
-            ends[film_id] = end_by(event.record)
+            note(film_id, event)
 
-    with corpus.locked(), watcher.watching():
-        decisions = fingerprints.plan(corpus, recipe, film_ids)
-        fingerprints.build(corpus, recipe, film_ids, workers, tell)
-    for decision in decisions:
-        ends.setdefault(decision.item_id, End(decision.item_id, "done", FINGERPRINTS_STAGE.name))
-    _say_ends(corpus, list(ends.values()), (FINGERPRINTS_STAGE,), json)
+    return tell
 
 
-def _say_estimate(corpus: Corpus, recipe: Recipe, film_ids: Sequence[str]) -> None:
-    """Before a large build: gigabytes, hours, room on the disk."""
+def _show_estimate(corpus: Corpus, recipe: Recipe, film_ids: Sequence[str]) -> None:
+    """Before a large build: gigabytes to fetch, hours, free disk space."""
     from ossl_builder.catalogue.estimate import estimate
 
     expected = estimate(corpus, recipe.fetch, film_ids, date.today())
@@ -254,19 +236,8 @@ def _show_plan(decisions: list[Decision], json: bool) -> None:
     )
 
 
-def _conclude(
-    corpus: Corpus,
-    film_ids: Sequence[str],
-    stages: Sequence[Stage],
-    unrecorded: Mapping[str, End],
-    json: bool,
-) -> None:
-    """Print how the films stand now; end with the exit code that says so."""
-    ends = [unrecorded.get(one) or end_of(corpus, one, stages) for one in film_ids]
-    _say_ends(corpus, ends, stages, json)
-
-
-def _say_ends(corpus: Corpus, ends: list[End], stages: Sequence[Stage], json: bool) -> None:
+def _conclude(corpus: Corpus, ends: list[End], stages: Sequence[Stage], json: bool) -> None:
+    """Print the state of each film, and end with the exit code that tells it."""
     if json:
         output.as_json([vars(end) for end in ends])
     else:

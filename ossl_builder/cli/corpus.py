@@ -7,12 +7,24 @@ from typing import Annotated, Any
 
 import typer
 
-from ossl_builder.cli import output
+from ossl_builder.cli import options, output
 from ossl_builder.config import all_settings, load_recipe, recipe_named
 from ossl_builder.corpus import create, open_corpus
-from ossl_builder.pipeline import status as upkeep
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
+STAGE_COLUMNS = ("stage", "done", "rejected", "failed", "stale", "waiting", "rows")
+# Below the table of stages: title, key of the result, columns.
+STATUS_LISTS = (
+    ("Rejected candidates", "candidates", ("stage", "reason", "count")),
+    ("Films rejected", "rejected", ("film_id", "stage", "code", "message")),
+    ("Films failed", "failed", ("film_id", "stage", "code", "message", "hint")),
+    ("Warnings", "warnings", ("film_id", "stage", "code", "message")),
+    ("Stale", "stale", ("film_id", "stage", "why")),
+    (
+        "Annotated clips that are gone (`ossl label carry` moves their annotations)",
+        "orphans",
+        ("film_id", "clip_id", "annotators"),
+    ),
+)
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -25,15 +37,13 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.")],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     recipe: Annotated[
         str | None,
-        typer.Option(
-            "--recipe", help="Begin with this recipe: ossl-v1, ossl-v2, or a file's path."
-        ),
+        typer.Option("--recipe", help="Start from this recipe: ossl-v1, ossl-v2, or a YAML file."),
     ] = None,
 ) -> None:
-    """Make a corpus: a folder with a recipe (ossl.yaml) and no films."""
+    """Create a corpus: a folder with a recipe (ossl.yaml) and no films."""
     if recipe is None:
         create(folder)
     else:
@@ -41,91 +51,66 @@ def init(
         load_recipe(path)
         create(folder, path.read_text(encoding="utf-8"))
     output.say(
-        f"Made {folder}. Next: ossl -C {folder} films add FILE "
+        f"Created {folder}. Next: ossl -C {folder} films add FILE "
         "--id … --title … --basis … --evidence …"
     )
 
 
-def status(context: typer.Context, json: AsJson = False) -> None:
-    """Show what is done, rejected, failed, stale, and why."""
+def status(context: typer.Context, json: options.AsJson = False) -> None:
+    """Show for each stage what is done, rejected, failed or stale, and why."""
+    from ossl_builder.pipeline.status import status as status_of
+
     corpus = open_corpus(context.obj)
-    found = upkeep.status(corpus, load_recipe(corpus.recipe_path))
-    if json:
-        output.as_json(found)
-        return
-    if corpus.is_imported:
-        output.say("The clips of this corpus were imported: its stages have nothing to do.")
-    output.table(
-        ("stage", "done", "rejected", "failed", "stale", "waiting", "rows"),
-        [
-            tuple(stage[key] for key in
-                  ("stage", "done", "rejected", "failed", "stale", "waiting", "rows"))
-            for stage in found["stages"]
-        ],
-    )  # fmt: skip
-    _list("Rejected candidates", found["candidates"], ("stage", "reason", "count"))
-    _list("Films rejected", found["rejected"], ("film_id", "stage", "code", "message"))
-    _list("Films failed", found["failed"], ("film_id", "stage", "code", "message", "hint"))
-    _list("Warnings", found["warnings"], ("film_id", "stage", "code", "message"))
-    _list("Stale", found["stale"], ("film_id", "stage", "why"))
-    for orphan in found["orphans"]:
-        orphan["annotators"] = " ".join(orphan["annotators"])
-    _list(
-        "Annotated clips that are gone (`ossl label carry` moves annotations)",
-        found["orphans"],
-        ("film_id", "clip_id", "annotators"),
-    )
+    result = status_of(corpus, load_recipe(corpus.recipe_path))
+    if corpus.is_imported and not json:
+        output.say("The clips of this corpus were imported: no stage has work to do.")
+    output.emit(result, json, _show_status)
 
 
-def _list(title: str, entries: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
-    if entries:
-        output.line(f"\n{title}")
-        output.table(keys, [tuple(entry[key] for key in keys) for entry in entries])
+def _show_status(result: dict[str, list[dict[str, Any]]]) -> None:
+    output.rows(result["stages"], STAGE_COLUMNS)
+    for title, key, columns in STATUS_LISTS:
+        if result[key]:
+            output.line(f"\n{title}")
+            output.rows(result[key], columns)
 
 
-def verify(context: typer.Context, json: AsJson = False) -> None:
-    """Hash every file again and compare; ends with 1 if one differs."""
+def verify(context: typer.Context, json: options.AsJson = False) -> None:
+    """Hash every file again and compare it with its record. Exit code 1 if one differs."""
+    from ossl_builder.pipeline.status import verify as verify_files
+
     corpus = open_corpus(context.obj)
-    problems, n_files = upkeep.verify(corpus)
-    if json:
-        output.as_json(problems)
-    elif problems:
-        output.table(("path", "problem"), [(entry["path"], entry["problem"]) for entry in problems])
+    problems, n_files = verify_files(corpus)
+    if problems or json:
+        output.emit(problems, json, lambda entries: output.rows(entries, ("path", "problem")))
     output.say(f"{n_files} files hashed, {len(problems)} problems.")
     if problems:
         output.say(
-            "`ossl import` again, with a folder that is whole, puts other files in their place."
+            "Import again from an undamaged folder: `ossl import` replaces the damaged files."
             if corpus.is_imported
-            else "Delete the files named: `ossl build` makes them again (and fetches films again)."
+            else "Delete the files listed above: `ossl build` makes them again."
         )
         raise typer.Exit(1)
 
 
 def clean(
-    context: typer.Context,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List, delete nothing.")] = False,
-    json: AsJson = False,
+    context: typer.Context, dry_run: options.DryRun = False, json: options.AsJson = False
 ) -> None:
-    """Delete files that no row points to: of films removed, and what killed runs left."""
+    """Delete files that no row points to: those of removed films and of killed runs."""
+    from ossl_builder.pipeline.status import clean as clean_files
+
     corpus = open_corpus(context.obj)
     corpus.check_has_films()
     with corpus.locked():
-        paths, size = upkeep.clean(corpus, dry_run)
-    if json:
-        output.as_json(paths)
-    else:
-        for path in paths:
-            output.line(path)
+        paths, size = clean_files(corpus, dry_run)
+    output.emit(paths, json, output.lines)
     output.say(f"{len(paths)} files, {size / 1e6:.1f} MB{', not deleted' if dry_run else ''}.")
 
 
-def settings(json: AsJson = False) -> None:
-    """List every key of a recipe with its default and meaning."""
-    entries = all_settings()
-    if json:
-        output.as_json(entries)
-    else:
-        output.table(
-            ("key", "default", "meaning"),
-            [(entry["key"], entry["default"], entry["description"]) for entry in entries],
-        )
+def settings(json: options.AsJson = False) -> None:
+    """List every key of a recipe with its default and its meaning."""
+    output.emit(
+        all_settings(),
+        json,
+        lambda entries: output.rows(entries, ("key", "default", "description")),
+    )

@@ -1,12 +1,10 @@
-"""`ossl doctor`: what works here, and what to install."""
+"""`ossl doctor`: check this machine and what is installed."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from ossl_builder.cli import output
+from ossl_builder.cli import options, output
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -14,13 +12,10 @@ def add_commands(app: typer.Typer) -> None:
     app.command(epilog="Example: ossl doctor")(doctor)
 
 
-def doctor(
-    context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="Print for scripts.")] = False,
-) -> None:
-    """Look at ffmpeg, encoders, torch, GPU, models and disk: what works, what to install.
+def doctor(context: typer.Context, json: options.AsJson = False) -> None:
+    """Check ffmpeg, encoders, torch, GPU, models and disk space, and say what to install.
 
-    Ends with 1 if something that the pipeline needs is missing.
+    Exit code 1 if something that the pipeline needs is missing.
     """
     from ossl_builder.pipeline.doctor import all_checks
 

@@ -1,21 +1,15 @@
-"""`ossl films check`, `search`: what sources say."""
+"""`ossl films check` and `search`: the commands that ask the network."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import output
-from ossl_builder.cli.films_show import corpus_if_any
+from ossl_builder.cli import options, output
 from ossl_builder.config import load_recipe
 from ossl_builder.corpus import Corpus
 from ossl_builder.stages.fetch.stage import FetchSettings
-
-if TYPE_CHECKING:
-    from ossl_builder.catalogue.availability import Finding
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
 
 
 def add_commands(group: typer.Typer) -> None:
@@ -25,82 +19,72 @@ def add_commands(group: typer.Typer) -> None:
 
 
 def check(
-    context: typer.Context,
-    film: Annotated[
-        list[str] | None,
-        typer.Argument(help="Film ids; none: all of the corpus.", metavar="FILM"),
-    ] = None,
-    json: AsJson = False,
+    context: typer.Context, film: options.FilmIds = None, json: options.AsJson = False
 ) -> None:
-    """Ask the sources whether films are still there.
+    """Ask the sources whether films are still there; nothing is downloaded.
 
-    Item, file and checksum are asked for; nothing is downloaded. ok; changed: it is there, but
-    not what was recorded; alternate: gone, but another source has it; gone; unreachable. Ends
-    with 0 if all are ok or have an alternate, 1 if none is, 3 if some are not.
+    The item, the file and its checksum are compared with what was recorded. States: ok; changed:
+    the file differs; alternate: gone, but another source has it; gone; unreachable. Exit code 0:
+    all are ok or have an alternate; 1: none is; 3: some are not.
     """
     from ossl_builder.catalogue.availability import exit_code, look_at_each
     from ossl_builder.catalogue.film_index import FilmIndex
+    from ossl_builder.cli.films import corpus_if_any
 
-    corpus = corpus_if_any(context)
-    settings = _settings(corpus)
-    shelf = FilmIndex(corpus)
-    films = [shelf.known(one) for one in dict.fromkeys(film or sorted(shelf.held))]
+    corpus = corpus_if_any(context.obj)
+    index = FilmIndex(corpus)
+    films = [index.known(name) for name in dict.fromkeys(film or sorted(index.held))]
     if not films:
-        output.say("The corpus has no films yet: name some of the catalogue.")
-    findings = list(look_at_each(output.counted(films, "Asking"), corpus, settings))
-    if json:
-        output.as_json([vars(finding) for finding in findings])
-    else:
-        output.table(
-            ("film_id", "state", "found"), [(f.film_id, f.state, f.found) for f in findings]
-        )
-    _conclude(findings)
+        output.say("The corpus has no films yet. Name films of the catalogue.")
+    findings = list(look_at_each(output.counted(films, "Asking"), corpus, _settings(corpus)))
+    output.emit(
+        [vars(finding) for finding in findings],
+        json,
+        lambda entries: output.rows(entries, ("film_id", "state", "found")),
+    )
+    states = sorted(finding.state for finding in findings)
+    parts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+    output.say(f"{len(findings)} films: {', '.join(parts) or 'none'}.")
     if code := exit_code(findings):
         raise typer.Exit(code)
-
-
-def _conclude(findings: list[Finding]) -> None:
-    states = [finding.state for finding in findings]
-    parts = [f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states))]
-    output.say(f"{len(findings)} films: {', '.join(parts) or 'none'}.")
 
 
 def search(
     context: typer.Context,
     text: Annotated[str, typer.Argument(help="Words, as in the Internet Archive's own search.")],
-    rows: Annotated[int, typer.Option("--rows", min=1, max=500, help="Answers at most.")] = 20,
-    json: AsJson = False,
+    rows: Annotated[int, typer.Option("--rows", min=1, max=500, help="Most results.")] = 20,
+    json: options.AsJson = False,
 ) -> None:
-    """Ask the Internet Archive for films; adds none of them.
+    """Search the Internet Archive for films; nothing is added.
 
-    What an uploader says of a licence proves nothing: whoever adds a film gives the reason why it
-    may be used, with evidence.
+    A licence that an uploader chose proves nothing: to add a film, state the reason why it may be
+    used, with evidence.
     """
     from ossl_builder.catalogue.search import search as search_archive
+    from ossl_builder.cli.films import corpus_if_any
 
-    corpus = corpus_if_any(context)
-    found = search_archive(text, _settings(corpus).site(), rows)
+    candidates = search_archive(text, _settings(corpus_if_any(context.obj)).site(), rows)
     if json:
-        output.as_json([vars(one) for one in found])
+        output.as_json([vars(candidate) for candidate in candidates])
         return
     output.table(
         ("identifier", "year", "title", "licence", "GB", "in catalogue"),
         [
             (
-                one.identifier,
-                one.year,
-                one.title,
-                one.licence_url,
-                None if one.size_bytes is None else f"{one.size_bytes / 1e9:.2f}",
-                one.film_id,
+                candidate.identifier,
+                candidate.year,
+                candidate.title,
+                candidate.licence_url,
+                None if candidate.size_bytes is None else f"{candidate.size_bytes / 1e9:.2f}",
+                candidate.film_id,
             )
-            for one in found
+            for candidate in candidates
         ],
     )
     output.say(
-        f"\n{len(found)} items; nothing was added. A licence field holds what an uploader chose, "
-        "and proves nothing.\nNext: ossl films add FILM for one of the catalogue, else ossl films "
-        "add ia:IDENTIFIER --id … --title … --basis … --evidence …"
+        f"\n{len(candidates)} items; nothing was added. A licence that an uploader chose proves "
+        "nothing.\nNext: ossl films add FILM for a film of the catalogue, else ossl films add "
+        "ia:IDENTIFIER --id … --title … --basis … --evidence …"
     )
 
 

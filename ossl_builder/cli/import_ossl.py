@@ -1,4 +1,4 @@
-"""`ossl import`: released corpora into our tables."""
+"""`ossl import`: read released corpora into the tables of a new corpus."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import output
+from ossl_builder.cli import options, output
 
 if TYPE_CHECKING:
     from ossl_builder.imports.import_release import Usable
@@ -24,35 +24,26 @@ Folder = Annotated[
 Out = Annotated[
     Path,
     typer.Option(
-        "--out", help="The corpus to make; one of an earlier import goes on.", metavar="CORPUS"
+        "--out", help="The corpus to create, or one of an earlier import.", metavar="CORPUS"
     ),
 ]
-Link = Annotated[
-    bool, typer.Option("--link/--copy", help="Share the media files, or copy and check each.")
-]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Clips measured at a time.")]
 Tolerance = Annotated[
     float | None,
     typer.Option(
         "--tolerance",
         min=0,
-        help="Seconds by which a clip's video and music may differ in length.",
+        help="Largest difference in seconds between the lengths of a clip's video and music.",
         show_default="one frame",
     ),
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what is there and what is missing; decode nothing.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the group `import`."""
     group = typer.Typer(
         name="import",
-        help="Released corpora (OSSL v1, v2) into our tables.",
+        help="Import released corpora (OSSL v1 and v2).",
         no_args_is_help=True,
-        rich_markup_mode=None,
     )
     app.add_typer(group)
     group.command("ossl-v1", epilog="Example: ossl import ossl-v1 OpenScreenSoundLibrary --out v1")(
@@ -66,15 +57,15 @@ def add_commands(app: typer.Typer) -> None:
 def ossl_v1(
     folder: Folder,
     out: Out,
-    link: Link = True,
-    workers: Workers = 1,
+    link: options.Link = True,
+    workers: options.Workers = 1,
     tolerance: Tolerance = None,
-    dry_run: DryRun = False,
-    json: AsJson = False,
+    dry_run: options.DryRun = False,
+    json: options.AsJson = False,
 ) -> None:
-    """OSSL v1: train_meta.csv, valid_meta.csv or updated_meta.csv, and AA_0.mp4, AA_0.wav.
+    """Import OSSL v1: train_meta.csv, valid_meta.csv or updated_meta.csv, and AA_0.mp4, AA_0.wav.
 
-    Ends with 3 if something is missing, damaged or in two splits, with 1 if no clip can be used.
+    Exit code 3: something is missing, damaged or in two splits; 1: no clip can be used.
     """
     _import("ossl-v1", folder, out, link, workers, tolerance, dry_run, json)
 
@@ -82,15 +73,15 @@ def ossl_v1(
 def ossl_v2(
     folder: Folder,
     out: Out,
-    link: Link = True,
-    workers: Workers = 1,
+    link: options.Link = True,
+    workers: options.Workers = 1,
     tolerance: Tolerance = None,
-    dry_run: DryRun = False,
-    json: AsJson = False,
+    dry_run: options.DryRun = False,
+    json: options.AsJson = False,
 ) -> None:
-    """OSSL v2: metadata.csv, splits, and {train,test}/{video,audio}/<movie>/<clip>.{mp4,wav}.
+    """Import OSSL v2: metadata.csv, splits, and {train,test}/{video,audio}/<movie>/<clip>.
 
-    Ends with 3 if something is missing, damaged or in two splits, with 1 if no clip can be used.
+    Exit code 3: something is missing, damaged or in two splits; 1: no clip can be used.
     """
     _import("ossl-v2", folder, out, link, workers, tolerance, dry_run, json)
 

@@ -20,7 +20,6 @@ def add_commands(app: typer.Typer) -> None:
         name="label",
         help="Moods from people: tasks to Label Studio, answers back, agreement, labels.",
         no_args_is_help=True,
-        rich_markup_mode=None,
     )
     label_push.add_commands(group)
     label_pull.add_commands(group)

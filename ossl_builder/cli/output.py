@@ -1,10 +1,10 @@
-"""How things are shown: talk to standard error, data to standard output."""
+"""Print: messages to standard error, data to standard output."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 Counted = TypeVar("Counted")
+Result = TypeVar("Result")
 
 # What a terminal obeys instead of showing it: control characters but tab and line feed, marks that
 # turn the direction of text, and the surrogates by which Python represents undecodable bytes.
@@ -27,7 +28,7 @@ UNSHOWN = re.compile(
 
 
 def harmless(text: str) -> str:
-    """A text as it may be shown: what a terminal would obey stands as its number."""
+    """Replace the characters that a terminal would obey by their numbers."""
     return UNSHOWN.sub(lambda found: _number(found.group()), text)
 
 
@@ -37,23 +38,52 @@ def _number(character: str) -> str:
 
 
 def say(text: str = "") -> None:
-    """Talk: a line on standard error."""
+    """Print a message: one line on standard error."""
     typer.echo(harmless(text), err=True)
 
 
 def line(text: str = "") -> None:
-    """Data for people: a line on standard output."""
+    """Print data for people: one line on standard output."""
     typer.echo(harmless(text))
 
 
 def as_json(value: Any) -> None:
-    """Data for scripts: one list or object on standard output."""
+    """Print data for scripts: one JSON value on standard output."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     typer.echo(UNSHOWN.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
 
 
+def emit(result: Result, as_json_text: bool, show: Callable[[Result], Any]) -> None:
+    """Print a command's result: as JSON for scripts, or by `show` for people.
+
+    Args:
+        result: plain values.
+        as_json_text: whether `--json` was given.
+        show: prints the result for people.
+    """
+    if as_json_text:
+        as_json(result)
+    else:
+        show(result)
+
+
+def lines(texts: Iterable[str]) -> None:
+    """Print data for people: one text per line."""
+    for text in texts:
+        line(text)
+
+
+def rows(entries: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print data for people: these columns of the entries, with a header; lists as words."""
+    table(columns, [[_plain(entry[name]) for name in columns] for entry in entries])
+
+
+def _plain(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Data for people: columns on standard output, numbers to the right, nothing cut off."""
+    """Print data for people: columns, numbers aligned right, nothing cut off."""
     shown = [["" if cell is None else _cell(str(cell)) for cell in row] for row in rows]
     header = [_cell(name) for name in header]
     widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
@@ -77,7 +107,7 @@ def _is_number(text: str) -> bool:
 
 
 def sentence(record: Record) -> str:
-    """How an item ended, in one line."""
+    """Describe in one line how an item ended."""
     if record.state == "done":
         left_out = sum(record.rejects.values())
         text = f"{record.n_rows} row{'' if record.n_rows == 1 else 's'}"
@@ -86,7 +116,7 @@ def sentence(record: Record) -> str:
 
 
 def counted(items: Sequence[Counted], what: str) -> Iterator[Counted]:
-    """Hand on items one by one, with a bar on a terminal that counts those done."""
+    """Yield the items; on a terminal a progress bar counts them."""
     import sys
 
     if not sys.stderr.isatty():
@@ -100,7 +130,7 @@ def counted(items: Sequence[Counted], what: str) -> Iterator[Counted]:
 
 @contextmanager
 def bar(total: int, what: str) -> Iterator[Callable[[], None]]:
-    """Give a function to call once per thing done; on a terminal it moves a bar."""
+    """Give a function to call after each of `total` steps; on a terminal it moves a bar."""
     import sys
 
     if not sys.stderr.isatty():
@@ -115,7 +145,7 @@ def bar(total: int, what: str) -> Iterator[Callable[[], None]]:
 
 
 class Watcher:
-    """Shows a build as it goes on: bars on a terminal, lines elsewhere."""
+    """Show a running build: bars on a terminal, lines elsewhere."""
 
     def __init__(self, film_ids: Sequence[str]) -> None:
         self._width = max(map(len, film_ids), default=0)
@@ -124,7 +154,7 @@ class Watcher:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Draw while inside."""
+        """Show bars until the block ends."""
         import sys
 
         if not sys.stderr.isatty():
@@ -146,7 +176,7 @@ class Watcher:
             yield
 
     def show(self, film_id: str, event: Event) -> None:
-        """Take in one event."""
+        """Show one event."""
         if isinstance(event, Finished):
             record = event.record
             line = f"{film_id:<{self._width}}  {record.stage:<12}  {record.state:<8}"

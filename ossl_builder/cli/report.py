@@ -1,4 +1,4 @@
-"""`ossl report`: pages that show a corpus to its curator."""
+"""`ossl report`: web pages that show a corpus to its curator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import output
+from ossl_builder.cli import options, output
 from ossl_builder.config import load_recipe
 from ossl_builder.corpus import open_corpus
 
@@ -26,17 +26,15 @@ def report(
     ] = None,
     title: Annotated[
         str | None,
-        typer.Option("--title", help="What the pages call the corpus.", show_default="its folder"),
+        typer.Option("--title", help="Title of the pages.", show_default="name of the folder"),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be written, write nothing.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print for scripts.")] = False,
+    dry_run: options.DryRun = False,
+    json: options.AsJson = False,
 ) -> None:
-    """Write pages that show the corpus: an index, and one page per film beside it.
+    """Write web pages that show the corpus: an index, and one page per film.
 
-    They open in any browser without network; clips are played from the corpus. Run again after a
-    change: only pages of films that changed are written.
+    The pages open in any browser without a network; clips play from the corpus. Run the command
+    again after a change: only the pages of changed films are written.
     """
     from ossl_builder.report.render import write
 
@@ -53,7 +51,7 @@ def report(
         return
     would = "would be written" if dry_run else "written"
     output.say(
-        f"{len(written.pages)} film pages {would}, {written.kept} kept, "
+        f"{len(written.pages)} film pages {would}, {written.kept} up to date, "
         f"{len(written.removed)} removed; {written.warnings} warnings."
     )
     output.say(f"Open {folder / 'index.html'}")

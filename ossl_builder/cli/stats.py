@@ -1,4 +1,4 @@
-"""`ossl stats` and `ossl query`: a corpus in figures, and questions to its tables."""
+"""`ossl stats` and `ossl query`: figures of a corpus, and SQL over its tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ossl_builder.cli import output
+from ossl_builder.cli import options, output
 from ossl_builder.corpus import open_corpus
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
+COLUMNS = ("table", "what", "figure")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -24,20 +24,17 @@ def add_commands(app: typer.Typer) -> None:
     )(query)
 
 
-def stats(context: typer.Context, json: AsJson = False) -> None:
-    """The corpus in figures: films, scenes, cues, clips, moods, splits."""
+def stats(context: typer.Context, json: options.AsJson = False) -> None:
+    """Count films, scenes, cues, clips, moods and splits."""
     from ossl_builder.exports.summary import summary
     from ossl_builder.pipeline.derived_tables import verdicts_of
 
     corpus = open_corpus(context.obj)
     verdicts = {film_id: verdict.word for film_id, verdict in verdicts_of(corpus).items()}
     found = summary(corpus.root / "manifests", verdicts)
-    if json:
-        output.as_json(found)
-        return
-    if not found:
-        output.say("The corpus has no tables yet: `ossl build` makes them.")
-    output.table(("of", "what", "figure"), _lines(found))
+    if not found and not json:
+        output.say("The corpus has no tables yet. Run `ossl build`.")
+    output.emit(found, json, lambda figures: output.table(COLUMNS, _lines(figures)))
 
 
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -56,12 +53,12 @@ def _shown(value: Any) -> str:
 
 def query(
     context: typer.Context,
-    question: Annotated[str, typer.Argument(help="One SELECT.", metavar="SELECT")],
-    json: AsJson = False,
+    question: Annotated[str, typer.Argument(help="One SQL SELECT.", metavar="SELECT")],
+    json: options.AsJson = False,
 ) -> None:
     """Answer one SELECT over the tables: films, scenes, stems, cues, clips, labels, splits.
 
-    Nothing can be changed, and no other file can be read.
+    The query can change nothing and read no other file.
     """
     from ossl_builder.query import ask
     from ossl_builder.tables import TABLES
@@ -70,7 +67,7 @@ def query(
     files = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
     names = [table.name for table in TABLES]
     for name in sorted(files.keys() - {*names}):
-        output.say(f"Left out: {files[name].name} in manifests is no table of this program.")
+        output.say(f"Left out: {files[name].name} in manifests is not a table of this program.")
     result = ask({name: files[name] for name in names if name in files}, question)
     for name, why in result.unreadable.items():
         output.say(f"Left out: {files[name].name} cannot be read: {why}")

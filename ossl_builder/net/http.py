@@ -19,18 +19,23 @@ if TYPE_CHECKING:
     from http.client import HTTPResponse
 
 TIMEOUT_S = 30.0
-# Where a user name and a password stand.
+ONE_BYTE = {"Range": "bytes=0-0"}
+# The metadata of an item with thousands of files has a few MB.
+MAX_BYTES = 64 << 20
+BLOCK = 64 << 10
+SHOWN_LENGTH = 120  # characters of a server's message
+# The part of an address that has a user name and a password.
 USER_IN_HOST = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*@")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said of an address, after redirects.
+    """What a server answers for an address, after redirects.
 
     Attributes:
         status: of HTTP.
-        content_type: without its parameters, lower-case; empty: not told.
-        size_bytes: of the whole; None: not told.
+        content_type: without its parameters, lower-case; empty: not given.
+        size_bytes: of the whole file; None: not given.
     """
 
     status: int
@@ -39,54 +44,63 @@ class Answer:
 
 
 def refuse_password(address: str, is_server: bool = False) -> None:
-    """See that an address holds no user name and no password: it will be recorded and shown.
+    """Refuse an address with a user name or password: addresses are recorded and shown.
 
     Args:
-        address: what a person wrote, which need not be an address.
-        is_server: it is one of a server, where no path has an `@`, so that one is looked for
-            anywhere: a password can hold a slash.
+        address: what a user wrote, which need not be an address.
+        is_server: it is the address of a server. Its path has no `@`, so an `@` anywhere is
+            refused: a password can contain a slash.
 
     Raises:
-        OsslError: `address_has_password`, which does not repeat it.
+        OsslError: `address_has_password`, which does not repeat the password.
     """
     if "@" in address if is_server else USER_IN_HOST.match(address):
         host = re.split(r"[/?#]", address.rpartition("@")[2])[0]
         raise OsslError(
             "address_has_password",
-            f"The address of {host or 'a host'} holds a user name or a password.",
-            "Addresses are recorded and shown. Leave out what stands before the @.",
+            f"The address of {host or 'a host'} has a user name or a password.",
+            "Addresses are recorded and shown. Remove the part before the @.",
         )
 
 
 def ask(address: str) -> Answer:
-    """Ask for the headers of an address: one HEAD, or where that is refused, one byte.
+    """Request the headers of an address: by HEAD, or where that is refused, by one byte.
 
     Raises:
         OsslError: `address_unreachable`.
     """
     answer = _head(address, "HEAD", {})
     if answer.status in (403, 405, 501):
-        answer = _head(address, "GET", {"Range": "bytes=0-0"})
+        answer = _head(address, "GET", ONE_BYTE)
     return answer
 
 
 def _head(address: str, method: str, headers: dict[str, str]) -> Answer:
-    request = urllib.request.Request(
-        address, method=method, headers={"User-Agent": USER_AGENT, **headers}
-    )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+        with _open(address, TIMEOUT_S, headers, method) as response:
             return _answer(response.status, response.headers)
     except urllib.error.HTTPError as error:
         with error:
             return _answer(error.code, error.headers)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
         raise OsslError(
-            "address_unreachable",
-            f"{address} could not be asked: {reason}.",
-            "Try again later.",
+            "address_unreachable", f"{address} cannot be reached: {_reason(error)}.", "Retry later."
         ) from error
+
+
+def _open(
+    address: str, timeout_s: float, headers: dict[str, str], method: str = "GET"
+) -> HTTPResponse:
+    """Send a request; the one place of this program that does, but for yt-dlp's downloads."""
+    request = urllib.request.Request(
+        address, method=method, headers={"User-Agent": USER_AGENT, **headers}
+    )
+    response: HTTPResponse = urllib.request.urlopen(request, timeout=timeout_s)
+    return response
+
+
+def _reason(error: Exception) -> object:
+    return getattr(error, "reason", None) or error
 
 
 def _answer(status: int, headers: email.message.Message) -> Answer:
@@ -101,63 +115,50 @@ def _answer(status: int, headers: email.message.Message) -> Answer:
     )
 
 
-# The metadata of an item with thousands of files has a few MB.
-MAX_BYTES = 64 << 20
-BLOCK = 64 << 10
-
-
-def get_json(address: str, patience: RetryPolicy, user_agent: str) -> tuple[Any, bytes]:
-    """Read a JSON document, trying again where that can help.
+def get_json(address: str, policy: RetryPolicy, user_agent: str) -> tuple[Any, bytes]:
+    """Read a JSON document; retry where that can help.
 
     Returns:
-        What it holds, and its bytes as they came.
+        Its value, and its bytes as they were sent.
 
     Raises:
-        Setback: the last attempt's.
+        TransferError: the last attempt's.
     """
-    return patience.insist(lambda: _ask(address, patience.timeout_s, user_agent))
+    return policy.insist(lambda: _get_json(address, policy.timeout_s, user_agent))
 
 
-def legible(text: str) -> str:
-    """A text of the network without what cannot be printed or written as UTF-8."""
-    return "".join(
-        one if one.isprintable() else " " if one.isspace() else "?" for one in text
-    ).strip()
-
-
-def _ask(address: str, timeout_s: float, user_agent: str) -> tuple[Any, bytes]:
-    import urllib.error
-    import urllib.request
-    from http.client import HTTPException
-
-    headers = {"User-Agent": user_agent, "Accept": "application/json"}
+def _get_json(address: str, timeout_s: float, user_agent: str) -> tuple[Any, bytes]:
     try:
-        request = urllib.request.Request(address, headers=headers)
-        with urllib.request.urlopen(request, timeout=timeout_s) as response:
+        with _open(
+            address, timeout_s, {"User-Agent": user_agent, "Accept": "application/json"}
+        ) as response:
             data = _read(response, timeout_s)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if "infinite loop" in str(error):
-            raise TransferError("redirects", "sends in circles (redirects without end)") from error
-        asked = asked_wait_s(error.headers.get("Retry-After"))
-        raise TransferError("status", f"answered {error.code}", error.code, asked) from error
-    except TimeoutError as error:
-        raise TransferError("stalled", f"sent nothing for {timeout_s:g} s") from error
-    except (OSError, HTTPException) as error:
-        cause = getattr(error, "reason", None) or error
-        if isinstance(cause, TimeoutError):
-            raise TransferError("stalled", f"sent nothing for {timeout_s:g} s") from error
-        raise TransferError("unreachable", f"could not be reached ({cause})") from error
-    except ValueError as error:
-        raise TransferError("not_http", f"is no address of the web ({error})") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _transfer_error(error, timeout_s) from error
     try:
         return parse.json_value(data), data
     except ValueError as error:
         raise TransferError("dropped", "answered with something that is not JSON") from error
 
 
+def _transfer_error(error: Exception, timeout_s: float) -> TransferError:
+    """What an exception of a request means, as our own error."""
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+        if "infinite loop" in str(error):
+            return TransferError("redirects", "sends in circles (redirects without end)")
+        wait_s = asked_wait_s(error.headers.get("Retry-After"))
+        return TransferError("status", f"answered {error.code}", error.code, wait_s)
+    cause = _reason(error)
+    if isinstance(cause, TimeoutError):
+        return TransferError("stalled", f"sent nothing for {timeout_s:g} s")
+    if isinstance(error, OSError | http.client.HTTPException):
+        return TransferError("unreachable", f"could not be reached ({cause})")
+    return TransferError("not_http", f"is no address of the web ({error})")
+
+
 def _read(response: HTTPResponse, timeout_s: float) -> bytes:
-    """The whole body; one that trickles is given up as one that stands still is."""
+    """Read the whole body; stop when it stalls or comes too slowly."""
     length = response.headers.get("Content-Length")
     until = time.monotonic() + 10 * timeout_s
     blocks = []
@@ -176,31 +177,31 @@ def _read(response: HTTPResponse, timeout_s: float) -> bytes:
     return b"".join(blocks)
 
 
-SAID_LENGTH = 120
-
-
 def why_unreachable(address: str, timeout_s: float = 5.0) -> str | None:
-    """Why an address gives no file, as a clause; None: it gives one.
+    """Explain why an address gives no file, as a clause; None: it gives one.
 
     Args:
         address: of `http` or `https`.
-        timeout_s: an answer that takes longer is given up.
+        timeout_s: how long to wait for the answer.
     """
-    import urllib.error
-    import urllib.request
-    from http.client import HTTPException
-
-    request = urllib.request.Request(address, headers={"Range": "bytes=0-0"})
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as response:
+        with _open(address, timeout_s, ONE_BYTE) as response:
             response.read(1)
     except urllib.error.HTTPError as error:
         with error:
-            text = " ".join(error.read(4 * SAID_LENGTH).decode("utf-8", "replace").split())
-        shown = "" if text.startswith("<") else f" ({text[:SAID_LENGTH]})" * bool(text)
+            body = error.read(4 * SHOWN_LENGTH).decode("utf-8", "replace")
+        text = " ".join(body.split())
+        shown = "" if text.startswith("<") else f" ({text[:SHOWN_LENGTH]})" * bool(text)
         return f"it answers {error.code}{shown}"
     except TimeoutError:
         return f"it does not answer within {timeout_s:g} s"
-    except (OSError, HTTPException, ValueError) as error:
-        return f"it cannot be reached ({getattr(error, 'reason', None) or error})"
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return f"it cannot be reached ({_reason(error)})"
     return None
+
+
+def legible(text: str) -> str:
+    """Replace what cannot be printed or written as UTF-8 in a text of the network."""
+    return "".join(
+        char if char.isprintable() else " " if char.isspace() else "?" for char in text
+    ).strip()

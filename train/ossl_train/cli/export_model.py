@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ossl_builder.cli import output
-from ossl_builder.cli.export_options import AsJson, DryRun, Out
+from ossl_builder.cli.options import AsJson, DryRun, Out
 from ossl_train.cli import options
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
