@@ -6,22 +6,20 @@ import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from ossl_builder import parse
 from ossl_builder.annotations.settings import LabelsSettings
-from ossl_builder.engine.settings import Origin
+from ossl_builder.engine.settings import Origin, Settings
 from ossl_builder.errors import OsslError
 from ossl_builder.files import bundled_folder
 from ossl_builder.splits.settings import SplitsSettings
-from ossl_builder.stages.clips.selection import ClipsSettings
-from ossl_builder.stages.cues.settings import CuesSettings
-from ossl_builder.stages.fetch.stage import FetchSettings
-from ossl_builder.stages.fingerprints.stage import FingerprintsSettings
-from ossl_builder.stages.scenes.stage import ScenesSettings
-from ossl_builder.stages.stems import StemsSettings
+from ossl_builder.stages.registry import STAGES
+
+if TYPE_CHECKING:
+    from ossl_builder.stages.fetch.stage import FetchSettings
 
 CORPUS_VERSION = 1
 SHOWN_FAULTS = 30
@@ -29,23 +27,30 @@ Sections = TypeVar("Sections", bound=BaseModel)
 
 
 class Recipe(BaseModel):
-    """Everything that can be set about a corpus, by stage."""
+    """All settings of a corpus. Its sections are the stages', and `labels` and `splits`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: int = Field(CORPUS_VERSION, description="layout of the corpus")
-    fetch: FetchSettings = FetchSettings()
-    scenes: ScenesSettings = ScenesSettings()
-    stems: StemsSettings = StemsSettings()
-    cues: CuesSettings = CuesSettings()
-    clips: ClipsSettings = ClipsSettings()
-    fingerprints: FingerprintsSettings = FingerprintsSettings()
-    labels: LabelsSettings = LabelsSettings()
-    splits: SplitsSettings = SplitsSettings()
+    if TYPE_CHECKING:
+        fetch: FetchSettings
+        labels: LabelsSettings
+        splits: SplitsSettings
 
-    def of(self, stage: str) -> Any:
-        """The settings of one stage."""
-        return getattr(self, stage)
+    def of(self, section: str) -> Any:
+        """The settings of one section: of a stage, by its name, or `labels` or `splits`."""
+        return getattr(self, section)
+
+
+# A new stage brings its section with it.
+SECTIONS: dict[str, type[Settings]] = {
+    **{stage.name: stage.config for stage in STAGES},
+    "labels": LabelsSettings,
+    "splits": SplitsSettings,
+}
+FullRecipe: type[Recipe] = create_model(  # type: ignore[call-overload]
+    "Recipe", __base__=Recipe, **{name: (kind, kind()) for name, kind in SECTIONS.items()}
+)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), trusts_models: bool = False) -> Recipe:
@@ -70,11 +75,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), trusts_models: bool =
     for text in overrides:
         override(data, text)
     hint = "`ossl settings` lists every key with its default."
-    recipe = validated(Recipe, data, path.name, hint)
+    recipe = validated(FullRecipe, data, path.name, hint)
     origin = Origin(path.absolute().parent, trusts_models)
-    sections = {name: recipe.of(name) for name in Recipe.model_fields if name != "version"}
     return recipe.model_copy(
-        update={name: section.coming_from(origin) for name, section in sections.items()}
+        update={name: recipe.of(name).coming_from(origin) for name in SECTIONS}
     )
 
 
@@ -145,7 +149,7 @@ def validated(kind: type[Sections], data: dict[str, Any], name: str, hint: str) 
         ) from error
 
 
-def all_settings(kind: type[BaseModel] = Recipe) -> list[dict[str, Any]]:
+def all_settings(kind: type[BaseModel] = FullRecipe) -> list[dict[str, Any]]:
     """Every key of a recipe: key, type, default, description."""
     found = []
     for section, field in kind.model_fields.items():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.config import Recipe, all_settings, load_recipe
+from ossl_builder.config import FullRecipe, Recipe, all_settings, load_recipe
 from ossl_builder.errors import OsslError
 
 
@@ -16,7 +16,7 @@ def recipe(folder: Path, text: str, *overrides: str) -> Recipe:
 
 
 def test_an_empty_recipe_has_the_defaults(tmp_path: Path) -> None:
-    assert recipe(tmp_path, "") == Recipe()
+    assert recipe(tmp_path, "") == FullRecipe()
 
 
 def test_settings_come_from_the_file_and_then_from_set(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_what_is_no_recipe_of_this_version_is_refused(tmp_path: Path, text: str,
 def test_a_section_that_is_only_comments_has_its_defaults(tmp_path: Path) -> None:
     text = "stems:\n  # model: bundled\nclips:\n  min_s: 12\nlabels:\n"
     found = recipe(tmp_path, text)
-    assert (found.stems, found.labels) == (Recipe().stems, Recipe().labels)
+    assert (found.stems, found.labels) == (FullRecipe().stems, FullRecipe().labels)
     assert found.clips.min_s == 12
 
 

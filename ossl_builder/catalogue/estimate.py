@@ -13,10 +13,10 @@ from ossl_builder.corpus import Corpus
 from ossl_builder.engine import records
 from ossl_builder.errors import OsslError
 from ossl_builder.net import archive_org
-from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.rights.verdict import build_refusal
 from ossl_builder.stages.fetch.download_source import local_path
 from ossl_builder.stages.fetch.stage import FETCH_STAGE, FetchSettings
+from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables import Source
 
 # A build that fetches so many films from the network is a large one.

@@ -11,11 +11,11 @@ from typing import Any
 from ossl_builder.corpus import Corpus
 from ossl_builder.engine import records
 from ossl_builder.errors import OsslError
-from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.rights import Verdict, facts_of, judge, verdict_of
 from ossl_builder.rights.case import Word
 from ossl_builder.rights.verdict import build_refusal
 from ossl_builder.stages.fetch.stage import FETCH_STAGE
+from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables import FILMS, SOURCES, Source
 from ossl_builder.tables.catalogue import CatalogueFilm, load_catalogue
 

@@ -20,9 +20,9 @@ from ossl_builder.engine.stage import Stage
 from ossl_builder.pipeline.build import build as build_films
 from ossl_builder.pipeline.derived_tables import End, end_by, end_of
 from ossl_builder.pipeline.plan import plan
-from ossl_builder.pipeline.stages import STAGES, stages_until
 from ossl_builder.stages.fetch.stage import FETCH_STAGE
 from ossl_builder.stages.fingerprints.stage import FINGERPRINTS_STAGE
+from ossl_builder.stages.registry import STAGES, stages_until
 from ossl_builder.stages.stems import STEMS_STAGE
 
 From = Annotated[

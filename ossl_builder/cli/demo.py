@@ -13,7 +13,7 @@ from ossl_builder.config import load_recipe
 from ossl_builder.corpus import RECIPE, Corpus, create, open_corpus
 from ossl_builder.pipeline.build import build
 from ossl_builder.pipeline.derived_tables import end_of
-from ossl_builder.pipeline.stages import STAGES
+from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables import Source
 
 RECIPE_TEXT = """\

@@ -15,7 +15,7 @@ from ossl_builder import __version__
 from ossl_builder.cli import output
 from ossl_builder.errors import OsslError
 from ossl_builder.files import disk_full
-from ossl_builder.pipeline.stages import STAGES
+from ossl_builder.stages.registry import STAGES
 
 
 @dataclass(frozen=True)

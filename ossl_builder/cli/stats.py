@@ -61,7 +61,7 @@ def query(
     The query can change nothing and read no other file.
     """
     from ossl_builder.query import ask
-    from ossl_builder.tables import TABLES
+    from ossl_builder.stages.registry import TABLES
 
     folder: Path = open_corpus(context.obj).root / "manifests"
     files = {path.stem: path for path in sorted(folder.glob("*.parquet"))}

@@ -12,9 +12,9 @@ from ossl_builder.corpus import Corpus
 from ossl_builder.engine import cache, records, tables_io
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.stage import Stage
-from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.rights import Verdict, verdict_of
 from ossl_builder.rights import verdict as gate
+from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables import FILMS, SOURCES
 
 VERDICTS = "records/verdicts.json"

@@ -14,8 +14,8 @@ from ossl_builder.engine import cache, schedule
 from ossl_builder.engine.cache import Decision
 from ossl_builder.engine.schedule import Given, ItemState
 from ossl_builder.engine.stage import Stage
-from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.rights import verdict
+from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables import SOURCES
 
 WRITERS = {stage.writes.name: stage for stage in STAGES}

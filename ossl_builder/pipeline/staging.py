@@ -13,8 +13,8 @@ from ossl_builder.corpus import Corpus
 from ossl_builder.engine import records
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
-from ossl_builder.pipeline.stages import STAGES, stages_until
 from ossl_builder.stages.clips.stage import CLIPS_STAGE
+from ossl_builder.stages.registry import STAGES, stages_until
 
 FOLDER = ".staging"
 # The stages that decide which clips a film has.

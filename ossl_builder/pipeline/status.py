@@ -17,9 +17,9 @@ from ossl_builder.engine.records import Record
 from ossl_builder.errors import OsslError
 from ossl_builder.pipeline.derived_tables import current_records, refresh_tables
 from ossl_builder.pipeline.plan import plan
-from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.rights import verdict
 from ossl_builder.stages.clips.stage import CLIPS_STAGE
+from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables import CLIPS
 
 

@@ -10,14 +10,9 @@ from ossl_builder.tables.schema import Span, Table
 from ossl_builder.tables.splits import SPLITS, Split
 from ossl_builder.tables.stems import STEMS, Stem
 
-# Those that stages make film by film, in the order of the pipeline, and those made from all films.
-STAGE_TABLES: tuple[Table, ...] = (FILMS, SCENES, STEMS, CUES, CLIPS, FINGERPRINTS)
-CORPUS_TABLES: tuple[Table, ...] = (LABELS, SPLITS)
-TABLES: tuple[Table, ...] = (*STAGE_TABLES, *CORPUS_TABLES)
-
 __all__ = [
-    "CLIPS", "CORPUS_TABLES", "CUES", "FILMS", "FINGERPRINTS", "LABELS", "SCENES", "SOURCES",
-    "SPLITS", "STAGE_TABLES", "STEMS", "TABLES",
+    "CLIPS", "CUES", "FILMS", "FINGERPRINTS", "LABELS", "SCENES", "SOURCES",
+    "SPLITS", "STEMS",
     "Clip", "Cue", "Film", "Fingerprint", "Label", "Scene", "Source", "Span", "Split", "Stem",
     "Table", "checked_film_id",
 ]  # fmt: skip

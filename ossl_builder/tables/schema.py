@@ -69,7 +69,7 @@ class Table:
     row: type[Any]
     version: int
     key: tuple[str, ...]
-    check: Callable[[Sequence[Any]], Iterable[str]]
+    check: Callable[[Sequence[Any]], Iterable[str]] = lambda rows: ()
 
     @property
     def columns(self) -> tuple[dataclasses.Field[Any], ...]:

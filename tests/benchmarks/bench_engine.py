@@ -19,7 +19,7 @@ from ossl_builder.corpus import Corpus, create, open_corpus
 from ossl_builder.engine import cache, records
 from ossl_builder.engine.records import FileEntry, Record
 from ossl_builder.engine.stage import Stage
-from ossl_builder.pipeline.stages import STAGES
+from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables import SOURCES, Source
 
 THUMBNAIL_BYTES = 12_000

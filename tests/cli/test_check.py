@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ossl_builder.pipeline.stages import STAGES
+from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables.catalogue import load_catalogue
 from tests.cli.conftest import Ossl
 from tests.cli.small_archive import SmallArchive, item, serving

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ossl_builder.corpus import open_corpus
-from ossl_builder.pipeline.stages import STAGES
 from ossl_builder.rights.verdict import build_refusal
+from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables.catalogue import load_catalogue
 from tests.cli.conftest import Ossl
 from tests.said import Run

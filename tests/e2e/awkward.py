@@ -116,7 +116,7 @@ def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
     """What came out of one film."""
     from ossl_builder.corpus import open_corpus
     from ossl_builder.pipeline.derived_tables import end_of
-    from ossl_builder.pipeline.stages import STAGES
+    from ossl_builder.stages.registry import STAGES
 
     starts = {row["start_frame"] for row in rows(corpus, "scenes") if row["film_id"] == name}
     cuts = (len(starts & set(truth.cuts)), len(truth.cuts))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ossl_builder.engine import records
-from ossl_builder.pipeline.stages import STAGES
+from ossl_builder.stages.registry import STAGES
 from tests.e2e.corpora import Ossl
 
 KILLS = 20

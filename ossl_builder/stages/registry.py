@@ -1,4 +1,8 @@
-"""All stages in one tuple: `STAGES` lists what is done to a film, in order."""
+"""All stages in one tuple: `STAGES` lists what is done to a film, in order.
+
+Tables, recipe sections, commands and `manifests/README.md` follow from it: a new stage needs its
+own file, its table, and a line here.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from ossl_builder.stages.fetch.stage import FETCH_STAGE
 from ossl_builder.stages.fingerprints.stage import FINGERPRINTS_STAGE
 from ossl_builder.stages.scenes.stage import SCENES_STAGE
 from ossl_builder.stages.stems import STEMS_STAGE
+from ossl_builder.tables import LABELS, SPLITS, Table
 
+# In the order of the pipeline.
 STAGES: tuple[Stage, ...] = (
     FETCH_STAGE,
     SCENES_STAGE,
@@ -18,6 +24,10 @@ STAGES: tuple[Stage, ...] = (
     CLIPS_STAGE,
     FINGERPRINTS_STAGE,
 )
+
+
+# Tables that stages write film by film, then those that are made from all films.
+TABLES: tuple[Table, ...] = (*(stage.writes for stage in STAGES), LABELS, SPLITS)
 
 
 def stage_named(name: str) -> Stage:

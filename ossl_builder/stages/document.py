@@ -1,0 +1,60 @@
+"""Bring the tables' documentation up to date: `python -m ossl_builder.stages.document README.md`.
+
+The text of a section may be written by hand; its list of columns follows from the row type, and a
+table without a section gets one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ossl_builder.stages.registry import TABLES
+from ossl_builder.tables import Table
+from ossl_builder.tables.schema import INTS, SPANS
+
+HEADER = "| column | type | unit | meaning |\n|---|---|---|---|\n"
+
+
+def documented(text: str, tables: tuple[Table, ...] = TABLES) -> str:
+    """The Markdown text with the present columns of each table.
+
+    Args:
+        text: Markdown with a section `## <table>` per table, which has a list of columns.
+        tables: the tables.
+    """
+    for table in tables:
+        heading = f"## {table.name}\n"
+        if heading not in text:
+            text = f"{text.rstrip()}\n\n{heading}\n{_introduction(table)}\n\n{HEADER}"
+        before, _, section = text.partition(heading)
+        section, next_heading, after = section.partition("\n## ")
+        lines = section.split("\n")
+        head = lines.index(HEADER.split("\n")[1])
+        end = next(
+            (at for at in range(head + 1, len(lines)) if not lines[at].startswith("|")), len(lines)
+        )
+        lines[head + 1 : end] = _columns(table)
+        text = before + heading + "\n".join(lines) + next_heading + after
+    return text
+
+
+def _introduction(table: Table) -> str:
+    keys = ", ".join(f"`{name}`" for name in table.key)
+    return f"{table.doc} Key: {keys}."
+
+
+def _columns(table: Table) -> list[str]:
+    lines = []
+    for column in table.columns:
+        kind, is_nullable = table.types()[column.name]
+        shown = {SPANS: "list of spans", INTS: "list of ints"}.get(kind)
+        shown = shown or kind.__name__ + (", or empty" * is_nullable)
+        unit, doc = column.metadata["unit"], column.metadata["doc"]
+        lines.append(f"| `{column.name}` | {shown} | {unit} | {doc} |")
+    return lines
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(documented(path.read_text(encoding="utf-8")), encoding="utf-8")
