@@ -49,7 +49,10 @@ SECTIONS: dict[str, type[Settings]] = {
     "splits": SplitsSettings,
 }
 FullRecipe: type[Recipe] = create_model(  # type: ignore[call-overload]
-    "Recipe", __base__=Recipe, **{name: (kind, kind()) for name, kind in SECTIONS.items()}
+    "FullRecipe",
+    __base__=Recipe,
+    __module__=__name__,  # processes that build films get it by pickle
+    **{name: (kind, kind()) for name, kind in SECTIONS.items()},
 )
 
 

@@ -91,7 +91,7 @@ def test_a_new_stage_touches_three_files(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    films.make_film(tmp_path / "film.mkv", seconds=2)
+    films.make_film(tmp_path / "film.mkv", seconds=2, audio_s=(0, 2))
     ossl("init", "corpus")
     ossl(
         "-C", "corpus", "films", "add", "film.mkv", "--id", "film", "--title", "Film",
