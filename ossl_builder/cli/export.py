@@ -88,7 +88,7 @@ def croissant(
     dry_run: options.DryRun = False,
     json: options.AsJson = False,
 ) -> None:
-    """Export as `parquet` does, with a description in croissant.json."""
+    """Export as `parquet` does, with a Croissant description in croissant.json."""
     from ossl_builder.exports import croissant as description
     from ossl_builder.exports import parquet as layout
 

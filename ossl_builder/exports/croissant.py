@@ -1,4 +1,4 @@
-"""Croissant 1.1: JSON-LD that describes an export, with the SHA-256 of every file in it.
+"""Croissant 1.1: JSON-LD that describes an export, its tables with their SHA-256.
 
 Source: MLCommons Croissant format specification (https://docs.mlcommons.org/croissant/).
 """
@@ -6,8 +6,8 @@ Source: MLCommons Croissant format specification (https://docs.mlcommons.org/cro
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ossl_builder import __version__, files
@@ -25,6 +25,8 @@ TYPES: dict[Any, str] = {
     float: "sc:Float",
     bool: "sc:Boolean",
 }
+# Folders of a corpus that all films have.
+FOLDERS = ("films", "clips")
 FORMATS = {".mp4": "video/mp4", ".flac": "audio/flac", ".wav": "audio/wav"}
 FILM_BY_FILM = (
     "Film by film: see hasPart, and the columns verdict, evidence and licence_url of the table "
@@ -79,7 +81,7 @@ def write(out: Path, title: str, description: str, media: Iterable[Medium]) -> N
     """Write `croissant.json` over the tables and media of a plain export that lies in `out`.
 
     Args:
-        media: what was placed; their hashes are those of the tables.
+        media: the exported files; the table clips has their paths and hashes.
     """
     tables = [table for table in EXPORTED if _path(out, table).exists()]
     described = {
@@ -95,7 +97,7 @@ def write(out: Path, title: str, description: str, media: Iterable[Medium]) -> N
         "isLiveDataset": False,
         "distribution": [
             *(_table_file(out, table) for table in tables),
-            *(_medium_file(out, medium) for medium in media),
+            *_file_sets(out, media),
         ],
         "recordSet": [_record_set(table) for table in tables],
     }
@@ -139,17 +141,26 @@ def _table_file(out: Path, table: Table) -> dict[str, Any]:
     }
 
 
-def _medium_file(out: Path, medium: Medium) -> dict[str, Any]:
-    name = medium.target.relative_to(out).as_posix()
-    return {
-        "@type": "cr:FileObject",
-        "@id": name,
-        "name": medium.target.name,
-        "contentUrl": name,
-        "contentSize": f"{medium.target.stat().st_size} B",
-        "encodingFormat": FORMATS[medium.target.suffix.lower()],
-        "sha256": medium.sha256,
-    }
+def _file_sets(out: Path, media: Iterable[Medium]) -> Iterator[dict[str, Any]]:
+    """One FileSet per role of media: a corpus has too many clips for an object per file."""
+    globs: dict[str, set[str]] = {}
+    for medium in media:
+        path = medium.target.relative_to(out)
+        # A clip's file name is its id, which has no dot, and a suffix.
+        folders = [part if part in FOLDERS else "*" for part in path.parts[:-1]]
+        suffix = "".join(path.suffixes)
+        globs.setdefault(medium.role, set()).add("/".join([*folders, f"*{suffix}"]))
+    for role, includes in globs.items():
+        formats = {FORMATS[PurePosixPath(glob).suffix.lower()] for glob in includes}
+        yield {
+            "@type": "cr:FileSet",
+            "@id": f"{role}-files",
+            "name": f"{role}-files",
+            "description": f"The {role} of each clip. The table clips has its path in the column "
+            f"{role}_path and its SHA-256 in {role}_sha256.",
+            "encodingFormat": sorted(formats),
+            "includes": sorted(includes),
+        }
 
 
 def _record_set(table: Table) -> dict[str, Any]:

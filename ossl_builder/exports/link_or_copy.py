@@ -65,11 +65,13 @@ class Medium:
         source: where it is.
         target: where it goes.
         sha256: its hash by the tables.
+        role: `video`, `mix`, `music` or `dialogue`, where it matters.
     """
 
     source: Path
     target: Path
     sha256: str
+    role: str = ""
 
 
 def size_of(media: Iterable[Medium]) -> int:

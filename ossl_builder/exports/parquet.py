@@ -26,7 +26,7 @@ def media(selection: Selection, out: Path) -> Iterator[Medium]:
                 path = row[f"{role}_path"]
                 if path is not None:
                     source, target = inside(selection.root, path), inside(out, path)
-                    yield Medium(source, target, row[f"{role}_sha256"])
+                    yield Medium(source, target, row[f"{role}_sha256"], role)
 
 
 def write_tables(selection: Selection, out: Path) -> dict[str, int]:

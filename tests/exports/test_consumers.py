@@ -100,11 +100,24 @@ def test_croissant_is_valid_and_notices_a_flipped_byte(
         clip = clips[record["clips/clip_id"].decode()]
         assert record["clips/duration_s"] == pytest.approx(clip["duration_s"])
         assert record["clips/music_sha256"].decode() == clip["music_sha256"]
-    told = json.loads((out / "croissant.json").read_text())["distribution"]
-    assert {entry["contentUrl"] for entry in told} == {
-        path.relative_to(out).as_posix()
-        for path in out.rglob("*")
-        if path.suffix in (".parquet", ".mp4", ".flac")
+    distribution = json.loads((out / "croissant.json").read_text())["distribution"]
+    tables = {entry["contentUrl"] for entry in distribution if entry["@type"] == "cr:FileObject"}
+    assert tables == {
+        path.relative_to(out).as_posix() for path in (out / "manifests").glob("*.parquet")
+    }
+    # One set of files per role, which has each of them once and nothing else.
+    sets = [entry for entry in distribution if entry["@type"] == "cr:FileSet"]
+    matched = {
+        entry["name"]: {
+            path.relative_to(out).as_posix()
+            for glob in entry["includes"]
+            for path in out.glob(glob)
+        }
+        for entry in sets
+    }
+    assert matched == {
+        f"{role}-files": {clip[f"{role}_path"] for clip in clips.values()}
+        for role in ("video", "mix", "music", "dialogue")
     }
     shutil.copytree(out, tmp_path / "bad")
     table = tmp_path / "bad" / "manifests" / "clips.parquet"
