@@ -72,7 +72,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), trusts_models: bool =
     if type(version) is int and version != CORPUS_VERSION:
         raise OsslError(
             "corpus_version",
-            f"{path.parent} is a corpus of layout {version}; this program knows {CORPUS_VERSION}.",
+            f"{path.parent} has corpus layout {version}; this program reads {CORPUS_VERSION}.",
             "Use the version of ossl-builder that made it.",
         )
     for text in overrides:
@@ -113,9 +113,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
         data = parse.yaml_file(path) or {}
     except (OSError, ValueError) as error:
         why = parse.cut(str(error), 200)
-        raise OsslError("recipe_invalid", f"{path} cannot be read: {why}.", "Mend it.") from error
+        raise OsslError(
+            "recipe_invalid", f"{path} cannot be read: {why}.", "Correct it."
+        ) from error
     if not isinstance(data, dict):
-        raise OsslError("recipe_invalid", f"{path} holds no sections.", "Begin with `scenes:`.")
+        raise OsslError(
+            "recipe_invalid",
+            f"{path} has no sections.",
+            "Start with a section, for example `scenes:`.",
+        )
     return data
 
 
@@ -148,7 +154,7 @@ def validated(kind: type[Sections], data: dict[str, Any], name: str, hint: str) 
         raise OsslError(
             "recipe_invalid",
             f"{name} has {count}:\n" + "\n".join(f"  {line}" for line in problems) + "\n",
-            f"Mend them; {hint}",
+            f"Correct them. {hint}",
         ) from error
 
 
@@ -188,7 +194,7 @@ def override(data: dict[str, Any], text: str) -> None:
     if entry is None:
         entry = data[section] = {}
     if not isinstance(entry, dict):
-        raise OsslError("recipe_invalid", f"The section {section} holds no keys.", "Mend it.")
+        raise OsslError("recipe_invalid", f"The section {section} has no keys.", "Correct it.")
     try:
         entry[name] = parse.yaml_value(value)
     except ValueError as error:

@@ -65,7 +65,7 @@ class Corpus:
                 "corpus_imported",
                 f"The clips of {self.root} were imported; its films are not here.",
                 "Nothing can be built or cleaned in it. `ossl verify`, `fingerprints`, `split`, "
-                "`stats`, `query`, `report`, `export` and `train` work on it; films want a corpus "
+                "`stats`, `query`, `report`, `export` and `train` work on it; films need a corpus "
                 "of their own: `ossl init DIR`.",
             )
 
@@ -135,8 +135,8 @@ class Corpus:
         except filelock.Timeout as error:
             raise OsslError(
                 "corpus_in_use",
-                f"Another ossl process is working on {self.root}.",
-                "Wait for it, or stop it, and run the same command again.",
+                f"Another ossl process uses {self.root}.",
+                "Wait until it ends, or stop it, and run the same command again.",
             ) from error
         try:
             yield
@@ -155,7 +155,7 @@ def create(root: Path, recipe: str = FIRST_RECIPE) -> Corpus:
         OsslError: `corpus_exists`, `folder_not_empty`.
     """
     if (root / RECIPE).exists():
-        raise OsslError("corpus_exists", f"{root} is a corpus already.", "Use it with -C.")
+        raise OsslError("corpus_exists", f"{root} already is a corpus.", "Open it with `ossl -C`.")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise OsslError(
             "folder_not_empty", f"{root} is not an empty folder.", "Choose another name."
@@ -175,8 +175,8 @@ def open_corpus(root: Path) -> Corpus:
     if not (root / RECIPE).is_file():
         raise OsslError(
             "no_corpus",
-            f"{root} is no corpus: it has no {RECIPE}.",
-            "Make one with `ossl init DIR`, and name it with `ossl -C DIR`.",
+            f"{root} is not a corpus: it has no {RECIPE}.",
+            "Create one with `ossl init DIR`, and open it with `ossl -C DIR`.",
         )
     files.check_folders(root.resolve(), ENTRIES, FOLDERS)
     return Corpus(root.resolve())

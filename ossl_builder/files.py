@@ -111,7 +111,7 @@ def disk_full(error: OSError, folder: Path) -> OsslError | None:
     return OsslError(
         "disk_full",
         f"The disk that holds {folder} is full ({free / 1e6:.0f} MB free).",
-        "Everything finished is kept: make room and run the same command again.",
+        "Finished results are kept. Free disk space and run the same command again.",
     )
 
 
@@ -188,7 +188,7 @@ def outside(root: Path, name: str) -> OsslError:
     return OsslError(
         "path_outside",
         f"The path {name!r} leads out of {root}.",
-        "Nothing outside is read or written. If you did not make this folder yourself, somebody "
+        "Nothing outside is read or written. If you did not create this folder, somebody "
         "has forged it; if you did, put the file itself in the place of the link.",
     )
 
@@ -215,7 +215,7 @@ def content_changed(name: str, pinned: str, found: str, kind: str = "SHA-256") -
     way = f"record the film again with --sha256 {found}, or " if kind == "SHA-256" else ""
     return OsslError(
         "content_changed",
-        f"{name} is another file: its {kind} is {found}, and the one pinned is {pinned}.",
-        "It was not taken, and what was here stays. If it is wanted all the same, "
+        f"{name} is a different file: its {kind} is {found}, but {pinned} was recorded.",
+        "It was not used; the present file is kept. To use it anyway, "
         f"{way}remove the film, run `ossl clean`, and add it again.",
     )

@@ -70,7 +70,7 @@ def ask(tables: Mapping[str, Path], question: str) -> Result:
         if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
             raise OsslError(
                 "query_refused",
-                "Only one SELECT is answered: nothing can be changed.",
+                "Only one SELECT is allowed: a query can change nothing.",
                 'For example: ossl query "SELECT film_id, count(*) FROM clips GROUP BY film_id".',
             )
         answer = connection.execute(statements[0])

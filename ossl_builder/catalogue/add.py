@@ -219,8 +219,8 @@ def _refuse_unverified(shelf: FilmIndex, sources: Iterable[Source], today: date)
     raise OsslError(
         "film_unverified",
         f"Not shown to be free: {', '.join(names)}{more}. Nothing was added.",
-        f"Read `ossl films explain {refused[0].film_id}`; if you answer for it yourself, add "
-        "--allow-unverified.",
+        f"Read `ossl films explain {refused[0].film_id}`; to add it on your own responsibility, "
+        "use --allow-unverified.",
     )
 
 
@@ -229,7 +229,7 @@ def _checked_sha256(text: str) -> str:
     if not SHA256.fullmatch(digest):
         raise OsslError(
             "sha256_invalid",
-            f"{text!r} is no SHA-256.",
+            f"{text!r} is not a SHA-256.",
             "Write its 64 hexadecimal digits, as `sha256sum FILE` prints them.",
         )
     return digest

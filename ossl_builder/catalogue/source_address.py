@@ -29,15 +29,15 @@ def source_of(text: str) -> str:
     if not text.strip() or not text.isprintable():
         why = "its name is empty" if not text.strip() else "its name is no printable text"
         raise OsslError(
-            "source_invalid", f"{text!r} is no source: {why}.", "Name a file or an address."
+            "source_invalid", f"{text!r} is not a source: {why}.", "Give a file or an address."
         )
     if "://" not in text and not text.startswith("file:"):
         path = str(Path(text).absolute())
         if not path.isprintable():
             raise OsslError(
                 "source_invalid",
-                f"The path {path!r} holds characters that are no printable text.",
-                "Rename the folder that it lies in.",
+                f"The path {path!r} has characters that cannot be printed.",
+                "Rename the folder that has it.",
             )
         return path
     refuse_password(text)
@@ -47,11 +47,13 @@ def source_of(text: str) -> str:
         _ = parts.port
     except ValueError as error:
         refuse_password(text, is_server=True)
-        raise OsslError("source_invalid", f"{text!r} is no address: {error}.", "Mend it.") from None
+        raise OsslError(
+            "source_invalid", f"{text!r} is not an address: {error}.", "Correct it."
+        ) from None
     if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not host):
         raise OsslError(
             "source_invalid",
-            f"{text!r} is no address that films can be fetched from.",
+            f"{text!r} is not an address that films can be fetched from.",
             "Use http, https, ia:<identifier>, or a file.",
         )
     if host == "archive.org" or host.endswith(".archive.org"):
@@ -71,7 +73,7 @@ def _of_the_archive(address: str, path: str) -> str:
     if found is None:
         raise OsslError(
             "source_invalid",
-            f"{address} names no item of the Internet Archive.",
+            f"{address} is not an item of the Internet Archive.",
             "Write ia:<identifier>, or the address of the item's page: "
             "https://archive.org/details/<identifier>.",
         )

@@ -149,7 +149,7 @@ def _parsed(path: Path, inode: int, mtime_ns: int, size: int) -> Record:
     if found != FORMAT:
         raise OsslError(
             "corpus_version",
-            f"{path} has the record format {found!r}; this program knows {FORMAT}.",
+            f"{path} has the record format {found!r}; this program reads {FORMAT}.",
             "Use the version of ossl-builder that wrote it, or delete the record to redo it.",
         )
     try:
@@ -188,5 +188,5 @@ def _damaged(path: Path) -> OsslError:
     return OsslError(
         "record_damaged",
         f"{path} cannot be read.",
-        "Delete it, and the item is done again at the next build.",
+        "Delete it: the next build processes the item again.",
     )

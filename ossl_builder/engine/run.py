@@ -82,7 +82,7 @@ def run_item(
             "state": "failed",
             "code": "unexpected",
             "message": f"{type(error).__name__}: {error}",
-            "hint": f"The traceback stands in records/{stage.name}/{item_id}.json.",
+            "hint": f"The traceback is in records/{stage.name}/{item_id}.json.",
             "detail": traceback.format_exc(),
         }
     finally:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 ROWS_PER_GROUP = 65_536
 CHECKSUMS = "checksums.sha256"
 # What makes a table that is missing or of another version.
-MAKE = "`ossl build` makes it."
-MAKERS = {"labels": "`ossl label merge` makes it.", "splits": "`ossl split` makes it."}
+MAKE = "Run `ossl build`."
+MAKERS = {"labels": "Run `ossl label merge`.", "splits": "Run `ossl split`."}
 
 
 # For tables, by name: of each item the values of columns that no stage knows.
@@ -133,7 +133,7 @@ def _checked(folder: Path, table: Table) -> Any:
     if version != str(table.version):
         raise OsslError(
             "table_version",
-            f"{path} has the schema version {version}; this program knows {table.version}.",
+            f"{path} has the schema version {version}; this program reads {table.version}.",
             MAKERS.get(table.name, MAKE),
         )
     return opened
@@ -161,7 +161,7 @@ def _confined(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
 def _damaged(path: Path, why: str) -> OsslError:
     return OsslError(
         "table_damaged",
-        f"{path} is no table of this program: {' '.join(why.split())}.",
+        f"{path} is not a table of this program: {' '.join(why.split())}.",
         MAKERS.get(path.stem, MAKE),
     )
 

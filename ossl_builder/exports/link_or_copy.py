@@ -95,7 +95,7 @@ def check_room(folder: Path, needed: int) -> None:
         raise OsslError(
             "disk_small",
             f"The export needs {needed / 1e9:.2f} GB and {folder} has {free / 1e9:.2f} GB free.",
-            "Make room, or use --link, which needs none on the same disk.",
+            "Free disk space, or use --link, which needs none on the same disk.",
         )
 
 
@@ -156,7 +156,7 @@ def _linked(medium: Medium) -> bool:
 def _changed(path: Path) -> OsslError:
     return OsslError(
         "media_changed",
-        f"The bytes of {path} are not those the tables name.",
+        f"{path} differs from the SHA-256 in the tables.",
         "`ossl verify` lists all such files; `ossl build` or `ossl import` makes them again.",
     )
 
@@ -180,5 +180,5 @@ def _missing(path: Path) -> OsslError:
     return OsslError(
         "media_missing",
         f"There is no file {path}.",
-        "`ossl build` makes it again; in an imported corpus `ossl import` brings it.",
+        "Run `ossl build`; for an imported corpus, run `ossl import`.",
     )

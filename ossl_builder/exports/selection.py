@@ -157,7 +157,7 @@ def select(
             "film_unverified",
             f"Not shown to be free: {selection.unverified_names()}. Nothing was exported.",
             f"Read `ossl films explain {selection.unverified[0]}`; take films out with "
-            "`ossl films remove` or choose a split with --split; if you answer for them yourself, "
+            "`ossl films remove` or choose a split with --split; on your own responsibility, "
             "add --allow-unverified.",
         )
     return selection
@@ -185,7 +185,7 @@ def _chosen(folder: Path, splits: Sequence[str], verdicts: Mapping[str, str]) ->
     bare = Selection(folder, {}, (), verdicts)
     if not bare.has(SPLITS) and not splits:
         if bare.count(CLIPS) == 0:
-            raise OsslError("split_empty", "The corpus has no clips.", "`ossl build` makes them.")
+            raise OsslError("split_empty", "The corpus has no clips.", "Run `ossl build`.")
         return bare
     rows = tables_io.read_table(folder, SPLITS)
     chosen = {row.film_id: row.split for row in rows if row.split in (splits or SPLIT_NAMES)}

@@ -208,4 +208,6 @@ def _has(root: Path, table: str) -> bool:
 
 
 def _exists(out: Path, what: str) -> OsslError:
-    return OsslError("corpus_exists", f"{out} is a corpus with {what}.", "Choose another --out.")
+    return OsslError(
+        "corpus_exists", f"{out} already is a corpus with {what}.", "Choose another --out."
+    )

@@ -165,7 +165,7 @@ def _signature(pair: Pair) -> list[int]:
             seen = path.stat()
         except FileNotFoundError as error:
             raise OsslError(
-                "media_missing", f"The file {path} has gone meanwhile.", "Import again."
+                "media_missing", f"The file {path} no longer exists.", "Import again."
             ) from error
         found += [seen.st_size, seen.st_mtime_ns]
     return found

@@ -54,7 +54,7 @@ def read_v1(folder: Path) -> Found:
         raise OsslError(
             "import_no_sheet",
             f"{folder} has none of {', '.join(SHEETS)}.",
-            "Name the folder of OSSL v1 that holds its sheets and its clips.",
+            "Give the folder of OSSL v1 that has its CSV files and clips.",
         )
     problems: list[Problem] = []
     rows = _rows(folder, sheets, problems)

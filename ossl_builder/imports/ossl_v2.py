@@ -71,8 +71,8 @@ def read_v2(folder: Path) -> Found:
     if not clips:
         raise OsslError(
             "import_no_clips",
-            f"{folder} has no train/video/<movie>/<clip>.mp4, and nothing like it.",
-            "Name the folder of OSSL v2 that holds train and test.",
+            f"{folder} has no train/video/<movie>/<clip>.mp4, or anything like it.",
+            "Give the folder of OSSL v2 that has train and test.",
         )
     lines = _lines(folder, clips, problems)
     stated = _stated(folder)

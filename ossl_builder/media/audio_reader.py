@@ -102,7 +102,7 @@ class FilmAudio:
         if first is None:
             raise OsslError(
                 "audio_undecodable",
-                f"Nothing of the audio of {media.path.name} can be decoded.",
+                f"The audio of {media.path.name} cannot be decoded.",
                 "Fetch or copy the film again.",
             )
         seam_s = JOINED_SEAM_S if media.has_time_jumps else SEAM_S

@@ -88,6 +88,6 @@ def _distance(one: Sketch, other: Sketch) -> float:
 def _unverified(path: Path, what: str) -> OsslError:
     return OsslError(
         "clip_unverified",
-        f"The clip {path.name} is not what was to be cut: {what}.",
-        "Run the stage again; if it happens again, please report it.",
+        f"The clip {path.name} differs from what was cut: {what}.",
+        "Run the stage again. If this happens again, please report it.",
     )

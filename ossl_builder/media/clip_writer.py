@@ -199,7 +199,7 @@ class AudioSlice:
             raise OsslError(
                 "audio_unreadable",
                 f"{path.name} cannot be read as FLAC.",
-                "It was changed or damaged; remove it and build again.",
+                "It was changed or damaged. Delete it and run `ossl build`.",
             ) from error
         self.rate: int = self._file.samplerate
         self.channels: int = self._file.channels

@@ -72,7 +72,7 @@ def open_media(path: Path) -> Any:
         raise OsslError(
             "not_media",
             f"{path.name} cannot be opened as audio or video ({type(error).__name__}: {reason}).",
-            "It may be cut off, a playlist, or a file of another kind; fetch it again.",
+            "It may be cut off, a playlist, or another kind of file. Fetch it again.",
         ) from error
     container.flags &= ~GUESS_TIMES
     return container
@@ -88,8 +88,8 @@ def stream_at(container: Any, index: int | None, name: str) -> Any:
         return container.streams[index]
     raise OsslError(
         "stream_missing",
-        f"{name} has {len(container.streams)} streams, and none with the index {index}.",
-        "The file was changed since it was fetched; run `ossl verify`.",
+        f"{name} has {len(container.streams)} streams, but none with index {index}.",
+        "The file changed after the fetch. Run `ossl verify`.",
     )
 
 

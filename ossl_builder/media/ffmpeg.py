@@ -26,7 +26,7 @@ def binary() -> str:
     except RuntimeError as error:
         raise OsslError(
             "ffmpeg_missing",
-            "There is no ffmpeg on PATH, and imageio-ffmpeg brings none for this machine.",
+            "There is no ffmpeg on PATH, and imageio-ffmpeg has none for this machine.",
             "Install ffmpeg from your system's packages.",
         ) from error
 

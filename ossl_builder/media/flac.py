@@ -127,7 +127,7 @@ def read_flac(path: Path, first: int = 0, last: int | None = None) -> Iterator[B
         raise OsslError(
             "audio_unreadable",
             f"{path.name} cannot be read as FLAC.",
-            "It was changed or damaged; remove it and build again.",
+            "It was changed or damaged. Delete it and run `ossl build`.",
         ) from error
 
 
@@ -137,10 +137,10 @@ def _not_written(path: Path) -> OsslError:
         return OsslError(
             "disk_full",
             f"The disk is full: {path.name} could not be written.",
-            "Everything finished is kept: make room and run the same command again.",
+            "Finished results are kept. Free disk space and run the same command again.",
         )
     return OsslError(
         "write_failed",
         f"{path.name} could not be written.",
-        "See whether the folder is writable and within your quota.",
+        "Check that the folder is writable and that your quota is not used up.",
     )

@@ -55,8 +55,8 @@ def mux(video: Path, audio: Path, target: Path) -> None:
             raise full from error
         raise OsslError(
             "mux_failed",
-            f"The frame of {video.name} could not be put into {target.name}: {error}.",
-            "The WAV beside it is whole; --no-mux leaves the video away.",
+            f"The video of {video.name} could not be written to {target.name}: {error}.",
+            "The WAV file is complete. Use --no-mux to write no video.",
         ) from error
 
 

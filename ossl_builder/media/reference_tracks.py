@@ -46,7 +46,7 @@ def names(folder: str | None) -> list[str]:
         where = "cues.recordings names no folder" if place is None else f"{place} holds none"
         raise OsslError(
             "no_recordings",
-            f"The rule `soundtrack` needs recordings, and {where}.",
+            f"The rule `soundtrack` needs recordings, but {where}.",
             "Put the soundtrack's recordings (FLAC, MP3, Ogg, WAV …) into a folder, and give it as "
             "`--set cues.recordings=FOLDER`, or use `--set cues.rule=energy`.",
         )
@@ -128,7 +128,7 @@ def audio_of(folder: str | None, name: str, rate: int) -> Audio:
         raise OsslError(
             "recording_unreadable",
             f"The recording {path} cannot be decoded.",
-            "Replace it, or take it out of the folder.",
+            "Replace it, or remove it from the folder.",
         ) from error
     whole = np.concatenate(blocks, axis=1)[0] if blocks else np.zeros(0, np.float32)
     return whole[max(0, round(float(begins) * rate)) :]

@@ -105,8 +105,8 @@ class VideoReader:
         if first is None:
             raise OsslError(
                 "video_undecodable",
-                f"Not one frame of {media.path.name} could be decoded.",
-                "Get the film again, or from another source.",
+                f"No frame of {media.path.name} could be decoded.",
+                "Fetch the film again, or from another source.",
             )
         self.end = end
         if broken_since is not None and broken_since < self.end:

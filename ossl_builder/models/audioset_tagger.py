@@ -123,7 +123,7 @@ def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
     if device == "cuda" and not has_gpu:
         raise OsslError(
             "no_gpu",
-            "cues.tagger_device is cuda, and PyTorch finds no GPU.",
+            "cues.tagger_device is cuda, but PyTorch finds no GPU.",
             "Use `--set cues.tagger_device=auto`.",
         )
     folder = _find(name, origin) or _download(name)
@@ -165,7 +165,7 @@ def _load(folder: Path, digest: str | None, device: str) -> Tagger:
 def _invalid(folder: Path, why: str) -> OsslError:
     return OsslError(
         "model_invalid",
-        f"The model in {folder} is no AST classifier of AudioSet's classes ({why}).",
+        f"The model in {folder} is not an AST classifier of AudioSet's classes ({why}).",
         "Give one as cues.tagger_model: MIT/ast-finetuned-audioset-10-10-0.4593, or a folder with "
         f"{', '.join(FILES)}.",
     )
@@ -208,9 +208,9 @@ def _download(name: str) -> Path:
     except (OSError, ValueError) as error:  # all of the hub's errors are one of these
         raise OsslError(
             "model_unavailable",
-            f"The tagger {name!r} is not on this machine, and cannot be had from the Hugging Face "
-            f"hub ({type(error).__name__}).",
-            "Fetch it where there is a network (`hf download` puts it into a folder), and give its "
-            "folder as cues.tagger_model: a path that begins with `/`, `./` or `~`.",
+            f"The tagger {name!r} is not on this machine and cannot be downloaded from the "
+            f"Hugging Face hub ({type(error).__name__}).",
+            "Download it where there is a network (`hf download` writes a folder), and set "
+            "cues.tagger_model to that folder: a path that begins with `/`, `./` or `~`.",
         ) from error
     return kept[0].parent

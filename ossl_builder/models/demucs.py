@@ -73,14 +73,14 @@ def roles(sources: Sequence[str], named: Mapping[str, str]) -> dict[str, tuple[s
             raise OsslError(
                 "role_unknown",
                 f"Whether the model's source {source!r} is music, dialogue or effects is unknown.",
-                f"Say it: `--set stems.roles.{source}=music`.",
+                f"Set it: `--set stems.roles.{source}=music`.",
             )
         found[role] = (*found.get(role, ()), source)
     for role in ("music", "dialogue"):
         if role not in found:
             raise OsslError(
                 "role_missing",
-                f"None of the model's sources ({', '.join(sources)}) is {role}.",
+                f"The model has no source for {role}; its sources are {', '.join(sources)}.",
                 "Choose another model, or map its sources with stems.roles.",
             )
     return {role: found[role] for role in ("music", "dialogue", "effects") if role in found}
@@ -179,7 +179,7 @@ class _Runner:
         except torch.cuda.OutOfMemoryError as error:
             raise OsslError(
                 "gpu_memory",
-                f"The GPU has no room for {len(sounds)} windows at a time.",
+                f"The GPU has too little memory for {len(sounds)} windows at a time.",
                 "Use `--set stems.batch_size=1` or `--set stems.device=cpu`.",
             ) from error
 

@@ -119,7 +119,7 @@ def load(name: str, device: str, origin: Origin = HERE) -> Model:
     if device == "cuda" and not has_gpu:
         raise OsslError(
             "no_gpu",
-            "stems.device is cuda, and PyTorch finds no GPU.",
+            "stems.device is cuda, but PyTorch finds no GPU.",
             "Use `--set stems.device=auto`.",
         )
     found = _find(name, origin) or _download(name, origin)
@@ -150,10 +150,10 @@ def _load(name: str, found: Path, sha256: str | None, device: str, is_trusted: b
         why = parse.cut(f"{type(error).__name__}: {error}", 200)
         raise OsslError(
             "model_invalid",
-            f"The model {name!r} is none that can be loaded safely ({why})."
+            f"The model {name!r} cannot be loaded safely ({why})."
             if not is_trusted
-            else f"The model {name!r} is none that Demucs can load ({why}).",
-            "Give a model that Demucs saved, or a name it knows."
+            else f"The model {name!r} cannot be loaded by Demucs ({why}).",
+            "Give a model file that Demucs saved, or the name of a published model."
             + ("" if is_trusted else f" {TRUST}"),
         ) from error
 
@@ -184,7 +184,9 @@ def _find(name: str, origin: Origin) -> Path | None:
         return _cached(name)
     path = BUNDLED_FILE if name == BUNDLED else origin.path("stems.model", name)
     if not path.exists():
-        raise OsslError("model_missing", f"There is no model at {path}.", "See stems.model.")
+        raise OsslError(
+            "model_missing", f"There is no model at {path}.", "Correct stems.model in the recipe."
+        )
     if path.is_file():
         return path
     for kind in (".yaml", ".safetensors", ".th"):
@@ -195,7 +197,7 @@ def _find(name: str, origin: Origin) -> Path | None:
             break
     raise OsslError(
         "model_invalid",
-        f"The folder {path} holds no model, or several.",
+        f"The folder {path} has no model, or several.",
         "Give one of its .safetensors, .th or .yaml files as stems.model.",
     )
 
@@ -215,7 +217,7 @@ def _files(found: Path) -> list[Path]:
         if not MEMBER.fullmatch(part):
             raise OsslError(
                 "model_invalid",
-                f"{found} names the model {parse.shown(part)}, which is no file beside it.",
+                f"{found} names the model {parse.shown(part)}, which is missing beside it.",
                 "Give a bag as Demucs writes it.",
             )
         # Demucs' own repositories put a checksum behind the name: 955717e8-8726e21a.th
@@ -269,13 +271,15 @@ def _download(name: str, origin: Origin) -> Path:
     except (OSError, ValueError) as error:  # all of the hub's errors are one of these
         raise OsslError(
             "model_unavailable",
-            f"The model {name!r} is not on this machine, and cannot be had from the Hugging Face "
-            f"hub ({type(error).__name__}).",
+            f"The model {name!r} is not on this machine and cannot be downloaded from the "
+            f"Hugging Face hub ({type(error).__name__}).",
             f"{WITHOUT_HUB} A path begins with `/`, `./` or `~`.",
         ) from error
     found = _cached(name)
     if found is None:
-        raise OsslError("model_unavailable", f"{name!r} did not reach the cache.", WITHOUT_HUB)
+        raise OsslError(
+            "model_unavailable", f"{name!r} is not in the cache after the download.", WITHOUT_HUB
+        )
     return found
 
 

@@ -100,8 +100,8 @@ def fetch_item(identifier: str, site: Site) -> ArchiveItem:
     if item_of(f"ia:{identifier}") != (identifier, None):
         raise OsslError(
             "source_invalid",
-            f"{identifier!r} is no identifier of the Internet Archive.",
-            "It stands at the end of an item's address: https://archive.org/details/<identifier>.",
+            f"{identifier!r} is not an identifier of the Internet Archive.",
+            "It is the end of an item's address: https://archive.org/details/<identifier>.",
         )
     try:
         found, document = get_json(site.metadata_url + identifier, site.patience, site.user_agent)
@@ -161,7 +161,7 @@ def choose_file(item: ArchiveItem, max_bytes: int, wanted: str | None = None) ->
     raise OsslError(
         "no_film",
         f"No original and no h.264 derivative of the item {item.identifier} is a film.",
-        f"Name a file: ia:{item.identifier}/<file>. Its videos are: {_listed(videos) or 'none'}.",
+        f"Choose a file: ia:{item.identifier}/<file>. Its videos are: {_listed(videos) or 'none'}.",
     )
 
 
@@ -243,8 +243,7 @@ def search(text: str, site: Site, rows: int) -> list[Found]:
         said = text_of(found.get("error")) if isinstance(found, dict) else None
         raise OsslError(
             "search_failed",
-            f"The Internet Archive did not understand the search for {text!r}"
-            f"{f' ({said})' if said else ''}.",
+            f"The Internet Archive rejected the search for {text!r}{f' ({said})' if said else ''}.",
             "Use plain words, or its query syntax: title:(...) AND year:1930.",
         ) from error
 
@@ -271,7 +270,7 @@ def _in_parts(item: ArchiveItem, files: Sequence[ArchiveFile]) -> OsslError:
         "film_in_parts",
         f"The item {item.identifier} has {len(files)} files that may be parts of one film: "
         f"{names}.",
-        f"Take one that is a film by itself: ia:{item.identifier}/<file>. Or download them, join "
+        f"Choose a file that is a whole film: ia:{item.identifier}/<file>. Or download them, join "
         "them, and add the file.",
     )
 
@@ -280,7 +279,7 @@ def _too_large(item: ArchiveItem, files: list[ArchiveFile], max_bytes: int) -> O
     return OsslError(
         "too_large",
         f"The film in {item.identifier} is larger than {max_bytes / 1e9:g} GB: {_listed(files)}.",
-        "Raise fetch.max_gb in the recipe, or name another source.",
+        "Raise fetch.max_gb in the recipe, or choose another source.",
     )
 
 
@@ -300,6 +299,6 @@ def _unreachable(what: str, setback: TransferError) -> OsslError:
     )
     return OsslError(
         "archive_unreachable",
-        f"{what} cannot be had: the Internet Archive {setback.said}.{wait}",
-        "Nothing is lost: run the same command again later, or set fetch.archive_url to a mirror.",
+        f"{what} could not be downloaded: the Internet Archive {setback.said}.{wait}",
+        "Run the same command again later to resume, or set fetch.archive_url to a mirror.",
     )

@@ -16,6 +16,8 @@ from ossl_builder.net.ytdlp import PART, Look, attempt, download_fragments
 # An attempt that brought so much was worth it: the count of failures begins anew.
 WORTHWHILE_BYTES = 16 << 20
 
+RETRY_HINT = "The download was deleted. Run the same command again later, or choose another source."
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -262,15 +264,15 @@ class _Transfer:
         if wanted.size_bytes is not None and size != wanted.size_bytes:
             return OsslError(
                 "size_differs",
-                f"{wanted.name} came with {size} bytes, not {wanted.size_bytes}.",
-                "It was deleted. Run the same command again later, or choose another source.",
+                f"{wanted.name} has {size} bytes instead of {wanted.size_bytes}.",
+                RETRY_HINT,
             )
         for kind, stated in (("sha1", wanted.sha1), ("md5", wanted.md5)):
             if stated is not None and found[kind] != stated:
                 return OsslError(
                     "checksum_differs",
-                    f"{wanted.name} came with the {kind} {found[kind]}, not {stated} as stated.",
-                    "It was deleted. Run the same command again later, or choose another source.",
+                    f"{wanted.name} has the {kind} {found[kind]}; the source states {stated}.",
+                    RETRY_HINT,
                 )
         if wanted.sha256 is not None and found["sha256"] != wanted.sha256:
             return content_changed(wanted.name, wanted.sha256, found["sha256"])

@@ -169,7 +169,7 @@ def _not_understood(address: str, why: str) -> OsslError:
     return OsslError(
         "not_understood",
         f"No film was found at {address} ({why}).",
-        "Give the address of one film's page, or of its file.",
+        "Give the address of the page of one film, or of its file.",
     )
 
 

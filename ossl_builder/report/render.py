@@ -218,7 +218,7 @@ def _check(out: Path) -> None:
     if (out / INDEX).exists() and not (out / STATE).exists():
         raise OsslError(
             "folder_not_empty",
-            f"{out} has an {INDEX} that is no report of ossl.",
+            f"{out} has an {INDEX} that was not written by `ossl report`.",
             "Choose another folder with --out.",
         )
 

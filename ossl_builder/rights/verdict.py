@@ -80,7 +80,7 @@ def judge_claim(facts: Facts, basis: str, today: date) -> Verdict:
     elif word == "unknown":
         lacking = ("a reason why the film may be used, with evidence",)
     else:
-        steps.append("They are taken at their word, and they answer for it.")
+        steps.append("Their claim is accepted, and they are responsible for it.")
     free = f"It may be used by the word of whoever added it: {basis}."
     return Verdict(
         word=word,

@@ -156,7 +156,7 @@ def separate_film(item: Item) -> Outcome:
         warnings=(
             Notice(
                 "damaged_audio",
-                f"{damaged_s:.2f} s of the audio are damaged; silence is there instead.",
+                f"{damaged_s:.2f} s of the audio are damaged and were replaced by silence.",
             ),
         )
         if damaged_s

@@ -94,7 +94,7 @@ def checked_source(text: str) -> str:
         return text
     raise OsslError(
         "source_invalid",
-        f"{text!r} is no source of the Internet Archive.",
+        f"{text!r} is not a source of the Internet Archive.",
         "Write ia:<identifier>, or ia:<identifier>/<file name>.",
     )
 

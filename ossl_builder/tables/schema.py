@@ -130,7 +130,7 @@ class Table:
             raise OsslError(
                 "invariant_broken",
                 f"Table {self.name}: {problem}.",
-                "This is a fault of the program, and nothing was written; please report it.",
+                "This is a bug: nothing was written. Please report it.",
             )
 
     def _problems(self, rows: Sequence[Any]) -> Iterable[str]:

@@ -59,8 +59,8 @@ def _died(process: BaseProcess) -> OsslError:
     process.join()
     return OsslError(
         "worker_died",
-        f"The process ended by itself with exit code {process.exitcode}.",
-        "Exit code -9 mostly means that memory ran out: use fewer --workers; -11 that a decoder "
+        f"The process ended unexpectedly with exit code {process.exitcode}.",
+        "Exit code -9 usually means that memory ran out: use fewer --workers. -11: a decoder "
         "crashed on a broken file.",
     )
 

@@ -76,7 +76,7 @@ def tag(
     if settings.tagger_window_s > model.longest_s:
         raise OsslError(
             "tagger_window",
-            f"The tagger hears {model.longest_s:g} s at a time, less than "
+            f"The tagger reads {model.longest_s:g} s at a time, less than "
             f"cues.tagger_window_s = {settings.tagger_window_s:g}.",
             f"Use `--set cues.tagger_window_s={model.longest_s:g}` or less.",
         )

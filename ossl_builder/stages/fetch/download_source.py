@@ -113,7 +113,9 @@ def _in_folder(
     from ossl_builder.media.file_type import UNKNOWN, extension
 
     if not folder.is_dir():
-        raise OsslError("folder_missing", f"There is no folder {folder}.", "Mount its disk.")
+        raise OsslError(
+            "folder_missing", f"There is no folder {folder}.", "Mount the disk that has it."
+        )
     every = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     films = [path for path in every if extension(path) != UNKNOWN]
     names = set(_names(source, before))
@@ -132,7 +134,7 @@ def _in_folder(
             "several_files",
             f"Several files in {folder} could be {source.film_id}: "
             f"{', '.join(str(path.relative_to(folder)) for path in named)}.",
-            "Leave one of them there, or pin the film with --sha256.",
+            "Remove all but one, or record the film with --sha256.",
         )
     return (named[0], f"its name, in a folder: {legible(named[0].name)}") if named else None
 
@@ -154,7 +156,7 @@ def _copied(item: Item, path: Path, why: str, pin: str | None) -> SourceFile:
         raise OsslError(
             "source_missing",
             f"There is no file {path}.",
-            "Mount its disk, or record where it is now with `ossl films add`.",
+            "Mount its disk, or record its new place with `ossl films add`.",
         )
     size = path.stat().st_size
     target = item.folder / f"{item.item_id}.copy"

@@ -210,8 +210,8 @@ def _verified(source: Source, obtained: SourceFile, item: Item) -> Probed:
     if is_web_page(obtained.path):
         raise OsslError(
             "not_media",
-            f"{name} is no film but a page of the web.",
-            "Nothing was kept. Look at the address with a browser, and add the film's own.",
+            f"{name} is a web page, not a film.",
+            "Nothing was kept. Open it in a browser, and add the address of the film itself.",
         )
     try:
         probed = probe(
@@ -227,7 +227,7 @@ def _verified(source: Source, obtained: SourceFile, item: Item) -> Probed:
     if probed.is_truncated:
         raise OsslError(
             "truncated",
-            f"{name} is cut off: {video.end_s - video.start_s:.1f} s of video are there,"
+            f"{name} is cut off: it has {video.end_s - video.start_s:.1f} s of video,"
             " and its end is missing.",
             "Nothing was kept. Fetch or copy the whole file again, or choose another source.",
         )
@@ -237,7 +237,7 @@ def _verified(source: Source, obtained: SourceFile, item: Item) -> Probed:
     if worst is not None and worst.part > item.config.max_length_difference:
         raise Rejected(
             "lengths_differ",
-            f"{name}: {worst.sentence} Look at the file; if it is as it should be, raise "
+            f"{name}: {worst.sentence} Check the file; if it is right, raise "
             "fetch.max_length_difference.",
         )
     return probed
@@ -256,7 +256,7 @@ def _check_length(name: str, obtained: SourceFile, probed: Probed, tolerance_s: 
         raise OsslError(
             "length_differs",
             f"{name} lasts {found:.1f} s by its frames; its source states {stated:.1f} s.",
-            "Nothing was kept. If the statement is wrong, raise fetch.length_tolerance_s for this "
+            "Nothing was kept. If the source is wrong, raise fetch.length_tolerance_s for this "
             "film; else choose another file or source.",
         )
 
