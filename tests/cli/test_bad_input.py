@@ -88,8 +88,8 @@ def test_a_film_that_is_none_is_named_and_the_others_go_on(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["init", "{corpus}"], 1, "is a corpus already"),
-        (["-C", "{nowhere}", "status"], 1, "is no corpus"),
+        (["init", "{corpus}"], 1, "already is a corpus"),
+        (["-C", "{nowhere}", "status"], 1, "is not a corpus"),
         (["-C", "{corpus}", "build", "nosuch"], 1, "has no film 'nosuch'"),
         (["-C", "{corpus}", "build", "../x"], 1, "cannot be a film id"),
         (["-C", "{corpus}", "build", "--until", "nosuch"], 2, "nosuch"),
@@ -136,7 +136,7 @@ def test_a_corpus_of_another_version_is_not_touched(corpus: Path) -> None:
     (corpus / "ossl.yaml").write_text("version: 2\n")
     done = ossl("-C", corpus, "build")
     assert done.returncode == 1
-    assert "corpus of layout 2" in done.stderr
+    assert "corpus layout 2" in done.stderr
 
 
 def test_a_corpus_in_use_is_left_alone(corpus: Path) -> None:

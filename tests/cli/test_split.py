@@ -79,4 +79,4 @@ def test_without_clips_it_says_what_makes_them(ossl: Ossl, corpus: Path) -> None
     assert "`ossl build` makes it" in said.err
     unsplit = ossl("-C", corpus, "split", "--check")
     assert unsplit.code == 1
-    assert "`ossl split` makes it" in unsplit.err
+    assert "Run `ossl split`" in unsplit.err

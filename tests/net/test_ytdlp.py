@@ -113,7 +113,7 @@ def test_a_whole_file_that_was_not_yet_verified_is_not_downloaded_again(
     assert server.asked == []
     # Nor believed: killed before it was verified, it might hold anything.
     (tmp_path / "a").write_bytes(bytes(len(CONTENT)))
-    with pytest.raises(OsslError, match="is another file"):
+    with pytest.raises(OsslError, match="is a different file"):
         bring(server, tmp_path, sha256="0" * 64)
     assert [one.start for one in server.asked] == [None]
 
@@ -227,7 +227,7 @@ def test_a_film_in_fragments(server: Misbehaving, tmp_path: Path) -> None:
     transfer_fragments(found, address, None, target, LIMITS, lambda part: None)
     assert target.read_bytes() == b"".join(path.read_bytes() for path in pieces)
     assert extension(target) == ".ts"
-    with pytest.raises(OsslError, match="is another file"):
+    with pytest.raises(OsslError, match="is a different file"):
         transfer_fragments(found, address, "0" * 64, target, LIMITS, lambda part: None)
     assert not target.exists()
 

@@ -59,7 +59,7 @@ def test_equal_corpora_have_equal_reports_and_only_changes_are_written(
 def test_another_page_is_not_overwritten(ossl: Ossl, labelled: Path, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("mine")
     said = ossl("-C", labelled, "report", "--out", tmp_path, code=1)
-    assert "is no report of ossl" in said.stderr
+    assert "was not written by `ossl report`" in said.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 

@@ -147,7 +147,7 @@ def test_a_source_names_no_other_place(text: str) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ((b"ia:ask_dad", b"ia:../ask_dad"), "is no source"),
+        ((b"ia:ask_dad", b"ia:../ask_dad"), "is not a source"),
         ((b"ask-dad-1929,", b"ask dad,"), "cannot be a film id"),
         ((b"Ask Dad,1929", b"Ask Dad,then"), "'then'"),
         ((b"expired_95y", b"free"), "pd_basis is 'free'"),
