@@ -71,7 +71,7 @@ def status(context: typer.Context, json: AsJson = False) -> None:
     for orphan in found["orphans"]:
         orphan["annotators"] = " ".join(orphan["annotators"])
     _list(
-        "Annotated clips that are gone (`ossl label carry` moves annotations)",
+        "Annotated clips that are gone (`ossl label transfer` moves annotations)",
         found["orphans"],
         ("film_id", "clip_id", "annotators"),
     )

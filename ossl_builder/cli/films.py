@@ -133,7 +133,7 @@ def remove(
         for one in () if drop_labelled else chosen:
             lost = labelled(corpus, one)
             if lost:
-                raise orphans.removed(one, lost)
+                raise orphans.film_removed_error(one, lost)
         for one in chosen:
             corpus.source_path(one).unlink()
         refresh_tables(corpus)

@@ -14,7 +14,7 @@ from ossl_builder.config import load_recipe
 from ossl_builder.corpus import Corpus, open_corpus
 
 if TYPE_CHECKING:
-    from ossl_builder.splits.assign import Assignment
+    from ossl_builder.splits.assign import SplitPlan
     from ossl_builder.splits.leaks import Leak
 
 LEAK = 3
@@ -75,15 +75,15 @@ def split(
         raise typer.Exit(LEAK)
 
 
-def _divide(corpus: Corpus, forget: Sequence[str], overrides: Sequence[str]) -> Assignment:
+def _divide(corpus: Corpus, forget: Sequence[str], overrides: Sequence[str]) -> SplitPlan:
     from ossl_builder.splits.assign import assign_films
-    from ossl_builder.splits.matches import KINDS
+    from ossl_builder.splits.leaks import KINDS
 
     settings = load_recipe(corpus.recipe_path, overrides).splits
     return assign_films(corpus.root, settings, output.counted(KINDS, WHAT), set(forget))
 
 
-def _keep(corpus: Corpus, found: Assignment) -> None:
+def _keep(corpus: Corpus, found: SplitPlan) -> None:
     from ossl_builder.engine.tables_io import write_corpus_table
     from ossl_builder.splits.assign import save_record
     from ossl_builder.tables import SPLITS
@@ -95,11 +95,17 @@ def _keep(corpus: Corpus, found: Assignment) -> None:
 
 def _check(corpus: Corpus, table: Path | None, overrides: Sequence[str], json: bool) -> None:
     """Look for leaks in the corpus' own table, or in another."""
-    from ossl_builder.splits.leaks import find_leaks, own_splits, read_splits
-    from ossl_builder.splits.matches import KINDS, find_matches, fingerprinted
+    from ossl_builder.splits.leaks import (
+        KINDS,
+        find_leaks,
+        find_matches,
+        load_fingerprints,
+        read_corpus_splits,
+        read_splits,
+    )
 
-    splits = own_splits(corpus.root / "manifests") if table is None else read_splits(table)
-    prints = fingerprinted(corpus.root / "manifests")
+    splits = read_corpus_splits(corpus.root / "manifests") if table is None else read_splits(table)
+    prints = load_fingerprints(corpus.root / "manifests")
     settings = load_recipe(corpus.recipe_path, overrides).splits
     matches = find_matches(prints, settings, output.counted(KINDS, WHAT)) if prints else ()
     leaks = find_leaks(splits, matches)
@@ -122,7 +128,7 @@ def _list_leaks(leaks: Sequence[Leak]) -> None:
         output.line(f"Leak: {leak.sentence()}")
 
 
-def _show(found: Assignment, json: bool) -> None:
+def _show(found: SplitPlan, json: bool) -> None:
     splits = _splits(found)
     left_out = [row for row in found.rows if row.split is None]
     if json:
@@ -161,7 +167,7 @@ def _show(found: Assignment, json: bool) -> None:
     )
 
 
-def _splits(found: Assignment) -> list[dict[str, Any]]:
+def _splits(found: SplitPlan) -> list[dict[str, Any]]:
     from ossl_builder.tables.splits import SPLIT_NAMES
 
     shown = []

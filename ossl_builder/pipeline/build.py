@@ -165,7 +165,7 @@ def _build_film(
     elif staging.DECIDING[-1] in stages:
         _run_guarded(corpus, recipe, stages, film_id, labelled, send)
     else:
-        error = orphans.at_stake(film_id, first, len(labelled))
+        error = orphans.clips_at_risk_error(film_id, first, len(labelled))
         send(Finished(_failed(film_id, first, error), is_recorded=False))
 
 
@@ -199,7 +199,7 @@ def _run_guarded(
         _run_stages(beside, recipe, deciding, film_id, tell)
         lost = staging.lost(beside, film_id, labelled)
         if lost:
-            error = orphans.dropped(film_id, lost)
+            error = orphans.clips_dropped_error(film_id, lost)
             tell(Finished(_failed(film_id, staging.DECIDING[-1].name, error)))
         if lost is None or lost:
             return

@@ -11,17 +11,24 @@ from typing import Any
 from ossl_builder import files, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.splits.film_stats import FilmStats, film_stats
-from ossl_builder.splits.leaks import Leak, find_leaks
-from ossl_builder.splits.matches import KINDS, SHARED, Match, find_matches, fingerprinted
+from ossl_builder.splits.leaks import (
+    KIND_WORDS,
+    KINDS,
+    Leak,
+    Match,
+    find_leaks,
+    find_matches,
+    load_fingerprints,
+)
 from ossl_builder.splits.settings import SplitsSettings
-from ossl_builder.splits.stratify import assign, groups_of
+from ossl_builder.splits.stratify import choose_splits, groups_of
 from ossl_builder.tables.splits import SPLIT_NAMES, Split
 
 VERSION = 2
 
 
 @dataclass(frozen=True)
-class Assigned:
+class FilmAssignment:
     """Where a film was put, and why, in one sentence."""
 
     split: str
@@ -29,10 +36,10 @@ class Assigned:
 
 
 @dataclass(frozen=True)
-class Record:
+class SplitRecord:
     """All films ever assigned, and the ratios and the seed of the last time."""
 
-    films: Mapping[str, Assigned] = field(default_factory=dict)
+    films: Mapping[str, FilmAssignment] = field(default_factory=dict)
     ratios: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
 
@@ -42,7 +49,7 @@ def record_path(root: Path) -> Path:
     return root / "records" / "splits.json"
 
 
-def load_record(root: Path) -> Record:
+def load_record(root: Path) -> SplitRecord:
     """What was assigned so far.
 
     Raises:
@@ -53,12 +60,12 @@ def load_record(root: Path) -> Record:
         found: dict[str, Any] = parse.json_value(path.read_bytes())
         if found["version"] != VERSION:
             raise ValueError(f"version {found['version']}")
-        films = {name: Assigned(**entry) for name, entry in found["films"].items()}
+        films = {name: FilmAssignment(**entry) for name, entry in found["films"].items()}
         if any(assigned.split not in SPLIT_NAMES for assigned in films.values()):
             raise ValueError("no such split")
-        return Record(films, found["ratios"], found["seed"])
+        return SplitRecord(films, found["ratios"], found["seed"])
     except FileNotFoundError:
-        return Record()
+        return SplitRecord()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OsslError(
             "splits_record_damaged",
@@ -67,7 +74,7 @@ def load_record(root: Path) -> Record:
         ) from error
 
 
-def save_record(root: Path, record: Record) -> None:
+def save_record(root: Path, record: SplitRecord) -> None:
     """Write it whole; the caller holds the corpus' lock."""
     value = {
         "version": VERSION,
@@ -80,11 +87,11 @@ def save_record(root: Path, record: Record) -> None:
 
 
 # Films of a group that the reason names.
-NAMED = 3
+MAX_NAMED_FILMS = 3
 
 
 @dataclass(frozen=True)
-class Assignment:
+class SplitPlan:
     """How a corpus is, or would be, divided.
 
     Attributes:
@@ -100,7 +107,7 @@ class Assignment:
     matches: tuple[Match, ...]
     leaks: tuple[Leak, ...]
     new: tuple[str, ...]
-    record: Record
+    record: SplitRecord
     notes: tuple[str, ...]
 
 
@@ -109,7 +116,7 @@ def assign_films(
     settings: SplitsSettings,
     kinds: Iterable[str] = KINDS,
     forget: Collection[str] = (),
-) -> Assignment:
+) -> SplitPlan:
     """Divide a corpus by its clips, fingerprints and labels. Writes nothing.
 
     Args:
@@ -124,11 +131,11 @@ def assign_films(
     manifests = root / "manifests"
     before = load_record(root)
     facts = {film.film_id: film for film in film_stats(manifests)}
-    prints = fingerprinted(manifests)
+    prints = load_fingerprints(manifests)
     matches = find_matches(prints, settings, kinds) if prints else ()
     matches = tuple(match for match in matches if {match.film_a, match.film_b} <= facts.keys())
     kept = {film: entry for film, entry in before.films.items() if film not in forget}
-    placed = _assigned(
+    placed = _assign_all(
         facts, {film: kept[film] for film in facts if film in kept}, matches, settings
     )
     groups = groups_of(facts, [(match.film_a, match.film_b) for match in matches])
@@ -146,64 +153,71 @@ def assign_films(
         for film_id, film in facts.items()
     )
     assigned = {film: entry for film, entry in placed.items() if entry.split}
-    return Assignment(
+    return SplitPlan(
         rows=rows,
         matches=matches,
         leaks=find_leaks([(film, entry.split) for film, entry in assigned.items()], matches),
         new=tuple(film for film in assigned if film not in kept),
-        record=Record({**kept, **assigned}, settings.ratios(), settings.seed),
+        record=SplitRecord({**kept, **assigned}, settings.ratios(), settings.seed),
         notes=tuple(_notes(before, settings, facts, prints.films if prints else ())),
     )
 
 
-def _assigned(
+def _assign_all(
     facts: Mapping[str, FilmStats],
-    kept: Mapping[str, Assigned],
+    kept: Mapping[str, FilmAssignment],
     matches: tuple[Match, ...],
     settings: SplitsSettings,
-) -> dict[str, Assigned]:
+) -> dict[str, FilmAssignment]:
     """Each film with its split (empty: none) and why it has it."""
     of_film: dict[str, list[Match]] = {}
     for match in matches:
         of_film.setdefault(match.film_a, []).append(match)
         of_film.setdefault(match.film_b, []).append(match)
-    torn = [film for film in facts if film not in kept and len(_held(film, of_film, kept)) > 1]
-    left_out = {film: Assigned("", _why_torn(_held(film, of_film, kept))) for film in torn}
+    torn = [
+        film
+        for film in facts
+        if film not in kept and len(_assigned_matches(film, of_film, kept)) > 1
+    ]
+    left_out = {
+        film: FilmAssignment("", _reason_left_out(_assigned_matches(film, of_film, kept)))
+        for film in torn
+    }
     free = [film for film in facts if film not in kept and film not in left_out]
     first = groups_of(free, [(match.film_a, match.film_b) for match in matches])
     members: dict[str, list[str]] = {}
     for film in free:
         members.setdefault(first[film], []).append(film)
-    joined: dict[str, Assigned] = {}
+    joined: dict[str, FilmAssignment] = {}
     drawn: list[list[str]] = []
     for group in members.values():
         held: dict[str, Match] = {}
         for film in group:
-            held = _held(film, of_film, kept) | held
+            held = _assigned_matches(film, of_film, kept) | held
         if len(held) > 1:
-            left_out |= {film: Assigned("", _why_torn(held)) for film in group}
+            left_out |= {film: FilmAssignment("", _reason_left_out(held)) for film in group}
         elif held:
             ((split, match),) = held.items()
-            joined |= {film: Assigned(split, _why_joined(match)) for film in group}
+            joined |= {film: FilmAssignment(split, _reason_joined(match)) for film in group}
         else:
             drawn.append(group)
     stay = {**kept, **joined}
-    splits = assign(
+    splits = choose_splits(
         [[facts[film] for film in group] for group in drawn],
         [(facts[film], entry.split) for film, entry in stay.items()],
         settings.ratios(),
         settings.seed,
     )
     chosen = {
-        film: Assigned(splits[film], _why_drawn(facts[film], group, settings))
+        film: FilmAssignment(splits[film], _reason_drawn(facts[film], group, settings))
         for group in drawn
         for film in group
     }
     return {**stay, **left_out, **chosen}
 
 
-def _held(
-    film: str, of_film: Mapping[str, list[Match]], kept: Mapping[str, Assigned]
+def _assigned_matches(
+    film: str, of_film: Mapping[str, list[Match]], kept: Mapping[str, FilmAssignment]
 ) -> dict[str, Match]:
     """Splits on which assigned films stand that share material with a film; for each a match."""
     found: dict[str, Match] = {}
@@ -214,22 +228,28 @@ def _held(
     return found
 
 
-def _told(match: Match) -> str:
-    return f"{match.film_a} and {match.film_b} share {SHARED[match.kind]} ({match.shared} hashes)"
+def _match_text(match: Match) -> str:
+    return (
+        f"{match.film_a} and {match.film_b} share {KIND_WORDS[match.kind]} ({match.shared} hashes)"
+    )
 
 
-def _why_torn(held: Mapping[str, Match]) -> str:
-    told = "; ".join(f"{split}: {_told(held[split])}" for split in SPLIT_NAMES if split in held)
+def _reason_left_out(held: Mapping[str, Match]) -> str:
+    told = "; ".join(
+        f"{split}: {_match_text(held[split])}" for split in SPLIT_NAMES if split in held
+    )
     return f"Left out, since it shares material with films in two splits ({told})."
 
 
-def _why_joined(match: Match) -> str:
-    return f"{_told(match)}, and one of them stood here already."
+def _reason_joined(match: Match) -> str:
+    return f"{_match_text(match)}, and one of them stood here already."
 
 
-def _why_drawn(film: FilmStats, group: list[str], settings: SplitsSettings) -> str:
+def _reason_drawn(film: FilmStats, group: list[str], settings: SplitsSettings) -> str:
     others = [each for each in group if each != film.film_id]
-    named = ", ".join(others[:NAMED]) + (f" and {len(others) - NAMED} more" * (len(others) > NAMED))
+    named = ", ".join(others[:MAX_NAMED_FILMS]) + (
+        f" and {len(others) - MAX_NAMED_FILMS} more" * (len(others) > MAX_NAMED_FILMS)
+    )
     together = f", together with {named}, since they share material" if others else ""
     return (
         f"Drawn by seed {settings.seed} as {film.stratum}{together}: "
@@ -238,7 +258,7 @@ def _why_drawn(film: FilmStats, group: list[str], settings: SplitsSettings) -> s
 
 
 def _notes(
-    before: Record,
+    before: SplitRecord,
     settings: SplitsSettings,
     facts: Mapping[str, FilmStats],
     printed: tuple[str, ...],

@@ -33,7 +33,7 @@ CLIPS_PER_FILM = 10
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedPairs:
     """Pairs of clips that share hashes; one entry each.
 
     Attributes:
@@ -50,18 +50,18 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Occurrences:
     """Hashes that may stand in several clips: what, in which row, at which moment."""
 
     what: Whole
     row: Whole
     moment: Whole
 
-    def chosen(self, index: Whole | Mask) -> _Seen:
-        return _Seen(self.what[index], self.row[index], self.moment[index])
+    def chosen(self, index: Whole | Mask) -> _Occurrences:
+        return _Occurrences(self.what[index], self.row[index], self.moment[index])
 
 
-def shared_hashes(path: Path, column: str, film_of_row: Whole, common_films: int) -> Shared:
+def shared_hashes(path: Path, column: str, film_of_row: Whole, common_films: int) -> SharedPairs:
     """Find the pairs of clips that share hashes.
 
     Args:
@@ -72,7 +72,7 @@ def shared_hashes(path: Path, column: str, film_of_row: Whole, common_films: int
     """
     import numpy as np
 
-    seen = _seen_again(path, column)
+    seen = _repeated_hashes(path, column)
     seen = seen.chosen(np.lexsort((seen.row, seen.what)))
     film = film_of_row[seen.row]
     begins = np.flatnonzero(np.diff(seen.what, prepend=-1))
@@ -82,10 +82,10 @@ def shared_hashes(path: Path, column: str, film_of_row: Whole, common_films: int
     n_films = np.add.reduceat(is_new, begins) if len(begins) else sizes
     tells = (n_films > 1) & (n_films <= common_films) & (sizes <= CLIPS_PER_FILM * common_films)
     keep = np.repeat(tells, sizes)
-    return _scored(seen.chosen(keep), film[keep], np.repeat(n_films, sizes)[keep])
+    return _count_pairs(seen.chosen(keep), film[keep], np.repeat(n_films, sizes)[keep])
 
 
-def _scored(seen: _Seen, film: Whole, n_films: Whole) -> Shared:
+def _count_pairs(seen: _Occurrences, film: Whole, n_films: Whole) -> SharedPairs:
     """Pair all clips that have a hash together, and count hashes by pair and distance in time."""
     import numpy as np
 
@@ -102,12 +102,12 @@ def _scored(seen: _Seen, film: Whole, n_films: Whole) -> Shared:
         step += 1
     if not parts:
         nothing = np.zeros(0, np.int64)
-        return Shared(nothing, nothing, nothing, np.zeros(0))
+        return SharedPairs(nothing, nothing, nothing, np.zeros(0))
     first, second, away, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _best(first, second, away, weight)
+    return _best_offset(first, second, away, weight)
 
 
-def _best(first: Whole, second: Whole, away: Whole, weight: Reals) -> Shared:
+def _best_offset(first: Whole, second: Whole, away: Whole, weight: Reals) -> SharedPairs:
     """For each pair of clips, the distance at which most is shared, to a second or two."""
     import numpy as np
 
@@ -129,14 +129,14 @@ def _best(first: Whole, second: Whole, away: Whole, weight: Reals) -> Shared:
     )  # fmt: skip
     is_last = np.ones(len(first), np.bool_)
     is_last[:-1] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    return Shared(first[is_last], second[is_last], both_count[is_last], both[is_last])
+    return SharedPairs(first[is_last], second[is_last], both_count[is_last], both[is_last])
 
 
-def _seen_again(path: Path, column: str) -> _Seen:
+def _repeated_hashes(path: Path, column: str) -> _Occurrences:
     """All hashes that occur at least twice (and a few that do not)."""
     import numpy as np
 
-    again = _keys_again(path, column)
+    again = _repeated_keys(path, column)
     mark = np.zeros(1 << MARK_BITS, np.bool_)
     mark[again & ((1 << MARK_BITS) - 1)] = True
     found = []
@@ -147,14 +147,14 @@ def _seen_again(path: Path, column: str) -> _Seen:
         found.append((hashes[maybe], row + np.searchsorted(ends, maybe, side="right")))
     hashes = np.concatenate([each for each, _ in found] or [np.zeros(0, np.int64)])
     rows = np.concatenate([each for _, each in found] or [np.zeros(0, np.int64)])
-    return _Seen(hashes >> MOMENT_BITS, rows, hashes & ((1 << MOMENT_BITS) - 1))
+    return _Occurrences(hashes >> MOMENT_BITS, rows, hashes & ((1 << MOMENT_BITS) - 1))
 
 
-def _keys_again(path: Path, column: str) -> Keys:
+def _repeated_keys(path: Path, column: str) -> Keys:
     """32 bits of each hash that stand there more than once, ascending."""
     import numpy as np
 
-    keys: Keys = np.empty(_values(path, column), np.uint32)
+    keys: Keys = np.empty(_max_values(path, column), np.uint32)
     filled = 0
     for _, _, hashes in _batches(path, column):
         keys[filled : filled + len(hashes)] = _keys(hashes)
@@ -172,7 +172,7 @@ def _keys(hashes: Whole) -> Keys:
     return low
 
 
-def _values(path: Path, column: str) -> int:
+def _max_values(path: Path, column: str) -> int:
     """How many hashes a column holds at most."""
     import pyarrow.parquet as pq
 

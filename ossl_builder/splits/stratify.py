@@ -14,11 +14,11 @@ Key = tuple[str, ...]
 Place = tuple[str, tuple[Key, ...]]
 Move = tuple[Place, str]
 # Each change evens the strata, so they end; more than this many are never worth their time.
-MOST_CHANGES = 100
-LEAST_GAIN = 1e-6
+MAX_MOVES = 100
+MIN_GAIN = 1e-6
 
 
-def assign(
+def choose_splits(
     groups: Sequence[Sequence[FilmStats]],
     kept: Iterable[tuple[FilmStats, str]],
     ratios: Mapping[str, float],
@@ -38,19 +38,19 @@ def assign(
     have: Counter[tuple[str, Key]] = Counter()
     films: Counter[Key] = Counter()
     for facts, split in kept:
-        films.update(_keys(facts))
-        have.update((split, key) for key in _keys(facts))
+        films.update(_strata_keys(facts))
+        have.update((split, key) for key in _strata_keys(facts))
     for group in groups:
         for facts in group:
-            films.update(_keys(facts))
+            films.update(_strata_keys(facts))
     splits = [split for split, ratio in ratios.items() if ratio > 0]
     chosen: dict[str, str] = {}
-    waiting = sorted(groups, key=lambda group: (-len(group), _drawn(seed, group[0].film_id)))
+    waiting = sorted(groups, key=lambda group: (-len(group), _hash_order(seed, group[0].film_id)))
     for number, group in enumerate(waiting):
         # No split stays empty if there are films for it, however few there are.
         empty = [split for split in splits if not have[split, ()]]
         open_to = empty if len(waiting) - number <= len(empty) else splits
-        keys = [key for facts in group for key in _keys(facts)]
+        keys = [key for facts in group for key in _strata_keys(facts)]
         lacking = {
             split: sum(ratios[split] * films[key] - have[split, key] for key in keys)
             for split in open_to
@@ -59,11 +59,11 @@ def assign(
         have.update((split, key) for key in keys)
         chosen |= {facts.film_id: split for facts in group}
     single = [group[0] for group in waiting if len(group) == 1]
-    _even(chosen, single, have, films, ratios)
+    _balance(chosen, single, have, films, ratios)
     return chosen
 
 
-def _even(
+def _balance(
     chosen: dict[str, str],
     single: Sequence[FilmStats],
     have: Counter[tuple[str, Key]],
@@ -73,10 +73,10 @@ def _even(
     """Let films move, or two change places, while that evens the strata; in place."""
     places: dict[Place, list[str]] = {}
     for facts in single:
-        places.setdefault((chosen[facts.film_id], _keys(facts)), []).append(facts.film_id)
-    for _ in range(MOST_CHANGES):
-        best, gained = None, LEAST_GAIN
-        for moves in _possible([place for place in places if places[place]], have, ratios):
+        places.setdefault((chosen[facts.film_id], _strata_keys(facts)), []).append(facts.film_id)
+    for _ in range(MAX_MOVES):
+        best, gained = None, MIN_GAIN
+        for moves in _possible_moves([place for place in places if places[place]], have, ratios):
             gain = _gain(moves, have, films, ratios)
             if gain > gained:
                 best, gained = moves, gain
@@ -90,7 +90,7 @@ def _even(
             have.update((to, key) for key in keys)
 
 
-def _possible(
+def _possible_moves(
     places: Sequence[Place], have: Counter[tuple[str, Key]], ratios: Mapping[str, float]
 ) -> Iterator[tuple[Move, ...]]:
     """One film of each kind to each other split, and two of each two kinds for each other."""
@@ -123,13 +123,13 @@ def _gain(
     return total
 
 
-def _keys(facts: FilmStats) -> tuple[Key, ...]:
+def _strata_keys(facts: FilmStats) -> tuple[Key, ...]:
     """What a film counts as: a film, one of its mood, one of its length, one of both."""
     mood, length = ("mood", str(facts.quadrant)), ("length", facts.length)
     return ((), mood, length, (*mood, *length))
 
 
-def _drawn(seed: int, film_id: str) -> str:
+def _hash_order(seed: int, film_id: str) -> str:
     return hashlib.sha256(f"{seed} {film_id}".encode()).hexdigest()
 
 
@@ -143,12 +143,12 @@ def groups_of(films: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[st
     first = {film: film for film in films}
     for one, other in pairs:
         if one in first and other in first:
-            low, high = sorted((_root(first, one), _root(first, other)))
+            low, high = sorted((_find_root(first, one), _find_root(first, other)))
             first[high] = low
-    return {film: _root(first, film) for film in first}
+    return {film: _find_root(first, film) for film in first}
 
 
-def _root(first: dict[str, str], film: str) -> str:
+def _find_root(first: dict[str, str], film: str) -> str:
     while first[film] != film:
         first[film] = first[first[film]]
         film = first[film]

@@ -30,7 +30,7 @@ def corpus(demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo corpus; two people annotated the clips of a film, one of them skipped the first."""
     folder = tmp_path_factory.mktemp("labelled") / "corpus"
     shutil.copytree(demo_corpus, folder)
-    records.put(
+    records.upsert(
         folder,
         [
             Annotation(

@@ -11,7 +11,7 @@ import pytest
 
 from ossl_builder.errors import OsslError
 from ossl_builder.splits.assign import (
-    Assignment,
+    SplitPlan,
     assign_films,
     load_record,
     record_path,
@@ -43,7 +43,7 @@ def films(count: int, first: int = 0) -> list[MadeUp]:
     return made
 
 
-def divided(corpus: Path, made: list[MadeUp], settings: SplitsSettings = SETTINGS) -> Assignment:
+def divided(corpus: Path, made: list[MadeUp], settings: SplitsSettings = SETTINGS) -> SplitPlan:
     """Write the corpus, divide it, keep the record."""
     write_corpus(corpus, made)
     found = assign_films(corpus, settings)
@@ -52,7 +52,7 @@ def divided(corpus: Path, made: list[MadeUp], settings: SplitsSettings = SETTING
     return found
 
 
-def splits(found: Assignment) -> dict[str, str | None]:
+def splits(found: SplitPlan) -> dict[str, str | None]:
     return {row.film_id: row.split for row in found.rows}
 
 
