@@ -9,8 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ossl_builder.annotations import alpha as alphas
-from ossl_builder.annotations.alpha import Alpha, Floats
+from ossl_builder.annotations.alpha import Alpha, Floats, coincidences, krippendorff_alpha
 from ossl_builder.annotations.consensus import answer_matrix, dawid_skene, valid_annotations
 from ossl_builder.annotations.label_schema import LabelSchema, Question
 from ossl_builder.annotations.records import Annotation
@@ -117,12 +116,12 @@ def alpha_of(
         matrices = _choices_coincidences(annotations, question)
     else:
         matrix = answer_matrix(annotations, question)
-        matrices = alphas.coincidences(
+        matrices = coincidences(
             matrix.clips, matrix.answers, len(matrix.clip_keys), len(question.answers)
         )
         if question.level == "interval":
             numbers = np.array([float(str(answer)) for answer in question.answers])
-    return alphas.alpha(matrices, question.level or "nominal", numbers, resamples, seed)
+    return krippendorff_alpha(matrices, question.level or "nominal", numbers, resamples, seed)
 
 
 def most_disagreed(
@@ -179,7 +178,7 @@ def _choices_coincidences(annotations: Sequence[Annotation], question: Question)
     total = np.zeros((len(clip_keys), 2, 2))
     for value in question.answers:
         is_chosen = np.array([value in answer for _, answer in entries], dtype=np.int64)
-        total += alphas.coincidences(clips, is_chosen, len(clip_keys), 2)
+        total += coincidences(clips, is_chosen, len(clip_keys), 2)
     return total
 
 

@@ -64,7 +64,9 @@ def coincidences(clips: Ints, answers: Ints, n_clips: int, n_answers: int) -> Fl
     return matrices
 
 
-def alpha(matrices: Floats, level: str, numbers: Floats, resamples: int, seed: int) -> Alpha:
+def krippendorff_alpha(
+    matrices: Floats, level: str, numbers: Floats, resamples: int, seed: int
+) -> Alpha:
     """Return Krippendorff's alpha of coincidence matrices.
 
     Args:

@@ -1,4 +1,4 @@
-"""Assign every film to a split, and record the reason for each."""
+"""Assign every film to a split, and record the reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class FilmAssignment:
-    """Where a film was put, and why, in one sentence."""
+    """The split of a film, and the reason in one sentence."""
 
     split: str
     why: str
@@ -37,7 +37,7 @@ class FilmAssignment:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """All films ever assigned, and the ratios and the seed of the last time."""
+    """All films that were ever assigned, and the ratios and seed of the last run."""
 
     films: Mapping[str, FilmAssignment] = field(default_factory=dict)
     ratios: Mapping[str, float] = field(default_factory=dict)
@@ -45,37 +45,37 @@ class SplitRecord:
 
 
 def record_path(root: Path) -> Path:
-    """Where a corpus keeps it."""
+    """Return the path of a corpus' record of splits."""
     return root / "records" / "splits.json"
 
 
 def load_record(root: Path) -> SplitRecord:
-    """What was assigned so far.
+    """Read the record; empty if there is none.
 
     Raises:
         OsslError: `splits_record_damaged`.
     """
     path = record_path(root)
     try:
-        found: dict[str, Any] = parse.json_value(path.read_bytes())
-        if found["version"] != VERSION:
-            raise ValueError(f"version {found['version']}")
-        films = {name: FilmAssignment(**entry) for name, entry in found["films"].items()}
+        data: dict[str, Any] = parse.json_value(path.read_bytes())
+        if data["version"] != VERSION:
+            raise ValueError(f"version {data['version']}")
+        films = {name: FilmAssignment(**entry) for name, entry in data["films"].items()}
         if any(assigned.split not in SPLIT_NAMES for assigned in films.values()):
-            raise ValueError("no such split")
-        return SplitRecord(films, found["ratios"], found["seed"])
+            raise ValueError("unknown split")
+        return SplitRecord(films, data["ratios"], data["seed"])
     except FileNotFoundError:
         return SplitRecord()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OsslError(
             "splits_record_damaged",
             f"{path} cannot be read ({error}).",
-            "Restore it from a backup; if you delete it, all films are divided anew.",
+            "Restore the file from a backup. If you delete it, all films are assigned anew.",
         ) from error
 
 
 def save_record(root: Path, record: SplitRecord) -> None:
-    """Write it whole; the caller holds the corpus' lock."""
+    """Write the record. The caller holds the corpus' lock."""
     value = {
         "version": VERSION,
         "seed": record.seed,
@@ -86,21 +86,20 @@ def save_record(root: Path, record: SplitRecord) -> None:
     files.write_bytes(record_path(root), text.encode() + b"\n")
 
 
-# Films of a group that the reason names.
 MAX_NAMED_FILMS = 3
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """How a corpus is, or would be, divided.
+    """The splits of a corpus, before they are written.
 
     Attributes:
-        rows: of the splits table.
-        matches: what films share.
+        rows: rows of the splits table.
+        matches: material that films share.
         leaks: matches across splits, between films that were assigned before.
-        new: ids of films that had no split before and have one now.
-        record: the record to keep.
-        notes: sentences on what a curator should know of it.
+        new: ids of films that get a split for the first time.
+        record: the new record.
+        notes: remarks for the user, a sentence each.
     """
 
     rows: tuple[Split, ...]
@@ -117,13 +116,13 @@ def assign_films(
     kinds: Iterable[str] = KINDS,
     forget: Collection[str] = (),
 ) -> SplitPlan:
-    """Divide a corpus by its clips, fingerprints and labels. Writes nothing.
+    """Assign the films of a corpus by clips, fingerprints and labels. Writes nothing.
 
     Args:
         root: the corpus' folder.
-        settings: the recipe's section `splits`.
-        kinds: `KINDS`, in order; an iterator may show how far it is.
-        forget: films whose earlier split is not to be kept.
+        settings: section `splits` of the recipe.
+        kinds: `KINDS`, in order; an iterator can show progress.
+        forget: films that lose their earlier split.
 
     Raises:
         OsslError: `table_missing`, `table_version`, `splits_record_damaged`.
@@ -135,15 +134,15 @@ def assign_films(
     matches = find_matches(prints, settings, kinds) if prints else ()
     matches = tuple(match for match in matches if {match.film_a, match.film_b} <= facts.keys())
     kept = {film: entry for film, entry in before.films.items() if film not in forget}
-    placed = _assign_all(
+    assignments = _assign_all(
         facts, {film: kept[film] for film in facts if film in kept}, matches, settings
     )
     groups = groups_of(facts, [(match.film_a, match.film_b) for match in matches])
     rows = tuple(
         Split(
             film_id=film_id,
-            split=placed[film_id].split or None,
-            why=placed[film_id].why,
+            split=assignments[film_id].split or None,
+            why=assignments[film_id].why,
             group_id=groups[film_id],
             n_clips=film.n_clips,
             duration_s=film.duration_s,
@@ -152,7 +151,7 @@ def assign_films(
         )
         for film_id, film in facts.items()
     )
-    assigned = {film: entry for film, entry in placed.items() if entry.split}
+    assigned = {film: entry for film, entry in assignments.items() if entry.split}
     return SplitPlan(
         rows=rows,
         matches=matches,
@@ -169,19 +168,19 @@ def _assign_all(
     matches: tuple[Match, ...],
     settings: SplitsSettings,
 ) -> dict[str, FilmAssignment]:
-    """Each film with its split (empty: none) and why it has it."""
+    """Return each film's split (empty: none) and the reason."""
     of_film: dict[str, list[Match]] = {}
     for match in matches:
         of_film.setdefault(match.film_a, []).append(match)
         of_film.setdefault(match.film_b, []).append(match)
-    torn = [
+    in_two_splits = [
         film
         for film in facts
         if film not in kept and len(_assigned_matches(film, of_film, kept)) > 1
     ]
     left_out = {
         film: FilmAssignment("", _reason_left_out(_assigned_matches(film, of_film, kept)))
-        for film in torn
+        for film in in_two_splits
     }
     free = [film for film in facts if film not in kept and film not in left_out]
     first = groups_of(free, [(match.film_a, match.film_b) for match in matches])
@@ -219,13 +218,13 @@ def _assign_all(
 def _assigned_matches(
     film: str, of_film: Mapping[str, list[Match]], kept: Mapping[str, FilmAssignment]
 ) -> dict[str, Match]:
-    """Splits on which assigned films stand that share material with a film; for each a match."""
-    found: dict[str, Match] = {}
+    """Return the splits of assigned films that share material with a film, with one match each."""
+    match_of_split: dict[str, Match] = {}
     for match in of_film.get(film, []):
         other = match.film_b if match.film_a == film else match.film_a
         if other in kept:
-            found.setdefault(kept[other].split, match)
-    return found
+            match_of_split.setdefault(kept[other].split, match)
+    return match_of_split
 
 
 def _match_text(match: Match) -> str:
@@ -235,25 +234,25 @@ def _match_text(match: Match) -> str:
 
 
 def _reason_left_out(held: Mapping[str, Match]) -> str:
-    told = "; ".join(
+    matches = "; ".join(
         f"{split}: {_match_text(held[split])}" for split in SPLIT_NAMES if split in held
     )
-    return f"Left out, since it shares material with films in two splits ({told})."
+    return f"Left out because it shares material with films in two splits ({matches})."
 
 
 def _reason_joined(match: Match) -> str:
-    return f"{_match_text(match)}, and one of them stood here already."
+    return f"{_match_text(match)}, and one of them was already in this split."
 
 
 def _reason_drawn(film: FilmStats, group: list[str], settings: SplitsSettings) -> str:
-    others = [each for each in group if each != film.film_id]
+    others = [film_id for film_id in group if film_id != film.film_id]
     named = ", ".join(others[:MAX_NAMED_FILMS]) + (
         f" and {len(others) - MAX_NAMED_FILMS} more" * (len(others) > MAX_NAMED_FILMS)
     )
-    together = f", together with {named}, since they share material" if others else ""
+    together = f", together with {named}, because they share material" if others else ""
     return (
-        f"Drawn by seed {settings.seed} as {film.stratum}{together}: "
-        "each split should have its part of films like it."
+        f"Chosen by seed {settings.seed} as {film.stratum}{together}: "
+        "each split gets its share of similar films."
     )
 
 
@@ -261,16 +260,16 @@ def _notes(
     before: SplitRecord,
     settings: SplitsSettings,
     facts: Mapping[str, FilmStats],
-    printed: tuple[str, ...],
+    with_fingerprints: tuple[str, ...],
 ) -> Iterable[str]:
     if before.films and dict(before.ratios) != settings.ratios():
-        yield "The ratios have changed: films that had a split keep it; new ones even it out."
+        yield "The ratios have changed: films with a split keep it; new films balance the splits."
     if before.films and before.seed != settings.seed:
-        yield "The seed has changed: films that had a split keep it."
-    without = len(facts.keys() - set(printed))
+        yield "The seed has changed: films with a split keep it."
+    without = len(facts.keys() - set(with_fingerprints))
     if without:
         films = "1 film has" if without == 1 else f"{without} films have"
         yield (
-            f"{films} no fingerprints: what they share with others is not known. "
-            "`ossl fingerprints` takes them."
+            f"{films} no fingerprints, so shared material cannot be found. "
+            "Compute them with `ossl fingerprints`."
         )

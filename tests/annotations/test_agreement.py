@@ -7,9 +7,9 @@ import numpy as np
 import pandas
 import pytest
 
-from ossl_builder.annotations import alpha as alphas
 from ossl_builder.annotations import label_schema
 from ossl_builder.annotations.agreement import agreement, most_disagreed, reliability
+from ossl_builder.annotations.alpha import coincidences, krippendorff_alpha
 from ossl_builder.annotations.consensus import fit_dawid_skene
 from ossl_builder.annotations.settings import LabelsSettings
 from tests.annotations.people import said
@@ -28,29 +28,31 @@ def ratings(n_people: int, n_clips: int, seed: int = 0) -> np.ndarray:
     return given
 
 
-def coincidences(given: np.ndarray) -> np.ndarray:
+def coincidences_of(given: np.ndarray) -> np.ndarray:
     people, clips = np.nonzero(~np.isnan(given))
-    return alphas.coincidences(clips, given[people, clips].astype(int) - 1, given.shape[1], 9)
+    return coincidences(clips, given[people, clips].astype(int) - 1, given.shape[1], 9)
 
 
 @pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
 @pytest.mark.parametrize(("n_people", "n_clips"), [(2, 12), (5, 300)])
 def test_alpha_equals_the_krippendorff_package(level: str, n_people: int, n_clips: int) -> None:
     given = ratings(n_people, n_clips)
-    ours = alphas.alpha(coincidences(given), level, NUMBERS, 400, 0)
+    ours = krippendorff_alpha(coincidences_of(given), level, NUMBERS, 400, 0)
     theirs = krippendorff.alpha(reliability_data=given, level_of_measurement=level)
     assert ours.alpha == pytest.approx(theirs, abs=1e-12)
     assert ours.low is not None
     assert ours.high is not None
     assert ours.low < ours.alpha < ours.high
-    assert ours == alphas.alpha(coincidences(given), level, NUMBERS, 400, 0)
+    assert ours == krippendorff_alpha(coincidences_of(given), level, NUMBERS, 400, 0)
 
 
 def test_the_interval_covers_what_is_true_about_as_often_as_it_says() -> None:
-    truth = alphas.alpha(coincidences(ratings(3, 20_000)), "interval", NUMBERS, 0, 0).alpha
+    truth = krippendorff_alpha(coincidences_of(ratings(3, 20_000)), "interval", NUMBERS, 0, 0).alpha
     covered = 0
     for seed in range(1, 101):
-        one = alphas.alpha(coincidences(ratings(3, 80, seed)), "interval", NUMBERS, 300, seed)
+        one = krippendorff_alpha(
+            coincidences_of(ratings(3, 80, seed)), "interval", NUMBERS, 300, seed
+        )
         assert one.low is not None
         assert one.high is not None
         covered += one.low <= truth <= one.high
