@@ -64,7 +64,8 @@ def import_file(
     row is kept. If the file has errors, all are listed and nothing is imported.
     """
     from ossl_builder.annotations import import_annotations, label_schema
-    from ossl_builder.label_studio.push import clips_of
+    from ossl_builder.engine.tables_io import read_table
+    from ossl_builder.tables import CLIPS
 
     corpus = open_corpus(context.obj)
     options = import_annotations.ImportOptions(
@@ -72,7 +73,11 @@ def import_file(
     )
     with corpus.locked():
         plan = import_annotations.plan_import(
-            corpus.root, clips_of(corpus, ()), label_schema.load(corpus.root), file, options
+            corpus.root,
+            read_table(corpus.root / "manifests", CLIPS),
+            label_schema.load(corpus.root),
+            file,
+            options,
         )
         if not dry_run:
             import_annotations.apply_import(corpus.root, plan)

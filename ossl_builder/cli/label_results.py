@@ -93,7 +93,8 @@ def agreement(
 def _annotations(corpus: Corpus, film: list[str] | None) -> list[Annotation]:
     """Return the annotations of the given films, or of all, whose clips still exist."""
     from ossl_builder.annotations import aggregation, records
-    from ossl_builder.label_studio.push import clips_of
+    from ossl_builder.engine.tables_io import read_table
+    from ossl_builder.tables import CLIPS
 
     film_ids = corpus.chosen(film or ())
     annotations = [
@@ -101,7 +102,9 @@ def _annotations(corpus: Corpus, film: list[str] | None) -> list[Annotation]:
         for annotation in records.read_all(corpus.root)
         if not film or annotation.film_id in film_ids
     ]
-    existing = aggregation.with_existing_clip(annotations, clips_of(corpus, ()))
+    existing = aggregation.with_existing_clip(
+        annotations, read_table(corpus.root / "manifests", CLIPS)
+    )
     if len(existing) < len(annotations):
         count = _count(len(annotations) - len(existing), "annotation")
         output.say(f"Left out: {count} of clips that no longer exist.")

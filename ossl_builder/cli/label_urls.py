@@ -117,12 +117,11 @@ def relink(
     another 30 days. Answers do not change.
     """
     from ossl_builder.label_studio import clip_urls, project, task_updates
-    from ossl_builder.label_studio import push as push_tasks
 
     corpus = open_corpus(context.obj)
     url_options = choose_urls(corpus, address, clips_url, document_root)
     urls = clip_urls.urls_of_state(corpus, url_options)
-    clips = push_tasks.clips_of(corpus, film or [])
+    clips = clip_urls.clips_of(corpus, film or [])
     with project.connected(corpus, url, timeout) as server:
         found = project.project_of(server, corpus)
         changes, n_right = task_updates.plan_url_changes(server, found, clips, urls)
@@ -132,7 +131,7 @@ def relink(
                 for change in output.counted(changes, "relinking"):
                     task_updates.change_url(server, change)
                 if urls.kind == "local-files":
-                    push_tasks.allow_local_files(server, found, corpus)
+                    clip_urls.allow_local_files(server, found, corpus)
     if json:
         output.as_json(
             [

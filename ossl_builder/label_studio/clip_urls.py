@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -13,12 +13,15 @@ from typing import Literal
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 from ossl_builder.corpus import Corpus
+from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.label_studio import url_key
+from ossl_builder.label_studio import project_api, url_key
+from ossl_builder.label_studio.client import Server
+from ossl_builder.label_studio.project_api import Project
 from ossl_builder.label_studio.state import State
 from ossl_builder.net import http
 from ossl_builder.net.http import refuse_password
-from ossl_builder.tables import Clip
+from ossl_builder.tables import CLIPS, Clip
 
 Kind = Literal["serve", "local-files", "base"]
 SERVE: Kind = "serve"
@@ -134,6 +137,29 @@ def with_url_options(state: State, address: str, clips_url: str, document_root: 
         clips_url=clips_url or state.clips_url,
         document_root=document_root or state.document_root,
     )
+
+
+def clips_of(corpus: Corpus, film_ids: Sequence[str]) -> list[Clip]:
+    """Return the clips of films, in the table's order; no film: all clips.
+
+    Raises:
+        OsslError: `film_unknown`, `table_missing`, `table_version`.
+    """
+    chosen = set(corpus.chosen(film_ids)) if film_ids else set()
+    rows: list[Clip] = tables_io.read_table(corpus.root / "manifests", CLIPS)
+    return [row for row in rows if not chosen or row.film_id in chosen]
+
+
+def allow_local_files(server: Server, project: Project, corpus: Corpus) -> None:
+    """Let Label Studio serve the corpus' clips to the annotators of this project.
+
+    One folder per film: the server refuses its document root itself, which is the films folder.
+
+    Raises:
+        OsslError: `request_refused`: the server was started without local files; `table_missing`.
+    """
+    folders = {str((corpus.root / clip.video_path).parent) for clip in clips_of(corpus, ())}
+    project_api.allow_local_files(server, project.project_id, folders)
 
 
 def clip_path(film_id: str, clip_id: str) -> str:

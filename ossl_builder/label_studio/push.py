@@ -18,12 +18,17 @@ from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.label_studio import project, project_api, state, task_api
 from ossl_builder.label_studio.client import Server
-from ossl_builder.label_studio.clip_urls import ClipUrls, first_to_expire
+from ossl_builder.label_studio.clip_urls import (
+    ClipUrls,
+    allow_local_files,
+    clips_of,
+    first_to_expire,
+)
 from ossl_builder.label_studio.project import ProjectOptions
 from ossl_builder.label_studio.project_api import Project
 from ossl_builder.label_studio.task_api import Task
 from ossl_builder.net.retry import TransferError
-from ossl_builder.tables import CLIPS, Clip, Label
+from ossl_builder.tables import Clip, Label
 
 CHUNK = 250  # fastest: smaller chunks have overhead, much larger ones reach the server's timeout
 # The server creates a chunk within 0.2 s: after this time no lost request is still in progress.
@@ -162,17 +167,6 @@ def plan_push(
     )
 
 
-def clips_of(corpus: Corpus, film_ids: Sequence[str]) -> list[Clip]:
-    """Return the clips of films, in the table's order; no film: all clips.
-
-    Raises:
-        OsslError: `film_unknown`, `table_missing`, `table_version`.
-    """
-    chosen = set(corpus.chosen(film_ids)) if film_ids else set()
-    rows: list[Clip] = tables_io.read_table(corpus.root / "manifests", CLIPS)
-    return [row for row in rows if not chosen or row.film_id in chosen]
-
-
 def send_chunk(server: Server, project_id: int, chunk: Sequence[dict[str, Any]]) -> bool:
     """Send tasks until the server has one for each of their clips.
 
@@ -256,18 +250,6 @@ def unanswered_duplicates(tasks: Iterable[Task]) -> list[Task]:
         same_clip.sort(key=lambda task: (-task.n_answered - task.n_skipped, task.task_id))
         duplicates += [task for task in same_clip[1:] if not task.n_answered + task.n_skipped]
     return duplicates
-
-
-def allow_local_files(server: Server, found: Project, corpus: Corpus) -> None:
-    """Let Label Studio serve the corpus' clips to the annotators of this project.
-
-    One folder per film: the server refuses its document root itself, which is the films folder.
-
-    Raises:
-        OsslError: `request_refused`: the server was started without local files; `table_missing`.
-    """
-    folders = {str((corpus.root / clip.video_path).parent) for clip in clips_of(corpus, ())}
-    project_api.allow_local_files(server, found.project_id, folders)
 
 
 def _task_data(

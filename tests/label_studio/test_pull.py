@@ -14,7 +14,7 @@ from ossl_builder.annotations import label_schema, records
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.corpus import Corpus, open_corpus
 from ossl_builder.errors import OsslError
-from ossl_builder.label_studio import project, state, task_updates
+from ossl_builder.label_studio import clip_urls, project, state, task_updates
 from ossl_builder.label_studio import pull as pull_annotations
 from ossl_builder.label_studio import push as push_tasks
 from ossl_builder.label_studio.client import Server
@@ -251,7 +251,7 @@ def test_relink_changes_addresses_and_nothing_else(desk: Desk) -> None:
     before = {one["id"]: one["data"] for one in desk.studio.tasks(desk.project_id)}
     found = project.project_of(desk.server, desk.corpus)
     moved = make_clip_urls(desk.corpus.root, "base", "https://store.example.org/corpus")
-    clips = push_tasks.clips_of(desk.corpus, ())
+    clips = clip_urls.clips_of(desk.corpus, ())
     wanted, right = task_updates.plan_url_changes(desk.server, found, clips, moved)
     assert (len(wanted), right) == (3, 0)
     for one in wanted:
