@@ -48,7 +48,7 @@ def test_what_is_left_out_is_shown_with_its_reason(ossl: Ossl, corpus: Path) -> 
         said = ossl("-C", corpus, "split", "--dry-run")
         if "Left out" in said.out:
             break
-    assert "since it shares material with films in two splits" in said.out
+    assert "because it shares material with films in two splits" in said.out
     assert said.code == 0
 
 

@@ -101,7 +101,7 @@ def test_films_stay_when_20_are_added_and_when_some_go_and_return(tmp_path: Path
     assert {film: after[film] for film in before} == before
     assert set(found.new) == after.keys() - before.keys()
     assert after["f203"] == before["f007"]
-    assert "f007 and f203 share frame" in next(r.why for r in found.rows if r.film_id == "f203")
+    assert "f007 and f203 share video" in next(r.why for r in found.rows if r.film_id == "f203")
     assert not found.leaks
     assert points_off(found.rows, "quadrant") <= 5
     fewer = [*films(200)[:100], *more]
