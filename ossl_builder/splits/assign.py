@@ -129,15 +129,15 @@ def assign_films(
     """
     manifests = root / "manifests"
     before = load_record(root)
-    facts = {film.film_id: film for film in film_stats(manifests)}
-    prints = load_fingerprints(manifests)
-    matches = find_matches(prints, settings, kinds) if prints else ()
-    matches = tuple(match for match in matches if {match.film_a, match.film_b} <= facts.keys())
+    stats = {film.film_id: film for film in film_stats(manifests)}
+    fingerprints = load_fingerprints(manifests)
+    matches = find_matches(fingerprints, settings, kinds) if fingerprints else ()
+    matches = tuple(match for match in matches if {match.film_a, match.film_b} <= stats.keys())
     kept = {film: entry for film, entry in before.films.items() if film not in forget}
     assignments = _assign_all(
-        facts, {film: kept[film] for film in facts if film in kept}, matches, settings
+        stats, {film: kept[film] for film in stats if film in kept}, matches, settings
     )
-    groups = groups_of(facts, [(match.film_a, match.film_b) for match in matches])
+    groups = groups_of(stats, [(match.film_a, match.film_b) for match in matches])
     rows = tuple(
         Split(
             film_id=film_id,
@@ -149,7 +149,7 @@ def assign_films(
             quadrant=film.quadrant,
             length=film.length,
         )
-        for film_id, film in facts.items()
+        for film_id, film in stats.items()
     )
     assigned = {film: entry for film, entry in assignments.items() if entry.split}
     return SplitPlan(
@@ -158,12 +158,12 @@ def assign_films(
         leaks=find_leaks([(film, entry.split) for film, entry in assigned.items()], matches),
         new=tuple(film for film in assigned if film not in kept),
         record=SplitRecord({**kept, **assigned}, settings.ratios(), settings.seed),
-        notes=tuple(_notes(before, settings, facts, prints.films if prints else ())),
+        notes=tuple(_notes(before, settings, stats, fingerprints.films if fingerprints else ())),
     )
 
 
 def _assign_all(
-    facts: Mapping[str, FilmStats],
+    stats: Mapping[str, FilmStats],
     kept: Mapping[str, FilmAssignment],
     matches: tuple[Match, ...],
     settings: SplitsSettings,
@@ -175,44 +175,46 @@ def _assign_all(
         of_film.setdefault(match.film_b, []).append(match)
     in_two_splits = [
         film
-        for film in facts
+        for film in stats
         if film not in kept and len(_assigned_matches(film, of_film, kept)) > 1
     ]
     left_out = {
         film: FilmAssignment("", _reason_left_out(_assigned_matches(film, of_film, kept)))
         for film in in_two_splits
     }
-    free = [film for film in facts if film not in kept and film not in left_out]
+    free = [film for film in stats if film not in kept and film not in left_out]
     first = groups_of(free, [(match.film_a, match.film_b) for match in matches])
     members: dict[str, list[str]] = {}
     for film in free:
         members.setdefault(first[film], []).append(film)
     joined: dict[str, FilmAssignment] = {}
-    drawn: list[list[str]] = []
+    free_groups: list[list[str]] = []
     for group in members.values():
-        held: dict[str, Match] = {}
+        match_of_split: dict[str, Match] = {}
         for film in group:
-            held = _assigned_matches(film, of_film, kept) | held
-        if len(held) > 1:
-            left_out |= {film: FilmAssignment("", _reason_left_out(held)) for film in group}
-        elif held:
-            ((split, match),) = held.items()
+            match_of_split = _assigned_matches(film, of_film, kept) | match_of_split
+        if len(match_of_split) > 1:
+            left_out |= {
+                film: FilmAssignment("", _reason_left_out(match_of_split)) for film in group
+            }
+        elif match_of_split:
+            ((split, match),) = match_of_split.items()
             joined |= {film: FilmAssignment(split, _reason_joined(match)) for film in group}
         else:
-            drawn.append(group)
-    stay = {**kept, **joined}
+            free_groups.append(group)
+    with_split = {**kept, **joined}
     splits = choose_splits(
-        [[facts[film] for film in group] for group in drawn],
-        [(facts[film], entry.split) for film, entry in stay.items()],
+        [[stats[film] for film in group] for group in free_groups],
+        [(stats[film], entry.split) for film, entry in with_split.items()],
         settings.ratios(),
         settings.seed,
     )
-    chosen = {
-        film: FilmAssignment(splits[film], _reason_drawn(facts[film], group, settings))
-        for group in drawn
+    new = {
+        film: FilmAssignment(splits[film], _reason_chosen(stats[film], group, settings))
+        for group in free_groups
         for film in group
     }
-    return {**stay, **left_out, **chosen}
+    return {**with_split, **left_out, **new}
 
 
 def _assigned_matches(
@@ -233,9 +235,11 @@ def _match_text(match: Match) -> str:
     )
 
 
-def _reason_left_out(held: Mapping[str, Match]) -> str:
+def _reason_left_out(match_of_split: Mapping[str, Match]) -> str:
     matches = "; ".join(
-        f"{split}: {_match_text(held[split])}" for split in SPLIT_NAMES if split in held
+        f"{split}: {_match_text(match_of_split[split])}"
+        for split in SPLIT_NAMES
+        if split in match_of_split
     )
     return f"Left out because it shares material with films in two splits ({matches})."
 
@@ -244,7 +248,7 @@ def _reason_joined(match: Match) -> str:
     return f"{_match_text(match)}, and one of them was already in this split."
 
 
-def _reason_drawn(film: FilmStats, group: list[str], settings: SplitsSettings) -> str:
+def _reason_chosen(film: FilmStats, group: list[str], settings: SplitsSettings) -> str:
     others = [film_id for film_id in group if film_id != film.film_id]
     named = ", ".join(others[:MAX_NAMED_FILMS]) + (
         f" and {len(others) - MAX_NAMED_FILMS} more" * (len(others) > MAX_NAMED_FILMS)
@@ -259,14 +263,14 @@ def _reason_drawn(film: FilmStats, group: list[str], settings: SplitsSettings) -
 def _notes(
     before: SplitRecord,
     settings: SplitsSettings,
-    facts: Mapping[str, FilmStats],
+    stats: Mapping[str, FilmStats],
     with_fingerprints: tuple[str, ...],
 ) -> Iterable[str]:
     if before.films and dict(before.ratios) != settings.ratios():
         yield "The ratios have changed: films with a split keep it; new films balance the splits."
     if before.films and before.seed != settings.seed:
         yield "The seed has changed: films with a split keep it."
-    without = len(facts.keys() - set(with_fingerprints))
+    without = len(stats.keys() - set(with_fingerprints))
     if without:
         films = "1 film has" if without == 1 else f"{without} films have"
         yield (

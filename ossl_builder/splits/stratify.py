@@ -37,12 +37,12 @@ def choose_splits(
     """
     have: Counter[tuple[str, Key]] = Counter()
     films: Counter[Key] = Counter()
-    for facts, split in kept:
-        films.update(_strata_keys(facts))
-        have.update((split, key) for key in _strata_keys(facts))
+    for stats, split in kept:
+        films.update(_strata_keys(stats))
+        have.update((split, key) for key in _strata_keys(stats))
     for group in groups:
-        for facts in group:
-            films.update(_strata_keys(facts))
+        for stats in group:
+            films.update(_strata_keys(stats))
     splits = [split for split, ratio in ratios.items() if ratio > 0]
     chosen: dict[str, str] = {}
     ordered = sorted(groups, key=lambda group: (-len(group), _hash_order(seed, group[0].film_id)))
@@ -50,14 +50,14 @@ def choose_splits(
         # No split stays empty if there are enough films.
         empty = [split for split in splits if not have[split, ()]]
         candidates = empty if len(ordered) - number <= len(empty) else splits
-        keys = [key for facts in group for key in _strata_keys(facts)]
+        keys = [key for stats in group for key in _strata_keys(stats)]
         missing = {
             split: sum(ratios[split] * films[key] - have[split, key] for key in keys)
             for split in candidates
         }
         split = max(candidates, key=lambda name: (missing[name], -splits.index(name)))
         have.update((split, key) for key in keys)
-        chosen |= {facts.film_id: split for facts in group}
+        chosen |= {stats.film_id: split for stats in group}
     single = [group[0] for group in ordered if len(group) == 1]
     _balance(chosen, single, have, films, ratios)
     return chosen
@@ -72,8 +72,8 @@ def _balance(
 ) -> None:
     """Move films to other splits, or exchange two, while that balances the strata; in place."""
     places: dict[Place, list[str]] = {}
-    for facts in single:
-        places.setdefault((chosen[facts.film_id], _strata_keys(facts)), []).append(facts.film_id)
+    for stats in single:
+        places.setdefault((chosen[stats.film_id], _strata_keys(stats)), []).append(stats.film_id)
     for _ in range(MAX_MOVES):
         best, best_gain = None, MIN_GAIN
         for moves in _possible_moves([place for place in places if places[place]], have, ratios):
@@ -123,9 +123,9 @@ def _gain(
     return total
 
 
-def _strata_keys(facts: FilmStats) -> tuple[Key, ...]:
+def _strata_keys(stats: FilmStats) -> tuple[Key, ...]:
     """Return the strata of a film: all films, its mood, its length, and both together."""
-    mood, length = ("mood", str(facts.quadrant)), ("length", facts.length)
+    mood, length = ("mood", str(stats.quadrant)), ("length", stats.length)
     return ((), mood, length, (*mood, *length))
 
 
