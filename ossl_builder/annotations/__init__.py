@@ -1,1 +1,1 @@
-"""Annotations: the questions, the records, agreement, and the labels derived from them."""
+"""Annotations: the label schema, the records, agreement, and the labels derived from them."""

@@ -9,33 +9,30 @@ from itertools import combinations
 
 import numpy as np
 
-from ossl_builder.annotations import alpha as alphas
-from ossl_builder.annotations.aggregation import dawid_skene
-from ossl_builder.annotations.alpha import Alpha, Floats
-from ossl_builder.annotations.answer_matrix import answered, counting
-from ossl_builder.annotations.label_schema import LabelSchema
-from ossl_builder.annotations.question import Question
+from ossl_builder.annotations.alpha import Alpha, Floats, coincidences, krippendorff_alpha
+from ossl_builder.annotations.consensus import answer_matrix, dawid_skene, valid_annotations
+from ossl_builder.annotations.label_schema import LabelSchema, Question
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.annotations.settings import LabelsSettings
 
-# A film, None being all of them, and the annotations of it that count.
+# A film id, or None for all films, and its valid annotations.
 Group = tuple[str | None, list[Annotation]]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far people agree on one question.
+    """Agreement of the annotators on one question.
 
     Attributes:
         question: its name.
         level: `nominal`, `ordinal` or `interval`.
-        film_id: within this film; None: in all of them together.
+        film_id: the film; None: all films together.
         alpha: Krippendorff's alpha; None: not defined.
         low: lower end of its 95 % interval; None: not defined.
         high: upper end.
         why: why alpha, or only the interval, is not defined; None: both are.
-        n_clips: clips that at least two people answered.
-        n_annotators: people who answered.
+        n_clips: clips that at least two annotators answered.
+        n_annotators: annotators who answered.
     """
 
     question: str
@@ -51,14 +48,14 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """How far people disagree on one clip.
+    """Disagreement of the annotators on one clip.
 
     Attributes:
         film_id: the film.
         clip_id: the clip.
-        score: 0, all answers equal, to 1; the mean over the questions of how far two people's
-            answers lie apart, a whole scale or another choice being 1.
-        n_annotators: people whose answers count.
+        score: 0 (all answers are equal) to 1; mean over the questions of the distance between two
+            annotators' answers, where a whole scale or another choice is 1.
+        n_annotators: annotators with a valid annotation.
     """
 
     film_id: str
@@ -68,143 +65,156 @@ class Disagreement:
 
 
 def agreement(
-    annotations: Iterable[Annotation], taxonomy: LabelSchema, settings: LabelsSettings
+    annotations: Iterable[Annotation], schema: LabelSchema, settings: LabelsSettings
 ) -> list[Agreement]:
-    """Alpha of every question that is compared: over all films, then film by film."""
+    """Return alpha of every compared question: of all films together, then of each film."""
     return [
-        one
-        for group in groups(annotations, taxonomy)
-        for one in agreement_within(group, taxonomy, settings)
+        result
+        for group in film_groups(annotations, schema)
+        for result in group_agreement(group, schema, settings)
     ]
 
 
-def groups(annotations: Iterable[Annotation], taxonomy: LabelSchema) -> list[Group]:
-    """The annotations that count: of all films together, and of each if there are several."""
-    counted = counting(annotations, taxonomy)
+def film_groups(annotations: Iterable[Annotation], schema: LabelSchema) -> list[Group]:
+    """Return the valid annotations of all films together, and of each if there are several."""
+    valid = valid_annotations(annotations, schema)
     by_film: dict[str, list[Annotation]] = {}
-    for one in counted:
-        by_film.setdefault(one.film_id, []).append(one)
-    return [(None, counted), *(by_film.items() if len(by_film) > 1 else ())]
+    for annotation in valid:
+        by_film.setdefault(annotation.film_id, []).append(annotation)
+    return [(None, valid), *(by_film.items() if len(by_film) > 1 else ())]
 
 
-def agreement_within(
-    group: Group, taxonomy: LabelSchema, settings: LabelsSettings
-) -> list[Agreement]:
-    """Alpha of every question that is compared, within one of `groups`."""
-    film_id, chosen = group
-    return [_agreement(film_id, chosen, question, settings) for question in compared(taxonomy)]
+def group_agreement(group: Group, schema: LabelSchema, settings: LabelsSettings) -> list[Agreement]:
+    """Return alpha of every compared question, within one of `film_groups`."""
+    film_id, valid = group
+    return [
+        _agreement(film_id, valid, question, settings) for question in compared_questions(schema)
+    ]
 
 
-def compared(taxonomy: LabelSchema) -> list[Question]:
-    """The questions whose answers are compared."""
-    return [question for question in taxonomy.questions if question.level is not None]
+def compared_questions(schema: LabelSchema) -> list[Question]:
+    """Return the questions that have a level of measurement."""
+    return [question for question in schema.questions if question.level is not None]
 
 
 def alpha_of(
     annotations: Sequence[Annotation], question: Question, resamples: int = 0, seed: int = 0
 ) -> Alpha:
-    """Alpha of one question, of annotations that count.
+    """Return alpha of one question.
 
-    A question with any number of answers is taken as one nominal question per value, chosen or
-    not, of those who chose anything.
+    A question with any number of choices becomes one nominal question per value (chosen or not),
+    among the annotators who chose anything.
+
+    Args:
+        annotations: valid annotations.
+        question: the question.
+        resamples: number of bootstrap resamples; 0: no interval.
+        seed: seed of the bootstrap.
     """
-    found = _sets(annotations, question) if question.kind == "choices" else None
     numbers: Floats = np.array([0.0, 1.0])
-    if found is None:
-        given = answered(annotations, question)
-        n_answers = len(question.answers)
-        found = alphas.coincidences(given.clips, given.answers, len(given.clip_keys), n_answers)
+    if question.kind == "choices":
+        matrices = _choices_coincidences(annotations, question)
+    else:
+        matrix = answer_matrix(annotations, question)
+        matrices = coincidences(
+            matrix.clips, matrix.answers, len(matrix.clip_keys), len(question.answers)
+        )
         if question.level == "interval":
             numbers = np.array([float(str(answer)) for answer in question.answers])
-    return alphas.alpha(found, question.level or "nominal", numbers, resamples, seed)
+    return krippendorff_alpha(matrices, question.level or "nominal", numbers, resamples, seed)
 
 
 def most_disagreed(
-    annotations: Iterable[Annotation], taxonomy: LabelSchema, n: int | None = None
+    annotations: Iterable[Annotation], schema: LabelSchema, n: int | None = None
 ) -> list[Disagreement]:
-    """Clips with at least two people's answers, most disagreed on first.
+    """Return the clips with at least two annotators, largest disagreement first.
 
     Args:
-        annotations: of any state; only those that count are looked at.
-        taxonomy: the questions.
-        n: how many clips; None: all of them.
+        annotations: of any state; only valid ones are used.
+        schema: the label schema.
+        n: number of clips; None: all.
     """
     by_clip: dict[tuple[str, str], list[Annotation]] = {}
-    for one in counting(annotations, taxonomy):
-        by_clip.setdefault((one.film_id, one.clip_id), []).append(one)
-    questions = [question for question in compared(taxonomy) if question.kind != "choices"]
-    found = [
-        Disagreement(film_id, clip_id, _score(people, questions), len(people))
-        for (film_id, clip_id), people in by_clip.items()
-        if len(people) > 1
+    for annotation in valid_annotations(annotations, schema):
+        by_clip.setdefault(annotation.clip_key, []).append(annotation)
+    questions = [question for question in compared_questions(schema) if question.kind != "choices"]
+    disagreements = [
+        Disagreement(film_id, clip_id, _disagreement_score(of_clip, questions), len(of_clip))
+        for (film_id, clip_id), of_clip in by_clip.items()
+        if len(of_clip) > 1
     ]
-    return sorted(found, key=lambda one: (-one.score, one.film_id, one.clip_id))[:n]
+    return sorted(disagreements, key=lambda row: (-row.score, row.film_id, row.clip_id))[:n]
 
 
 def _agreement(
-    film_id: str | None, chosen: Sequence[Annotation], question: Question, settings: LabelsSettings
+    film_id: str | None, valid: Sequence[Annotation], question: Question, settings: LabelsSettings
 ) -> Agreement:
-    found = alpha_of(chosen, question, settings.resamples, settings.seed)
+    result = alpha_of(valid, question, settings.resamples, settings.seed)
     return Agreement(
         question=question.name,
         level=question.level or "",
         film_id=film_id,
-        alpha=found.alpha,
-        low=found.low,
-        high=found.high,
-        why=found.why,
-        n_clips=found.n_clips,
-        n_annotators=len({one.annotator for one in chosen if question.name in one.answers}),
+        alpha=result.alpha,
+        low=result.low,
+        high=result.high,
+        why=result.why,
+        n_clips=result.n_clips,
+        n_annotators=len(
+            {annotation.annotator for annotation in valid if question.name in annotation.answers}
+        ),
     )
 
 
-def _sets(annotations: Sequence[Annotation], question: Question) -> Floats:
-    """Coincidences of chosen and not chosen, (clips, 2, 2), summed over a question's values."""
-    given = [
-        ((one.film_id, one.clip_id), answer)
-        for one in annotations
-        if isinstance(answer := one.answers.get(question.name), tuple)
+def _choices_coincidences(annotations: Sequence[Annotation], question: Question) -> Floats:
+    """Return coincidences of chosen and not chosen, (clips, 2, 2), summed over the values."""
+    entries = [
+        (annotation.clip_key, answer)
+        for annotation in annotations
+        if isinstance(answer := annotation.answers.get(question.name), tuple)
     ]
-    clip_at = {clip: at for at, clip in enumerate(sorted({clip for clip, _ in given}))}
-    clips = np.array([clip_at[clip] for clip, _ in given], dtype=np.int64)
-    total = np.zeros((len(clip_at), 2, 2))
+    clip_keys = sorted({clip for clip, _ in entries})
+    index_of_clip = {clip: index for index, clip in enumerate(clip_keys)}
+    clips = np.array([index_of_clip[clip] for clip, _ in entries], dtype=np.int64)
+    total = np.zeros((len(clip_keys), 2, 2))
     for value in question.answers:
-        chosen = np.array([value in answer for _, answer in given], dtype=np.int64)
-        total += alphas.coincidences(clips, chosen, len(clip_at), 2)
+        is_chosen = np.array([value in answer for _, answer in entries], dtype=np.int64)
+        total += coincidences(clips, is_chosen, len(clip_keys), 2)
     return total
 
 
-def _score(people: Sequence[Annotation], questions: Sequence[Question]) -> float:
-    apart = []
+def _disagreement_score(of_clip: Sequence[Annotation], questions: Sequence[Question]) -> float:
+    distances = []
     for question in questions:
-        places = {answer: at for at, answer in enumerate(question.answers)}
-        given = [
-            places[one.answers[question.name]] for one in people if question.name in one.answers
+        position = {answer: index for index, answer in enumerate(question.answers)}
+        positions = [
+            position[annotation.answers[question.name]]
+            for annotation in of_clip
+            if question.name in annotation.answers
         ]
-        furthest = 1 if question.level == "nominal" else len(places) - 1
-        pairs = [min(abs(one - other), furthest) for one, other in combinations(given, 2)]
+        largest = 1 if question.level == "nominal" else len(position) - 1
+        pairs = [min(abs(a - b), largest) for a, b in combinations(positions, 2)]
         if pairs:
-            apart.append(sum(pairs) / len(pairs) / furthest)
-    return round(sum(apart) / len(apart), 6) if apart else 0.0
+            distances.append(sum(pairs) / len(pairs) / largest)
+    return round(sum(distances) / len(distances), 6) if distances else 0.0
 
 
-QUESTION = "quadrant"
+RELIABILITY_QUESTION = "quadrant"
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """One labeller against the others, by the quadrant.
+    """One annotator compared with the others, by the quadrant.
 
     Attributes:
-        annotator: who.
+        annotator: the annotator.
         n_answered: clips answered.
         n_skipped: clips skipped.
-        alpha_with: Krippendorff's alpha of all labellers; None: not defined.
+        alpha_with: Krippendorff's alpha of all annotators; None: not defined.
         alpha_without: alpha of the others; higher means that they agree better without this one.
-        agrees_share: part of the clips shared with others on which this one chose what Dawid and
-            Skene's model, fitted to the others alone, thinks most probable; None: none shared.
-        n_shared: those clips.
-        why: why something is not defined; None: all is.
+        agrees_share: share of the clips shared with others on which this annotator chose the most
+            probable quadrant of Dawid and Skene's model, fitted to the others; None: none shared.
+        n_shared: number of these clips.
+        why: why a value is not defined; None: all are.
     """
 
     annotator: str
@@ -218,25 +228,27 @@ class Reliability:
 
 
 def reliability(
-    annotations: Iterable[Annotation], taxonomy: LabelSchema, settings: LabelsSettings
+    annotations: Iterable[Annotation], schema: LabelSchema, settings: LabelsSettings
 ) -> list[Reliability]:
-    """Each labeller who answered or skipped anything, by id."""
-    known = list(annotations)
-    counted = counting(known, taxonomy)
-    question = taxonomy.question(QUESTION)
+    """Return the reliability of each annotator who answered or skipped a clip, by id."""
+    all_annotations = list(annotations)
+    valid = valid_annotations(all_annotations, schema)
+    question = schema.question(RELIABILITY_QUESTION)
     if question is None:
         return []
-    answered = Counter(one.annotator for one in counted)
-    skipped = Counter(one.annotator for one in known if one.state == "skipped")
-    with_all = alpha_of(counted, question)
-    found = []
+    answered = Counter(annotation.annotator for annotation in valid)
+    skipped = Counter(
+        annotation.annotator for annotation in all_annotations if annotation.state == "skipped"
+    )
+    with_all = alpha_of(valid, question)
+    rows = []
     for annotator in sorted({*answered, *skipped}):
-        others = [one for one in counted if one.annotator != annotator]
-        own = [one for one in counted if one.annotator == annotator]
+        others = [row for row in valid if row.annotator != annotator]
+        own = [row for row in valid if row.annotator == annotator]
         without = alpha_of(others, question)
-        agreed = _agreed(own, others, question, settings)
-        share = sum(agreed) / len(agreed) if agreed else None
-        found.append(
+        is_match = _matches_model(own, others, question, settings)
+        share = sum(is_match) / len(is_match) if is_match else None
+        rows.append(
             Reliability(
                 annotator=annotator,
                 n_answered=answered[annotator],
@@ -244,14 +256,16 @@ def reliability(
                 alpha_with=with_all.alpha,
                 alpha_without=without.alpha,
                 agrees_share=share,
-                n_shared=len(agreed),
-                why=_why(with_all.why, with_all.alpha, without.why, without.alpha, share),
+                n_shared=len(is_match),
+                why=_undefined_reasons(
+                    with_all.why, with_all.alpha, without.why, without.alpha, share
+                ),
             )
         )
-    return found
+    return rows
 
 
-def _agreed(
+def _matches_model(
     own: Sequence[Annotation],
     others: Sequence[Annotation],
     question: Question,
@@ -259,13 +273,13 @@ def _agreed(
 ) -> list[bool]:
     consensus = dawid_skene(others, question, settings.smoothing)
     return [
-        one.answers[question.name] == consensus[one.film_id, one.clip_id].answer
-        for one in own
-        if question.name in one.answers and (one.film_id, one.clip_id) in consensus
+        annotation.answers[question.name] == consensus[annotation.clip_key].answer
+        for annotation in own
+        if question.name in annotation.answers and annotation.clip_key in consensus
     ]
 
 
-def _why(
+def _undefined_reasons(
     with_why: str | None,
     with_alpha: float | None,
     without_why: str | None,
@@ -278,5 +292,5 @@ def _why(
     if without_alpha is None:
         reasons.append(f"alpha of the others: {without_why}")
     if share is None:
-        reasons.append("no clip with a quadrant is shared with others")
+        reasons.append("no clip with a quadrant is shared with other annotators")
     return "; ".join(reasons) or None

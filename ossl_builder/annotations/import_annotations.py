@@ -1,4 +1,4 @@
-"""Annotations from files of others into the records."""
+"""Import annotations from a file into the records."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ossl_builder.errors import OsslError
 from ossl_builder.tables import Clip
 
 SOURCE = "import"
-SHOWN_FAULTS = 100
+SHOWN_PROBLEMS = 100
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a file is to be understood.
+class ImportOptions:
+    """Options for reading a file.
 
     Attributes:
-        columns: our name to the file's, for columns that are called otherwise there.
-        people: a name in the file to who that is: an id, an e-mail address or a name.
-        annotator: who all rows are from that do not say so.
+        columns: our name of a column to its name in the file, if they differ.
+        people: a name in the file to the annotator: an id, an e-mail address or a name.
+        annotator: the annotator of rows that name none.
         partial: required answers may be missing.
     """
 
@@ -39,23 +39,23 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What an import would do.
+class ImportPlan:
+    """What an import will do.
 
     Attributes:
         to_write: annotations that are new or replace an older one.
-        key: the annotators' key, with those who are new.
-        added: how many are new.
-        replaced: how many replace an older one.
-        unchanged: how many stand there already.
-        kept: (clip, annotator) where the record is newer, or the row without a date.
-        unknown_clips: clips of the file that the corpus has not.
-        flags: what should be looked at, a sentence each.
-        unused_columns: columns of the file that were left out.
+        registry: the annotators, with new ones.
+        added: number of new annotations.
+        replaced: number that replace an older one.
+        unchanged: number that exist already.
+        kept: (clip, annotator) whose record is newer, or whose row has no date.
+        unknown_clips: clips of the file that the corpus does not have.
+        flags: what to review, a sentence each.
+        unused_columns: columns of the file that were ignored.
     """
 
     to_write: tuple[Annotation, ...]
-    key: AnnotatorRegistry
+    registry: AnnotatorRegistry
     added: int
     replaced: int
     unchanged: int
@@ -66,14 +66,14 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A row that is an annotation.
+class ParsedRow:
+    """A valid row.
 
     Attributes:
         row: the row.
-        annotation: what it says.
-        updated_at: when, more exactly than a record says it.
-        flags: what is odd about it.
+        annotation: its annotation.
+        updated_at: its time, more exact than in the annotation.
+        flags: what to review.
     """
 
     row: ImportRow
@@ -82,121 +82,119 @@ class Found:
     flags: tuple[str, ...]
 
 
-def plan(
-    corpus: Path, clips: Iterable[Clip], taxonomy: LabelSchema, path: Path, options: Options
-) -> Plan:
-    """Read and check a file; nothing is written.
+def plan_import(
+    corpus: Path, clips: Iterable[Clip], schema: LabelSchema, path: Path, options: ImportOptions
+) -> ImportPlan:
+    """Read and check a file. Writes nothing.
 
-    A row without a date counts as old as the file, and never replaces what was not imported.
+    A row without a date gets the date of the file, and replaces only imported annotations.
 
     Raises:
-        OsslError: `import_unreadable`; `import_columns`; `import_invalid`, with every bad row.
+        OsslError: `import_unreadable`; `import_columns`; `import_invalid`, with every invalid row.
     """
-    rows, unused = read_rows(path, taxonomy, options.columns)
+    rows, unused = read_rows(path, schema, options.columns)
     film_of = {clip.clip_id: clip.film_id for clip in clips}
-    here = [row for row in rows if row.clip_id in film_of or not row.clip_id or row.problems]
+    relevant = [row for row in rows if row.clip_id in film_of or not row.clip_id or row.problems]
     file_date = datetime.fromtimestamp(min(path.stat().st_mtime, time.time()), UTC)
-    key = AnnotatorRegistry.load(corpus)
-    # An id of the file means somebody: people who come with a name only get others.
-    key.reserve(_who(row, options) for row in rows)
+    registry = AnnotatorRegistry.load(corpus)
+    # People who are named in the file must not get ids that the file uses for others.
+    registry.reserve(_who(row, options) for row in rows)
     problems: list[str] = []
     flags: list[str] = []
-    newest: dict[tuple[str, str], Found] = {}
-    for row in here:
-        found = _annotation(row, film_of, taxonomy, options, key, file_date)
-        if isinstance(found, list):
-            problems += [f"{row.where}: {problem}" for problem in found]
+    newest: dict[tuple[str, str], ParsedRow] = {}
+    for row in relevant:
+        parsed = _parse_row(row, film_of, schema, options, registry, file_date)
+        if isinstance(parsed, list):
+            problems += [f"{row.where}: {problem}" for problem in parsed]
             continue
-        flags += [f"{row.where}: {flag}" for flag in found.flags]
-        problems += _keep_newest(newest, found)
+        flags += [f"{row.where}: {flag}" for flag in parsed.flags]
+        problems += _keep_newest(newest, parsed)
     if problems:
-        shown = problems[:SHOWN_FAULTS]
+        shown = problems[:SHOWN_PROBLEMS]
         if len(problems) > len(shown):
             shown.append(f"and {len(problems) - len(shown)} more")
         raise OsslError(
             "import_invalid",
-            f"{path.name} holds {len(problems)} faults, and nothing was imported:\n"
+            f"{path.name} has {len(problems)} errors. Nothing was imported:\n"
             + "".join(f"  {problem}\n" for problem in shown),
-            "Mend them, or leave these rows out; --partial lets required answers be missing.",
+            "Correct or delete these rows. With --partial, required answers may be missing.",
         )
     unknown = sorted({row.clip_id for row in rows if row.clip_id} - set(film_of))
-    return _against_records(corpus, key, newest.values(), unknown, flags, unused)
+    return _against_records(corpus, registry, newest.values(), unknown, flags, unused)
 
 
-def carry_out(corpus: Path, planned: Plan) -> None:
-    """Write what was planned. The caller holds the corpus' lock."""
-    # The key first: a record whose annotator nobody can name is worse than a name without record.
+def apply_import(corpus: Path, planned: ImportPlan) -> None:
+    """Write the planned annotations. The caller holds the corpus' lock."""
+    # The registry first: a name without records is better than a record without a name.
     if planned.to_write:
-        planned.key.save()
-    records.put(corpus, planned.to_write)
+        planned.registry.save()
+    records.upsert(corpus, planned.to_write)
 
 
-def _annotation(
+def _parse_row(
     row: ImportRow,
     film_of: Mapping[str, str],
-    taxonomy: LabelSchema,
-    options: Options,
-    key: AnnotatorRegistry,
+    schema: LabelSchema,
+    options: ImportOptions,
+    registry: AnnotatorRegistry,
     file_date: datetime,
-) -> Found | list[str]:
-    """A row as an annotation; or what is wrong with it."""
+) -> ParsedRow | list[str]:
+    """Return the annotation of a row, or its problems."""
     if row.problems:
         return list(row.problems)
-    received = validation.receive(taxonomy, row.answers, options.partial)
+    checked = validation.check_answers(schema, row.answers, options.partial)
     is_answered = row.state == "answered"
-    problems = list(received.problems) if is_answered else []
+    problems = list(checked.problems) if is_answered else []
     if not row.clip_id:
-        problems.append("it names no clip")
+        problems.append("it has no clip_id")
     if row.state not in STATES:
         problems.append(f"its state is {parse.shown(row.state)}, not one of {', '.join(STATES)}")
-    if is_answered and not received.answers and not problems:
-        problems.append("it answers nothing")
-    if row.schema not in ("", taxonomy.version):
-        problems.append(f"it was given under {parse.cut(row.schema)}, not {taxonomy.version}")
+    if is_answered and not checked.answers and not problems:
+        problems.append("it has no answers")
+    if row.schema not in ("", schema.version):
+        problems.append(f"its schema version is {parse.cut(row.schema)}, not {schema.version}")
     who = _who(row, options)
     if not who:
-        problems.append("it does not say who it is from (--annotator names one for all)")
+        problems.append("it names no annotator (--annotator gives one for all such rows)")
     try:
         updated_at = parse.moment(row.updated_at) if row.updated_at else file_date
     except ValueError:
-        problems.append(
-            f"{parse.shown(row.updated_at)} is no date as ISO 8601 writes it, from 1970 to today"
-        )
+        problems.append(f"{parse.shown(row.updated_at)} is not an ISO 8601 date from 1970 to today")
     if problems:
         return problems
     annotation = Annotation(
         film_id=film_of[row.clip_id],
         clip_id=row.clip_id,
-        annotator=_id_of(who, key),
-        schema=taxonomy.version,
+        annotator=_annotator_id(who, registry),
+        schema=schema.version,
         state=row.state,
-        answers={} if row.state == "skipped" else received.answers,
+        answers={} if row.state == "skipped" else checked.answers,
         source=SOURCE,
         updated_at=updated_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
-    return Found(row, annotation, updated_at, received.flags)
+    return ParsedRow(row, annotation, updated_at, checked.flags)
 
 
-def _id_of(who: str, key: AnnotatorRegistry) -> str:
+def _annotator_id(who: str, registry: AnnotatorRegistry) -> str:
     if annotators.ID.fullmatch(who):
         return who
-    return key.id_of(email=who) if "@" in who else key.id_of(name=who)
+    return registry.id_of(email=who) if "@" in who else registry.id_of(name=who)
 
 
-def _who(row: ImportRow, options: Options) -> str:
-    """Who a row is from, as an id, an e-mail address or a name; empty: it is not told."""
+def _who(row: ImportRow, options: ImportOptions) -> str:
+    """Return the annotator of a row: an id, an e-mail address or a name; empty: not given."""
     who = row.who or options.annotator
     return options.people.get(who, who)
 
 
-def _keep_newest(newest: dict[tuple[str, str], Found], found: Found) -> list[str]:
+def _keep_newest(newest: dict[tuple[str, str], ParsedRow], found: ParsedRow) -> list[str]:
     """Remember the newest row of a clip and annotator; what is wrong if none is the newest."""
     before = newest.get(found.annotation.key)
     if before is not None:
         if found.updated_at < before.updated_at or found.annotation == before.annotation:
             return []
         if found.updated_at == before.updated_at:
-            same = f"{before.row.where} is of the same clip, person and date"
+            same = f"{before.row.where} has the same clip, annotator and date"
             return [f"{found.row.where}: {same}"]
     newest[found.annotation.key] = found
     return []
@@ -204,31 +202,31 @@ def _keep_newest(newest: dict[tuple[str, str], Found], found: Found) -> list[str
 
 def _against_records(
     corpus: Path,
-    key: AnnotatorRegistry,
-    found: Iterable[Found],
+    registry: AnnotatorRegistry,
+    parsed_rows: Iterable[ParsedRow],
     unknown: Sequence[str],
     flags: Sequence[str],
     unused: Sequence[str],
-) -> Plan:
-    known = {record.key: record for record in records.read_all(corpus)}
+) -> ImportPlan:
+    by_key = {record.key: record for record in records.read_all(corpus)}
     to_write, kept, added, unchanged = [], [], 0, 0
-    for one in found:
-        annotation = one.annotation
-        before = known.get(annotation.key)
+    for parsed in parsed_rows:
+        annotation = parsed.annotation
+        before = by_key.get(annotation.key)
         if before is None:
             added += 1
             to_write.append(annotation)
-        elif _says_the_same(before, annotation):
+        elif _is_equal(before, annotation):
             unchanged += 1
         elif before.updated_at >= annotation.updated_at or (
-            not one.row.updated_at and before.source != SOURCE
+            not parsed.row.updated_at and before.source != SOURCE
         ):
             kept.append(annotation.key)
         else:
             to_write.append(annotation)
-    return Plan(
+    return ImportPlan(
         to_write=tuple(to_write),
-        key=key,
+        registry=registry,
         added=added,
         replaced=len(to_write) - added,
         unchanged=unchanged,
@@ -239,6 +237,7 @@ def _against_records(
     )
 
 
-def _says_the_same(one: Annotation, other: Annotation) -> bool:
-    same = replace(other, updated_at=one.updated_at, source=one.source, film_id=one.film_id)
-    return replace(one, carried_from=None) == same
+def _is_equal(record: Annotation, new: Annotation) -> bool:
+    """Whether two annotations differ only in time, source and film."""
+    same = replace(new, updated_at=record.updated_at, source=record.source, film_id=record.film_id)
+    return replace(record, carried_from=None) == same

@@ -1,4 +1,4 @@
-"""Label Studio's labelling page and its answers, both made from the label schema."""
+"""Label Studio's labelling page, generated from the label schema, and its answers."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from ossl_builder import parse
-from ossl_builder.annotations import label_schema as taxonomies
-from ossl_builder.annotations.label_schema import LabelSchema
-from ossl_builder.annotations.question import Choice, Question
+from ossl_builder.annotations.label_schema import (
+    FILE_NAME,
+    Choice,
+    LabelSchema,
+    Question,
+    bundled,
+)
 from ossl_builder.annotations.records import Answer
 
-# The name by which the controls refer to the video.
+# The name of the video, which the controls refer to.
 CLIP = "clip"
 HELP = (
     "Ctrl+Alt+Space plays, Ctrl+Enter submits, Ctrl+Space skips. "
     "While you write keys are off: Enter ends a text."
 )
 
-# The video stands above the questions: beside them, its toolbar would cover their check boxes. It
-# takes what height they leave, so that a page of 1366 x 768 need not be scrolled. Label Studio's
-# side panels are of use for regions only, and there are none here. A radio button that a mouse has
-# given the focus would swallow all keys: hidden, it still takes clicks by its label. The classes
-# that begin with `lsf-` and `ant-` are Label Studio's own: where another version has others, the
-# page is longer and works all the same. No `>`: Label Studio does not read it here.
+# The video is above the questions: beside them, its toolbar would cover their check boxes. It uses
+# the height that they leave free, so that a page of 1366 x 768 fits without scrolling. The side
+# panels are hidden: they are only for regions. The radio buttons are hidden because one with mouse
+# focus would receive all keys; their labels still accept clicks. Classes that begin with `lsf-` or
+# `ant-` belong to Label Studio: if a version renames them, the page is longer but still works.
+# No `>`: Label Studio does not parse it here.
 STYLE = """\
 .lsf-sidepanels { padding: 0 !important; }
 .lsf-sidepanels__wrapper { display: none !important; }
@@ -49,38 +53,36 @@ STYLE = """\
 .mood .choices label { padding: 0; }"""
 
 
-def label_config(taxonomy: LabelSchema) -> str:
-    """The page of a taxonomy.
+def label_config(schema: LabelSchema) -> str:
+    """Return the labelling page of a schema as XML.
 
-    A scale is a row of radio buttons: a slider rests at its middle and looks answered, and a row
-    of stars takes its keys one press per step.
+    A scale is a row of radio buttons: a slider has a start value and looks answered, and stars
+    need one key press per step.
     """
-    numbers = {question.name: at for at, question in enumerate(taxonomy.questions, start=1)}
-    scales = [len(question.values) for question in taxonomy.questions if question.kind == "scale"]
+    numbers = {question.name: index for index, question in enumerate(schema.questions, start=1)}
+    scales = [len(question.values) for question in schema.questions if question.kind == "scale"]
     style = STYLE.replace("SCALE", str(max(scales, default=1)))
     lines = [
         '<View className="mood">',
-        f"  <!-- {taxonomy.version}, made from {taxonomies.FILE}. The names are keys in exports:",
+        f"  <!-- {schema.version}, made from {FILE_NAME}. The names are keys in exports:",
         "       never rename or re-use one. -->",
         f"  <Style>\n{_indented(escape(style), 4)}\n  </Style>",
-        f"  <Header value={quoteattr(f'{taxonomy.intro} {HELP}')} size={quoteattr('5')}/>",
+        f"  <Header value={quoteattr(f'{schema.intro} {HELP}')} size={quoteattr('5')}/>",
         f'  <Video name="{CLIP}" value="$video" framerate="$fps" height="220"/>',
         '  <View className="columns">',
     ]
     for place in ("left", "right"):
         lines.append('    <View className="column">')
-        lines += _placed(taxonomy, place, numbers, 6)
+        lines += _placed(schema, place, numbers, 6)
         lines.append("    </View>")
     lines += ["  </View>", '  <View className="columns below">']
-    lines += [*_placed(taxonomy, "below", numbers, 4), "  </View>", "</View>"]
+    lines += [*_placed(schema, "below", numbers, 4), "  </View>", "</View>"]
     return "\n".join(lines) + "\n"
 
 
-def _placed(
-    taxonomy: LabelSchema, place: str, numbers: dict[str, int], indent: int
-) -> Iterable[str]:
-    here = [question for question in taxonomy.questions if question.place == place]
-    for hidden_when, group in groupby(here, key=lambda question: question.hidden_when):
+def _placed(schema: LabelSchema, place: str, numbers: dict[str, int], indent: int) -> Iterable[str]:
+    placed = [question for question in schema.questions if question.place == place]
+    for hidden_when, group in groupby(placed, key=lambda question: question.hidden_when):
         body = "\n".join(_question(question, numbers[question.name]) for question in group)
         if hidden_when is not None:
             name, value = map(quoteattr, hidden_when)
@@ -101,7 +103,7 @@ def _question(question: Question, number: int) -> str:
     if question.required:
         message = quoteattr(f"Question {number} is not answered: {question.ask}")
         required = f' required="true" requiredMessage={message}'
-    # Quadrants are too long to stand in one line.
+    # Quadrants are too long for one line.
     inline = "" if any(value.mood for value in question.values) else ' showInline="true"'
     values = "\n".join(f"    <Choice {_value(question, value)}/>" for value in question.values)
     return (
@@ -119,21 +121,23 @@ def _asked(question: Question) -> str:
         return f"{question.ask}\n{first.name} {low} … {last.name} {high}"
     optional = "" if question.required else " (optional)"
     keys = [value.key for value in question.values]
-    # Beside each of many words their keys would take more room than the words.
+    # With many words, a key beside each would take more space than the words.
     shown = f"\nkeys {keys[0]} … {keys[-1]}" if question.kind == "choices" and all(keys) else ""
     return f"{question.ask}{optional}{shown}"
 
 
 def _value(question: Question, value: Choice) -> str:
-    """A value's attributes: `value` is recorded, or `alias` if there is one; `html` is shown."""
-    said, shown = f"value={quoteattr(value.name)}", value.says
+    """Return a value's attributes: `value`, or `alias` if present, is recorded; `html` is shown."""
+    attributes, shown = f"value={quoteattr(value.name)}", value.says
     if question.kind == "scale":
-        # The browser takes radio buttons of one value for one group: a 9 on one scale would
-        # release the 9 on another.
-        said = f"value={quoteattr(f'{question.name} {value.name}')} alias={quoteattr(value.name)}"
+        # Browsers group radio buttons with the same value: a 9 on one scale would clear the 9 on
+        # another.
+        attributes = (
+            f"value={quoteattr(f'{question.name} {value.name}')} alias={quoteattr(value.name)}"
+        )
     if shown != value.name or question.kind == "scale":
-        said += f" html={quoteattr(escape(shown))}"
-    return said + (f" hotkey={quoteattr(value.key)}" if value.key else "")
+        attributes += f" html={quoteattr(escape(shown))}"
+    return attributes + (f" hotkey={quoteattr(value.key)}" if value.key else "")
 
 
 def _text(question: Question, name: str, heading: str) -> str:
@@ -150,69 +154,70 @@ def _indented(text: str, by: int) -> str:
     return "\n".join(" " * by + line for line in text.splitlines())
 
 
-def answers_of(taxonomy: LabelSchema, results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The answers in the `result` of an annotation, unchecked: `intake.receive` checks them.
+def answers_of(schema: LabelSchema, results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the answers in the `result` of an annotation; `validation.check_answers` checks them.
 
-    What belongs to no question is kept under its control's name, so that the check can name it.
+    Results without a question keep the name of their control, so that the check can report it.
     """
-    found: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
     for result in results:
         name = str(result.get("from_name") or "")
         if not name:
             continue
         value = result.get("value")
-        answer = _answer(taxonomy.question(name), value)
-        # A control has one result. Of two that differ, neither is known to be the answer.
-        found[name] = answer if found.get(name, answer) == answer else [found[name], answer]
-    return found
+        answer = _answer(schema.question(name), value)
+        # A control has one result. If there are two different ones, keep both: the check fails.
+        is_same = answers.get(name, answer) == answer
+        answers[name] = answer if is_same else [answers[name], answer]
+    return answers
 
 
 def _answer(question: Question | None, value: Any) -> Any:
-    given = _given(value) if isinstance(value, Mapping) else value
-    if question is None or not isinstance(given, list):
-        return given
+    values = _result_values(value) if isinstance(value, Mapping) else value
+    if question is None or not isinstance(values, list):
+        return values
     if question.kind == "choices":
-        return tuple(given)
+        return tuple(values)
     if question.kind == "text":
-        return " ".join(one if isinstance(one, str) else parse.shown(one) for one in given)
-    if len(given) == 1:
-        return as_number(given[0]) if question.kind == "scale" else given[0]
-    return given
+        return " ".join(text if isinstance(text, str) else parse.shown(text) for text in values)
+    if len(values) == 1:
+        return as_number(values[0]) if question.kind == "scale" else values[0]
+    return values
 
 
-def results_of(taxonomy: LabelSchema, answers: Mapping[str, Answer]) -> list[dict[str, Any]]:
-    """The inverse: a `result` for a prediction or an annotation, in the order of the page."""
-    found = []
-    for question in taxonomy.questions:
+def results_of(schema: LabelSchema, answers: Mapping[str, Answer]) -> list[dict[str, Any]]:
+    """Return the `result` of a prediction or an annotation, in the order of the page."""
+    results = []
+    for question in schema.questions:
         if question.name not in answers:
             continue
         answer = answers[question.name]
         kind = "textarea" if question.kind == "text" else "choices"
-        given = list(answer) if isinstance(answer, tuple) else [str(answer)]
-        value = {"text" if kind == "textarea" else kind: given}
-        found.append({"from_name": question.name, "to_name": CLIP, "type": kind, "value": value})
-    return found
+        values = list(answer) if isinstance(answer, tuple) else [str(answer)]
+        value = {"text" if kind == "textarea" else kind: values}
+        results.append({"from_name": question.name, "to_name": CLIP, "type": kind, "value": value})
+    return results
 
 
 def as_number(text: Any) -> Any:
-    """A whole number where the text is one, else the text itself."""
+    """Return the whole number of a text; any other value unchanged."""
     try:
         return int(text) if isinstance(text, str) else text
     except ValueError:
         return text
 
 
-def _given(value: Mapping[str, Any]) -> Any:
-    """What stands in a result's value, whatever the control: a list, or a single value."""
+def _result_values(value: Mapping[str, Any]) -> Any:
+    """Return the values of a result of any control: a list, or a single number."""
     for kind in ("choices", "text", "taxonomy", "labels"):
-        given = value.get(kind)
-        if isinstance(given, Sequence) and not isinstance(given, str):
-            return list(given)
-        if given is not None:
-            return [given]
-    # Ratings and numbers are no lists.
+        values = value.get(kind)
+        if isinstance(values, Sequence) and not isinstance(values, str):
+            return list(values)
+        if values is not None:
+            return [values]
+    # Ratings and numbers are not lists.
     return next((value[kind] for kind in ("rating", "number") if kind in value), None)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(label_config(taxonomies.bundled()))
+    sys.stdout.write(label_config(bundled()))

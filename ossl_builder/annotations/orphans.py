@@ -1,4 +1,4 @@
-"""Annotated clips: which of them must not be dropped unasked, and whose clip is gone."""
+"""Orphans: annotations whose clip no longer exists, and the errors that prevent them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ossl_builder.annotations import records
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.errors import OsslError
 
-CARRY = (
-    "`--drop-labelled` goes on nevertheless: the annotations stay, and `ossl label carry` moves "
-    "them to new clips that are nearly the same."
+TRANSFER_HINT = (
+    "To continue anyway: `--drop-labelled`. The annotations are kept, and `ossl label transfer` "
+    "moves them to new clips that are nearly the same."
 )
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """A clip that people annotated and that the corpus has no more.
+    """A clip that has annotations but no longer exists.
 
     Attributes:
         film_id, clip_id: the clip.
-        annotators: whose annotations of it are here, sorted.
+        annotators: the annotators of its records, sorted.
     """
 
     film_id: str
@@ -30,61 +30,65 @@ class Orphan:
     annotators: tuple[str, ...]
 
 
-def counting(corpus: Path, film_id: str) -> tuple[Annotation, ...]:
-    """A film's annotations without those that were withdrawn, which nobody would miss.
+def current_annotations(corpus: Path, film_id: str) -> tuple[Annotation, ...]:
+    """Return a film's annotations without the withdrawn ones.
 
     Raises:
         OsslError: `annotations_damaged`.
     """
-    return tuple(one for one in records.read_film(corpus, film_id) if one.state != "withdrawn")
+    return tuple(
+        annotation
+        for annotation in records.read_film(corpus, film_id)
+        if annotation.state != "withdrawn"
+    )
 
 
-def orphans(corpus: Path, clip_ids: Mapping[str, Collection[str]]) -> Iterator[Orphan]:
-    """The orphaned clips of a corpus, sorted by film and clip.
+def find_orphans(corpus: Path, clip_ids: Mapping[str, Collection[str]]) -> Iterator[Orphan]:
+    """Yield the annotated clips that no longer exist, sorted by film and clip.
 
     Args:
         corpus: its folder.
-        clip_ids: for each film the ids of the clips it has; a film without any may be missing.
+        clip_ids: film id to the ids of its clips; films without clips may be missing.
 
     Raises:
         OsslError: `annotations_damaged`.
     """
     for film_id in records.film_ids(corpus):
-        found: dict[str, list[str]] = {}
-        for one in counting(corpus, film_id):
-            if one.clip_id not in clip_ids.get(film_id, ()):
-                found.setdefault(one.clip_id, []).append(one.annotator)
-        for clip_id in sorted(found):
-            yield Orphan(film_id, clip_id, tuple(sorted(found[clip_id])))
+        by_clip: dict[str, list[str]] = {}
+        for annotation in current_annotations(corpus, film_id):
+            if annotation.clip_id not in clip_ids.get(film_id, ()):
+                by_clip.setdefault(annotation.clip_id, []).append(annotation.annotator)
+        for clip_id in sorted(by_clip):
+            yield Orphan(film_id, clip_id, tuple(sorted(by_clip[clip_id])))
 
 
-def dropped(film_id: str, lost: Collection[str]) -> OsslError:
-    """The error that says which annotated clips a film would lose."""
+def clips_dropped_error(film_id: str, lost: Collection[str]) -> OsslError:
+    """Return the error for a build that would delete annotated clips of a film."""
     return OsslError(
         "labelled_clips_dropped",
-        f"{_clips(len(lost))} of {film_id} that people annotated would be dropped: "
-        f"{', '.join(sorted(lost))}. All stays as it was.",
-        f"Set the recipe back. {CARRY}",
+        f"The build would delete {_clips(len(lost))} of {film_id} with annotations: "
+        f"{', '.join(sorted(lost))}. Nothing was changed.",
+        f"Undo the change of the recipe. {TRANSFER_HINT}",
     )
 
 
-def at_stake(film_id: str, stage: str, n_clips: int) -> OsslError:
-    """The error that says that a single stage cannot tell whether annotated clips will stay."""
+def clips_at_risk_error(film_id: str, stage: str, n_clips: int) -> OsslError:
+    """Return the error for a single stage, whose effect on annotated clips is not known."""
     return OsslError(
         "labelled_clips_at_stake",
-        f"The stage {stage} would run, on which {_clips(n_clips)} of {film_id} that people "
-        "annotated depend. All stays as it was.",
-        f"`ossl build {film_id}` runs it only if they stay. {CARRY}",
+        f"The stage {stage} would run, and {_clips(n_clips)} of {film_id} with annotations depend "
+        "on it. Nothing was changed.",
+        f"`ossl build {film_id}` runs the stage only if these clips stay. {TRANSFER_HINT}",
     )
 
 
-def removed(film_id: str, lost: Collection[str]) -> OsslError:
-    """The error that says which annotated clips would go with a film."""
+def film_removed_error(film_id: str, lost: Collection[str]) -> OsslError:
+    """Return the error for the removal of a film with annotated clips."""
     return OsslError(
         "labelled_clips_dropped",
-        f"{_clips(len(lost))} of {film_id} that people annotated would go with it: "
+        f"With {film_id}, {_clips(len(lost))} with annotations would be deleted: "
         f"{', '.join(sorted(lost))}.",
-        "`--drop-labelled` removes it nevertheless; the annotations stay.",
+        "To remove the film anyway: `--drop-labelled`. The annotations are kept.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Annotation records: JSON lines, one file per film, sorted, so that a diff is readable."""
+"""Annotation records: JSON lines, one file per film, sorted, so that diffs are readable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ossl_builder import files, parse
 from ossl_builder.errors import OsslError
 
-# An answer: a choice, several choices, a number on a scale, or a text.
+# A choice or a text, a number on a scale, or several choices.
 Answer = str | int | tuple[str, ...]
 
 STATES = ("answered", "skipped", "withdrawn")
@@ -24,14 +24,14 @@ class Annotation:
     Attributes:
         film_id: the clip's film.
         clip_id: the clip.
-        annotator: `a01`, `a02`…; who that is stands in the key, which git ignores.
-        schema: version of the taxonomy it was given under, `mood-1`.
-        state: `answered`; `skipped`; `withdrawn`: the annotator deleted it, its answers are kept
-            here and count nowhere.
-        answers: question's name to answer; only questions that were answered.
-        source: `label-studio`, `import` or `carried`.
-        updated_at: when its annotator last changed it, ISO 8601 in UTC to the second.
-        carried_from: the clip it was given for, where `source` is `carried`; else None.
+        annotator: `a01`, `a02`…; `annotators.csv`, which git ignores, has the names.
+        schema: version of the label schema, `mood-1`.
+        state: `answered`; `skipped`; `withdrawn`: the annotator deleted it; the record keeps the
+            answers, but they do not count.
+        answers: question name to answer; only questions that were answered.
+        source: `label-studio`, `import`, or `carried` if it was transferred from another clip.
+        updated_at: time of the annotator's last change, ISO 8601 in UTC, to the second.
+        carried_from: the first clip of a transferred annotation; else None.
     """
 
     film_id: str
@@ -46,11 +46,16 @@ class Annotation:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What it is unique by: clip and annotator."""
+        """Clip id and annotator: unique in a corpus."""
         return self.clip_id, self.annotator
 
+    @property
+    def clip_key(self) -> tuple[str, str]:
+        """Film id and clip id."""
+        return self.film_id, self.clip_id
+
     def to_json(self) -> dict[str, Any]:
-        """As plain values, in the order of a line in a file; None is left out."""
+        """Return plain values in the order of a line in the file; None is left out."""
         values: dict[str, Any] = {
             "clip_id": self.clip_id,
             "annotator": self.annotator,
@@ -70,10 +75,10 @@ class Annotation:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Annotation:
-        """The inverse of `to_json`.
+        """Return the record of plain values, as from `to_json`.
 
         Raises:
-            TypeError, ValueError, KeyError: it is no record.
+            TypeError, ValueError, KeyError: the values are not a record.
         """
         if values["state"] not in STATES:
             raise ValueError(f"its state is {parse.shown(values['state'])}")
@@ -95,55 +100,55 @@ FOLDER = "annotations"
 
 
 def path_of(corpus: Path, film_id: str) -> Path:
-    """The file with a film's annotations."""
+    """Return the file with a film's records."""
     return corpus / FOLDER / f"{film_id}.jsonl"
 
 
 def film_ids(corpus: Path) -> list[str]:
-    """Films that have annotations, sorted."""
+    """Return the films that have records, sorted."""
     return sorted(path.stem for path in (corpus / FOLDER).glob("*.jsonl"))
 
 
 def read_film(corpus: Path, film_id: str) -> tuple[Annotation, ...]:
-    """A film's annotations, sorted by clip and annotator; none if it has no file.
+    """Read a film's records, sorted by clip and annotator; empty if it has no file.
 
     Raises:
         OsslError: `annotations_damaged`, naming file and line.
     """
     path = path_of(corpus, film_id)
     try:
-        # Not `splitlines`: JSON leaves other separators of lines as they are in a text.
+        # Not `splitlines`: JSON texts may contain other line separators.
         lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return ()
-    found = []
+    annotations = []
     for number, line in enumerate(lines, start=1):
         try:
             if line:
-                found.append(Annotation.from_json(parse.json_value(line)))
+                annotations.append(Annotation.from_json(parse.json_value(line)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise OsslError(
                 "annotations_damaged",
-                f"{path}, line {number}, is no annotation: {error}.",
-                "Mend the line, or take the file back from git.",
+                f"{path}, line {number}, is not an annotation record: {error}.",
+                "Correct the line, or restore the file from git.",
             ) from error
-    return tuple(sorted(found, key=lambda one: one.key))
+    return tuple(sorted(annotations, key=lambda annotation: annotation.key))
 
 
 def read_all(corpus: Path) -> Iterator[Annotation]:
-    """All annotations of a corpus, film by film."""
+    """Yield all records of a corpus, film by film."""
     for film_id in film_ids(corpus):
         yield from read_film(corpus, film_id)
 
 
 def write_film(corpus: Path, film_id: str, annotations: Iterable[Annotation]) -> bool:
-    """Replace a film's annotations; whether anything changed. The caller holds the lock."""
-    ordered = sorted(annotations, key=lambda one: one.key)
-    if len({one.key for one in ordered}) != len(ordered):
+    """Write a film's records, and return whether they changed. The caller holds the lock."""
+    ordered = sorted(annotations, key=lambda annotation: annotation.key)
+    if len({annotation.key for annotation in ordered}) != len(ordered):
         raise ValueError(f"two annotations of one clip by one annotator in {film_id}")
     lines = [
-        json.dumps(one.to_json(), ensure_ascii=False, separators=(", ", ": ")) + "\n"
-        for one in ordered
+        json.dumps(annotation.to_json(), ensure_ascii=False, separators=(", ", ": ")) + "\n"
+        for annotation in ordered
     ]
     data = "".join(lines).encode()
     path = path_of(corpus, film_id)
@@ -153,8 +158,8 @@ def write_film(corpus: Path, film_id: str, annotations: Iterable[Annotation]) ->
     return True
 
 
-def put(corpus: Path, annotations: Iterable[Annotation]) -> int:
-    """Add annotations, or replace those of the same clip and annotator; how many changed.
+def upsert(corpus: Path, annotations: Iterable[Annotation]) -> int:
+    """Add records, or replace those with the same key, and return how many changed.
 
     The caller holds the corpus' lock.
     """
@@ -162,8 +167,9 @@ def put(corpus: Path, annotations: Iterable[Annotation]) -> int:
     for annotation in annotations:
         by_film.setdefault(annotation.film_id, []).append(annotation)
     changed = 0
-    for film_id, given in by_film.items():
-        known = {one.key: one for one in read_film(corpus, film_id)}
-        changed += sum(known.get(one.key) != one for one in given)
-        write_film(corpus, film_id, {**known, **{one.key: one for one in given}}.values())
+    for film_id, new in by_film.items():
+        by_key = {record.key: record for record in read_film(corpus, film_id)}
+        changed += sum(by_key.get(record.key) != record for record in new)
+        by_key |= {record.key: record for record in new}
+        write_film(corpus, film_id, by_key.values())
     return changed

@@ -20,7 +20,7 @@ STATUS_LISTS = (
     ("Warnings", "warnings", ("film_id", "stage", "code", "message")),
     ("Stale", "stale", ("film_id", "stage", "why")),
     (
-        "Annotated clips that are gone (`ossl label carry` moves their annotations)",
+        "Annotated clips that are gone (`ossl label transfer` moves their annotations)",
         "orphans",
         ("film_id", "clip_id", "annotators"),
     ),

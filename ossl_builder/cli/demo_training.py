@@ -63,12 +63,12 @@ def _label(corpus: Corpus) -> None:
     for film_id in corpus.film_ids():
         # What somebody has answered since stays.
         if not records.path_of(corpus.root, film_id).exists():
-            records.put(corpus.root, records.read_film(bundled, film_id))
+            records.upsert(corpus.root, records.read_film(bundled, film_id))
     # Another encoder or decoder may cut a frame earlier or later.
-    moves = transfer.transfer(corpus.root, (), settings.carry_overlap)
+    moves = transfer.transfer(corpus.root, (), settings.transfer_overlap)
     given = list(records.read_all(corpus.root))
     clips = tables_io.read_table(corpus.root / "manifests", CLIPS)
-    labels = aggregation.labels_of(given, clips, label_schema.of(corpus.root), settings)
+    labels = aggregation.derive_labels(given, clips, label_schema.load(corpus.root), settings)
     tables_io.write_corpus_table(corpus.root, LABELS, labels)
     carried = sum(move.outcome == "carried" for move in moves)
     output.say(

@@ -74,7 +74,7 @@ def csv(
     counts = {}
     if not dry_run:
         counts = csv_files.write_tables(selection, out)
-        counts["dataset"] = csv_files.write_sheet(out, selection.root, samples(selection))
+        counts["dataset"] = csv_files.write_sheet(out, selection, samples(selection))
     _report(out, {"files": 0, "bytes": 0, "rows": counts}, dry_run, json)
 
 

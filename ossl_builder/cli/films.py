@@ -232,7 +232,7 @@ def remove(
         for name in () if drop_labelled else chosen:
             lost = labelled(corpus, name)
             if lost:
-                raise orphans.removed(name, lost)
+                raise orphans.film_removed_error(name, lost)
         for name in chosen:
             corpus.source_path(name).unlink()
         refresh_tables(corpus)

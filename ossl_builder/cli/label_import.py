@@ -1,34 +1,15 @@
-"""`ossl label import`: annotations of people who labelled elsewhere."""
+"""`ossl label import`: import annotations that were made elsewhere."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ossl_builder.cli import output
-from ossl_builder.corpus import Corpus, open_corpus
-
-if TYPE_CHECKING:
-    from ossl_builder.annotations.import_annotations import Plan
-    from ossl_builder.tables import Clip
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
-Map = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--map", help="A column that is called otherwise in the file; repeatable.",
-        metavar="OURS=COLUMN",
-    ),
-]  # fmt: skip
-Who = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--who", help="Who a name in the file is: an id, an e-mail address, a name; repeatable.",
-        metavar="NAME=WHO",
-    ),
-]  # fmt: skip
+from ossl_builder.cli.label_push import AsJson, DryRun
+from ossl_builder.corpus import open_corpus
 
 
 def add_commands(group: typer.Typer) -> None:
@@ -39,68 +20,89 @@ def add_commands(group: typer.Typer) -> None:
     )(import_file)
 
 
-def clips_of(corpus: Corpus) -> list[Clip]:
-    """The corpus' clips."""
-    from ossl_builder.engine.tables_io import read_table
-    from ossl_builder.tables import CLIPS
-
-    return read_table(corpus.root / "manifests", CLIPS)
-
-
 def import_file(
     context: typer.Context,
     file: Annotated[
         Path,
         typer.Argument(
-            help="CSV, JSON lines or a Label Studio export.",
+            help="A CSV file, JSON lines, or a Label Studio export.",
             exists=True,
             dir_okay=False,
             metavar="FILE",
         ),
     ],
-    columns: Map = None,
-    people: Who = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="Read our column OURS from the file's column COLUMN. Can be repeated.",
+            metavar="OURS=COLUMN",
+        ),
+    ] = None,
+    people: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--who",
+            help="Read NAME in the file as this annotator: an id, an e-mail address or a name. "
+            "Can be repeated.",
+            metavar="NAME=WHO",
+        ),
+    ] = None,
     annotator: Annotated[
-        str, typer.Option("--annotator", help="Who rows are from that do not say so.")
+        str, typer.Option("--annotator", help="The annotator of rows that name none.")
     ] = "",
     partial: Annotated[
-        bool, typer.Option("--partial", help="Let required answers be missing.")
+        bool, typer.Option("--partial", help="Allow required answers to be missing.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be imported, write nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     json: AsJson = False,
 ) -> None:
-    """Take in annotations of people who labelled elsewhere.
+    """Import annotations that were made elsewhere.
 
-    The file's columns: clip_id; annotator, email or name; updated_at; and the questions' names.
-    Several choices stand in one cell, with `;` between them. A record that is newer here stays. A
-    file with faults is not imported; all of them are named.
+    The file has the columns clip_id; annotator, email or name; updated_at; and one column per
+    question. A cell with several choices separates them by `;`. A record that is newer than its
+    row is kept. If the file has errors, all are listed and nothing is imported.
     """
     from ossl_builder.annotations import import_annotations, label_schema
+    from ossl_builder.engine.tables_io import read_table
+    from ossl_builder.tables import CLIPS
 
     corpus = open_corpus(context.obj)
-    options = import_annotations.Options(
+    options = import_annotations.ImportOptions(
         _pairs(columns, "--map"), _pairs(people, "--who"), annotator, partial
     )
     with corpus.locked():
-        planned = import_annotations.plan(
-            corpus.root, clips_of(corpus), label_schema.of(corpus.root), file, options
+        plan = import_annotations.plan_import(
+            corpus.root,
+            read_table(corpus.root / "manifests", CLIPS),
+            label_schema.load(corpus.root),
+            file,
+            options,
         )
         if not dry_run:
-            import_annotations.carry_out(corpus.root, planned)
+            import_annotations.apply_import(corpus.root, plan)
     if json:
-        output.as_json(_as_values(planned))
+        output.as_json(
+            {
+                "added": plan.added,
+                "replaced": plan.replaced,
+                "unchanged": plan.unchanged,
+                "kept": [{"clip_id": clip, "annotator": who} for clip, who in plan.kept],
+                "unknown_clips": list(plan.unknown_clips),
+                "flags": list(plan.flags),
+                "unused_columns": list(plan.unused_columns),
+            }
+        )
         return
     output.say(
-        f"{'Would add' if dry_run else 'Added'} {planned.added}, replace{'' if dry_run else 'd'} "
-        f"{planned.replaced}; unchanged {planned.unchanged}; kept because they are newer here "
-        f"{len(planned.kept)}."
+        f"{'Would add' if dry_run else 'Added'} {plan.added}, replace{'' if dry_run else 'd'} "
+        f"{plan.replaced}; unchanged {plan.unchanged}; kept because the record is newer "
+        f"{len(plan.kept)}."
     )
     for title, names in (
-        ("Clips that the corpus has not", planned.unknown_clips),
-        ("Columns left out", planned.unused_columns),
-        ("To be looked at", planned.flags),
+        ("Clips that the corpus does not have", plan.unknown_clips),
+        ("Ignored columns", plan.unused_columns),
+        ("To review", plan.flags),
     ):
         if names:
             output.say(f"{title} ({len(names)}):")
@@ -108,23 +110,11 @@ def import_file(
                 output.say(f"  {name}")
 
 
-def _as_values(planned: Plan) -> dict[str, Any]:
-    return {
-        "added": planned.added,
-        "replaced": planned.replaced,
-        "unchanged": planned.unchanged,
-        "kept": [{"clip_id": clip, "annotator": who} for clip, who in planned.kept],
-        "unknown_clips": list(planned.unknown_clips),
-        "flags": list(planned.flags),
-        "unused_columns": list(planned.unused_columns),
-    }
-
-
 def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
-    found = {}
+    pairs = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
-        found[name.strip()] = value.strip()
-    return found
+        pairs[name.strip()] = value.strip()
+    return pairs

@@ -1,4 +1,4 @@
-"""`ossl label pull`, `status`: answers from the labelling server, and how far it all is."""
+"""`ossl label pull`, `status`: pull annotations from Label Studio, and show the progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ossl_builder.cli import output
-from ossl_builder.cli.label_push import TIMEOUT_S, AsJson, DryRun, Timeout, Url, say_probe
+from ossl_builder.cli.label_push import TIMEOUT_S, AsJson, DryRun, Timeout, Url, print_url_check
 from ossl_builder.corpus import open_corpus
 
 if TYPE_CHECKING:
@@ -17,57 +17,59 @@ if TYPE_CHECKING:
     from ossl_builder.label_studio.three_way_merge import PullReport
 
 CONFLICT = 3  # exit code
+SHOWN_CLIPS = 10
 
 
 def add_commands(group: typer.Typer) -> None:
     """Add `pull` and `status`."""
     group.command("pull", epilog="Example: ossl -C corpus label pull")(pull)
-    group.command("status", epilog="Example: ossl -C corpus label status --url …")(status)
+    group.command(
+        "status", epilog="Example: ossl -C corpus label status --url http://127.0.0.1:8080"
+    )(status)
 
 
 def pull(
     context: typer.Context,
     url: Url = "",
     full: Annotated[
-        bool, typer.Option("--full", help="Look at all tasks, not only at what changed.")
+        bool, typer.Option("--full", help="Read all tasks, not only those that changed.")
     ] = False,
     take: Annotated[
         Literal["server", "local"] | None,
-        typer.Option("--take", help="In a conflict, which side is right; else neither."),
+        typer.Option("--take", help="Which version to keep in a conflict. Default: neither."),
     ] = None,
     timeout: Timeout = TIMEOUT_S,
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> None:
-    """Take what labellers answered, changed and deleted since the last time into the records.
+    """Update the records with the annotations that changed in Label Studio since the last pull.
 
-    Invalid answers are kept out and listed. A record that changed here and on the server is a
-    conflict: both are shown, nothing is overwritten, and the command ends with 3.
+    Invalid answers are rejected and listed. A record that changed locally and on the server is a
+    conflict: both versions are shown, nothing is overwritten, and the exit code is 3.
     """
-    from ossl_builder.annotations import label_schema as taxonomies
-    from ossl_builder.label_studio import project as connection
-    from ossl_builder.label_studio import pull as pulling
-    from ossl_builder.label_studio import state as states
+    from ossl_builder.annotations import label_schema
+    from ossl_builder.label_studio import project, state
+    from ossl_builder.label_studio import pull as pull_annotations
 
     corpus = open_corpus(context.obj)
-    taxonomy = taxonomies.of(corpus.root)
+    schema = label_schema.load(corpus.root)
     with (
-        connection.reached(corpus, url, timeout) as server,
+        project.connected(corpus, url, timeout) as server,
         contextlib.nullcontext() if dry_run else corpus.locked(),
     ):
-        found = connection.project_of(server, corpus)
-        report = pulling.pull(
-            server, corpus, states.load(corpus.root), found, taxonomy, full, take, dry_run
+        found = project.project_of(server, corpus)
+        report = pull_annotations.pull(
+            server, corpus, state.load(corpus.root), found, schema, full, take, dry_run
         )
     if json:
-        output.as_json(_as_plain(report))
+        output.as_json(_as_json(report))
     else:
-        _say(report, dry_run)
+        _print_report(report, dry_run)
     if report.conflicts:
         raise typer.Exit(CONFLICT)
 
 
-def _as_plain(report: PullReport) -> dict[str, Any]:
+def _as_json(report: PullReport) -> dict[str, Any]:
     return {
         "tasks": report.n_tasks,
         "new": report.new,
@@ -75,127 +77,130 @@ def _as_plain(report: PullReport) -> dict[str, Any]:
         "skipped": report.skipped,
         "withdrawn": report.withdrawn,
         "withdrawn_records": [record._asdict() for record in report.withdrawn_records],
-        "invalid": [one._asdict() for one in report.invalid],
-        "flags": [one._asdict() for one in report.flags],
+        "invalid": [remark._asdict() for remark in report.invalid],
+        "flags": [remark._asdict() for remark in report.flags],
         "conflicts": [
             {
-                "clip_id": one.clip_id,
-                "annotator": one.annotator,
-                "here": one.here.to_json(),
-                "there": one.there.to_json(),
+                "clip_id": conflict.clip_id,
+                "annotator": conflict.annotator,
+                "here": conflict.local.to_json(),
+                "there": conflict.remote.to_json(),
             }
-            for one in report.conflicts
+            for conflict in report.conflicts
         ],
         "gone": report.gone,
         "foreign": report.foreign,
     }
 
 
-def _say(report: PullReport, is_dry: bool) -> None:
-    would = "Would write" if is_dry else "Wrote"
+def _print_report(report: PullReport, is_dry: bool) -> None:
+    verb = "Would write" if is_dry else "Wrote"
     output.say(
-        f"{report.n_tasks} tasks looked at. {would} {report.new} new answers, {report.changed} "
+        f"{report.n_tasks} tasks read. {verb} {report.new} new answers, {report.changed} "
         f"changed, {report.skipped} skips, {report.withdrawn} withdrawn."
     )
     if report.withdrawn:
         output.line("\nWithdrawn by their annotators")
         output.table(("clip_id", "annotator"), report.withdrawn_records)
     for title, remarks in (
-        ("Invalid, kept out", report.invalid),
-        ("To be looked at", report.flags),
+        ("Invalid answers, rejected", report.invalid),
+        ("To review", report.flags),
     ):
         if remarks:
             output.line(f"\n{title}")
             output.table(("clip_id", "annotator", "why"), remarks)
     if report.conflicts:
-        output.line("\nChanged here and on the server; neither was overwritten")
+        output.line("\nConflicts: changed locally and on the server, neither was overwritten")
         output.table(
-            ("clip_id", "annotator", "here", "on the server"),
+            ("clip_id", "annotator", "local", "on the server"),
             [
-                (one.clip_id, one.annotator, *_differences(one.here, one.there))
-                for one in report.conflicts
+                (
+                    conflict.clip_id,
+                    conflict.annotator,
+                    *_differences(conflict.local, conflict.remote),
+                )
+                for conflict in report.conflicts
             ],
         )
-        output.say("Take one side: ossl label pull --take server, or --take local.")
+        output.say("Choose a version: ossl label pull --take server, or --take local.")
     if report.gone:
+        more = " …" if len(report.gone) > SHOWN_CLIPS else ""
         output.say(
-            f"The server has lost the tasks or answers of {len(report.gone)} clips; their records "
-            f"are kept: {', '.join(report.gone[:10])}{' …' if len(report.gone) > 10 else ''}"
+            f"The server has lost the tasks or answers of {len(report.gone)} clips. Their records "
+            f"are kept: {', '.join(report.gone[:SHOWN_CLIPS])}{more}"
         )
     if report.foreign:
-        output.say(f"{report.foreign} tasks are not of this corpus; they were left out.")
+        output.say(f"{report.foreign} tasks do not belong to this corpus and were ignored.")
 
 
-def _differences(here: Annotation, there: Annotation) -> tuple[str, str]:
-    """What the one says and the other does not, each in short."""
-    names = sorted({*here.answers, *there.answers})
-    differing = [name for name in names if here.answers.get(name) != there.answers.get(name)]
+def _differences(local: Annotation, remote: Annotation) -> tuple[str, str]:
+    """Return for each version the values that differ, in short."""
+    names = sorted({*local.answers, *remote.answers})
+    differing = [name for name in names if local.answers.get(name) != remote.answers.get(name)]
 
-    def said(one: Annotation) -> str:
-        answers = [f"{name}={one.answers.get(name, '-')}" for name in differing]
-        return ", ".join([one.state, *answers] if here.state != there.state else answers) or (
-            one.updated_at
-        )
+    def text(version: Annotation) -> str:
+        answers = [f"{name}={version.answers.get(name, '-')}" for name in differing]
+        values = [version.state, *answers] if local.state != remote.state else answers
+        return ", ".join(values) or version.updated_at
 
-    return said(here), said(there)
+    return text(local), text(remote)
 
 
-def status(context: typer.Context, url: Url = "", timeout: Timeout = TIMEOUT_S,
-           json: AsJson = False) -> None:  # fmt: skip
-    """Show how far the labelling is, per film and per labeller.
+def status(
+    context: typer.Context, url: Url = "", timeout: Timeout = TIMEOUT_S, json: AsJson = False
+) -> None:
+    """Show how many clips are annotated, per film and per annotator.
 
-    By the records; with --url also by the server.
+    The numbers come from the records of the last pull; with --url also from the server.
     """
-    from ossl_builder.annotations import label_schema as taxonomies
-    from ossl_builder.annotations.orphans import orphans
-    from ossl_builder.label_studio import progress, url_check
-    from ossl_builder.label_studio import project as connection
+    from ossl_builder.annotations import label_schema
+    from ossl_builder.annotations.orphans import find_orphans
+    from ossl_builder.label_studio import clip_urls, progress, project, task_api
 
     corpus = open_corpus(context.obj)
-    taxonomy = taxonomies.of(corpus.root)
-    project, tasks, clips_address = None, None, None
+    schema = label_schema.load(corpus.root)
+    found, tasks, url_check = None, None, None
     if url:
-        with connection.reached(corpus, url, timeout) as server:
-            project = connection.project_of(server, corpus)
-            tasks = connection.tasks_of(server, project)
-        first = url_check.first_to_expire(task.address for task in tasks)
-        clips_address = url_check.probe(first, url)
-    films = progress.of_films(corpus, taxonomy, tasks)
-    annotators = progress.of_annotators(corpus, taxonomy)
-    gone = list(orphans(corpus.root, progress.clip_ids(corpus)))
+        with project.connected(corpus, url, timeout) as server:
+            found = project.project_of(server, corpus)
+            tasks = list(task_api.list_tasks(server, found.project_id))
+        url_check = clip_urls.check_url(clip_urls.first_to_expire(task.url for task in tasks), url)
+    films = progress.film_progress(corpus, schema, tasks)
+    annotators = progress.annotator_progress(corpus, schema)
+    orphans = list(find_orphans(corpus.root, progress.clip_ids(corpus)))
     if json:
         output.as_json(
             {
-                "films": [asdict(one) for one in films],
-                "annotators": [asdict(one) for one in annotators],
-                "orphans": [asdict(one) for one in gone],
+                "films": [asdict(film) for film in films],
+                "annotators": [asdict(annotator) for annotator in annotators],
+                "orphans": [asdict(orphan) for orphan in orphans],
                 "server": None
-                if project is None
-                else {"url": url, "project_id": project.project_id, "tasks": project.n_tasks},
-                "clips_address": None if clips_address is None else asdict(clips_address),
+                if found is None
+                else {"url": url, "project_id": found.project_id, "tasks": found.n_tasks},
+                "clips_address": None if url_check is None else asdict(url_check),
             }
         )
         return
-    _show_films([asdict(one) for one in films], with_server=project is not None)
+    columns = [
+        "film_id", "clips", "annotated", "annotations", "other_questions", "skipped", "withdrawn",
+    ]  # fmt: skip
+    if found is not None:
+        columns += ["tasks", "finished", "answers"]
+    output.table(columns, [[getattr(film, name) for name in columns] for film in films])
     if annotators:
         output.line()
         output.table(
             ("annotator", "answered", "other questions", "skipped", "withdrawn", "films", "last"),
-            [tuple(asdict(one).values()) for one in annotators],
+            [tuple(asdict(annotator).values()) for annotator in annotators],
         )
-    clips = sum(one.clips for one in films)
-    annotated = sum(one.annotated for one in films)
+    n_clips = sum(film.clips for film in films)
+    n_annotated = sum(film.annotated for film in films)
     people = "1 person" if len(annotators) == 1 else f"{len(annotators)} people"
-    output.say(f"\n{annotated} of {clips} clips annotated by {people}.")
-    say_probe(clips_address)
-    if gone:
-        named = ", ".join(one.clip_id for one in gone)
-        output.say(f"Annotated, but gone: {named}. `ossl label carry` moves annotations.")
-
-
-def _show_films(films: list[dict[str, Any]], with_server: bool) -> None:
-    here = (
-        "film_id", "clips", "annotated", "annotations", "other_questions", "skipped", "withdrawn",
-    )  # fmt: skip
-    columns = (*here, "tasks", "finished", "answers") if with_server else here
-    output.table(columns, [tuple(one[name] for name in columns) for one in films])
+    output.say(f"\n{n_annotated} of {n_clips} clips annotated by {people}.")
+    print_url_check(url_check)
+    if orphans:
+        names = ", ".join(orphan.clip_id for orphan in orphans)
+        output.say(
+            f"Annotated clips that no longer exist: {names}. `ossl label transfer` moves their "
+            "annotations to clips that are nearly the same."
+        )

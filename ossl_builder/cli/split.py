@@ -1,4 +1,4 @@
-"""`ossl split`: train, validation and test, by film; and whether any split leaks."""
+"""`ossl split`: assign films to train, validation and test, and find leaks between splits."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ossl_builder.config import load_recipe
 from ossl_builder.corpus import Corpus, open_corpus
 
 if TYPE_CHECKING:
-    from ossl_builder.splits.assign import Assignment
+    from ossl_builder.splits.assign import SplitPlan
     from ossl_builder.splits.leaks import Leak
 
-LEAK = 3
-WHAT = "Looking for shared material"
+LEAK = 3  # exit code
+PROGRESS = "Looking for shared material"
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -28,9 +28,11 @@ def add_commands(app: typer.Typer) -> None:
 
 def split(
     context: typer.Context,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the splits, and write nothing.")
+    ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Only look whether the split there is leaks.")
+        bool, typer.Option("--check", help="Only look for leaks between the existing splits.")
     ] = False,
     table: Annotated[
         Path | None,
@@ -39,22 +41,25 @@ def split(
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="With --check: look at this Parquet or CSV file (film_id, split) instead.",
+            help="With --check: read the splits from this Parquet or CSV file with the columns "
+            "film_id and split.",
         ),
     ] = None,
     forget: Annotated[
         list[str] | None,
-        typer.Option("--forget", metavar="FILM", help="Divide this film anew; repeatable."),
+        typer.Option("--forget", metavar="FILM", help="Assign this film anew. Can be repeated."),
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Another value for this run: section.key=value; repeatable."),
+        typer.Option(
+            "--set", help="Change a setting for this run: section.key=value. Can be repeated."
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print for scripts.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Divide the films into train, validation and test; films that share material stay together.
+    """Assign films to train, validation and test. Films that share material get the same split.
 
-    A film that has a split keeps it. Ends with 3 if the same film, music or video stands on two
+    A film that has a split keeps it. The exit code is 3 if the same film, music or video is in two
     splits.
     """
     corpus = open_corpus(context.obj)
@@ -62,78 +67,84 @@ def split(
         _check(corpus, table, overrides or (), json)
         return
     if table is not None:
-        raise typer.BadParameter("is for --check only", param_hint="--table")
+        raise typer.BadParameter("can only be used with --check", param_hint="--table")
     if dry_run:
-        found = _divide(corpus, forget or (), overrides or ())
+        plan = _plan(corpus, forget or (), overrides or ())
     else:
         with corpus.locked():
-            found = _divide(corpus, forget or (), overrides or ())
-            _keep(corpus, found)
-    _show(found, json)
-    if found.leaks:
-        output.say("`ossl split --forget FILM` divides one of the two anew.")
+            plan = _plan(corpus, forget or (), overrides or ())
+            _save(corpus, plan)
+    _print_plan(plan, json)
+    if plan.leaks:
+        output.say("Assign one of the two films anew: ossl split --forget FILM")
         raise typer.Exit(LEAK)
 
 
-def _divide(corpus: Corpus, forget: Sequence[str], overrides: Sequence[str]) -> Assignment:
+def _plan(corpus: Corpus, forget: Sequence[str], overrides: Sequence[str]) -> SplitPlan:
     from ossl_builder.splits.assign import assign_films
-    from ossl_builder.splits.matches import KINDS
+    from ossl_builder.splits.leaks import KINDS
 
     settings = load_recipe(corpus.recipe_path, overrides).splits
-    return assign_films(corpus.root, settings, output.counted(KINDS, WHAT), set(forget))
+    return assign_films(corpus.root, settings, output.counted(KINDS, PROGRESS), set(forget))
 
 
-def _keep(corpus: Corpus, found: Assignment) -> None:
+def _save(corpus: Corpus, plan: SplitPlan) -> None:
     from ossl_builder.engine.tables_io import write_corpus_table
     from ossl_builder.splits.assign import save_record
     from ossl_builder.tables import SPLITS
 
-    # The record first: a table without it would be divided otherwise the next time.
-    save_record(corpus.root, found.record)
-    write_corpus_table(corpus.root, SPLITS, found.rows)
+    # The record first: without it, the next run would assign the films of the table differently.
+    save_record(corpus.root, plan.record)
+    write_corpus_table(corpus.root, SPLITS, plan.rows)
 
 
 def _check(corpus: Corpus, table: Path | None, overrides: Sequence[str], json: bool) -> None:
-    """Look for leaks in the corpus' own table, or in another."""
-    from ossl_builder.splits.leaks import find_leaks, own_splits, read_splits
-    from ossl_builder.splits.matches import KINDS, find_matches, fingerprinted
+    """Look for leaks in the corpus' own table of splits, or in another table."""
+    from ossl_builder.splits.leaks import (
+        KINDS,
+        find_leaks,
+        find_matches,
+        load_fingerprints,
+        read_corpus_splits,
+        read_splits,
+    )
 
-    splits = own_splits(corpus.root / "manifests") if table is None else read_splits(table)
-    prints = fingerprinted(corpus.root / "manifests")
+    splits = read_corpus_splits(corpus.root / "manifests") if table is None else read_splits(table)
+    prints = load_fingerprints(corpus.root / "manifests")
     settings = load_recipe(corpus.recipe_path, overrides).splits
-    matches = find_matches(prints, settings, output.counted(KINDS, WHAT)) if prints else ()
+    matches = find_matches(prints, settings, output.counted(KINDS, PROGRESS)) if prints else ()
     leaks = find_leaks(splits, matches)
     if json:
         output.as_json([vars(leak) for leak in leaks])
     else:
-        _list_leaks(leaks)
+        _print_leaks(leaks)
     films = len({film for film, _ in splits})
     output.say(f"{films} films, {len(matches)} matches between films, {len(leaks)} leaks.")
-    known = set(prints.films) if prints else set()
-    unknown = len({film for film, _ in splits} - known)
-    if unknown:
-        output.say(f"{unknown} of the films have no fingerprints: only their ids were compared.")
+    with_fingerprints = set(prints.films) if prints else set()
+    n_without = len({film for film, _ in splits} - with_fingerprints)
+    if n_without:
+        output.say(f"{n_without} of the films have no fingerprints: only their ids were compared.")
     if leaks:
         raise typer.Exit(LEAK)
 
 
-def _list_leaks(leaks: Sequence[Leak]) -> None:
+def _print_leaks(leaks: Sequence[Leak]) -> None:
     for leak in leaks:
         output.line(f"Leak: {leak.sentence()}")
 
 
-def _show(found: Assignment, json: bool) -> None:
-    splits = _splits(found)
-    left_out = [row for row in found.rows if row.split is None]
+def _print_plan(plan: SplitPlan, json: bool) -> None:
+    splits = _splits(plan)
+    left_out = [row for row in plan.rows if row.split is None]
     if json:
         output.as_json(
             {
                 "splits": splits,
                 "left_out": [{"film_id": row.film_id, "why": row.why} for row in left_out],
-                "new": list(found.new),
-                "matches": [vars(match) for match in found.matches],
-                "leaks": [vars(leak) for leak in found.leaks],
-                "notes": list(found.notes),
+                "new": list(plan.new),
+                "matches": [vars(match) for match in plan.matches],
+                "leaks": [vars(leak) for leak in plan.leaks],
+                "notes": list(plan.notes),
             }
         )
         return
@@ -141,33 +152,31 @@ def _show(found: Assignment, json: bool) -> None:
     output.table(
         header, [[split[key] for key in header[:-1]] + [_moods(split)] for split in splits]
     )
-    if found.matches:
+    if plan.matches:
         output.line("\nShared material")
         output.table(
-            ("film", "film", "what", "hashes", "clips"),
-            [(m.film_a, m.film_b, m.kind, m.shared, m.n_pairs) for m in found.matches],
+            ("film", "film", "material", "hashes", "clips"),
+            [(m.film_a, m.film_b, m.kind, m.shared, m.n_pairs) for m in plan.matches],
         )
     if left_out:
         output.line("\nLeft out")
         output.table(("film", "why"), [(row.film_id, row.why) for row in left_out])
-    if found.leaks:
+    if plan.leaks:
         output.line()
-        _list_leaks(found.leaks)
-    for note in found.notes:
+        _print_leaks(plan.leaks)
+    for note in plan.notes:
         output.say(note)
-    new = "1 film" if len(found.new) == 1 else f"{len(found.new)} films"
-    output.say(
-        f"{new} newly assigned, {len(found.rows) - len(found.new) - len(left_out)} as before."
-    )
+    new = "1 film" if len(plan.new) == 1 else f"{len(plan.new)} films"
+    output.say(f"{new} newly assigned, {len(plan.rows) - len(plan.new) - len(left_out)} unchanged.")
 
 
-def _splits(found: Assignment) -> list[dict[str, Any]]:
+def _splits(plan: SplitPlan) -> list[dict[str, Any]]:
     from ossl_builder.tables.splits import SPLIT_NAMES
 
-    shown = []
+    summaries = []
     for split in SPLIT_NAMES:
-        rows = [row for row in found.rows if row.split == split]
-        shown.append(
+        rows = [row for row in plan.rows if row.split == split]
+        summaries.append(
             {
                 "split": split,
                 "films": len(rows),
@@ -176,7 +185,7 @@ def _splits(found: Assignment) -> list[dict[str, Any]]:
                 "moods": dict(sorted(Counter(row.quadrant or "none" for row in rows).items())),
             }
         )
-    return shown
+    return summaries
 
 
 def _moods(split: dict[str, Any]) -> str:

@@ -70,7 +70,7 @@ LIMITS = """\
 def write(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) -> None:
     """Write `README.md`: the head that the hub reads, then the card that people read."""
     imported = selection.imported()
-    head = yaml.safe_dump(_head(out, title, shards), sort_keys=False, allow_unicode=True)
+    head = yaml.safe_dump(_head(out, title, selection, shards), sort_keys=False, allow_unicode=True)
     cited = CITATION_V2 if imported.get("layout") == "ossl-v2" else CITATION
     parts = [
         f"# {title}\n\n{_opening(selection)}",
@@ -78,7 +78,7 @@ def write(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) 
         'dataset = load_dataset("PATH_OR_NAME")\n'
         'dataset["train"][0]["music"], dataset["train"][0]["video"]\n```',
         "## What is in it\n\n" + _counts(shards),
-        "## Columns\n\n" + _columns(),
+        "## Columns\n\n" + _columns(selection),
         "## How it was made\n\n" + _making(selection),
         "## Films and their rights\n\n" + rights(selection),
         "## Limits\n\n" + (LIMITS_IMPORTED if imported else LIMITS).rstrip(),
@@ -102,7 +102,7 @@ def rights(selection: Selection) -> str:
     return f"**{_cell(warning)}**\n\n{films_table(selection)}"
 
 
-def _head(out: Path, title: str, shards: Sequence[Shard]) -> dict[str, Any]:
+def _head(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) -> dict[str, Any]:
     count = sum(len(shard.samples) for shard in shards)
     splits = list(dict.fromkeys(shard.name.split("/")[1].split("-")[0] for shard in shards))
     return {
@@ -122,7 +122,7 @@ def _head(out: Path, title: str, shards: Sequence[Shard]) -> dict[str, Any]:
         "dataset_info": {
             "features": [
                 *({"name": role, "dtype": kind.lower()} for role, kind in FEATURE.items()),
-                *({"name": name, "dtype": DTYPES[kind]} for name, kind, _, _ in columns()),
+                *({"name": name, "dtype": DTYPES[kind]} for name, kind, _, _ in columns(selection)),
             ],
             "splits": [_split(out, split, shards) for split in splits],
         },
@@ -160,7 +160,7 @@ def _figures(samples: Sequence[Sample]) -> tuple[Any, ...]:
     )
 
 
-def _columns() -> str:
+def _columns(selection: Selection) -> str:
     media = [
         (f"`{role}`", FEATURE[role].lower(), "", meaning)
         for role, meaning in (
@@ -170,7 +170,7 @@ def _columns() -> str:
             ("dialogue", "the dialogue alone, separated"),
         )
     ]
-    plain = [(f"`{name}`", DTYPES[kind], unit, doc) for name, kind, unit, doc in columns()]
+    plain = [(f"`{name}`", DTYPES[kind], unit, doc) for name, kind, unit, doc in columns(selection)]
     return table(("column", "type", "unit", "meaning"), [*media, *plain])
 
 

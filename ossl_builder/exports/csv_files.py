@@ -24,7 +24,7 @@ def write_tables(selection: Selection, out: Path) -> dict[str, int]:
     counts = {}
     for table in EXPORTED:
         if selection.has(table):
-            names = [column.name for column in table.columns]
+            names = [column.name for column in selection.stored_table(table).columns]
             counts[table.name] = _write(out / f"{table.name}.csv", names, _rows(selection, table))
     return counts
 
@@ -34,12 +34,12 @@ def _rows(selection: Selection, table: Table) -> Iterable[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def write_sheet(out: Path, root: Path, samples: Iterable[Sample]) -> int:
+def write_sheet(out: Path, selection: Selection, samples: Iterable[Sample]) -> int:
     """Write `dataset.csv`, one row per clip; media by their paths in the corpus. How many rows."""
-    names = [*(f"{role}_path" for role in MEDIA), *(name for name, _, _, _ in columns())]
+    names = [*(f"{role}_path" for role in MEDIA), *(name for name, _, _, _ in columns(selection))]
     rows = (
         {
-            **{f"{role}_path": _relative(one.media.get(role), root) for role in MEDIA},
+            **{f"{role}_path": _relative(one.media.get(role), selection.root) for role in MEDIA},
             **one.facts,
         }
         for one in samples

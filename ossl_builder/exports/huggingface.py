@@ -7,11 +7,11 @@ structs (https://huggingface.co/docs/datasets/about_dataset_features).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossl_builder.exports.samples import MEDIA, Sample, columns
+from ossl_builder.exports.samples import MEDIA, Column, Sample
 from ossl_builder.exports.shards import Shard
 
 if TYPE_CHECKING:
@@ -32,16 +32,16 @@ def shard_name(split: str, number: int, count: int) -> str:
     return f"data/{split or 'train'}-{number:05}-of-{count:05}.parquet"
 
 
-def schema() -> pa.Schema:
+def schema(columns: Sequence[Column]) -> pa.Schema:
     """The shards' Arrow schema: the media of each role as bytes and path, then the columns."""
     import pyarrow as pa
 
     medium = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     kinds = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     fields = [pa.field(role, medium) for role in MEDIA]
-    fields += [pa.field(name, kinds[kind]) for name, kind, _, _ in columns()]
+    fields += [pa.field(name, kinds[kind]) for name, kind, _, _ in columns]
     features: dict[str, Any] = {role: {"_type": kind} for role, kind in FEATURE.items()}
-    for name, kind, _, _ in columns():
+    for name, kind, _, _ in columns:
         features[name] = {"dtype": DTYPES[kind], "_type": "Value"}
     told = json.dumps({"info": {"features": features}})
     return pa.schema(fields, metadata={"huggingface": told})
@@ -52,7 +52,7 @@ def write(path: Path, shard: Shard) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    form = schema()
+    form = schema(shard.samples[0].columns)
     # Media are compressed already.
     with pq.ParquetWriter(path, form, compression="none", write_page_index=True) as writer:
         for rows in _groups(shard):

@@ -45,7 +45,7 @@ def write_tables(selection: Selection, out: Path) -> dict[str, int]:
         if selection.has(table):
             with files.replacing(folder / f"{table.name}.parquet") as temporary:
                 counts[table.name] = tables_io.write_arrow(
-                    temporary, table, selection.batches(table)
+                    temporary, selection.stored_table(table), selection.batches(table)
                 )
         else:
             (folder / f"{table.name}.parquet").unlink(missing_ok=True)

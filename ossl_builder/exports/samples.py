@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ LABEL_COLUMNS = (
 )  # fmt: skip
 
 
+# Name, plain type, unit and meaning.
+Column = tuple[str, type, str, str]
+
+
 @dataclass(frozen=True)
 class Sample:
     """One clip.
@@ -44,12 +48,14 @@ class Sample:
         split: the split its film stands on; empty: the corpus has no splits.
         facts: value of every column in `columns()`.
         media: file of each role that it has.
+        columns: `columns()` of its selection.
     """
 
     clip_id: str
     split: str
     facts: dict[str, Any]
     media: dict[str, Path]
+    columns: Sequence[Column]
 
     def file(self, role: str) -> Checked:
         """The file of a role, with the hash that the tables name."""
@@ -60,15 +66,16 @@ class Sample:
         return sum(size_of_file(path) for path in self.media.values())
 
 
-def columns() -> list[tuple[str, type, str, str]]:
+def columns(selection: Selection) -> list[Column]:
     """Name, plain type, unit and meaning of each column of a sample, in order."""
-    found: list[tuple[str, type, str, str]] = [
+    labels = selection.stored_table(LABELS)
+    found: list[Column] = [
         ("split", str, "", "`train`, `validation` or `test`; empty: the corpus has no splits")
     ]
     groups: tuple[tuple[Table, tuple[str, ...]], ...] = (
         (CLIPS, CLIP_COLUMNS),
         (FILMS, FILM_COLUMNS),
-        (LABELS, LABEL_COLUMNS),
+        (labels, _label_columns(labels)),
     )
     for table, names in groups:
         described = {column.name: column.metadata for column in table.columns}
@@ -78,6 +85,12 @@ def columns() -> list[tuple[str, type, str, str]]:
     return found
 
 
+def _label_columns(labels: Table) -> tuple[str, ...]:
+    """Return the columns of labels in a sample: the fixed ones, and those of further questions."""
+    further = (column.name for column in labels.columns if column.metadata.get("is_stored"))
+    return (*LABEL_COLUMNS, *further)
+
+
 def samples(selection: Selection) -> Iterator[Sample]:
     """Every clip of the films chosen, by film and clip; labels and films are joined to it."""
     films = {
@@ -85,11 +98,13 @@ def samples(selection: Selection) -> Iterator[Sample]:
         for batch in selection.batches(FILMS, ["film_id", *FILM_COLUMNS])
         for row in batch.to_pylist()
     }
-    unlabelled = dict.fromkeys(LABEL_COLUMNS)
+    all_columns = columns(selection)
+    label_columns = _label_columns(selection.stored_table(LABELS))
+    unlabelled = dict.fromkeys(label_columns)
     labels = {
         row["clip_id"]: row
         for batch in (selection.batches(LABELS) if selection.has(LABELS) else ())
-        for row in batch.select(["clip_id", *LABEL_COLUMNS]).to_pylist()
+        for row in batch.select(["clip_id", *label_columns]).to_pylist()
     }
     for batch in selection.batches(CLIPS, [*CLIP_COLUMNS, *MEDIA.values()]):
         for row in batch.to_pylist():
@@ -103,11 +118,12 @@ def samples(selection: Selection) -> Iterator[Sample]:
                     "split": split,
                     **{name: row[name] for name in CLIP_COLUMNS},
                     **{name: film[name] for name in FILM_COLUMNS},
-                    **{name: label[name] for name in LABEL_COLUMNS},
+                    **{name: label[name] for name in label_columns},
                 },
                 media={
                     role: inside(selection.root, row[column])
                     for role, column in MEDIA.items()
                     if row[column] is not None
                 },
+                columns=all_columns,
             )

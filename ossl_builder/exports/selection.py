@@ -17,7 +17,8 @@ from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.pipeline.derived_tables import verdicts_of
 from ossl_builder.rights.case import FREE
-from ossl_builder.tables import CLIPS, FILMS, SPLITS, Table
+from ossl_builder.tables import CLIPS, FILMS, LABELS, SPLITS, Table
+from ossl_builder.tables.labels import stored_labels_table
 from ossl_builder.tables.splits import SPLIT_NAMES
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class Selection:
     def has(self, table: Table) -> bool:
         """Whether the corpus has a table."""
         return (self.folder / f"{table.name}.parquet").exists()
+
+    def stored_table(self, table: Table) -> Table:
+        """Return a table with the columns of further questions that its file has."""
+        return stored_labels_table(self.folder) if table is LABELS else table
 
     def batches(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows of a table that belong to these films, in the table's order.

@@ -24,7 +24,7 @@ from ossl_builder.imports.ossl_v2 import read_v2
 from ossl_builder.imports.release_format import Entry, Found, Problem
 from ossl_builder.imports.rows import words_of_quadrants
 from ossl_builder.pipeline.derived_tables import record_verdicts
-from ossl_builder.splits.assign import Record, save_record
+from ossl_builder.splits.assign import SplitRecord, save_record
 from ossl_builder.splits.film_stats import film_stats
 from ossl_builder.splits.settings import SplitsSettings
 from ossl_builder.tables import CLIPS, FILMS, LABELS, SPLITS, Clip
@@ -175,7 +175,7 @@ def write(corpus: Corpus, found: Found, folder: Path, usable: Sequence[Usable]) 
     splits = rows.assigned(found, here)
     if splits:
         # The record first: `ossl split` keeps films where it says.
-        save_record(root, Record(splits, SplitsSettings().ratios(), SplitsSettings().seed))
+        save_record(root, SplitRecord(splits, SplitsSettings().ratios(), SplitsSettings().seed))
         facts = film_stats(root / "manifests")
         tables_io.write_corpus_table(root, SPLITS, rows.split_rows(facts, splits))
     fingerprints.refresh(corpus)

@@ -11,7 +11,7 @@ from ossl_builder.annotations import label_schema
 from ossl_builder.corpus import Corpus
 from ossl_builder.imports.measure import Measured
 from ossl_builder.imports.release_format import Entry, Found, ReleasedFilm
-from ossl_builder.splits.assign import Assigned
+from ossl_builder.splits.assign import FilmAssignment
 from ossl_builder.splits.film_stats import FilmStats
 from ossl_builder.splits.leaks import Leak, find_leaks
 from ossl_builder.tables import Clip, Film, Label, Source, Split
@@ -182,7 +182,7 @@ def leaks_of(entries: Iterable[Entry]) -> tuple[Leak, ...]:
     return find_leaks(sorted(pairs, key=lambda pair: (pair[0], SPLIT_NAMES.index(pair[1]))), ())
 
 
-def assigned(found: Found, film_ids: Iterable[str]) -> dict[str, Assigned]:
+def assigned(found: Found, film_ids: Iterable[str]) -> dict[str, FilmAssignment]:
     """The split of each of these films that the release puts on one or several.
 
     A film that is cut stands where most of its clips do; of equal splits on the first of train,
@@ -201,15 +201,17 @@ def assigned(found: Found, film_ids: Iterable[str]) -> dict[str, Assigned]:
                 f"{found.layout} cuts this film (clips: {said}); it stands where most of its clips "
                 "do, and all of them with it."
             )
-            placed[film_id] = Assigned(ordered[0], why)
+            placed[film_id] = FilmAssignment(ordered[0], why)
         elif ordered:
-            placed[film_id] = Assigned(ordered[0], f"All its clips stand there in {found.layout}.")
+            placed[film_id] = FilmAssignment(
+                ordered[0], f"All its clips stand there in {found.layout}."
+            )
     return placed
 
 
-def split_rows(facts: Iterable[FilmStats], splits: dict[str, Assigned]) -> list[Split]:
+def split_rows(facts: Iterable[FilmStats], splits: dict[str, FilmAssignment]) -> list[Split]:
     """A row per film; one that the release puts nowhere is in no split."""
-    nowhere = Assigned("", "The release does not say; `ossl split` gives it a split.")
+    nowhere = FilmAssignment("", "The release does not say; `ossl split` gives it a split.")
     return [
         Split(
             film_id=film.film_id,

@@ -1,4 +1,4 @@
-"""How far the labelling is: per film and per labeller, here and on the server."""
+"""Progress of the labelling per film and per annotator, in the records and on the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ossl_builder.annotations.label_schema import LabelSchema
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.corpus import Corpus
 from ossl_builder.engine import tables_io
-from ossl_builder.label_studio.rows import Task
+from ossl_builder.label_studio.task_api import Task
 from ossl_builder.tables import CLIPS
 
 OTHER = "other_questions"
@@ -19,17 +19,17 @@ OTHER = "other_questions"
 
 @dataclass(frozen=True)
 class FilmProgress:
-    """One film.
+    """Progress of one film.
 
     Attributes:
-        film_id: the film; its clips may be gone from the corpus.
-        clips: clips it has.
-        annotated: of these the clips that at least one person answered, by the records.
-        annotations: answers to the present questions, by the records.
-        other_questions: answers to other versions of the questions, which count nowhere.
+        film_id: the film; the corpus may no longer have its clips.
+        clips: number of its clips.
+        annotated: clips with a record in the state `answered`, present schema version.
+        annotations: records in the state `answered`, present schema version.
+        other_questions: answers to other schema versions, which are never merged.
         skipped, withdrawn: records in these states.
-        tasks: tasks on the server; None: it was not asked.
-        finished: tasks that as many people have answered as were asked.
+        tasks: tasks on the server; None: the server was not asked.
+        finished: tasks that enough annotators have answered.
         answers: answers on the server, pulled or not.
     """
 
@@ -47,15 +47,15 @@ class FilmProgress:
 
 @dataclass(frozen=True)
 class AnnotatorProgress:
-    """One labeller, by the records.
+    """Progress of one annotator, from the records.
 
     Attributes:
         annotator: `a01`, `a02`…
-        answered: clips, under the present questions.
-        other_questions: clips, under other versions of them.
+        answered: clips answered, present schema version.
+        other_questions: clips answered, other schema versions.
         skipped, withdrawn: clips, by state of the record.
         films: films with at least one answer.
-        last_at: when a record of theirs last changed, ISO 8601 in UTC.
+        last_at: last change of a record of theirs, ISO 8601 in UTC.
     """
 
     annotator: str
@@ -67,27 +67,28 @@ class AnnotatorProgress:
     last_at: str
 
 
-def of_films(
-    corpus: Corpus, taxonomy: LabelSchema, server_tasks: Iterable[Task] | None = None
+def film_progress(
+    corpus: Corpus, schema: LabelSchema, server_tasks: Iterable[Task] | None = None
 ) -> list[FilmProgress]:
-    """Progress per film, sorted by id.
+    """Return the progress per film, sorted by id.
 
     Args:
-        taxonomy: the present questions.
-        server_tasks: the tasks of the project on the server; None: only the records are looked at.
+        corpus: the corpus.
+        schema: its label schema.
+        server_tasks: the project's tasks on the server; None: count only the records.
 
     Raises:
         OsslError: `table_missing`, `table_version`, `annotations_damaged`.
     """
-    here = clip_ids(corpus)
-    clips = {film_id: len(ids) for film_id, ids in here.items()}
+    ids = clip_ids(corpus)
+    clips = {film_id: len(film_clips) for film_id, film_clips in ids.items()}
     states: Counter[tuple[str, str]] = Counter()
     annotated: dict[str, set[str]] = {}
-    for one in records.read_all(corpus.root):
-        state = _state(one, taxonomy)
-        states[one.film_id, state] += 1
-        if state == "answered" and one.clip_id in here.get(one.film_id, ()):
-            annotated.setdefault(one.film_id, set()).add(one.clip_id)
+    for record in records.read_all(corpus.root):
+        state = _state(record, schema)
+        states[record.film_id, state] += 1
+        if state == "answered" and record.clip_id in ids.get(record.film_id, ()):
+            annotated.setdefault(record.film_id, set()).add(record.clip_id)
     tasks: Counter[str] = Counter()
     finished: Counter[str] = Counter()
     answers: Counter[str] = Counter()
@@ -96,7 +97,7 @@ def of_films(
         tasks[film_id] += 1
         finished[film_id] += task.is_labelled
         answers[film_id] += task.n_answered
-    was_asked = server_tasks is not None
+    has_server = server_tasks is not None
     return [
         FilmProgress(
             film_id=film_id,
@@ -106,45 +107,46 @@ def of_films(
             other_questions=states[film_id, OTHER],
             skipped=states[film_id, "skipped"],
             withdrawn=states[film_id, "withdrawn"],
-            tasks=tasks[film_id] if was_asked else None,
-            finished=finished[film_id] if was_asked else None,
-            answers=answers[film_id] if was_asked else None,
+            tasks=tasks[film_id] if has_server else None,
+            finished=finished[film_id] if has_server else None,
+            answers=answers[film_id] if has_server else None,
         )
         for film_id in sorted({*clips, *(film for film, _ in states), *tasks} - {""})
     ]
 
 
 def clip_ids(corpus: Corpus) -> dict[str, set[str]]:
-    """The clips that the corpus has, by film.
+    """Return the ids of the corpus' clips by film.
 
     Raises:
         OsslError: `table_missing`, `table_version`.
     """
     table = tables_io.read_arrow(corpus.root / "manifests", CLIPS, ["film_id", "clip_id"])
-    found: dict[str, set[str]] = {}
+    by_film: dict[str, set[str]] = {}
     for film_id, clip_id in zip(
         table["film_id"].to_pylist(), table["clip_id"].to_pylist(), strict=True
     ):
-        found.setdefault(film_id, set()).add(clip_id)
-    return found
+        by_film.setdefault(film_id, set()).add(clip_id)
+    return by_film
 
 
-def _state(one: Annotation, taxonomy: LabelSchema) -> str:
-    """The state of a record; answers to other questions are a state of their own."""
-    return OTHER if one.state == "answered" and one.schema != taxonomy.version else one.state
+def _state(record: Annotation, schema: LabelSchema) -> str:
+    """Return the state of a record, or `OTHER` for answers to another schema version."""
+    is_other = record.state == "answered" and record.schema != schema.version
+    return OTHER if is_other else record.state
 
 
-def of_annotators(corpus: Corpus, taxonomy: LabelSchema) -> list[AnnotatorProgress]:
-    """Progress per labeller under the present questions, sorted by id."""
+def annotator_progress(corpus: Corpus, schema: LabelSchema) -> list[AnnotatorProgress]:
+    """Return the progress per annotator, sorted by id."""
     states: Counter[tuple[str, str]] = Counter()
     films: dict[str, set[str]] = {}
     last: dict[str, str] = {}
-    for one in records.read_all(corpus.root):
-        state = _state(one, taxonomy)
-        states[one.annotator, state] += 1
-        last[one.annotator] = max(last.get(one.annotator, ""), one.updated_at)
+    for record in records.read_all(corpus.root):
+        state = _state(record, schema)
+        states[record.annotator, state] += 1
+        last[record.annotator] = max(last.get(record.annotator, ""), record.updated_at)
         if state == "answered":
-            films.setdefault(one.annotator, set()).add(one.film_id)
+            films.setdefault(record.annotator, set()).add(record.film_id)
     return [
         AnnotatorProgress(
             annotator=annotator,
@@ -155,5 +157,5 @@ def of_annotators(corpus: Corpus, taxonomy: LabelSchema) -> list[AnnotatorProgre
             films=len(films.get(annotator, ())),
             last_at=last[annotator],
         )
-        for annotator in sorted(last, key=lambda one: (len(one), one))
+        for annotator in sorted(last, key=lambda annotator: (len(annotator), annotator))
     ]

@@ -15,281 +15,284 @@ from ossl_builder.annotations import label_config
 from ossl_builder.annotations.label_schema import LabelSchema
 from ossl_builder.corpus import Corpus
 from ossl_builder.errors import OsslError
-from ossl_builder.label_studio import client, tasks
-from ossl_builder.label_studio import state as states
-from ossl_builder.label_studio.client import Server
-from ossl_builder.label_studio.rows import Project, Task
-from ossl_builder.label_studio.server_errors import WHERE
+from ossl_builder.label_studio import client, project_api, state, task_api
+from ossl_builder.label_studio.client import TOKEN_PAGE, Server
+from ossl_builder.label_studio.project_api import Project
 from ossl_builder.label_studio.state import State
 from ossl_builder.net.retry import TransferError
 
-TITLE_LENGTHS = range(3, 51)  # what the server takes, in characters
+TITLE_LENGTHS = range(3, 51)  # the server's limits, in characters
 MARKER = re.compile(r"\[ossl corpus=(\w+) schema=([^\s\]]+)\]")
-OPINIONS = 2
-LOST_ANSWER_S = 2.0
+TOKEN_VARIABLE = "LABEL_STUDIO_API_KEY"
+DEFAULT_OVERLAP = 2
+LOST_RESPONSE_WAIT_S = 2.0
 
 
 @dataclass(frozen=True)
 class ProjectOptions:
-    """What the project is to be like.
+    """Options for finding or creating the project.
 
     Attributes:
-        title: its title; empty: made from the corpus' folder.
-        project_id: use this project; None: that of the corpus.
-        opinions: how many people are asked for each clip; None: as it is, or `OPINIONS`.
-        shows_prelabels: whether labellers are to see pre-labels.
-        is_new: make a new project, though the corpus has one.
+        title: its title; empty: derived from the corpus' folder.
+        project_id: use this project; None: the corpus' own project.
+        overlap: how many annotators each clip is for; None: unchanged, or `DEFAULT_OVERLAP`.
+        shows_predictions: whether annotators see predictions from the labels table.
+        is_new: create a new project even if the corpus has one.
     """
 
     title: str = ""
     project_id: int | None = None
-    opinions: int | None = None
-    shows_prelabels: bool = False
+    overlap: int | None = None
+    shows_predictions: bool = False
     is_new: bool = False
 
 
-def find(server: Server, corpus: Corpus, state: State, wish: ProjectOptions) -> Project | None:
-    """The corpus' project: by the id remembered, else by exact title; None: there is none yet.
-
-    Raises:
-        OsslError: `project_gone`, `project_foreign`, and for the server.
-    """
-    if wish.is_new:
-        return None
-    known = wish.project_id if wish.project_id is not None else state.project_id
-    if known is not None:
-        found = client.project(server, known)
-        if found is None or (wish.project_id is None and _corpus_of(found) != state.corpus_id):
-            raise OsslError(
-                "project_gone",
-                f"Label Studio at {server.url} has no project {known} of this corpus (any more).",
-                "All that was pulled is kept. `ossl label push --new` makes a new project; "
-                "`--project ID` takes another one.",
-            )
-        return found
-    title = title_of(corpus, wish.title)
-    same = client.projects_titled(server, title)
-    ours = [one for one in same if _corpus_of(one) == state.corpus_id]
-    if ours or not same:
-        return ours[0] if ours else None
-    raise OsslError(
-        "project_foreign",
-        f"Label Studio at {server.url} has a project {title!r} already (number "
-        f"{same[0].project_id}), which this corpus did not make.",
-        f"If it is this corpus' nevertheless: --project {same[0].project_id}; else choose "
-        "another --title.",
-    )
-
-
-def find_or_make(
-    server: Server, corpus: Corpus, state: State, wish: ProjectOptions, taxonomy: LabelSchema
-) -> tuple[Project, State]:
-    """The corpus' project, with the page of its taxonomy; made if there is none.
-
-    Returns:
-        The project, and what is remembered of it, which has been saved.
-
-    Raises:
-        OsslError: see `find`; `schema_differs`, `title_invalid`.
-    """
-    # Remembered before the project is made: a project of which we never heard is still known by
-    # the corpus' id in its description.
-    states.save(corpus.root, state)
-    found = find(server, corpus, state, wish)
-    if found is None:
-        found = _make(server, corpus, state, wish, taxonomy)
-    else:
-        found = _brought_up_to_date(server, state, found, wish, taxonomy)
-    is_other = found.project_id != state.project_id
-    state = dataclasses.replace(
-        state,
-        url=server.url,
-        project_id=found.project_id,
-        title=found.title,
-        # Another project is pulled from its beginning.
-        mark="" if is_other else state.mark,
-        waiting=() if is_other else state.waiting,
-        known=0 if is_other else state.known,
-    )
-    states.save(corpus.root, state)
-    return found, state
-
-
-def title_of(corpus: Corpus, wished: str) -> str:
-    """The title that is wished, or one made from the corpus' folder.
-
-    Raises:
-        OsslError: `title_invalid`.
-    """
-    title = wished.strip() or f"OSSL {corpus.root.name}"[: TITLE_LENGTHS[-1]].strip()
-    if len(title) not in TITLE_LENGTHS:
-        raise OsslError(
-            "title_invalid",
-            f"{title!r} cannot be a project's title.",
-            f"Label Studio wants {TITLE_LENGTHS[0]} to {TITLE_LENGTHS[-1]} characters.",
-        )
-    return title
-
-
-def _make(
-    server: Server, corpus: Corpus, state: State, wish: ProjectOptions, taxonomy: LabelSchema
-) -> Project:
-    title = title_of(corpus, wish.title)
-    before = {one.project_id for one in client.projects_titled(server, title)}
-    setback = None
-    try:
-        client.make_project(
-            server,
-            title,
-            _description(state, taxonomy),
-            _page(taxonomy),
-            OPINIONS if wish.opinions is None else wish.opinions,
-            wish.shows_prelabels,
-        )
-    except TransferError as error:
-        setback = error
-        time.sleep(LOST_ANSWER_S)  # it may have been made nevertheless: that is seen then
-    made = [
-        one
-        for one in client.projects_titled(server, title)
-        if one.project_id not in before and _corpus_of(one) == state.corpus_id
-    ]
-    if not made:
-        raise client.gone(server, setback or TransferError("status", "made no project"))
-    # A server on SQLite repeats a request by itself when its database was locked, and then makes
-    # several.
-    for surplus in made[1:]:
-        if surplus.n_tasks == 0:
-            client.remove_project(server, surplus.project_id)
-    return made[0]
-
-
-def _brought_up_to_date(
-    server: Server, state: State, found: Project, wish: ProjectOptions, taxonomy: LabelSchema
-) -> Project:
-    """Give it the page as it is now, unless its answers would mean something else."""
-    said = MARKER.search(found.description)
-    if said is not None and said[2] != taxonomy.version:
-        _refuse_schema(found, said[2], taxonomy)
-    wanted = _page(taxonomy)
-    changes: dict[str, object] = {}
-    if found.page != wanted:
-        if said is None and found.n_tasks:
-            _refuse_schema(found, "unknown", taxonomy)
-        changes["label_config"] = wanted
-    if _corpus_of(found) != state.corpus_id:
-        changes["description"] = _description(state, taxonomy)
-    if wish.shows_prelabels and not found.shows_prelabels:
-        changes["show_collab_predictions"] = True
-    if changes:
-        client.change_project(server, found.project_id, **changes)
-    if wish.opinions is not None:
-        _set_opinions(server, found, wish.opinions)
-    return found
-
-
-def _set_opinions(server: Server, found: Project, opinions: int) -> None:
-    """Have each task answered by so many people."""
-    if found.opinions != opinions:
-        client.change_opinions(server, found.project_id, opinions)
-    # The server leaves out tasks that ask one person while others ask several.
-    for task in list(tasks.tasks(server, found.project_id)):
-        if task.overlap < opinions:
-            tasks.change_task(
-                server, task.task_id, overlap=opinions, is_labeled=task.n_answered >= opinions
-            )
-
-
-def _refuse_schema(found: Project, version: str, taxonomy: LabelSchema) -> NoReturn:
-    raise OsslError(
-        "schema_differs",
-        f"The project {found.title!r} asks the questions of {version}; this corpus' are "
-        f"{taxonomy.version}. Answers to different questions are never mixed.",
-        f"Make a project for {taxonomy.version}: ossl label push --new --title "
-        f'"{found.title[:38]} {taxonomy.version}"',
-    )
-
-
-def _page(taxonomy: LabelSchema) -> str:
-    # The server strips it, and it must be found equal afterwards.
-    return label_config.label_config(taxonomy).strip()
-
-
-def _description(state: State, taxonomy: LabelSchema) -> str:
-    return (
-        "Film music, judged by people. Made by ossl-builder; leave the next line as it is.\n"
-        f"[ossl corpus={state.corpus_id} schema={taxonomy.version}]"
-    )
-
-
-def _corpus_of(found: Project) -> str:
-    said = MARKER.search(found.description)
-    return said[1] if said else ""
-
-
-TOKEN = "LABEL_STUDIO_API_KEY"
-
-
 @contextlib.contextmanager
-def reached(corpus: Corpus, url: str = "", timeout_s: float = client.TIMEOUT_S) -> Iterator[Server]:
-    """The server, for as long as it is talked to.
+def connected(
+    corpus: Corpus, url: str = "", timeout_s: float = client.TIMEOUT_S
+) -> Iterator[Server]:
+    """Connect to the server; inside the context, failed requests become an OsslError.
 
     Args:
-        url: its address; empty: that of the last time.
-        timeout_s: an answer that takes longer is given up.
+        corpus: the corpus.
+        url: the server's URL; empty: that of the last time.
+        timeout_s: longest wait for a response, in seconds.
 
     Raises:
         OsslError: `server_unknown`, `token_missing`, `token_refused`, `server_unreachable`,
             `project_gone`, `extra_missing`.
     """
-    known = url or states.load(corpus.root).url
-    if not known:
+    server_url = url or state.load(corpus.root).url
+    if not server_url:
         raise OsslError(
             "server_unknown",
-            "It is not known where Label Studio runs.",
-            "Say it once: ossl label push --url http://127.0.0.1:8080",
+            "The URL of the Label Studio server is not known yet.",
+            "Give it once: ossl label push --url http://127.0.0.1:8080",
         )
-    token = os.environ.get(TOKEN, "").strip()
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token:
         raise OsslError(
             "token_missing",
-            f"The environment variable {TOKEN} is not set.",
-            f"Make a token in Label Studio under {WHERE}, and export it.",
+            f"The environment variable {TOKEN_VARIABLE} is not set.",
+            f"Create a token in Label Studio under {TOKEN_PAGE}, and set the variable to it.",
         )
     try:
-        server = client.connect(known, token, timeout_s)
+        server = client.connect(server_url, token, timeout_s)
     except ImportError as error:
         raise OsslError(
             "extra_missing",
             "The Label Studio SDK is not installed.",
-            "Install it with: pip install 'ossl-builder[label]'",
+            "Run: pip install 'ossl-builder[label]'",
         ) from error
     try:
         yield server
-    except TransferError as setback:
-        raise client.gone(server, setback) from setback
+    except TransferError as error:
+        raise client.unreachable_error(server, error) from error
 
 
-def tasks_of(server: Server, found: Project) -> list[Task]:
-    """All tasks of a project, without what was answered.
+def find_project(
+    server: Server, corpus: Corpus, last: State, options: ProjectOptions
+) -> Project | None:
+    """Find the corpus' project by its id in the state, else by its exact title.
+
+    Args:
+        server: the server.
+        corpus: the corpus.
+        last: its state.
+        options: see `ProjectOptions`.
+
+    Returns:
+        The project; None: it does not exist yet.
 
     Raises:
-        Setback: the server could not be had.
+        OsslError: `project_gone`, `project_foreign`, and errors of the server.
     """
-    return list(tasks.tasks(server, found.project_id))
+    if options.is_new:
+        return None
+    project_id = options.project_id if options.project_id is not None else last.project_id
+    if project_id is not None:
+        project = project_api.get_project(server, project_id)
+        is_own = project is not None and _corpus_id(project) == last.corpus_id
+        if project is None or (options.project_id is None and not is_own):
+            raise OsslError(
+                "project_gone",
+                f"Label Studio at {server.url} has no project {project_id} of this corpus.",
+                "All pulled annotations are kept. `ossl label push --new` creates a new project; "
+                "`--project ID` uses another one.",
+            )
+        return project
+    title = title_of(corpus, options.title)
+    same_title = project_api.projects_titled(server, title)
+    own = [project for project in same_title if _corpus_id(project) == last.corpus_id]
+    if own or not same_title:
+        return own[0] if own else None
+    raise OsslError(
+        "project_foreign",
+        f"Label Studio at {server.url} already has a project {title!r} (number "
+        f"{same_title[0].project_id}), which this corpus did not create.",
+        f"To use it for this corpus: --project {same_title[0].project_id}. Otherwise choose "
+        "another --title.",
+    )
 
 
 def project_of(server: Server, corpus: Corpus) -> Project:
-    """The corpus' project on a server.
+    """Return the corpus' project.
 
     Raises:
         OsslError: `project_missing`, `project_gone`, `project_foreign`.
     """
-    found = find(server, corpus, states.load(corpus.root), ProjectOptions())
-    if found is None:
+    project = find_project(server, corpus, state.load(corpus.root), ProjectOptions())
+    if project is None:
         raise OsslError(
             "project_missing",
             f"Label Studio at {server.url} has no project of this corpus yet.",
-            "`ossl label push` makes it.",
+            "Create it with `ossl label push`.",
         )
-    return found
+    return project
+
+
+def find_or_create_project(
+    server: Server, corpus: Corpus, last: State, options: ProjectOptions, schema: LabelSchema
+) -> tuple[Project, State]:
+    """Find the corpus' project and update its labelling page, or create it.
+
+    Returns:
+        The project, and the new state, which has been saved.
+
+    Raises:
+        OsslError: see `find_project`; `schema_differs`, `title_invalid`.
+    """
+    # Saved before the project is created: if its id is lost in a crash, the project is found by
+    # the corpus id in its description.
+    state.save(corpus.root, last)
+    project = find_project(server, corpus, last, options)
+    if project is None:
+        project = _create_project(server, corpus, last, options, schema)
+    else:
+        project = _update_project(server, last, project, options, schema)
+    is_other = project.project_id != last.project_id
+    new = dataclasses.replace(
+        last,
+        url=server.url,
+        project_id=project.project_id,
+        title=project.title,
+        # Another project is pulled from its beginning.
+        cursor="" if is_other else last.cursor,
+        pending=() if is_other else last.pending,
+        n_tasks=0 if is_other else last.n_tasks,
+    )
+    state.save(corpus.root, new)
+    return project, new
+
+
+def title_of(corpus: Corpus, title: str) -> str:
+    """Return the given title, or one derived from the corpus' folder.
+
+    Raises:
+        OsslError: `title_invalid`.
+    """
+    title = title.strip() or f"OSSL {corpus.root.name}"[: TITLE_LENGTHS[-1]].strip()
+    if len(title) not in TITLE_LENGTHS:
+        raise OsslError(
+            "title_invalid",
+            f"{title!r} cannot be the title of a project.",
+            f"Label Studio allows {TITLE_LENGTHS[0]} to {TITLE_LENGTHS[-1]} characters.",
+        )
+    return title
+
+
+def _create_project(
+    server: Server, corpus: Corpus, last: State, options: ProjectOptions, schema: LabelSchema
+) -> Project:
+    title = title_of(corpus, options.title)
+    ids_before = {project.project_id for project in project_api.projects_titled(server, title)}
+    failure = None
+    try:
+        project_api.create_project(
+            server,
+            title,
+            _description(last, schema),
+            _label_config(schema),
+            DEFAULT_OVERLAP if options.overlap is None else options.overlap,
+            options.shows_predictions,
+        )
+    except TransferError as error:
+        failure = error
+        time.sleep(LOST_RESPONSE_WAIT_S)  # the server may create it all the same
+    created = [
+        project
+        for project in project_api.projects_titled(server, title)
+        if project.project_id not in ids_before and _corpus_id(project) == last.corpus_id
+    ]
+    if not created:
+        raise client.unreachable_error(
+            server, failure or TransferError("status", "created no project")
+        )
+    # A server on SQLite repeats a request when its database was locked, and may create several.
+    for duplicate in created[1:]:
+        if duplicate.n_tasks == 0:
+            project_api.delete_project(server, duplicate.project_id)
+    return created[0]
+
+
+def _update_project(
+    server: Server, last: State, project: Project, options: ProjectOptions, schema: LabelSchema
+) -> Project:
+    """Update the labelling page, unless the meaning of its answers would change."""
+    marker = MARKER.search(project.description)
+    if marker is not None and marker[2] != schema.version:
+        _refuse_schema(project, marker[2], schema)
+    label_config_xml = _label_config(schema)
+    changes: dict[str, object] = {}
+    if project.label_config != label_config_xml:
+        if marker is None and project.n_tasks:
+            _refuse_schema(project, "unknown", schema)
+        changes["label_config"] = label_config_xml
+    if _corpus_id(project) != last.corpus_id:
+        changes["description"] = _description(last, schema)
+    if options.shows_predictions and not project.shows_predictions:
+        changes["show_collab_predictions"] = True
+    if changes:
+        project_api.update_project(server, project.project_id, **changes)
+    if options.overlap is not None:
+        _set_overlap(server, project, options.overlap)
+    return project
+
+
+def _set_overlap(server: Server, project: Project, overlap: int) -> None:
+    """Set how many annotators each task is for."""
+    if project.overlap != overlap:
+        project_api.set_overlap(server, project.project_id, overlap)
+    # If tasks have different overlaps, the server does not update those with an overlap of 1.
+    for task in list(task_api.list_tasks(server, project.project_id)):
+        if task.overlap < overlap:
+            task_api.update_task(
+                server, task.task_id, overlap=overlap, is_labeled=task.n_answered >= overlap
+            )
+
+
+def _refuse_schema(project: Project, version: str, schema: LabelSchema) -> NoReturn:
+    raise OsslError(
+        "schema_differs",
+        f"The project {project.title!r} asks the questions of {version}; the questions of this "
+        f"corpus are {schema.version}. Answers to different questions are never mixed.",
+        f"Create a project for {schema.version}: ossl label push --new --title "
+        f'"{project.title[:38]} {schema.version}"',
+    )
+
+
+def _label_config(schema: LabelSchema) -> str:
+    # The server strips it, and later comparisons must find it equal.
+    return label_config.label_config(schema).strip()
+
+
+def _description(last: State, schema: LabelSchema) -> str:
+    return (
+        "Film music, judged by people. Made by ossl-builder; leave the next line as it is.\n"
+        f"[ossl corpus={last.corpus_id} schema={schema.version}]"
+    )
+
+
+def _corpus_id(project: Project) -> str:
+    marker = MARKER.search(project.description)
+    return marker[1] if marker else ""

@@ -1,4 +1,4 @@
-"""From the server to the records: what changed since the last pull, checked, one per annotator."""
+"""Pull: update the records with the annotations that changed on the server since the last pull."""
 
 from __future__ import annotations
 
@@ -10,91 +10,100 @@ from ossl_builder.annotations import records
 from ossl_builder.annotations.annotators import AnnotatorRegistry
 from ossl_builder.annotations.label_schema import LabelSchema
 from ossl_builder.corpus import Corpus
-from ossl_builder.label_studio import client, tasks
-from ossl_builder.label_studio import state as states
+from ossl_builder.label_studio import project_api, state, task_api
 from ossl_builder.label_studio.client import Server
-from ossl_builder.label_studio.rows import Project, Task
+from ossl_builder.label_studio.project_api import Project
 from ossl_builder.label_studio.state import State
-from ossl_builder.label_studio.three_way_merge import Holder, PullReport, TaskMerger
+from ossl_builder.label_studio.task_api import Task
+from ossl_builder.label_studio.three_way_merge import PullReport, Side, TaskMerger
 
-# A change that was being committed while we looked carries a time before the mark.
-OVERLAP_S = 30
+# A change that was committed during the last pull may have a time before the cursor.
+CURSOR_OVERLAP_S = 30
 
 
 def pull(
     server: Server,
     corpus: Corpus,
-    state: State,
-    found: Project,
-    taxonomy: LabelSchema,
+    last: State,
+    project: Project,
+    schema: LabelSchema,
     is_full: bool = False,
-    side: Holder | None = None,
+    side: Side | None = None,
     is_dry: bool = False,
 ) -> PullReport:
-    """Bring the records up to date; the caller holds the corpus' lock.
+    """Update the records from the server. The caller holds the corpus' lock.
 
     Args:
-        is_full: look at all tasks, not only at those that changed since the last pull.
-        side: who is right where a record changed on both sides; None: nobody, it is left.
+        server: the server.
+        corpus: the corpus.
+        last: its state after the last pull.
+        project: its project.
+        schema: its label schema.
+        is_full: read all tasks, not only those that changed since the last pull.
+        side: which version to keep in a conflict; None: leave both unchanged.
         is_dry: write nothing.
 
     Raises:
-        Setback: the server could not be had; nothing was written.
+        TransferError: a request failed; nothing was written.
         OsslError: `annotations_damaged`, `annotators_damaged`, `label_state_damaged`.
     """
-    people = client.people(server)
-    at_work = TaskMerger(
+    users = project_api.users(server)
+    merger = TaskMerger(
         corpus,
-        taxonomy,
-        people,
+        schema,
+        users,
         side,
         AnnotatorRegistry.load(corpus.root),
-        states.load_pulled(corpus.root),
+        state.load_pulled(corpus.root),
     )
-    known_people = at_work.key.people
-    since = "" if is_full else _earlier(state.mark)
-    # Asked before the first page: what changes behind our back while pages go by is later.
-    mark = max(state.mark, tasks.newest_change(server, found.project_id))
-    clips = set()
-    for task in _all_once(server, found.project_id, since, state.waiting):
-        at_work.look_at(task)
-        clips.add(task.clip_id)
-    has_shrunk = found.n_tasks < state.known
-    if since and has_shrunk:
-        clips = {task.clip_id for task in tasks.tasks(server, found.project_id)}
-    if has_shrunk or not since:
-        at_work.report.gone += sorted(
-            {clip_id for clip_id, given in at_work.pulled.items() if given} - clips
-        )
+    people_before = merger.registry.people
+    since = "" if is_full else _before_cursor(last.cursor)
+    # Requested before the first page: changes made while pages are read are later than this.
+    cursor = max(last.cursor, task_api.newest_change(server, project.project_id))
+    clip_ids = set()
+    for task in _tasks_to_pull(server, project.project_id, since, last.pending):
+        merger.merge_task(task)
+        clip_ids.add(task.clip_id)
+    has_fewer_tasks = project.n_tasks < last.n_tasks
+    if since and has_fewer_tasks:
+        clip_ids = {task.clip_id for task in task_api.list_tasks(server, project.project_id)}
+    if has_fewer_tasks or not since:
+        pulled_ids = {clip_id for clip_id, annotators in merger.pulled.items() if annotators}
+        merger.report.gone += sorted(pulled_ids - clip_ids)
     if is_dry:
-        return at_work.report
-    if at_work.key.people != known_people:
-        at_work.key.save()
-    records.put(corpus.root, at_work.taken)
-    states.save_pulled(corpus.root, at_work.pulled)
-    # The mark moves last: what comes before may be done twice.
-    waiting = tuple(sorted(at_work.waiting))
-    states.save(
+        return merger.report
+    if merger.registry.people != people_before:
+        merger.registry.save()
+    records.upsert(corpus.root, merger.to_write)
+    state.save_pulled(corpus.root, merger.pulled)
+    # The state is written last: everything before it may be repeated after a crash.
+    state.save(
         corpus.root,
-        dataclasses.replace(state, url=server.url, mark=mark, waiting=waiting, known=found.n_tasks),
+        dataclasses.replace(
+            last,
+            url=server.url,
+            cursor=cursor,
+            pending=tuple(sorted(merger.pending)),
+            n_tasks=project.n_tasks,
+        ),
     )
-    return at_work.report
+    return merger.report
 
 
-def _all_once(
-    server: Server, project_id: int, since: str, waiting: tuple[int, ...]
+def _tasks_to_pull(
+    server: Server, project_id: int, since: str, pending: tuple[int, ...]
 ) -> Iterator[Task]:
-    """Tasks that changed, and those that wait."""
+    """Yield each changed task and each pending task once."""
     seen = set()
-    for task in tasks.changed_tasks(server, project_id, since):
+    for task in task_api.changed_tasks(server, project_id, since):
         seen.add(task.task_id)
         yield task
-    left = [task_id for task_id in waiting if task_id not in seen]
-    yield from tasks.tasks_by_id(server, project_id, left)
+    rest = [task_id for task_id in pending if task_id not in seen]
+    yield from task_api.tasks_by_id(server, project_id, rest)
 
 
-def _earlier(mark: str) -> str:
-    if not mark:
+def _before_cursor(cursor: str) -> str:
+    if not cursor:
         return ""
-    moment = datetime.fromisoformat(mark) - timedelta(seconds=OVERLAP_S)
+    moment = datetime.fromisoformat(cursor) - timedelta(seconds=CURSOR_OVERLAP_S)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -5,282 +5,312 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ossl_builder.annotations.aggregation import labels_table_of
+from ossl_builder.annotations.label_config import results_of
 from ossl_builder.annotations.label_schema import LabelSchema
+from ossl_builder.annotations.records import Answer
 from ossl_builder.corpus import Corpus
 from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.label_studio import client, predictions, project, url_check
-from ossl_builder.label_studio import state as states
-from ossl_builder.label_studio import tasks as label_studio_tasks
+from ossl_builder.label_studio import project, project_api, state, task_api
 from ossl_builder.label_studio.client import Server
-from ossl_builder.label_studio.clip_urls import Addresses
+from ossl_builder.label_studio.clip_urls import (
+    ClipUrls,
+    allow_local_files,
+    clips_of,
+    first_to_expire,
+)
 from ossl_builder.label_studio.project import ProjectOptions
-from ossl_builder.label_studio.rows import Project, Task
-from ossl_builder.label_studio.state import State
+from ossl_builder.label_studio.project_api import Project
+from ossl_builder.label_studio.task_api import Task
 from ossl_builder.net.retry import TransferError
-from ossl_builder.tables import CLIPS, Clip
+from ossl_builder.tables import Clip, Label
 
-CHUNK = 250  # the server's best: below the overhead shows, far above it the time limit
-# The server takes a chunk in a fifth of a second; what was lost on the way has landed by then.
-QUIET_S = 3.0
-LOOK_EVERY_S = 0.5
-
-
-def chunks_of(new: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
-    """New tasks in portions that are sent at once."""
-    return [new[at : at + CHUNK] for at in range(0, len(new), CHUNK)]
+CHUNK = 250  # fastest: smaller chunks have overhead, much larger ones reach the server's timeout
+# The server creates a chunk within 0.2 s: after this time no lost request is still in progress.
+STABLE_S = 3.0
+POLL_S = 0.5
 
 
-def ensure(server: Server, project_id: int, chunk: Sequence[dict[str, Any]]) -> bool:
-    """Send a chunk until each of its clips is there.
+@dataclass(frozen=True)
+class PushPlan:
+    """What a push will do.
+
+    Attributes:
+        n_present: clips that have a task already.
+        missing: the tasks to create.
+        n_tasks: tasks that the project has.
+        n_duplicates: tasks that show a clip a second time and have no answers.
+        labelled_twice: clips with two tasks that both have answers; they are left unchanged.
+        n_foreign: tasks whose clip the corpus does not have.
+        url: the clip URL that expires first, of all tasks, existing and new; empty: no tasks.
+    """
+
+    n_present: int
+    missing: tuple[dict[str, Any], ...]
+    n_tasks: int
+    n_duplicates: int
+    labelled_twice: tuple[str, ...]
+    n_foreign: int
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class PushResult:
+    """Result of a push.
+
+    Attributes:
+        project: the corpus' project.
+        plan: what was done.
+        n_deleted: duplicates without answers that were deleted.
+    """
+
+    project: Project
+    plan: PushPlan
+    n_deleted: int
+
+
+def push(
+    server: Server,
+    corpus: Corpus,
+    film_ids: Sequence[str],
+    urls: ClipUrls,
+    options: ProjectOptions,
+    schema: LabelSchema,
+    progress: Callable[[Sequence[Any], str], Iterable[Any]] = lambda items, _: items,
+) -> PushResult:
+    """Create a task for each clip that has none. The caller holds the corpus' lock.
 
     Args:
-        chunk: tasks whose clips were not on the server.
-
-    Returns:
-        Whether there was a doubt: then a copy may arrive still.
+        server: the server.
+        corpus: the corpus.
+        film_ids: the films whose clips are sent; empty: all.
+        urls: the URLs of the clips.
+        options: for finding or creating the project.
+        schema: the label schema.
+        progress: wraps a sequence to show progress; its second argument is a caption.
 
     Raises:
-        Setback: the server could not be had; some clips may be there.
+        TransferError: a request failed after the last retry.
+        OsslError: see `project.find_or_create_project` and `plan_push`; `push_incomplete`.
     """
-    waiting = list(chunk)
+    found, new_state = project.find_or_create_project(
+        server, corpus, state.load(corpus.root), options, schema
+    )
+    had_failures = new_state.n_sending > 0
+    if had_failures:
+        wait_until_stable(server, found.project_id)
+    plan = plan_push(server, found, corpus, film_ids, urls, schema, options.shows_predictions)
+    if plan.missing:
+        # Saved before the first request: after a crash, the next push waits for lost requests.
+        new_state = dataclasses.replace(new_state, n_sending=len(plan.missing))
+        state.save(corpus.root, new_state)
+    chunks = [plan.missing[start : start + CHUNK] for start in range(0, len(plan.missing), CHUNK)]
+    for chunk in progress(chunks, "sending"):
+        had_failures |= send_chunk(server, found.project_id, chunk)
+    n_deleted = _delete_duplicates(server, found, plan, had_failures)
+    n_tasks = project_api.count_tasks(server, found.project_id)
+    state.save(corpus.root, dataclasses.replace(new_state, n_sending=0, n_tasks=n_tasks))
+    if urls.kind == "local-files":
+        allow_local_files(server, found, corpus)
+    return PushResult(found, plan, n_deleted)
+
+
+def plan_push(
+    server: Server,
+    found: Project | None,
+    corpus: Corpus,
+    film_ids: Sequence[str],
+    urls: ClipUrls,
+    schema: LabelSchema,
+    with_predictions: bool = False,
+) -> PushPlan:
+    """Compare the corpus with the project. Changes nothing.
+
+    Args:
+        server: the server.
+        found: the project; None: it does not exist yet.
+        corpus: the corpus.
+        film_ids: the films whose clips are sent; empty: all.
+        urls: the URLs of the clips.
+        schema: the label schema.
+        with_predictions: add predictions from the labels table to new tasks.
+
+    Raises:
+        OsslError: `film_unknown`, `table_missing`, `table_version`.
+    """
+    clips = clips_of(corpus, film_ids)
+    tasks = [] if found is None else list(task_api.list_tasks(server, found.project_id))
+    duplicate_ids = {task.task_id for task in unanswered_duplicates(tasks)}
+    n_by_clip = Counter(task.clip_id for task in tasks if task.task_id not in duplicate_ids)
+    predictions = load_predictions(corpus, schema) if with_predictions else {}
+    titles = _titles(corpus, {clip.film_id for clip in clips})
+    corpus_clip_ids = {clip.clip_id for clip in (clips_of(corpus, ()) if film_ids else clips)}
+    missing = tuple(
+        _task_data(clip, titles[clip.film_id], urls, schema, predictions.get(clip.clip_id))
+        for clip in clips
+        if clip.clip_id not in n_by_clip
+    )
+    new_urls = (str(task["data"]["video"]) for task in missing)
+    return PushPlan(
+        n_present=sum(clip.clip_id in n_by_clip for clip in clips),
+        missing=missing,
+        n_tasks=len(tasks),
+        n_duplicates=len(duplicate_ids),
+        labelled_twice=tuple(sorted(clip for clip, n in n_by_clip.items() if clip and n > 1)),
+        n_foreign=len(n_by_clip.keys() - corpus_clip_ids),
+        url=first_to_expire((*(task.url for task in tasks), *new_urls)),
+    )
+
+
+def send_chunk(server: Server, project_id: int, chunk: Sequence[dict[str, Any]]) -> bool:
+    """Send tasks until the server has one for each of their clips.
+
+    Args:
+        server: the server.
+        project_id: the project.
+        chunk: tasks of clips that the project does not have.
+
+    Returns:
+        Whether a request failed; then the server may still create duplicates.
+
+    Raises:
+        TransferError: the last retry failed; some tasks may exist.
+    """
+    unsent = list(chunk)
     failures = 0
-    while waiting:
+    while unsent:
         try:
-            label_studio_tasks.send(server, project_id, waiting)
-        except TransferError as setback:
+            task_api.create_tasks(server, project_id, unsent)
+        except TransferError as error:
             failures += 1
-            given_up = setback.is_final or failures >= server.patience.tries
-            if given_up or not server.patience.pause(failures, setback):
+            is_last = error.is_final or failures >= server.retry_policy.tries
+            if is_last or not server.retry_policy.pause(failures, error):
                 raise
-            settle(server, project_id)
-            present = {task.clip_id for task in label_studio_tasks.tasks(server, project_id)}
-            waiting = [one for one in waiting if one["data"]["clip_id"] not in present]
+            wait_until_stable(server, project_id)
+            present = {task.clip_id for task in task_api.list_tasks(server, project_id)}
+            unsent = [task for task in unsent if task["data"]["clip_id"] not in present]
         else:
             break
     return failures > 0
 
 
-def settle(server: Server, project_id: int) -> None:
-    """Wait until the number of tasks stands still.
+def wait_until_stable(server: Server, project_id: int) -> None:
+    """Wait until the number of tasks has not changed for `STABLE_S` seconds.
 
     Raises:
-        Setback: the server cannot be asked.
+        TransferError: a request failed after the last retry.
     """
-    last = client.n_tasks(server, project_id)
+    last = project_api.count_tasks(server, project_id)
     since = time.monotonic()
-    while time.monotonic() - since < QUIET_S:
-        time.sleep(LOOK_EVERY_S)
-        now = client.n_tasks(server, project_id)
-        if now != last:
-            last, since = now, time.monotonic()
+    while time.monotonic() - since < STABLE_S:
+        time.sleep(POLL_S)
+        count = project_api.count_tasks(server, project_id)
+        if count != last:
+            last, since = count, time.monotonic()
 
 
-def copies(tasks: Iterable[Task]) -> list[Task]:
-    """Tasks that show a clip which another task shows too, and that nobody has answered.
+def _delete_duplicates(server: Server, found: Project, plan: PushPlan, had_failures: bool) -> int:
+    """Check that each clip has a task, delete duplicates, and return their number."""
+    expected = plan.n_tasks + len(plan.missing)
+    has_other_count = project_api.count_tasks(server, found.project_id) != expected
+    if not (had_failures or has_other_count or plan.n_duplicates):
+        return 0
+    wait_until_stable(server, found.project_id)
+    tasks = list(task_api.list_tasks(server, found.project_id))
+    clip_ids = {task.clip_id for task in tasks}
+    lost = [task for task in plan.missing if task["data"]["clip_id"] not in clip_ids]
+    if lost:
+        raise OsslError(
+            "push_incomplete",
+            f"{len(lost)} clips were sent, but the project at {server.url} does not have them.",
+            "Somebody may be deleting tasks there. Run the same command again.",
+        )
+    duplicates = unanswered_duplicates(tasks)
+    for task in duplicates:
+        task_api.delete_task(server, task.task_id)
+    return len(duplicates)
 
-    Of each clip the task with most answers is kept, of equals the first.
+
+def unanswered_duplicates(tasks: Iterable[Task]) -> list[Task]:
+    """Return tasks without answers that show a clip which another task shows too.
+
+    Of each clip the task with most answers is kept; of equal ones, the first.
     """
     by_clip: dict[str, list[Task]] = {}
     for task in tasks:
         if task.clip_id:
             by_clip.setdefault(task.clip_id, []).append(task)
-    surplus = []
-    for same in by_clip.values():
-        same.sort(key=lambda task: (-task.n_answered - task.n_skipped, task.task_id))
-        surplus += [task for task in same[1:] if not task.n_answered + task.n_skipped]
-    return surplus
+    duplicates = []
+    for same_clip in by_clip.values():
+        same_clip.sort(key=lambda task: (-task.n_answered - task.n_skipped, task.task_id))
+        duplicates += [task for task in same_clip[1:] if not task.n_answered + task.n_skipped]
+    return duplicates
 
 
-def remove_copies(server: Server, tasks: Iterable[Task]) -> int:
-    """Delete them; how many there were."""
-    surplus = copies(tasks)
-    for task in surplus:
-        label_studio_tasks.remove_task(server, task.task_id)
-    return len(surplus)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a push will do.
-
-    Attributes:
-        present: how many of the clips have a task already.
-        missing: the tasks to be sent.
-        n_tasks: tasks that the project has.
-        copies: tasks among them that show a clip a second time, and that nobody has answered.
-        labelled_twice: clips with two tasks that were both answered; they are left.
-        foreign: tasks whose clip the corpus does not have, or no more.
-        address: of all clips' addresses, in the project or to be sent, the first to expire; empty:
-            there are no clips.
-    """
-
-    present: int
-    missing: tuple[dict[str, Any], ...]
-    n_tasks: int
-    copies: int
-    labelled_twice: tuple[str, ...]
-    foreign: int
-    address: str = ""
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """What a push did: clips now on the server, copies that were removed."""
-
-    there: int
-    copies_removed: int
-
-
-def clips_of(corpus: Corpus, film_ids: Sequence[str]) -> list[Clip]:
-    """The clips of these films, in the table's order; no film: all.
-
-    Raises:
-        OsslError: `film_unknown`, `table_missing`, `table_version`.
-    """
-    chosen = set(corpus.chosen(film_ids)) if film_ids else set()
-    rows: list[Clip] = tables_io.read_table(corpus.root / "manifests", CLIPS)
-    return [row for row in rows if not chosen or row.film_id in chosen]
-
-
-def begin(
-    server: Server, corpus: Corpus, wish: ProjectOptions, taxonomy: LabelSchema
-) -> tuple[Project, State]:
-    """Find or make the project; wait for what an earlier push may have left on its way.
-
-    The caller holds the corpus' lock from here to `finish`.
-
-    Raises:
-        Setback, OsslError: see `project.find_or_make`.
-    """
-    found, state = project.find_or_make(server, corpus, states.load(corpus.root), wish, taxonomy)
-    if state.sending:
-        settle(server, found.project_id)
-    return found, state
-
-
-def plan(
-    server: Server,
-    found: Project | None,
-    corpus: Corpus,
-    film_ids: Sequence[str],
-    addresses: Addresses,
-    taxonomy: LabelSchema,
-    has_prelabels: bool = False,
-) -> Plan:
-    """Compare the corpus with the project; nothing is changed.
-
-    Args:
-        found: the project; None: it will be made.
-        has_prelabels: give what the labels table says as predictions.
-    """
-    wanted = clips_of(corpus, film_ids)
-    tasks = [] if found is None else list(label_studio_tasks.tasks(server, found.project_id))
-    surplus = {task.task_id for task in copies(tasks)}
-    times = Counter(task.clip_id for task in tasks if task.task_id not in surplus)
-    said = predictions.of(corpus, taxonomy) if has_prelabels else {}
-    titles = _titles(corpus, {clip.film_id for clip in wanted})
-    known = {clip.clip_id for clip in (clips_of(corpus, ()) if film_ids else wanted)}
-    missing = tuple(
-        _task(clip, titles[clip.film_id], addresses, taxonomy, said.get(clip.clip_id))
-        for clip in wanted
-        if clip.clip_id not in times
-    )
-    sent = (str(task["data"]["video"]) for task in missing)
-    return Plan(
-        present=sum(clip.clip_id in times for clip in wanted),
-        missing=missing,
-        n_tasks=len(tasks),
-        copies=len(surplus),
-        labelled_twice=tuple(sorted(one for one, n in times.items() if one and n > 1)),
-        foreign=len(times.keys() - known),
-        address=url_check.first_to_expire((*(task.address for task in tasks), *sent)),
-    )
-
-
-def announce(corpus: Corpus, state: State, planned: Plan) -> State:
-    """Write down that clips are on their way, before the first is sent."""
-    state = dataclasses.replace(state, sending=len(planned.missing))
-    states.save(corpus.root, state)
-    return state
-
-
-def finish(
-    server: Server,
-    corpus: Corpus,
-    state: State,
-    found: Project,
-    planned: Plan,
-    is_in_doubt: bool,
-) -> Pushed:
-    """See that each clip is there once; remove copies; write down that nothing is on its way.
-
-    Raises:
-        Setback: the server could not be had.
-        OsslError: `push_incomplete`.
-    """
-    expected = planned.n_tasks + len(planned.missing)
-    removed = 0
-    is_other = client.n_tasks(server, found.project_id) != expected
-    if is_in_doubt or is_other or planned.copies:
-        settle(server, found.project_id)
-        tasks = list(label_studio_tasks.tasks(server, found.project_id))
-        _check_complete(server, planned, {task.clip_id for task in tasks})
-        removed = remove_copies(server, tasks)
-    n_tasks = client.n_tasks(server, found.project_id)
-    states.save(corpus.root, dataclasses.replace(state, sending=0, known=n_tasks))
-    return Pushed(there=planned.present + len(planned.missing), copies_removed=removed)
-
-
-def _check_complete(server: Server, planned: Plan, there: set[str]) -> None:
-    lost = [one for one in planned.missing if one["data"]["clip_id"] not in there]
-    if lost:
-        raise OsslError(
-            "push_incomplete",
-            f"{len(lost)} clips were sent and are not in the project at {server.url}.",
-            "Somebody may be deleting tasks there; give the same command again.",
-        )
-
-
-def allow_local_files(server: Server, found: Project, corpus: Corpus) -> None:
-    """Let Label Studio serve the corpus' clips to this project's labellers.
-
-    The folders of the clips, one per film: the server refuses its document root itself, which is
-    the films folder.
-
-    Raises:
-        OsslError: `request_refused`, where the server was not started for it; `table_missing`.
-    """
-    folders = {str((corpus.root / clip.video_path).parent) for clip in clips_of(corpus, ())}
-    client.allow_local_files(server, found.project_id, folders)
-
-
-def _task(
+def _task_data(
     clip: Clip,
     title: str,
-    addresses: Addresses,
-    taxonomy: LabelSchema,
-    prelabel: dict[str, Any] | None,
+    urls: ClipUrls,
+    schema: LabelSchema,
+    prediction: dict[str, Any] | None,
 ) -> dict[str, Any]:
     data = {
-        "video": addresses.address_for(clip),
+        "video": urls.url_for(clip),
         "clip_id": clip.clip_id,
         "film_id": clip.film_id,
         "film_title": title,
         "start_s": clip.start_s,
         "duration_s": clip.duration_s,
-        # A mean of measured times: its last digits are noise that a labeller would see.
+        # A mean of measured times: annotators should not see its last digits, which are noise.
         "fps": round(clip.fps, 6),
-        "schema": taxonomy.version,
+        "schema": schema.version,
     }
-    return {"data": data} if prelabel is None else {"data": data, "predictions": [prelabel]}
+    return {"data": data} if prediction is None else {"data": data, "predictions": [prediction]}
 
 
 def _titles(corpus: Corpus, film_ids: set[str]) -> dict[str, str]:
-    """Titles by film. Tables may come without their films: then the id stands for the title."""
-    here = set(corpus.film_ids())
-    return {one: corpus.source(one).title if one in here else one for one in film_ids}
+    """Return titles by film id. An imported table may have no films: then the id is the title."""
+    existing = set(corpus.film_ids())
+    return {
+        film_id: corpus.source(film_id).title if film_id in existing else film_id
+        for film_id in film_ids
+    }
+
+
+def load_predictions(corpus: Corpus, schema: LabelSchema) -> dict[str, dict[str, Any]]:
+    """Convert the labels table to Label Studio's predictions, by clip id.
+
+    Raises:
+        OsslError: `table_missing`, `table_version`.
+    """
+    rows: list[Label] = tables_io.read_table(corpus.root / "manifests", labels_table_of(schema))
+    predictions = {}
+    for row in rows:
+        results = results_of(schema, _label_answers(row, schema))
+        if results:
+            predictions[row.clip_id] = {
+                "model_version": f"labels by {row.rule}",
+                "score": row.confidence,
+                "result": results,
+            }
+    return predictions
+
+
+def _label_answers(row: Label, schema: LabelSchema) -> dict[str, Answer]:
+    """Convert a label to the answers of one annotator; values that do not fit are left out."""
+    answers = {}
+    for question in schema.questions:
+        value: Any = getattr(row, question.name, None)
+        if question.kind == "scale" and isinstance(value, float):
+            # A mean over annotators is rounded to a number that one annotator can choose.
+            value = round(value)
+        elif question.kind == "choices" and isinstance(value, str):
+            value = tuple(word for word in value.split("; ") if word)
+        if value and question.problem(value) is None:
+            answers[question.name] = value
+    return answers

@@ -1,4 +1,4 @@
-"""Which files `ossl label serve` hands out: the MP4s of the clips table, to who has an address."""
+"""The HTTP server of `ossl label serve`: the MP4 files of the clips table, by signed URLs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.files import existing, leads_inside
-from ossl_builder.label_studio import clip_urls
+from ossl_builder.label_studio import url_key
 from ossl_builder.tables import CLIPS
 
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-# A browser that is being sent a film would otherwise hold up Ctrl-C until it has all of it.
-LAST_ANSWERS_S = 1
-FILES_OF_OUR_OWN = 64
+# Otherwise Ctrl-C would wait until running downloads are complete.
+SHUTDOWN_S = 1
+RESERVED_FILES = 64  # open files of the process itself
+PACKAGES = ("starlette", "uvicorn", "itsdangerous")
 HEADERS = {
-    # Signed addresses are renewed; what a browser keeps must not outlive them for long.
+    # Signed URLs expire: a browser must not cache clips much longer.
     "Cache-Control": "private, max-age=3600",
     "Cross-Origin-Resource-Policy": "cross-origin",
     "X-Content-Type-Options": "nosniff",
@@ -36,96 +37,97 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class Refused:
-    """An answer without a file.
+class Refusal:
+    """A response without a file.
 
     Attributes:
-        status: of HTTP: 403 for an address that is not good, 404 for what is not here.
-        why: one sentence.
+        status: HTTP status: 403 for an invalid URL, 404 for a missing clip, 503 for a broken table.
+        why: the reason, in a sentence.
     """
 
     status: int
     why: str
 
 
-# From the parts of the address' path, by name, and its query, to the file that is meant.
-Find = Callable[[Mapping[str, str], Mapping[str, str]], Path | Refused]
+# Maps the named parts of a URL's path, and its query, to a file.
+FindFile = Callable[[Mapping[str, str], Mapping[str, str]], Path | Refusal]
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take a port, so that from here on browsers may ask.
+    """Open a listening socket.
 
     Args:
-        host: a name or number of this machine.
-        port: 0: any that is free.
+        host: a host name or IP address of this machine.
+        port: the port; 0: any free port.
 
     Raises:
         OsslError: `label_not_installed`, `port_in_use`, `port_forbidden`, `host_unknown`.
     """
-    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
         raise OsslError(
             "label_not_installed",
-            "Clips are served by Starlette and uvicorn, and one of them is not installed.",
-            "Run: pip install 'ossl-builder[label]'.",
+            f"`ossl label serve` needs packages that are not installed: {', '.join(missing)}.",
+            "Run: pip install 'ossl-builder[label]'",
         )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        taken = socket.socket(family, kind, protocol)
+        listener = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
-        raise _unknown(host) from error
+        raise _host_error(host) from error
     try:
-        # Without it a server just stopped would keep its port for a minute.
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(address)
-        taken.listen(128)
+        # Without it the port of a stopped server would stay blocked for a minute.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
     except OSError as error:
-        taken.close()
+        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise OsslError(
                 "port_in_use",
-                f"Another program has the port {port} of {host}.",
-                "Stop it, or choose another with --port and renew the addresses "
+                f"Another program uses the port {port} of {host}.",
+                "Stop it, or choose another port with --port and renew the clip URLs "
                 "with `ossl label relink`.",
             ) from error
         if error.errno == errno.EACCES:
             raise OsslError(
-                "port_forbidden", f"This user may not take the port {port}.", "Choose --port 8081."
+                "port_forbidden", f"This user may not open the port {port}.", "Choose --port 8081."
             ) from error
-        raise _unknown(host) from error
-    return taken
+        raise _host_error(host) from error
+    return listener
 
 
-def _unknown(host: str) -> OsslError:
+def _host_error(host: str) -> OsslError:
     return OsslError(
         "host_unknown",
-        f"{host!r} is no address of this machine.",
-        "Use --host 127.0.0.1 for this machine only, --host 0.0.0.0 for all that reach it.",
+        f"{host!r} is not an address of this machine.",
+        "Use --host 127.0.0.1 for this machine only, or --host 0.0.0.0 for all networks.",
     )
 
 
-def serve(taken: socket.socket, route: str, find: Find) -> None:
-    """Answer browsers until the process is told to stop.
+def serve(listener: socket.socket, route: str, find: FindFile) -> None:
+    """Answer requests until Ctrl-C.
 
     Args:
-        taken: from `listen`; closed in the end.
-        route: a path with names in braces.
-        find: told names and query, says which file is meant; called from several threads.
+        listener: from `listen`; closed at the end.
+        route: a URL path with names in braces.
+        find: finds the file of a request; called from several threads.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; all answers were given or broken off by then.
+        KeyboardInterrupt: Ctrl-C, after all responses are complete or aborted.
     """
     import logging
 
     import uvicorn
 
-    from ossl_builder.label_studio.http_limits import LimitedProtocol, Once
+    from ossl_builder.label_studio.http_limits import DeduplicatingFilter, LimitedProtocol
 
-    LimitedProtocol.most = min(LimitedProtocol.most, _most_connections())
-    once = Once()
+    LimitedProtocol.max_open = min(LimitedProtocol.max_open, _max_connections())
+    log_filter = DeduplicatingFilter()
     for name in ("asyncio", "uvicorn.error"):
-        logging.getLogger(name).addFilter(once)
+        logging.getLogger(name).addFilter(log_filter)
     config = uvicorn.Config(
         _app(route, find),
         http=LimitedProtocol,
@@ -133,35 +135,35 @@ def serve(taken: socket.socket, route: str, find: Find) -> None:
         access_log=False,
         server_header=False,
         log_config=None,
-        timeout_graceful_shutdown=LAST_ANSWERS_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
     )
-    with taken:
-        uvicorn.Server(config).run(sockets=[taken])
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
 
 
-def _most_connections() -> int:
-    """Connections that this process has open files for: each may need its clip's file as well."""
+def _max_connections() -> int:
+    """Return the number of connections that fit the limit of open files: each needs two."""
     try:
         import resource
     except ImportError:  # Windows
         return sys.maxsize
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(8, (most - FILES_OF_OUR_OWN) // 2) if most >= 0 else sys.maxsize
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(8, (limit - RESERVED_FILES) // 2) if limit >= 0 else sys.maxsize
 
 
-def _app(route: str, find: Find) -> Starlette:
+def _app(route: str, find: FindFile) -> Starlette:
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.cors import CORSMiddleware
     from starlette.responses import FileResponse, PlainTextResponse
     from starlette.routing import Route
 
-    # Not a coroutine: Starlette runs it in a thread, since looking for a file may wait for a disk.
+    # Not a coroutine: Starlette then runs it in a thread, and slow disks block nobody.
     def answer(request: Request) -> Response:
-        found = find(request.path_params, request.query_params)
-        if isinstance(found, Refused):
-            return PlainTextResponse(f"{found.why}\n", status_code=found.status)
-        return FileResponse(found, headers=HEADERS, stat_result=found.stat())
+        result = find(request.path_params, request.query_params)
+        if isinstance(result, Refusal):
+            return PlainTextResponse(f"{result.why}\n", status_code=result.status)
+        return FileResponse(result, headers=HEADERS, stat_result=result.stat())
 
     return Starlette(
         routes=[Route(route, answer, methods=["GET"])],
@@ -171,7 +173,7 @@ def _app(route: str, find: Find) -> Starlette:
                 allow_origins=["*"],
                 allow_methods=["GET", "HEAD"],
                 allow_headers=["Range", "If-Range"],
-                # A Label Studio elsewhere may have its labellers ask this machine.
+                # Pages of a Label Studio on another machine may request clips from this one.
                 allow_private_network=True,
                 expose_headers=["Accept-Ranges", "Content-Length", "Content-Range"],
             )
@@ -181,11 +183,11 @@ def _app(route: str, find: Find) -> Starlette:
 
 ROUTE = "/clips/{film_id}/{clip_id}.mp4"
 FILMS = "films"
-NOT_HERE = Refused(404, "There is no such clip here.")
+NOT_FOUND = Refusal(404, "There is no such clip.")
 
 
 class ServedClips:
-    """The clips of a corpus as they stand: a build that ends while they are served counts.
+    """Finds the clips of a corpus; the clips table is read again when a build changes it.
 
     Raises:
         OsslError: from the constructor: `table_missing`, `table_version`, `address_key_damaged`.
@@ -193,49 +195,54 @@ class ServedClips:
 
     def __init__(self, corpus: Path) -> None:
         self._corpus = corpus
-        self._key = clip_urls.of(corpus)
+        self._key = url_key.load_key(corpus)
         self._lock = Lock()
-        self._seen: tuple[int, int] | None = None
+        self._table_version: tuple[int, int] | None = None
         self._paths: dict[tuple[str, str], str] = {}
         self._refresh()
 
     def __len__(self) -> int:
-        """How many clips there are."""
+        """Return the number of clips."""
         return len(self._paths)
 
-    def find(self, names: Mapping[str, str], query: Mapping[str, str]) -> Path | Refused:
-        """The file that a signed address means; see `Find`.
+    def find(self, names: Mapping[str, str], query: Mapping[str, str]) -> Path | Refusal:
+        """Return the file of a signed URL; see `FindFile`.
 
-        The signature is looked at first: who has none does not learn which clips there are.
+        The signature is checked first: without one, nobody learns which clips exist.
         """
         film_id, clip_id = names["film_id"], names["clip_id"]
-        expires, signed = query.get("expires", ""), query.get("signature", "")
-        why = clip_urls.refusal(self._key, film_id, clip_id, expires, signed, time.time())
-        if why is not None:
-            return Refused(403, why)
+        expires, signature = query.get("expires", ""), query.get("signature", "")
+        reason = url_key.refusal_reason(
+            self._key, film_id, clip_id, expires, signature, time.time()
+        )
+        if reason is not None:
+            return Refusal(403, reason)
         with self._lock:
             try:
                 self._refresh()
             except OsslError as error:
-                return Refused(503, error.message)
+                return Refusal(503, error.message)
             name = self._paths.get((film_id, clip_id))
-        return NOT_HERE if name is None else self._file(name) or NOT_HERE
+        return NOT_FOUND if name is None else self._file(name) or NOT_FOUND
 
     def _refresh(self) -> None:
         folder = self._corpus / "manifests"
         try:
             stat = (folder / f"{CLIPS.name}.parquet").stat()
-            seen = (stat.st_ino, stat.st_mtime_ns)
-        except FileNotFoundError:  # reading it says so in a sentence
-            seen = None
-        if seen is not None and seen == self._seen:
+            version = (stat.st_ino, stat.st_mtime_ns)
+        except FileNotFoundError:  # `read_arrow` raises the error with its message
+            version = None
+        if version is not None and version == self._table_version:
             return
         rows = tables_io.read_arrow(folder, CLIPS, ("film_id", "clip_id", "video_path")).to_pylist()
         self._paths = {(row["film_id"], row["clip_id"]): row["video_path"] for row in rows}
-        self._seen = seen
+        self._table_version = version
 
     def _file(self, name: str) -> Path | None:
-        """The file, if it is a real MP4 below `films`; a table may come from anywhere."""
+        """Return the path of a regular MP4 file in `films`; None for all others.
+
+        The table may come from anywhere: its paths are not trusted.
+        """
         path = existing(self._corpus, name)
         if path is None or path.is_symlink() or not leads_inside(self._corpus / FILMS, path):
             return None

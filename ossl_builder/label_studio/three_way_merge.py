@@ -1,4 +1,4 @@
-"""Three-way merge of local record, remote annotation and last-pulled version, task by task."""
+"""Three-way merge of local record, server annotation and last pulled version, task by task."""
 
 from __future__ import annotations
 
@@ -13,77 +13,76 @@ from ossl_builder.annotations.annotators import AnnotatorRegistry
 from ossl_builder.annotations.label_config import answers_of
 from ossl_builder.annotations.label_schema import LabelSchema
 from ossl_builder.annotations.records import Annotation
-from ossl_builder.annotations.validation import receive
+from ossl_builder.annotations.validation import check_answers
 from ossl_builder.corpus import Corpus
 from ossl_builder.errors import OsslError
-from ossl_builder.label_studio import state as states
-from ossl_builder.label_studio import transfer
-from ossl_builder.label_studio.rows import Given, Person, Task
+from ossl_builder.label_studio.project_api import User
 from ossl_builder.label_studio.state import LastPulled, Pulled, digest
+from ossl_builder.label_studio.task_api import ServerAnnotation, Task
+from ossl_builder.label_studio.transfer import was_transferred
 from ossl_builder.tables import checked_film_id
 
-Holder = Literal["server", "local"]
-Verdict = Literal["take", "keep", "same", "conflict"]
+SOURCE = "label-studio"
+
+Side = Literal["server", "local"]
+MergeResult = Literal["take", "keep", "same", "conflict"]
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """A record that changed here and on the server since the last pull.
+    """A record that changed locally and on the server since the last pull.
 
     Attributes:
-        clip_id, annotator: which one.
-        here: the record here; None: it was deleted.
-        there: what the server says now, as a record.
+        clip_id, annotator: the record's key.
+        local: the local record.
+        remote: the server's annotation, as a record.
     """
 
     clip_id: str
     annotator: str
-    here: Annotation
-    there: Annotation
+    local: Annotation
+    remote: Annotation
 
 
-def judge(
-    here: Annotation | None, there: Annotation, before: LastPulled | None, side: Holder | None
-) -> Verdict:
-    """What to do with one annotation of the server.
+def merge(
+    local: Annotation | None, remote: Annotation, last: LastPulled | None, side: Side | None
+) -> MergeResult:
+    """Decide between a local record and the server's annotation.
 
     Args:
-        here: the record of this clip and annotator; None: there is none.
-        there: the record that the server's annotation makes.
-        before: the record as it was last pulled; None: it never was.
-        side: who is right where both changed; None: nobody.
+        local: the local record of this clip and annotator; None: there is none.
+        remote: the server's annotation, as a record.
+        last: the last pulled version; None: it was never pulled.
+        side: which version wins if both changed; None: neither.
 
     Returns:
-        `take` the server's, `keep` ours, they are the `same`, or there is a `conflict`.
+        `take` the server's, `keep` the local one, they are the `same`, or there is a `conflict`.
     """
-    if here is None:
+    if local is None:
         return "take"
-    if here == there:
+    if local == remote:
         return "same"
-    if _yields(here, before) or (before is not None and digest(here) == before.digest):
+    if _is_replaceable(local, last) or (last is not None and digest(local) == last.digest):
         return "take"
-    if before is not None and digest(there) == before.digest:
+    if last is not None and digest(remote) == last.digest:
         return "keep"
     if side is None:
         return "conflict"
     return "take" if side == "server" else "keep"
 
 
-def _yields(here: Annotation, before: LastPulled | None) -> bool:
-    """Whether it gives way to a new annotation by the same person.
+def _is_replaceable(local: Annotation, last: LastPulled | None) -> bool:
+    """Whether a new annotation by the same annotator replaces the record.
 
-    So do records that were carried from another clip, and those that were withdrawn.
+    True for records that were transferred from another clip, and for withdrawn ones.
     """
-    return before is None and (
-        here.source == "carried" or (here.source == "label-studio" and here.state == "withdrawn")
+    return last is None and (
+        local.source == "carried" or (local.source == SOURCE and local.state == "withdrawn")
     )
 
 
-SOURCE = "label-studio"
-
-
 class PullRemark(NamedTuple):
-    """Something to be told of one annotation."""
+    """A remark on one annotation."""
 
     clip_id: str
     annotator: str
@@ -99,17 +98,17 @@ class Withdrawn(NamedTuple):
 
 @dataclass
 class PullReport:
-    """What a pull found and did.
+    """Result of a pull.
 
     Attributes:
-        n_tasks: tasks looked at.
-        new, changed, skipped: records written, by what they became.
-        withdrawn_records: those written that their annotators took back.
-        invalid: answers that were kept out; the earlier record, if any, stays.
-        flags: valid answers that should be looked at: contradictions, masked addresses.
-        conflicts: changed here and there; both were left as they are.
-        gone: clips with records here whose task, or annotations, the server has lost.
-        foreign: tasks that are not of this corpus' making.
+        n_tasks: tasks read.
+        new, changed, skipped: number of records written.
+        withdrawn_records: records written because their annotator deleted the annotation.
+        invalid: answers that were rejected; an earlier record stays unchanged.
+        flags: valid answers to review: contradictions, masked e-mail addresses.
+        conflicts: changed locally and on the server; both were left unchanged.
+        gone: clips with local records whose task, or annotations, the server has lost.
+        foreign: number of tasks that do not belong to this corpus.
     """
 
     n_tasks: int = 0
@@ -125,164 +124,170 @@ class PullReport:
 
     @property
     def withdrawn(self) -> int:
-        """How many records were taken back."""
+        """The number of withdrawn records."""
         return len(self.withdrawn_records)
 
 
 @dataclass
 class TaskMerger:
-    """What a pull has taken in so far; nothing is written here.
+    """Merges tasks one by one and collects the records to write; writes nothing.
 
     Attributes:
-        corpus: whose records.
-        taxonomy: its questions.
-        people: the server's users.
-        side: who is right in a conflict; None: nobody.
-        key: who the annotators are; it grows.
-        pulled: records as they were last pulled; brought up to date.
-        report: what was found.
-        taken: records to be written.
-        waiting: tasks to look at again next time.
+        corpus: the corpus with the local records.
+        schema: its label schema.
+        users: the server's users.
+        side: which version wins in a conflict; None: neither.
+        registry: the annotators; new ones are added.
+        pulled: last pulled versions; updated.
+        report: the result so far.
+        to_write: records to write.
+        pending: ids of tasks to pull again next time.
     """
 
     corpus: Corpus
-    taxonomy: LabelSchema
-    people: dict[int, Person]
-    side: Holder | None
-    key: AnnotatorRegistry
+    schema: LabelSchema
+    users: dict[int, User]
+    side: Side | None
+    registry: AnnotatorRegistry
     pulled: Pulled
     report: PullReport = field(default_factory=PullReport)
-    taken: list[Annotation] = field(default_factory=list)
-    waiting: set[int] = field(default_factory=set)
+    to_write: list[Annotation] = field(default_factory=list)
+    pending: set[int] = field(default_factory=set)
     _films: dict[str, dict[tuple[str, str], Annotation]] = field(default_factory=dict)
 
-    def look_at(self, task: Task) -> None:
-        """Take in one task with all its annotations."""
+    def merge_task(self, task: Task) -> None:
+        """Merge one task with all its annotations."""
         self.report.n_tasks += 1
-        film_id = self._film_of(task)
+        film_id = _film_id(task)
         if film_id is None:
             self.report.foreign += 1
             return
         present = set()
-        for given in _newest(task.given):
-            annotator = self._annotator(given.person)
+        for annotation in _newest_per_user(task.annotations):
+            annotator = self._annotator(annotation.user_id)
             present.add(annotator)
-            there = self._record(task, film_id, annotator, given)
-            if there is not None:
-                self._reconcile(task, there)
-        self._notice_deleted(task, film_id, present)
+            remote = self._to_record(task, film_id, annotator, annotation)
+            if remote is not None:
+                self._merge_record(task, remote)
+        self._find_withdrawn(task, film_id, present)
 
-    def _film_of(self, task: Task) -> str | None:
-        # What the server says becomes the name of a file here.
-        try:
-            return checked_film_id(str(task.data.get("film_id", ""))) if task.clip_id else None
-        except OsslError:
-            return None
+    def _annotator(self, user_id: int) -> str:
+        user = self.users.get(user_id)
+        if user is None or not (user.email or user.name):
+            return self.registry.id_of(name=f"user {user_id} of Label Studio")
+        return self.registry.id_of(user.email, user.name)
 
-    def _annotator(self, number: int) -> str:
-        person = self.people.get(number)
-        if person is None or not (person.email or person.name):
-            return self.key.id_of(name=f"user {number} of Label Studio")
-        return self.key.id_of(person.email, person.name)
-
-    def _record(self, task: Task, film_id: str, annotator: str, given: Given) -> Annotation | None:
-        """What a person's annotation makes; None, after a remark, if it is invalid."""
-        schema = str(task.data.get("schema", ""))
+    def _to_record(
+        self, task: Task, film_id: str, annotator: str, annotation: ServerAnnotation
+    ) -> Annotation | None:
+        """Convert a server annotation to a record; None, with a remark, if it is invalid."""
+        version = str(task.data.get("schema", ""))
         problems: list[str] = []
         answers = {}
-        if schema != self.taxonomy.version:
-            problems.append(f"answers to {parse.cut(schema) or 'unknown questions'}, not to "
-                            f"{self.taxonomy.version}")  # fmt: skip
-        elif not given.updated_at:
-            problems.append("its time of change is before 1970 or in the future")
-        elif not given.is_skipped:
-            received = receive(self.taxonomy, answers_of(self.taxonomy, given.result))
-            answers = received.answers
-            problems += received.problems
+        if version != self.schema.version:
+            problems.append(
+                f"the answers are for {parse.cut(version) or 'unknown questions'}, not for "
+                f"{self.schema.version}"
+            )
+        elif not annotation.updated_at:
+            problems.append("the time of its last change is before 1970 or in the future")
+        elif not annotation.is_skipped:
+            checked = check_answers(self.schema, answers_of(self.schema, annotation.result))
+            answers = checked.answers
+            problems += checked.problems
             self.report.flags += [
-                PullRemark(task.clip_id, annotator, one) for one in received.flags
+                PullRemark(task.clip_id, annotator, flag) for flag in checked.flags
             ]
         if problems:
             self.report.invalid.append(PullRemark(task.clip_id, annotator, "; ".join(problems)))
-            self.waiting.add(task.task_id)
+            self.pending.add(task.task_id)
             return None
         return Annotation(
             film_id=film_id,
             clip_id=task.clip_id,
             annotator=annotator,
-            schema=schema,
-            state="skipped" if given.is_skipped else "answered",
+            schema=version,
+            state="skipped" if annotation.is_skipped else "answered",
             answers=answers,
             source=SOURCE,
-            updated_at=_to_second(given.updated_at),
+            updated_at=_to_second(annotation.updated_at),
         )
 
-    def _reconcile(self, task: Task, there: Annotation) -> None:
-        before = self.pulled.get(there.clip_id, {}).get(there.annotator)
-        here = self._here(there.film_id).get(there.key)
-        if here is None and transfer.has_moved(there, self._here(there.film_id).values()):
+    def _merge_record(self, task: Task, remote: Annotation) -> None:
+        last = self.pulled.get(remote.clip_id, {}).get(remote.annotator)
+        local = self._local(remote.film_id).get(remote.key)
+        if local is None and was_transferred(remote, self._local(remote.film_id).values()):
             return
-        verdict = judge(here, there, before, self.side)
-        if verdict == "conflict":
-            assert here is not None
-            self.report.conflicts.append(Conflict(there.clip_id, there.annotator, here, there))
-            self.waiting.add(task.task_id)
+        result = merge(local, remote, last, self.side)
+        if result == "conflict":
+            assert local is not None
+            self.report.conflicts.append(Conflict(remote.clip_id, remote.annotator, local, remote))
+            self.pending.add(task.task_id)
             return
-        known = self.pulled.setdefault(there.clip_id, {})
-        known[there.annotator] = LastPulled(states.digest(there), task.identity)
-        if verdict == "take":
-            self._take(there)
-            if there.state == "skipped":
+        by_annotator = self.pulled.setdefault(remote.clip_id, {})
+        by_annotator[remote.annotator] = LastPulled(digest(remote), task.identity)
+        if result == "take":
+            self._take(remote)
+            if remote.state == "skipped":
                 self.report.skipped += 1
-            elif here is None:
+            elif local is None:
                 self.report.new += 1
             else:
                 self.report.changed += 1
 
-    def _notice_deleted(self, task: Task, film_id: str, present: set[str]) -> None:
-        """Records whose annotation is gone while its task stays: their annotator deleted it."""
-        known = self.pulled.get(task.clip_id, {})
-        for annotator in sorted(known.keys() - present):
-            before = known[annotator]
-            here = self._here(film_id).get((task.clip_id, annotator))
-            # Deleting changes the task. A server that was set back to an older state, or a task
-            # made anew after it was lost, says nothing of what its annotators wanted.
-            if here is None or before.task != task.identity:
+    def _find_withdrawn(self, task: Task, film_id: str, present: set[str]) -> None:
+        """Withdraw records whose annotation was deleted while its task still exists."""
+        by_annotator = self.pulled.get(task.clip_id, {})
+        for annotator in sorted(by_annotator.keys() - present):
+            last = by_annotator[annotator]
+            local = self._local(film_id).get((task.clip_id, annotator))
+            # An annotator's deletion changes the task. If the server was restored from a backup,
+            # or the task was created again after a loss, the annotator did not delete anything.
+            if local is None or last.task != task.identity:
                 continue
-            if _to_second(task.updated_at) < here.updated_at:
+            if _to_second(task.updated_at) < local.updated_at:
                 self.report.gone.append(task.clip_id)
                 continue
-            there = dataclasses.replace(
-                here, state="withdrawn", updated_at=_to_second(task.updated_at)
+            remote = dataclasses.replace(
+                local, state="withdrawn", updated_at=_to_second(task.updated_at)
             )
-            if states.digest(here) != before.digest and self.side is None:
-                self.report.conflicts.append(Conflict(task.clip_id, annotator, here, there))
-                self.waiting.add(task.task_id)
+            if digest(local) != last.digest and self.side is None:
+                self.report.conflicts.append(Conflict(task.clip_id, annotator, local, remote))
+                self.pending.add(task.task_id)
                 continue
-            del known[annotator]
-            if states.digest(here) == before.digest or self.side == "server":
-                self._take(there)
+            del by_annotator[annotator]
+            if digest(local) == last.digest or self.side == "server":
+                self._take(remote)
                 self.report.withdrawn_records.append(Withdrawn(task.clip_id, annotator))
 
     def _take(self, record: Annotation) -> None:
-        self.taken.append(record)
-        self._here(record.film_id)[record.key] = record
+        self.to_write.append(record)
+        self._local(record.film_id)[record.key] = record
 
-    def _here(self, film_id: str) -> dict[tuple[str, str], Annotation]:
+    def _local(self, film_id: str) -> dict[tuple[str, str], Annotation]:
         if film_id not in self._films:
-            found = records.read_film(self.corpus.root, film_id)
-            self._films[film_id] = {one.key: one for one in found}
+            self._films[film_id] = {
+                record.key: record for record in records.read_film(self.corpus.root, film_id)
+            }
         return self._films[film_id]
 
 
-def _newest(given: Iterable[Given]) -> list[Given]:
-    """One annotation per person: the one that was changed last."""
-    newest: dict[int, Given] = {}
-    for one in sorted(given, key=lambda one: (one.updated_at, one.annotation_id)):
-        newest[one.person] = one
-    return sorted(newest.values(), key=lambda one: one.person)
+def _film_id(task: Task) -> str | None:
+    # The id becomes a file name: never use the server's value unchecked.
+    try:
+        return checked_film_id(str(task.data.get("film_id", ""))) if task.clip_id else None
+    except OsslError:
+        return None
+
+
+def _newest_per_user(annotations: Iterable[ServerAnnotation]) -> list[ServerAnnotation]:
+    """Keep one annotation per user: the one that changed last."""
+    newest: dict[int, ServerAnnotation] = {}
+    for annotation in sorted(annotations, key=lambda row: (row.updated_at, row.annotation_id)):
+        newest[annotation.user_id] = annotation
+    return sorted(newest.values(), key=lambda row: row.user_id)
 
 
 def _to_second(moment: str) -> str:
-    """`2026-01-31T12:00:00Z` from `2026-01-31T12:00:00.123456Z`."""
+    """Return `2026-01-31T12:00:00Z` for `2026-01-31T12:00:00.123456Z`."""
     return f"{moment[:19]}Z"

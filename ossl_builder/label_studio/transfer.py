@@ -1,4 +1,4 @@
-"""Annotations of clips that are gone, moved to clips of the same film that are nearly the same."""
+"""Transfer annotations of deleted clips to clips of the same film that are nearly the same."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from ossl_builder.annotations import records
-from ossl_builder.annotations.orphans import counting
+from ossl_builder.annotations.orphans import current_annotations
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.label_studio import state as states
+from ossl_builder.label_studio import state
 from ossl_builder.tables import CLIPS, Clip
 from ossl_builder.tables.schema import Span
 
@@ -25,17 +25,17 @@ Outcome = Literal["carried", "answered", "no_clip"]
 
 @dataclass(frozen=True)
 class Move:
-    """What becomes of one annotation of a clip that is gone.
+    """The outcome for one annotation of a deleted clip.
 
     Attributes:
-        film_id, annotator: whose.
-        from_clip: the clip it was given for, which is gone.
-        to_clip: the clip that has most of its film time, if `overlap` is enough.
-        overlap: intersection over union of the two in film time, 0 to 1; None: there is no clip
-            to compare it with, or its clip's id does not tell its times.
-        outcome: `carried`; `answered`: this annotator has answered the new clip, or a nearer or
-            newer annotation of theirs goes there, so that this one stays where it is; `no_clip`:
-            no clip is near enough.
+        film_id, annotator: of the annotation.
+        from_clip: the deleted clip.
+        to_clip: the clip that has most of its film time, if `overlap` is large enough.
+        overlap: intersection over union of the two clips in film time, 0 to 1; None: there is no
+            clip to compare with, or the deleted clip's id does not contain its times.
+        outcome: `carried`: transferred; `answered`: this annotator has answered the new clip, or
+            a nearer or newer annotation of theirs is transferred to it, so this one stays;
+            `no_clip`: no clip is near enough.
     """
 
     film_id: str
@@ -47,30 +47,31 @@ class Move:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Candidate:
     orphan: Annotation
     clip: Clip | None
     overlap: float | None
 
 
 def transfer(
-    corpus: Path, film_ids: Sequence[str], least: float, is_dry: bool = False
+    corpus: Path, film_ids: Sequence[str], min_overlap: float, is_dry: bool = False
 ) -> list[Move]:
-    """Move annotations of clips that are gone; the caller holds the corpus' lock.
+    """Transfer annotations of deleted clips. The caller holds the corpus' lock.
 
-    A moved annotation is marked `carried` and says from which clip; the earlier record goes. An
-    annotation that was moved before is measured by the clip that it was first given for, so that
-    many small steps never make a large one. No answer to the new clip is ever replaced, but for
-    one that was itself carried from the same clip and is older.
+    A transferred annotation has the source `carried` and names its first clip; the earlier record
+    is deleted. An annotation that was transferred before is compared by its first clip, so that
+    many small steps never add up to a large one. An answer to the new clip is never replaced,
+    except one that was itself transferred from the same clip and is older.
 
     Args:
-        film_ids: of these films; none: all.
-        least: intersection over union from which clips count as the same; above 0.5, so that
-            of clips that do not overlap each other only one can be meant.
+        corpus: its folder.
+        film_ids: the films; empty: all.
+        min_overlap: intersection over union from which clips count as the same; above 0.5, so
+            that at most one of several clips without overlap can match.
         is_dry: write nothing.
 
     Returns:
-        What becomes of each, sorted by film, clip and annotator.
+        One move per annotation, sorted by film, clip and annotator.
 
     Raises:
         OsslError: `table_missing`, `table_version`, `annotations_damaged`, `film_unknown`.
@@ -80,118 +81,125 @@ def transfer(
         if film_id not in annotated:
             raise OsslError(
                 "film_unknown",
-                f"No clip of {film_id!r} has annotations here.",
-                f"Films that have some: {', '.join(annotated) or 'none'}.",
+                f"The film {film_id!r} has no annotations in this corpus.",
+                f"Films with annotations: {', '.join(annotated) or 'none'}.",
             )
     clips: dict[str, list[Clip]] = {}
     for clip in tables_io.read_table(corpus / "manifests", CLIPS):
         clips.setdefault(clip.film_id, []).append(clip)
     moves: list[Move] = []
     for film_id in sorted(set(film_ids)) or annotated:
-        moves += _transfer_film(corpus, film_id, clips.get(film_id, []), least, is_dry)
+        moves += _transfer_film(corpus, film_id, clips.get(film_id, []), min_overlap, is_dry)
     return sorted(moves, key=lambda move: (move.film_id, move.from_clip, move.annotator))
 
 
-def overlap(one: Span, other: Span) -> float:
-    """Intersection over union of two stretches of time, 0 to 1 (Jaccard's index)."""
-    both = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
-    return max(both, 0.0) / (one.end_s - one.start_s + other.end_s - other.start_s - max(both, 0.0))
+def overlap_ratio(first: Span, second: Span) -> float:
+    """Return intersection over union of two spans of time, 0 to 1 (Jaccard index)."""
+    shared_s = max(min(first.end_s, second.end_s) - max(first.start_s, second.start_s), 0.0)
+    return shared_s / (first.end_s - first.start_s + second.end_s - second.start_s - shared_s)
 
 
-def has_moved(given: Annotation, film: Iterable[Annotation]) -> bool:
-    """Whether an annotation that the server still holds was carried on, and is none of news.
+def was_transferred(remote: Annotation, film: Iterable[Annotation]) -> bool:
+    """Return whether an annotation on the server was transferred and has not changed since.
 
     Args:
-        given: as the server has it.
+        remote: the server's annotation, as a record.
         film: the film's records.
     """
     return any(
-        one.source == TRANSFERRED
-        and one.carried_from == given.clip_id
-        and one.annotator == given.annotator
-        and one.updated_at >= given.updated_at
-        for one in film
+        record.source == TRANSFERRED
+        and record.carried_from == remote.clip_id
+        and record.annotator == remote.annotator
+        and record.updated_at >= remote.updated_at
+        for record in film
     )
 
 
 def _transfer_film(
-    corpus: Path, film_id: str, clips: Sequence[Clip], least: float, is_dry: bool
+    corpus: Path, film_id: str, clips: Sequence[Clip], min_overlap: float, is_dry: bool
 ) -> list[Move]:
-    here = {clip.clip_id for clip in clips}
-    orphans = [one for one in counting(corpus, film_id) if one.clip_id not in here]
+    clip_ids = {clip.clip_id for clip in clips}
+    orphans = [
+        annotation
+        for annotation in current_annotations(corpus, film_id)
+        if annotation.clip_id not in clip_ids
+    ]
     if not orphans:
         return []
-    kept = {one.key: one for one in records.read_film(corpus, film_id)}
-    found = [_nearest(one, clips) for one in orphans]
+    by_key = {record.key: record for record in records.read_film(corpus, film_id)}
+    candidates = [_nearest_clip(orphan, clips) for orphan in orphans]
     moves = []
-    # The nearest goes first; of equally near ones the one that was changed last.
-    found.sort(key=lambda one: one.orphan.clip_id)
-    found.sort(key=lambda one: one.orphan.updated_at, reverse=True)
-    found.sort(key=lambda one: one.overlap or 0.0, reverse=True)
-    for one in found:
-        outcome, target = _judged(one, kept, least)
+    # The nearest first; of equally near ones, the one that changed last.
+    candidates.sort(key=lambda candidate: candidate.orphan.clip_id)
+    candidates.sort(key=lambda candidate: candidate.orphan.updated_at, reverse=True)
+    candidates.sort(key=lambda candidate: candidate.overlap or 0.0, reverse=True)
+    for candidate in candidates:
+        outcome, target = _decide(candidate, by_key, min_overlap)
         if outcome == "carried" and target is not None:
-            del kept[one.orphan.key]
-            kept[target.key] = target
+            del by_key[candidate.orphan.key]
+            by_key[target.key] = target
         moves.append(
             Move(
                 film_id,
-                one.orphan.annotator,
-                one.orphan.clip_id,
+                candidate.orphan.annotator,
+                candidate.orphan.clip_id,
                 None if target is None else target.clip_id,
-                one.overlap,
+                candidate.overlap,
                 outcome,
             )
         )
-    if not is_dry and records.write_film(corpus, film_id, kept.values()):
-        _forget_pulled(corpus, [move for move in moves if move.outcome == "carried"])
+    if not is_dry and records.write_film(corpus, film_id, by_key.values()):
+        _forget_last_pulled(corpus, [move for move in moves if move.outcome == "carried"])
     return moves
 
 
-def _judged(
-    one: _Found, kept: dict[tuple[str, str], Annotation], least: float
+def _decide(
+    candidate: _Candidate, by_key: dict[tuple[str, str], Annotation], min_overlap: float
 ) -> tuple[Outcome, Annotation | None]:
-    if one.clip is None or one.overlap is None or one.overlap < least:
+    if candidate.clip is None or candidate.overlap is None or candidate.overlap < min_overlap:
         return "no_clip", None
-    first = one.orphan.carried_from or one.orphan.clip_id
+    first_clip = candidate.orphan.carried_from or candidate.orphan.clip_id
     target = dataclasses.replace(
-        one.orphan, clip_id=one.clip.clip_id, source=TRANSFERRED, carried_from=first
+        candidate.orphan,
+        clip_id=candidate.clip.clip_id,
+        source=TRANSFERRED,
+        carried_from=first_clip,
     )
-    there = kept.get(target.key)
+    existing = by_key.get(target.key)
     is_older = (
-        there is not None
-        and (there.source, there.carried_from) == (TRANSFERRED, first)
-        and there.updated_at < target.updated_at
+        existing is not None
+        and (existing.source, existing.carried_from) == (TRANSFERRED, first_clip)
+        and existing.updated_at < target.updated_at
     )
-    return ("carried" if there is None or is_older else "answered"), target
+    return ("carried" if existing is None or is_older else "answered"), target
 
 
-def _nearest(orphan: Annotation, clips: Sequence[Clip]) -> _Found:
-    span = _span(orphan.film_id, orphan.carried_from or orphan.clip_id)
-    timed = [
-        (overlap(span, Span(clip.start_s, clip.end_s)), clip)
+def _nearest_clip(orphan: Annotation, clips: Sequence[Clip]) -> _Candidate:
+    span = _span_of_clip_id(orphan.film_id, orphan.carried_from or orphan.clip_id)
+    ratios = [
+        (overlap_ratio(span, Span(clip.start_s, clip.end_s)), clip)
         for clip in clips
         if span is not None and clip.start_s is not None and clip.end_s is not None
     ]
-    if not timed:
-        return _Found(orphan, None, None)
-    share, nearest = max(timed, key=lambda pair: (pair[0], pair[1].clip_id))
-    return _Found(orphan, nearest, round(share, 6))
+    if not ratios:
+        return _Candidate(orphan, None, None)
+    ratio, nearest = max(ratios, key=lambda pair: (pair[0], pair[1].clip_id))
+    return _Candidate(orphan, nearest, round(ratio, 6))
 
 
-def _span(film_id: str, clip_id: str) -> Span | None:
-    """A clip's film time by its id; None: it is one of another corpus' making."""
-    said = re.fullmatch(rf"{re.escape(film_id)}_(\d{{1,9}})-(\d{{1,9}})", clip_id, re.ASCII)
-    if said is None or int(said[1]) >= int(said[2]):
+def _span_of_clip_id(film_id: str, clip_id: str) -> Span | None:
+    """Return a clip's film time from its id; None: the id is from another corpus."""
+    match = re.fullmatch(rf"{re.escape(film_id)}_(\d{{1,9}})-(\d{{1,9}})", clip_id, re.ASCII)
+    if match is None or int(match[1]) >= int(match[2]):
         return None
-    return Span(int(said[1]) / 1000, int(said[2]) / 1000)
+    return Span(int(match[1]) / 1000, int(match[2]) / 1000)
 
 
-def _forget_pulled(corpus: Path, moves: Sequence[Move]) -> None:
-    """What was pulled for the earlier clip is no record any more whose loss should be told."""
-    pulled = states.load_pulled(corpus)
-    before = {clip_id: dict(known) for clip_id, known in pulled.items()}
+def _forget_last_pulled(corpus: Path, moves: Sequence[Move]) -> None:
+    """Forget the pulled versions for the earlier clips, so that no pull reports them as lost."""
+    pulled = state.load_pulled(corpus)
+    before = {clip_id: dict(by_annotator) for clip_id, by_annotator in pulled.items()}
     for move in moves:
         pulled.get(move.from_clip, {}).pop(move.annotator, None)
     if pulled != before:
-        states.save_pulled(corpus, pulled)
+        state.save_pulled(corpus, pulled)

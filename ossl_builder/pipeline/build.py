@@ -87,7 +87,7 @@ def _build_film(
     elif staging.DECIDING[-1] in work.stages:
         _build_staged(work, film_id, labelled, send)
     else:
-        error = orphans.at_stake(film_id, first, len(labelled))
+        error = orphans.clips_at_risk_error(film_id, first, len(labelled))
         send(Finished(failure(film_id, first, error), is_recorded=False))
 
 
@@ -113,7 +113,7 @@ def _build_staged(
         run_stages(work_of(staged, work.recipe, deciding), film_id, send_staged)
         lost = staging.lost(staged, film_id, labelled)
         if lost:
-            error = orphans.dropped(film_id, lost)
+            error = orphans.clips_dropped_error(film_id, lost)
             send_staged(Finished(failure(film_id, staging.DECIDING[-1].name, error)))
         if lost is None or lost:
             return

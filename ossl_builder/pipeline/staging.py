@@ -23,7 +23,7 @@ DECIDING = stages_until(CLIPS_STAGE.name)
 
 def labelled(corpus: Corpus, film_id: str) -> frozenset[str]:
     """Ids of a film's present clips that somebody annotated."""
-    annotated = frozenset(one.clip_id for one in orphans.counting(corpus.root, film_id))
+    annotated = frozenset(one.clip_id for one in orphans.current_annotations(corpus.root, film_id))
     return annotated & _clip_ids(corpus, film_id) if annotated else frozenset()
 
 

@@ -72,7 +72,7 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
         {"stage": stage, "reason": reason, "count": count}
         for (stage, reason), count in sorted(reasons.items())
     ]
-    gone = orphans.orphans(corpus.root, _clip_ids(corpus))
+    gone = orphans.find_orphans(corpus.root, _clip_ids(corpus))
     found = [dataclasses.asdict(orphan) for orphan in gone]
     return {"stages": stages, "candidates": candidates, **lists, "orphans": found}
 

@@ -16,6 +16,7 @@ from ossl_builder.report.data import Row
 from ossl_builder.report.loudness_curves import STEP_S, Curves
 from ossl_builder.report.warnings import KINDS, Warned
 from ossl_builder.rights import Verdict
+from ossl_builder.tables import LABELS
 
 # What plays for each audio that can be chosen; the frame comes with the mix.
 TRACKS = {"mix": "video_path", "music": "music_path", "dialogue": "dialogue_path"}
@@ -143,6 +144,7 @@ def _clip(
         "dialogue_share": clip["dialogue_share"],
         "files": there,
         "label": label,
+        "further": _further_answers(label),
         "answers": [
             {"annotator": one.annotator, "state": one.state, "source": one.source,
              "answers": {name: _said(answer) for name, answer in sorted(one.answers.items())}}
@@ -150,6 +152,17 @@ def _clip(
             if one.clip_id == clip["clip_id"]
         ],
     }  # fmt: skip
+
+
+def _further_answers(label: Row | None) -> dict[str, str]:
+    """Return the combined answers to questions that only this corpus' label schema has."""
+    fixed = {column.name for column in LABELS.columns}
+    values = {name: value for name, value in (label or {}).items() if name not in fixed}
+    return {
+        name: f"{value:.1f}" if isinstance(value, float) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def missing_files(clip: Row, corpus: Path) -> list[str]:

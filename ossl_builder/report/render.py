@@ -22,7 +22,7 @@ from ossl_builder.report.charts import clock
 from ossl_builder.report.data import Contents
 from ossl_builder.report.film_page import Place, page_of
 from ossl_builder.report.warnings import Measures, Warned
-from ossl_builder.splits import leaks, matches
+from ossl_builder.splits import leaks
 from ossl_builder.tables import CLIPS, LABELS, SPLITS
 from ossl_builder.tables.labels import QUADRANTS
 from ossl_builder.templates import Render, renderer
@@ -93,7 +93,7 @@ def write(
     """
     _check(out)
     contents = reading.read(corpus)
-    questions = label_schema.of(corpus.root)
+    questions = label_schema.load(corpus.root)
     found = _findings(contents, recipe, questions)
     made = MadeFiles(out, out / STATE)
     render = renderer(TEMPLATES)
@@ -188,15 +188,15 @@ def _findings(contents: Contents, recipe: Recipe, questions: label_schema.LabelS
     given = [one for one in records.read_all(root) if (one.film_id, one.clip_id) in places]
     agreed = []
     if given:
-        agreed = agreement.agreement_within(
-            agreement.groups(given, questions)[0], questions, recipe.labels
+        agreed = agreement.group_agreement(
+            agreement.film_groups(given, questions)[0], questions, recipe.labels
         )
     disagreed = agreement.most_disagreed(given, questions)
     columns = ["film_id", "clip_id", "majority_quadrant", "dawid_skene_quadrant"]
     told = list(warnings.of_answers(disagreed, contents.columns_of(LABELS, columns)))
-    prints = matches.fingerprinted(contents.folder)
+    prints = leaks.load_fingerprints(contents.folder)
     if prints is not None:
-        alike = matches.find_matches(prints, recipe.splits)
+        alike = leaks.find_matches(prints, recipe.splits)
         splits = contents.columns_of(SPLITS, ["film_id", "split"])
         stands = [(row["film_id"], row["split"]) for row in splits if row["split"]]
         told += warnings.of_matches(alike, leaks.find_leaks(stands, alike))

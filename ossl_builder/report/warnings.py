@@ -10,8 +10,7 @@ from ossl_builder.report.data import Row
 from ossl_builder.report.loudness_curves import STEP_S, Curves
 from ossl_builder.rights import Verdict
 from ossl_builder.rights.verdict import LICENCE_UNNAMED
-from ossl_builder.splits.leaks import Leak
-from ossl_builder.splits.matches import SHARED, Match
+from ossl_builder.splits.leaks import KIND_WORDS, Leak, Match
 
 # Of a stereo mix, music and dialogue, a separator that shares the whole mix leaves nothing; what
 # is left in no stem is effects or was lost. From this on, below the mix, it can be heard.
@@ -221,5 +220,5 @@ def of_matches(matches: Iterable[Match], leaks: Iterable[Leak]) -> Iterator[Warn
             kind = "leak"
         ends = ((match.film_a, match.clip_a), (match.film_b, match.clip_b))
         for (film_id, clip_id), (_, other) in (ends, ends[::-1]):
-            text = f"Shares {SHARED[match.kind]} with {other} ({match.shared} hashes)."
+            text = f"Shares {KIND_WORDS[match.kind]} with {other} ({match.shared} hashes)."
             yield Warned(film_id, clip_id, kind, text)

@@ -1,1 +1,1 @@
-"""Splits: which films share material, and which split each film belongs to."""
+"""Splits: find material that films share, and assign each film to one split."""

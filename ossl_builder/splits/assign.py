@@ -1,4 +1,4 @@
-"""Assign every film to a split, and record the reason for each."""
+"""Assign every film to a split, and record the reason."""
 
 from __future__ import annotations
 
@@ -11,64 +11,71 @@ from typing import Any
 from ossl_builder import files, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.splits.film_stats import FilmStats, film_stats
-from ossl_builder.splits.leaks import Leak, find_leaks
-from ossl_builder.splits.matches import KINDS, SHARED, Match, find_matches, fingerprinted
+from ossl_builder.splits.leaks import (
+    KIND_WORDS,
+    KINDS,
+    Leak,
+    Match,
+    find_leaks,
+    find_matches,
+    load_fingerprints,
+)
 from ossl_builder.splits.settings import SplitsSettings
-from ossl_builder.splits.stratify import assign, groups_of
+from ossl_builder.splits.stratify import choose_splits, groups_of
 from ossl_builder.tables.splits import SPLIT_NAMES, Split
 
 VERSION = 2
 
 
 @dataclass(frozen=True)
-class Assigned:
-    """Where a film was put, and why, in one sentence."""
+class FilmAssignment:
+    """The split of a film, and the reason in one sentence."""
 
     split: str
     why: str
 
 
 @dataclass(frozen=True)
-class Record:
-    """All films ever assigned, and the ratios and the seed of the last time."""
+class SplitRecord:
+    """All films that were ever assigned, and the ratios and seed of the last run."""
 
-    films: Mapping[str, Assigned] = field(default_factory=dict)
+    films: Mapping[str, FilmAssignment] = field(default_factory=dict)
     ratios: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
 
 
 def record_path(root: Path) -> Path:
-    """Where a corpus keeps it."""
+    """Return the path of a corpus' record of splits."""
     return root / "records" / "splits.json"
 
 
-def load_record(root: Path) -> Record:
-    """What was assigned so far.
+def load_record(root: Path) -> SplitRecord:
+    """Read the record; empty if there is none.
 
     Raises:
         OsslError: `splits_record_damaged`.
     """
     path = record_path(root)
     try:
-        found: dict[str, Any] = parse.json_value(path.read_bytes())
-        if found["version"] != VERSION:
-            raise ValueError(f"version {found['version']}")
-        films = {name: Assigned(**entry) for name, entry in found["films"].items()}
+        data: dict[str, Any] = parse.json_value(path.read_bytes())
+        if data["version"] != VERSION:
+            raise ValueError(f"version {data['version']}")
+        films = {name: FilmAssignment(**entry) for name, entry in data["films"].items()}
         if any(assigned.split not in SPLIT_NAMES for assigned in films.values()):
-            raise ValueError("no such split")
-        return Record(films, found["ratios"], found["seed"])
+            raise ValueError("unknown split")
+        return SplitRecord(films, data["ratios"], data["seed"])
     except FileNotFoundError:
-        return Record()
+        return SplitRecord()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OsslError(
             "splits_record_damaged",
             f"{path} cannot be read ({error}).",
-            "Restore it from a backup; if you delete it, all films are divided anew.",
+            "Restore the file from a backup. If you delete it, all films are assigned anew.",
         ) from error
 
 
-def save_record(root: Path, record: Record) -> None:
-    """Write it whole; the caller holds the corpus' lock."""
+def save_record(root: Path, record: SplitRecord) -> None:
+    """Write the record. The caller holds the corpus' lock."""
     value = {
         "version": VERSION,
         "seed": record.seed,
@@ -79,28 +86,27 @@ def save_record(root: Path, record: Record) -> None:
     files.write_bytes(record_path(root), text.encode() + b"\n")
 
 
-# Films of a group that the reason names.
-NAMED = 3
+MAX_NAMED_FILMS = 3
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """How a corpus is, or would be, divided.
+class SplitPlan:
+    """The splits of a corpus, before they are written.
 
     Attributes:
-        rows: of the splits table.
-        matches: what films share.
+        rows: rows of the splits table.
+        matches: material that films share.
         leaks: matches across splits, between films that were assigned before.
-        new: ids of films that had no split before and have one now.
-        record: the record to keep.
-        notes: sentences on what a curator should know of it.
+        new: ids of films that get a split for the first time.
+        record: the new record.
+        notes: remarks for the user, a sentence each.
     """
 
     rows: tuple[Split, ...]
     matches: tuple[Match, ...]
     leaks: tuple[Leak, ...]
     new: tuple[str, ...]
-    record: Record
+    record: SplitRecord
     notes: tuple[str, ...]
 
 
@@ -109,148 +115,165 @@ def assign_films(
     settings: SplitsSettings,
     kinds: Iterable[str] = KINDS,
     forget: Collection[str] = (),
-) -> Assignment:
-    """Divide a corpus by its clips, fingerprints and labels. Writes nothing.
+) -> SplitPlan:
+    """Assign the films of a corpus by clips, fingerprints and labels. Writes nothing.
 
     Args:
         root: the corpus' folder.
-        settings: the recipe's section `splits`.
-        kinds: `KINDS`, in order; an iterator may show how far it is.
-        forget: films whose earlier split is not to be kept.
+        settings: section `splits` of the recipe.
+        kinds: `KINDS`, in order; an iterator can show progress.
+        forget: films that lose their earlier split.
 
     Raises:
         OsslError: `table_missing`, `table_version`, `splits_record_damaged`.
     """
     manifests = root / "manifests"
     before = load_record(root)
-    facts = {film.film_id: film for film in film_stats(manifests)}
-    prints = fingerprinted(manifests)
-    matches = find_matches(prints, settings, kinds) if prints else ()
-    matches = tuple(match for match in matches if {match.film_a, match.film_b} <= facts.keys())
+    stats = {film.film_id: film for film in film_stats(manifests)}
+    fingerprints = load_fingerprints(manifests)
+    matches = find_matches(fingerprints, settings, kinds) if fingerprints else ()
+    matches = tuple(match for match in matches if {match.film_a, match.film_b} <= stats.keys())
     kept = {film: entry for film, entry in before.films.items() if film not in forget}
-    placed = _assigned(
-        facts, {film: kept[film] for film in facts if film in kept}, matches, settings
+    assignments = _assign_all(
+        stats, {film: kept[film] for film in stats if film in kept}, matches, settings
     )
-    groups = groups_of(facts, [(match.film_a, match.film_b) for match in matches])
+    groups = groups_of(stats, [(match.film_a, match.film_b) for match in matches])
     rows = tuple(
         Split(
             film_id=film_id,
-            split=placed[film_id].split or None,
-            why=placed[film_id].why,
+            split=assignments[film_id].split or None,
+            why=assignments[film_id].why,
             group_id=groups[film_id],
             n_clips=film.n_clips,
             duration_s=film.duration_s,
             quadrant=film.quadrant,
             length=film.length,
         )
-        for film_id, film in facts.items()
+        for film_id, film in stats.items()
     )
-    assigned = {film: entry for film, entry in placed.items() if entry.split}
-    return Assignment(
+    assigned = {film: entry for film, entry in assignments.items() if entry.split}
+    return SplitPlan(
         rows=rows,
         matches=matches,
         leaks=find_leaks([(film, entry.split) for film, entry in assigned.items()], matches),
         new=tuple(film for film in assigned if film not in kept),
-        record=Record({**kept, **assigned}, settings.ratios(), settings.seed),
-        notes=tuple(_notes(before, settings, facts, prints.films if prints else ())),
+        record=SplitRecord({**kept, **assigned}, settings.ratios(), settings.seed),
+        notes=tuple(_notes(before, settings, stats, fingerprints.films if fingerprints else ())),
     )
 
 
-def _assigned(
-    facts: Mapping[str, FilmStats],
-    kept: Mapping[str, Assigned],
+def _assign_all(
+    stats: Mapping[str, FilmStats],
+    kept: Mapping[str, FilmAssignment],
     matches: tuple[Match, ...],
     settings: SplitsSettings,
-) -> dict[str, Assigned]:
-    """Each film with its split (empty: none) and why it has it."""
+) -> dict[str, FilmAssignment]:
+    """Return each film's split (empty: none) and the reason."""
     of_film: dict[str, list[Match]] = {}
     for match in matches:
         of_film.setdefault(match.film_a, []).append(match)
         of_film.setdefault(match.film_b, []).append(match)
-    torn = [film for film in facts if film not in kept and len(_held(film, of_film, kept)) > 1]
-    left_out = {film: Assigned("", _why_torn(_held(film, of_film, kept))) for film in torn}
-    free = [film for film in facts if film not in kept and film not in left_out]
+    in_two_splits = [
+        film
+        for film in stats
+        if film not in kept and len(_assigned_matches(film, of_film, kept)) > 1
+    ]
+    left_out = {
+        film: FilmAssignment("", _reason_left_out(_assigned_matches(film, of_film, kept)))
+        for film in in_two_splits
+    }
+    free = [film for film in stats if film not in kept and film not in left_out]
     first = groups_of(free, [(match.film_a, match.film_b) for match in matches])
     members: dict[str, list[str]] = {}
     for film in free:
         members.setdefault(first[film], []).append(film)
-    joined: dict[str, Assigned] = {}
-    drawn: list[list[str]] = []
+    joined: dict[str, FilmAssignment] = {}
+    free_groups: list[list[str]] = []
     for group in members.values():
-        held: dict[str, Match] = {}
+        match_of_split: dict[str, Match] = {}
         for film in group:
-            held = _held(film, of_film, kept) | held
-        if len(held) > 1:
-            left_out |= {film: Assigned("", _why_torn(held)) for film in group}
-        elif held:
-            ((split, match),) = held.items()
-            joined |= {film: Assigned(split, _why_joined(match)) for film in group}
+            match_of_split = _assigned_matches(film, of_film, kept) | match_of_split
+        if len(match_of_split) > 1:
+            left_out |= {
+                film: FilmAssignment("", _reason_left_out(match_of_split)) for film in group
+            }
+        elif match_of_split:
+            ((split, match),) = match_of_split.items()
+            joined |= {film: FilmAssignment(split, _reason_joined(match)) for film in group}
         else:
-            drawn.append(group)
-    stay = {**kept, **joined}
-    splits = assign(
-        [[facts[film] for film in group] for group in drawn],
-        [(facts[film], entry.split) for film, entry in stay.items()],
+            free_groups.append(group)
+    with_split = {**kept, **joined}
+    splits = choose_splits(
+        [[stats[film] for film in group] for group in free_groups],
+        [(stats[film], entry.split) for film, entry in with_split.items()],
         settings.ratios(),
         settings.seed,
     )
-    chosen = {
-        film: Assigned(splits[film], _why_drawn(facts[film], group, settings))
-        for group in drawn
+    new = {
+        film: FilmAssignment(splits[film], _reason_chosen(stats[film], group, settings))
+        for group in free_groups
         for film in group
     }
-    return {**stay, **left_out, **chosen}
+    return {**with_split, **left_out, **new}
 
 
-def _held(
-    film: str, of_film: Mapping[str, list[Match]], kept: Mapping[str, Assigned]
+def _assigned_matches(
+    film: str, of_film: Mapping[str, list[Match]], kept: Mapping[str, FilmAssignment]
 ) -> dict[str, Match]:
-    """Splits on which assigned films stand that share material with a film; for each a match."""
-    found: dict[str, Match] = {}
+    """Return the splits of assigned films that share material with a film, with one match each."""
+    match_of_split: dict[str, Match] = {}
     for match in of_film.get(film, []):
         other = match.film_b if match.film_a == film else match.film_a
         if other in kept:
-            found.setdefault(kept[other].split, match)
-    return found
+            match_of_split.setdefault(kept[other].split, match)
+    return match_of_split
 
 
-def _told(match: Match) -> str:
-    return f"{match.film_a} and {match.film_b} share {SHARED[match.kind]} ({match.shared} hashes)"
-
-
-def _why_torn(held: Mapping[str, Match]) -> str:
-    told = "; ".join(f"{split}: {_told(held[split])}" for split in SPLIT_NAMES if split in held)
-    return f"Left out, since it shares material with films in two splits ({told})."
-
-
-def _why_joined(match: Match) -> str:
-    return f"{_told(match)}, and one of them stood here already."
-
-
-def _why_drawn(film: FilmStats, group: list[str], settings: SplitsSettings) -> str:
-    others = [each for each in group if each != film.film_id]
-    named = ", ".join(others[:NAMED]) + (f" and {len(others) - NAMED} more" * (len(others) > NAMED))
-    together = f", together with {named}, since they share material" if others else ""
+def _match_text(match: Match) -> str:
     return (
-        f"Drawn by seed {settings.seed} as {film.stratum}{together}: "
-        "each split should have its part of films like it."
+        f"{match.film_a} and {match.film_b} share {KIND_WORDS[match.kind]} ({match.shared} hashes)"
+    )
+
+
+def _reason_left_out(match_of_split: Mapping[str, Match]) -> str:
+    matches = "; ".join(
+        f"{split}: {_match_text(match_of_split[split])}"
+        for split in SPLIT_NAMES
+        if split in match_of_split
+    )
+    return f"Left out because it shares material with films in two splits ({matches})."
+
+
+def _reason_joined(match: Match) -> str:
+    return f"{_match_text(match)}, and one of them was already in this split."
+
+
+def _reason_chosen(film: FilmStats, group: list[str], settings: SplitsSettings) -> str:
+    others = [film_id for film_id in group if film_id != film.film_id]
+    named = ", ".join(others[:MAX_NAMED_FILMS]) + (
+        f" and {len(others) - MAX_NAMED_FILMS} more" * (len(others) > MAX_NAMED_FILMS)
+    )
+    together = f", together with {named}, because they share material" if others else ""
+    return (
+        f"Chosen by seed {settings.seed} as {film.stratum}{together}: "
+        "each split gets its share of similar films."
     )
 
 
 def _notes(
-    before: Record,
+    before: SplitRecord,
     settings: SplitsSettings,
-    facts: Mapping[str, FilmStats],
-    printed: tuple[str, ...],
+    stats: Mapping[str, FilmStats],
+    with_fingerprints: tuple[str, ...],
 ) -> Iterable[str]:
     if before.films and dict(before.ratios) != settings.ratios():
-        yield "The ratios have changed: films that had a split keep it; new ones even it out."
+        yield "The ratios have changed: films with a split keep it; new films balance the splits."
     if before.films and before.seed != settings.seed:
-        yield "The seed has changed: films that had a split keep it."
-    without = len(facts.keys() - set(printed))
+        yield "The seed has changed: films with a split keep it."
+    without = len(stats.keys() - set(with_fingerprints))
     if without:
         films = "1 film has" if without == 1 else f"{without} films have"
         yield (
-            f"{films} no fingerprints: what they share with others is not known. "
-            "`ossl fingerprints` takes them."
+            f"{films} no fingerprints, so shared material cannot be found. "
+            "Compute them with `ossl fingerprints`."
         )

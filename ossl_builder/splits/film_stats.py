@@ -1,4 +1,4 @@
-"""Statistics of each film that the splits should have alike."""
+"""Statistics of each film, which should be similar in all splits."""
 
 from __future__ import annotations
 
@@ -16,19 +16,14 @@ if TYPE_CHECKING:
 
 
 def encode(column: Any) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The texts of an Arrow column, sorted, each once; and for each row the place of its text."""
+    """Return the distinct texts of an Arrow column, sorted, and the index of each row's text."""
     import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     texts = tuple(sorted(pc.unique(column).to_pylist()))
-    places = pc.index_in(column, value_set=_texts(texts))
-    return texts, places.to_numpy().astype(np.int64)
-
-
-def _texts(values: tuple[str, ...]) -> Any:
-    import pyarrow as pa
-
-    return pa.array(values, pa.string())
+    indices = pc.index_in(column, value_set=pa.array(texts, pa.string()))
+    return texts, indices.to_numpy().astype(np.int64)
 
 
 LENGTHS = ("short", "middle", "long")
@@ -40,10 +35,11 @@ class FilmStats:
 
     Attributes:
         film_id: the film.
-        n_clips: its clips.
-        duration_s: their length together, in seconds.
-        quadrant: the most frequent one of its labelled clips; None: none is labelled.
-        length: its clips' median length: in the lowest, middle or highest third of the films'.
+        n_clips: number of its clips.
+        duration_s: their total length, in seconds.
+        quadrant: the most frequent quadrant of its labelled clips; None: none is labelled.
+        length: `short`, `middle` or `long`: the third of all films that its clips' median length
+            is in.
     """
 
     film_id: str
@@ -54,12 +50,12 @@ class FilmStats:
 
     @property
     def stratum(self) -> str:
-        """Mood and length in words."""
+        """Quadrant and length in words."""
         return f"{self.quadrant or 'unlabelled'}, {self.length}"
 
 
 def film_stats(manifests: Path) -> tuple[FilmStats, ...]:
-    """All films of the clips table, by id.
+    """Return all films of the clips table, sorted by id.
 
     Raises:
         OsslError: `table_missing`, `table_version`.
@@ -86,7 +82,7 @@ def film_stats(manifests: Path) -> tuple[FilmStats, ...]:
 
 
 def _quadrants(manifests: Path) -> dict[str, str]:
-    """The most frequent quadrant of each film's labels; of a tie, the first."""
+    """Return the most frequent quadrant of each film's labels; the first of a tie."""
     import pyarrow.compute as pc
 
     try:

@@ -8,22 +8,22 @@ from ossl_builder.engine.settings import Settings
 
 
 class SplitsSettings(Settings):
-    """How films are divided; changed ratios and seeds hold for films not assigned yet."""
+    """How films are assigned; a changed ratio or seed affects only films without a split."""
 
-    train: float = Field(0.8, ge=0, le=1, description="part of the films for training")
-    validation: float = Field(0.1, ge=0, le=1, description="part of the films for validation")
-    test: float = Field(0.1, ge=0, le=1, description="part of the films for testing")
-    seed: int = Field(0, ge=0, description="decides between films that are alike")
+    train: float = Field(0.8, ge=0, le=1, description="share of the films for training")
+    validation: float = Field(0.1, ge=0, le=1, description="share of the films for validation")
+    test: float = Field(0.1, ge=0, le=1, description="share of the films for testing")
+    seed: int = Field(0, ge=0, description="decides between similar films")
     min_shared: float = Field(
         3.0,
         ge=1,
-        description="from so many shared hashes on two clips share material; those of more than "
-        "two films weigh less",
+        description="number of shared hashes from which two clips share material; hashes of "
+        "more than two films have less weight",
     )
     common_films: int = Field(
         20,
         ge=2,
-        description="what more films than these share (a studio's emblem) is no shared material",
+        description="hashes of more films than this, such as a studio logo, are ignored",
     )
 
     @model_validator(mode="after")
@@ -33,5 +33,5 @@ class SplitsSettings(Settings):
         return self
 
     def ratios(self) -> dict[str, float]:
-        """The part of each split."""
+        """Return the share of each split."""
         return {"train": self.train, "validation": self.validation, "test": self.test}

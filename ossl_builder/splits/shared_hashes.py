@@ -1,8 +1,8 @@
-"""Which clips of different films share hashes, for tables of millions of clips.
+"""Find clips of different films that share hashes, in tables of millions of clips.
 
-Hashes are read from Parquet in batches and only ever held as numbers. Nearly all of a corpus'
-hashes occur once; so the first reading finds, by 32 bits of each, those that may occur twice, and
-only these are looked at in full.
+Hashes are read from Parquet in batches and stored as numbers. Nearly all hashes of a corpus occur
+once. Therefore a first pass finds, by 32 bits of each hash, those that may occur twice, and a
+second pass compares only these in full.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 ROWS_AT_ONCE = 16_384
-# Read as it is decoded: without, whole columns of the file wait in memory.
+# Read while decoding: otherwise whole columns of the file are in memory.
 READ_BYTES = 1 << 20
 KEY_BITS = 32
 MARK_BITS = 24
-# A hash in more clips than this for each film that may have it says nothing of any of them.
+# A hash that occurs in more clips than this, per allowed film, is ignored.
 CLIPS_PER_FILM = 10
 
 
 @dataclass(frozen=True)
-class Shared:
-    """Pairs of clips that share hashes; one entry each.
+class SharedPairs:
+    """Pairs of clips that share hashes, one entry per pair.
 
     Attributes:
         first: row of one clip in the fingerprints table.
-        second: row of the other, of another film, further down.
-        count: hashes that they share at one distance in time.
-        score: the same, but those of n films count as 1 / log2(n) each.
+        second: row of the other clip, of another film; a higher row number.
+        count: number of hashes that they share at one time offset.
+        score: the same, but a hash of n films counts as 1 / log2(n).
     """
 
     first: Whole
@@ -50,119 +50,126 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """Hashes that may stand in several clips: what, in which row, at which moment."""
+class _Occurrences:
+    """Occurrences of hashes that may be in several clips: hash, row, moment in the clip."""
 
-    what: Whole
+    value: Whole
     row: Whole
     moment: Whole
 
-    def chosen(self, index: Whole | Mask) -> _Seen:
-        return _Seen(self.what[index], self.row[index], self.moment[index])
+    def chosen(self, index: Whole | Mask) -> _Occurrences:
+        return _Occurrences(self.value[index], self.row[index], self.moment[index])
 
 
-def shared_hashes(path: Path, column: str, film_of_row: Whole, common_films: int) -> Shared:
-    """Find the pairs of clips that share hashes.
+def shared_hashes(path: Path, column: str, film_of_row: Whole, common_films: int) -> SharedPairs:
+    """Return the pairs of clips of different films that share hashes.
 
     Args:
         path: the fingerprints table.
         column: `audio_hashes` or `video_hashes`.
-        film_of_row: number of the film of each row.
+        film_of_row: index of the film of each row.
         common_films: hashes of more films than this are ignored.
     """
     import numpy as np
 
-    seen = _seen_again(path, column)
-    seen = seen.chosen(np.lexsort((seen.row, seen.what)))
+    seen = _repeated_hashes(path, column)
+    seen = seen.chosen(np.lexsort((seen.row, seen.value)))
     film = film_of_row[seen.row]
-    begins = np.flatnonzero(np.diff(seen.what, prepend=-1))
-    sizes = np.diff(begins, append=len(seen.what))
+    begins = np.flatnonzero(np.diff(seen.value, prepend=-1))
+    sizes = np.diff(begins, append=len(seen.value))
     is_new = np.ones(len(film), np.int64)
-    is_new[1:] = (seen.what[1:] != seen.what[:-1]) | (film[1:] != film[:-1])
+    is_new[1:] = (seen.value[1:] != seen.value[:-1]) | (film[1:] != film[:-1])
     n_films = np.add.reduceat(is_new, begins) if len(begins) else sizes
-    tells = (n_films > 1) & (n_films <= common_films) & (sizes <= CLIPS_PER_FILM * common_films)
-    keep = np.repeat(tells, sizes)
-    return _scored(seen.chosen(keep), film[keep], np.repeat(n_films, sizes)[keep])
+    is_useful = (n_films > 1) & (n_films <= common_films) & (sizes <= CLIPS_PER_FILM * common_films)
+    keep = np.repeat(is_useful, sizes)
+    return _count_pairs(seen.chosen(keep), film[keep], np.repeat(n_films, sizes)[keep])
 
 
-def _scored(seen: _Seen, film: Whole, n_films: Whole) -> Shared:
-    """Pair all clips that have a hash together, and count hashes by pair and distance in time."""
+def _count_pairs(seen: _Occurrences, film: Whole, n_films: Whole) -> SharedPairs:
+    """Pair all clips that share a hash, and count hashes by pair and time offset."""
     import numpy as np
 
     parts: list[tuple[Whole, Whole, Whole, Reals]] = []
     step = 1
-    while step < len(seen.what):
-        together = np.flatnonzero(seen.what[:-step] == seen.what[step:])
-        if not len(together):
+    while step < len(seen.value):
+        same = np.flatnonzero(seen.value[:-step] == seen.value[step:])
+        if not len(same):
             break
-        one = together[film[together] != film[together + step]]
-        other = one + step
-        away = (seen.moment[one] - seen.moment[other]) // MOMENTS_PER_S
-        parts.append((seen.row[one], seen.row[other], away, 1 / np.log2(n_films[one])))
+        i = same[film[same] != film[same + step]]
+        j = i + step
+        offset_s = (seen.moment[i] - seen.moment[j]) // MOMENTS_PER_S
+        parts.append((seen.row[i], seen.row[j], offset_s, 1 / np.log2(n_films[i])))
         step += 1
     if not parts:
-        nothing = np.zeros(0, np.int64)
-        return Shared(nothing, nothing, nothing, np.zeros(0))
-    first, second, away, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _best(first, second, away, weight)
+        empty = np.zeros(0, np.int64)
+        return SharedPairs(empty, empty, empty, np.zeros(0))
+    first, second, offset_s, weight = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    return _best_offset(first, second, offset_s, weight)
 
 
-def _best(first: Whole, second: Whole, away: Whole, weight: Reals) -> Shared:
-    """For each pair of clips, the distance at which most is shared, to a second or two."""
+def _best_offset(first: Whole, second: Whole, offset_s: Whole, weight: Reals) -> SharedPairs:
+    """Keep for each pair of clips the time offset with the highest score, to 1 or 2 seconds."""
     import numpy as np
 
-    order = np.lexsort((away, second, first))
-    first, second, away, weight = first[order], second[order], away[order], weight[order]
+    order = np.lexsort((offset_s, second, first))
+    first, second, offset_s, weight = (
+        first[order], second[order], offset_s[order], weight[order]
+    )  # fmt: skip
     changes = (np.diff(first, prepend=-1) != 0) | (np.diff(second, prepend=-1) != 0)
-    begins = np.flatnonzero(changes | (np.diff(away, prepend=-(2**40)) != 0))
+    begins = np.flatnonzero(changes | (np.diff(offset_s, prepend=-(2**40)) != 0))
     count = np.diff(begins, append=len(first))
     score = np.add.reduceat(weight, begins) if len(begins) else np.zeros(0)
-    first, second, away = first[begins], second[begins], away[begins]
-    # Distances are cut into seconds: what lies at a cut counts with the next one.
-    beside = (first[1:] == first[:-1]) & (second[1:] == second[:-1]) & (away[1:] == away[:-1] + 1)
+    first, second, offset_s = first[begins], second[begins], offset_s[begins]
+    # Offsets are whole seconds: add the next second, for offsets near its start.
+    is_same_pair = (first[1:] == first[:-1]) & (second[1:] == second[:-1])
+    is_next = is_same_pair & (offset_s[1:] == offset_s[:-1] + 1)
     both, both_count = score.copy(), count.copy()
-    both[:-1] += np.where(beside, score[1:], 0)
-    both_count[:-1] += np.where(beside, count[1:], 0)
+    both[:-1] += np.where(is_next, score[1:], 0)
+    both_count[:-1] += np.where(is_next, count[1:], 0)
     order = np.lexsort((both, second, first))
     first, second, both, both_count = (
         first[order], second[order], both[order], both_count[order]
     )  # fmt: skip
     is_last = np.ones(len(first), np.bool_)
     is_last[:-1] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    return Shared(first[is_last], second[is_last], both_count[is_last], both[is_last])
+    return SharedPairs(first[is_last], second[is_last], both_count[is_last], both[is_last])
 
 
-def _seen_again(path: Path, column: str) -> _Seen:
-    """All hashes that occur at least twice (and a few that do not)."""
+def _repeated_hashes(path: Path, column: str) -> _Occurrences:
+    """Return all hashes that occur at least twice, and a few others."""
     import numpy as np
 
-    again = _keys_again(path, column)
-    mark = np.zeros(1 << MARK_BITS, np.bool_)
-    mark[again & ((1 << MARK_BITS) - 1)] = True
-    found = []
+    repeated = _repeated_keys(path, column)
+    # A quick filter by fewer bits, before the search.
+    is_marked = np.zeros(1 << MARK_BITS, np.bool_)
+    is_marked[repeated & ((1 << MARK_BITS) - 1)] = True
+    parts = []
     for row, ends, hashes in _batches(path, column):
-        maybe = np.flatnonzero(mark[(hashes >> MOMENT_BITS) & ((1 << MARK_BITS) - 1)])
-        key = _keys(hashes[maybe])
-        maybe = maybe[again[np.searchsorted(again, key).clip(max=len(again) - 1)] == key]
-        found.append((hashes[maybe], row + np.searchsorted(ends, maybe, side="right")))
-    hashes = np.concatenate([each for each, _ in found] or [np.zeros(0, np.int64)])
-    rows = np.concatenate([each for _, each in found] or [np.zeros(0, np.int64)])
-    return _Seen(hashes >> MOMENT_BITS, rows, hashes & ((1 << MOMENT_BITS) - 1))
+        index = np.flatnonzero(is_marked[(hashes >> MOMENT_BITS) & ((1 << MARK_BITS) - 1)])
+        key = _keys(hashes[index])
+        nearest = repeated[np.searchsorted(repeated, key).clip(max=len(repeated) - 1)]
+        index = index[nearest == key]
+        parts.append((hashes[index], row + np.searchsorted(ends, index, side="right")))
+    hashes = np.concatenate([part for part, _ in parts] or [np.zeros(0, np.int64)])
+    rows = np.concatenate([part for _, part in parts] or [np.zeros(0, np.int64)])
+    return _Occurrences(hashes >> MOMENT_BITS, rows, hashes & ((1 << MOMENT_BITS) - 1))
 
 
-def _keys_again(path: Path, column: str) -> Keys:
-    """32 bits of each hash that stand there more than once, ascending."""
+def _repeated_keys(path: Path, column: str) -> Keys:
+    """Return the 32-bit keys of hashes that occur more than once, ascending."""
     import numpy as np
 
-    keys: Keys = np.empty(_values(path, column), np.uint32)
+    keys: Keys = np.empty(_max_values(path, column), np.uint32)
     filled = 0
     for _, _, hashes in _batches(path, column):
         keys[filled : filled + len(hashes)] = _keys(hashes)
         filled += len(hashes)
     ordered = keys[:filled]
     ordered.sort()
-    again: Keys = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    return again
+    repeated: Keys = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return repeated
 
 
 def _keys(hashes: Whole) -> Keys:
@@ -172,8 +179,8 @@ def _keys(hashes: Whole) -> Keys:
     return low
 
 
-def _values(path: Path, column: str) -> int:
-    """How many hashes a column holds at most."""
+def _max_values(path: Path, column: str) -> int:
+    """Return an upper limit of the number of hashes in a column."""
     import pyarrow.parquet as pq
 
     parts = pq.read_metadata(path)
@@ -187,7 +194,7 @@ def _values(path: Path, column: str) -> int:
 
 
 def _batches(path: Path, column: str) -> Iterator[tuple[int, Whole, Whole]]:
-    """Rows in turn: number of the first, where each row's hashes end, and the hashes."""
+    """Yield batches of rows: number of the first row, end of each row's hashes, and the hashes."""
     import numpy as np
     import pyarrow.compute as pc
     import pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""Distribute films over splits in the wanted shares, in total and in each stratum."""
+"""Assign films to splits in the given ratios, in total and in each stratum."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from itertools import combinations
 from ossl_builder.splits.film_stats import FilmStats
 
 Key = tuple[str, ...]
-# Films that are in one split and count alike; and one of them going to another split.
+# A split and the strata of some of its films; and one of these films moving to another split.
 Place = tuple[str, tuple[Key, ...]]
 Move = tuple[Place, str]
-# Each change evens the strata, so they end; more than this many are never worth their time.
-MOST_CHANGES = 100
-LEAST_GAIN = 1e-6
+# Each move balances the strata further, so the moves end; more than this are not worth the time.
+MAX_MOVES = 100
+MIN_GAIN = 1e-6
 
 
-def assign(
+def choose_splits(
     groups: Sequence[Sequence[FilmStats]],
     kept: Iterable[tuple[FilmStats, str]],
     ratios: Mapping[str, float],
@@ -27,81 +27,81 @@ def assign(
     """Choose a split for each group of films.
 
     Args:
-        groups: films that must stand together.
-        kept: films that have a split, with it.
-        ratios: the part of the films that each split should have.
-        seed: decides the order of groups of one size.
+        groups: films that must be in the same split.
+        kept: films that already have a split, with the split.
+        ratios: the share of the films for each split.
+        seed: decides the order of groups of equal size.
 
     Returns:
         Film id to split, for the films in `groups`.
     """
     have: Counter[tuple[str, Key]] = Counter()
     films: Counter[Key] = Counter()
-    for facts, split in kept:
-        films.update(_keys(facts))
-        have.update((split, key) for key in _keys(facts))
+    for stats, split in kept:
+        films.update(_strata_keys(stats))
+        have.update((split, key) for key in _strata_keys(stats))
     for group in groups:
-        for facts in group:
-            films.update(_keys(facts))
+        for stats in group:
+            films.update(_strata_keys(stats))
     splits = [split for split, ratio in ratios.items() if ratio > 0]
     chosen: dict[str, str] = {}
-    waiting = sorted(groups, key=lambda group: (-len(group), _drawn(seed, group[0].film_id)))
-    for number, group in enumerate(waiting):
-        # No split stays empty if there are films for it, however few there are.
+    ordered = sorted(groups, key=lambda group: (-len(group), _hash_order(seed, group[0].film_id)))
+    for number, group in enumerate(ordered):
+        # No split stays empty if there are enough films.
         empty = [split for split in splits if not have[split, ()]]
-        open_to = empty if len(waiting) - number <= len(empty) else splits
-        keys = [key for facts in group for key in _keys(facts)]
-        lacking = {
+        candidates = empty if len(ordered) - number <= len(empty) else splits
+        keys = [key for stats in group for key in _strata_keys(stats)]
+        missing = {
             split: sum(ratios[split] * films[key] - have[split, key] for key in keys)
-            for split in open_to
+            for split in candidates
         }
-        split = max(open_to, key=lambda each: (lacking[each], -splits.index(each)))
+        split = max(candidates, key=lambda name: (missing[name], -splits.index(name)))
         have.update((split, key) for key in keys)
-        chosen |= {facts.film_id: split for facts in group}
-    single = [group[0] for group in waiting if len(group) == 1]
-    _even(chosen, single, have, films, ratios)
+        chosen |= {stats.film_id: split for stats in group}
+    single = [group[0] for group in ordered if len(group) == 1]
+    _balance(chosen, single, have, films, ratios)
     return chosen
 
 
-def _even(
+def _balance(
     chosen: dict[str, str],
     single: Sequence[FilmStats],
     have: Counter[tuple[str, Key]],
     films: Counter[Key],
     ratios: Mapping[str, float],
 ) -> None:
-    """Let films move, or two change places, while that evens the strata; in place."""
+    """Move films to other splits, or exchange two, while that balances the strata; in place."""
     places: dict[Place, list[str]] = {}
-    for facts in single:
-        places.setdefault((chosen[facts.film_id], _keys(facts)), []).append(facts.film_id)
-    for _ in range(MOST_CHANGES):
-        best, gained = None, LEAST_GAIN
-        for moves in _possible([place for place in places if places[place]], have, ratios):
+    for stats in single:
+        places.setdefault((chosen[stats.film_id], _strata_keys(stats)), []).append(stats.film_id)
+    for _ in range(MAX_MOVES):
+        best, best_gain = None, MIN_GAIN
+        for moves in _possible_moves([place for place in places if places[place]], have, ratios):
             gain = _gain(moves, have, films, ratios)
-            if gain > gained:
-                best, gained = moves, gain
+            if gain > best_gain:
+                best, best_gain = moves, gain
         if best is None:
             return
-        going = [(places[place].pop(0), place, to) for place, to in best]
-        for film, (split, keys), to in going:
+        film_moves = [(places[place].pop(0), place, to) for place, to in best]
+        for film, (split, keys), to in film_moves:
             places.setdefault((to, keys), []).append(film)
             chosen[film] = to
             have.subtract((split, key) for key in keys)
             have.update((to, key) for key in keys)
 
 
-def _possible(
+def _possible_moves(
     places: Sequence[Place], have: Counter[tuple[str, Key]], ratios: Mapping[str, float]
 ) -> Iterator[tuple[Move, ...]]:
-    """One film of each kind to each other split, and two of each two kinds for each other."""
+    """Yield every move of one film to another split, and every exchange of two, by strata."""
     for place in places:
         if have[place[0], ()] > 1:
             for split, ratio in ratios.items():
                 if ratio > 0 and split != place[0]:
                     yield ((place, split),)
-    for one, other in combinations(places, 2):
-        if one[0] != other[0] and one[1] != other[1]:
-            yield ((one, other[0]), (other, one[0]))
+    for first, second in combinations(places, 2):
+        if first[0] != second[0] and first[1] != second[1]:
+            yield ((first, second[0]), (second, first[0]))
 
 
 def _gain(
@@ -110,7 +110,7 @@ def _gain(
     films: Counter[Key],
     ratios: Mapping[str, float],
 ) -> float:
-    """By how much moves lower the sum of squared errors of the strata's parts of each split."""
+    """Return by how much moves lower the squared errors of the strata's shares of each split."""
     change: Counter[tuple[str, Key]] = Counter()
     for (split, keys), to in moves:
         change.subtract((split, key) for key in keys)
@@ -118,37 +118,37 @@ def _gain(
     total = 0.0
     for (split, key), by in change.items():
         error = have[split, key] - ratios[split] * films[key]
-        # One film is more of a small split than of a large one.
+        # One film is a larger share of a small split than of a large one.
         total += (error**2 - (error + by) ** 2) / ratios[split] ** 2
     return total
 
 
-def _keys(facts: FilmStats) -> tuple[Key, ...]:
-    """What a film counts as: a film, one of its mood, one of its length, one of both."""
-    mood, length = ("mood", str(facts.quadrant)), ("length", facts.length)
+def _strata_keys(stats: FilmStats) -> tuple[Key, ...]:
+    """Return the strata of a film: all films, its mood, its length, and both together."""
+    mood, length = ("mood", str(stats.quadrant)), ("length", stats.length)
     return ((), mood, length, (*mood, *length))
 
 
-def _drawn(seed: int, film_id: str) -> str:
+def _hash_order(seed: int, film_id: str) -> str:
     return hashlib.sha256(f"{seed} {film_id}".encode()).hexdigest()
 
 
 def groups_of(films: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """For each film, the first film by id of those it is connected with; or itself.
+    """Group films that share material, and return for each film the first film id of its group.
 
     Args:
         films: the films to group.
-        pairs: films that share material; pairs with another film are passed over.
+        pairs: films that share material; pairs with other films are ignored.
     """
     first = {film: film for film in films}
-    for one, other in pairs:
-        if one in first and other in first:
-            low, high = sorted((_root(first, one), _root(first, other)))
+    for film_a, film_b in pairs:
+        if film_a in first and film_b in first:
+            low, high = sorted((_find_root(first, film_a), _find_root(first, film_b)))
             first[high] = low
-    return {film: _root(first, film) for film in first}
+    return {film: _find_root(first, film) for film in first}
 
 
-def _root(first: dict[str, str], film: str) -> str:
+def _find_root(first: dict[str, str], film: str) -> str:
     while first[film] != film:
         first[film] = first[first[film]]
         film = first[film]

@@ -1,11 +1,14 @@
-"""Labels: what follows from the annotations of a clip."""
+"""The labels table: labels derived from the annotations of a clip."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from ossl_builder.tables.schema import Table, column
+from ossl_builder.tables.schema import Table, column, question_column
 
 QUADRANTS = ("Q1", "Q2", "Q3", "Q4")
 CAPTION_SOURCES = ("annotator", "import", "none")
@@ -66,3 +69,55 @@ LABELS = Table(
     key=("film_id", "clip_id"),
     check=_check,
 )
+
+
+@dataclass(frozen=True)
+class QuestionColumn:
+    """A column with the combined answers to a question that only some label schemas have.
+
+    Attributes:
+        name: the question's name.
+        kind: `float` or `str`; the column may be empty.
+        doc: its meaning.
+        unit: its unit; empty: none.
+    """
+
+    name: str
+    kind: type[Any]
+    doc: str
+    unit: str = ""
+
+
+def labels_table(columns: Iterable[QuestionColumn]) -> Table:
+    """Return the labels table with further columns; without any, `LABELS` itself."""
+    fields = [(col.name, col.kind | None, question_column(col.doc, col.unit)) for col in columns]
+    if not fields:
+        return LABELS
+    row = dataclasses.make_dataclass("Label", fields, bases=(Label,), frozen=True)
+    return dataclasses.replace(LABELS, row=row)
+
+
+def stored_labels_table(folder: Path) -> Table:
+    """Return the labels table with the further columns that its file has.
+
+    Args:
+        folder: the tables' folder.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(folder / f"{LABELS.name}.parquet")
+    except (OSError, pa.ArrowInvalid):
+        return LABELS  # reading the table raises the error with its message
+    fixed = LABELS.types()
+    further = []
+    for field in schema:
+        # Only columns that `Table.arrow_schema` marked: a file may come from anywhere.
+        if field.name in fixed or b"ossl.doc" not in (field.metadata or {}):
+            continue
+        kind = float if pa.types.is_float64(field.type) else str
+        doc, unit = (field.metadata.get(key, b"").decode() for key in (b"ossl.doc", b"ossl.unit"))
+        if field.name.isidentifier() and (kind is float or pa.types.is_string(field.type)):
+            further.append(QuestionColumn(field.name, kind, doc, unit))
+    return labels_table(further)

@@ -50,6 +50,15 @@ def column(doc: str, unit: str = "", *, descriptive: bool = False, later: bool =
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def question_column(doc: str, unit: str) -> Any:
+    """Declare a nullable column that is not in the program but in a corpus' label schema.
+
+    Its meaning and unit are stored in the file, because no row type of the program has them.
+    """
+    metadata = {"doc": doc, "unit": unit, "descriptive": False, "is_stored": True}
+    return dataclasses.field(default=None, metadata=metadata)
+
+
 @dataclass(frozen=True)
 class Table:
     """What flows between stages.
@@ -112,8 +121,13 @@ class Table:
             SPANS: pa.list_(pa.struct([("start_s", pa.float64()), ("end_s", pa.float64())])),
             INTS: pa.list_(pa.int64()),
         }
+        stored = {
+            field.name: {f"ossl.{key}": field.metadata[key] for key in ("doc", "unit")}
+            for field in self.columns
+            if field.metadata.get("is_stored")
+        }
         fields = [
-            pa.field(name, kinds[kind], nullable=nullable)
+            pa.field(name, kinds[kind], nullable=nullable, metadata=stored.get(name))
             for name, (kind, nullable) in self.types().items()
         ]
         return pa.schema(
@@ -158,9 +172,15 @@ class Table:
         return {name: value for name, value in values.items() if name not in described}
 
     def from_json(self, value: dict[str, Any]) -> Any:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; values of columns that the table does not have are ignored."""
         kinds = self.types()
-        return self.row(**{name: _from_json(item, kinds[name][0]) for name, item in value.items()})
+        return self.row(
+            **{
+                name: _from_json(item, kinds[name][0])
+                for name, item in value.items()
+                if name in kinds
+            }
+        )
 
 
 def _from_json(value: Any, kind: Any) -> Any:

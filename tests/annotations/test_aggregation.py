@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ossl_builder.annotations import label_schema
-from ossl_builder.annotations.aggregation import labels_of
+from ossl_builder.annotations.aggregation import derive_labels
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.annotations.settings import LabelsSettings
 from ossl_builder.tables import LABELS, Label
@@ -19,7 +19,7 @@ CLIPS = [clip(number) for number in range(20)]
 
 
 def merged(people: list[Annotation], **settings: Any) -> list[Label]:
-    labels = labels_of(people, CLIPS, MOODS, LabelsSettings(**settings))
+    labels = derive_labels(people, CLIPS, MOODS, LabelsSettings(**settings))
     LABELS.validate(labels)
     return labels
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas
 import pytest
 
-from ossl_builder.annotations import alpha as alphas
 from ossl_builder.annotations import label_schema
 from ossl_builder.annotations.agreement import agreement, most_disagreed, reliability
-from ossl_builder.annotations.dawid_skene import fit
+from ossl_builder.annotations.alpha import coincidences, krippendorff_alpha
+from ossl_builder.annotations.consensus import fit_dawid_skene
 from ossl_builder.annotations.settings import LabelsSettings
 from tests.annotations.people import said
 
@@ -28,29 +28,31 @@ def ratings(n_people: int, n_clips: int, seed: int = 0) -> np.ndarray:
     return given
 
 
-def coincidences(given: np.ndarray) -> np.ndarray:
+def coincidences_of(given: np.ndarray) -> np.ndarray:
     people, clips = np.nonzero(~np.isnan(given))
-    return alphas.coincidences(clips, given[people, clips].astype(int) - 1, given.shape[1], 9)
+    return coincidences(clips, given[people, clips].astype(int) - 1, given.shape[1], 9)
 
 
 @pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
 @pytest.mark.parametrize(("n_people", "n_clips"), [(2, 12), (5, 300)])
 def test_alpha_equals_the_krippendorff_package(level: str, n_people: int, n_clips: int) -> None:
     given = ratings(n_people, n_clips)
-    ours = alphas.alpha(coincidences(given), level, NUMBERS, 400, 0)
+    ours = krippendorff_alpha(coincidences_of(given), level, NUMBERS, 400, 0)
     theirs = krippendorff.alpha(reliability_data=given, level_of_measurement=level)
     assert ours.alpha == pytest.approx(theirs, abs=1e-12)
     assert ours.low is not None
     assert ours.high is not None
     assert ours.low < ours.alpha < ours.high
-    assert ours == alphas.alpha(coincidences(given), level, NUMBERS, 400, 0)
+    assert ours == krippendorff_alpha(coincidences_of(given), level, NUMBERS, 400, 0)
 
 
 def test_the_interval_covers_what_is_true_about_as_often_as_it_says() -> None:
-    truth = alphas.alpha(coincidences(ratings(3, 20_000)), "interval", NUMBERS, 0, 0).alpha
+    truth = krippendorff_alpha(coincidences_of(ratings(3, 20_000)), "interval", NUMBERS, 0, 0).alpha
     covered = 0
     for seed in range(1, 101):
-        one = alphas.alpha(coincidences(ratings(3, 80, seed)), "interval", NUMBERS, 300, seed)
+        one = krippendorff_alpha(
+            coincidences_of(ratings(3, 80, seed)), "interval", NUMBERS, 300, seed
+        )
         assert one.low is not None
         assert one.high is not None
         covered += one.low <= truth <= one.high
@@ -60,13 +62,13 @@ def test_the_interval_covers_what_is_true_about_as_often_as_it_says() -> None:
 @pytest.mark.parametrize(
     ("people", "why"),
     [
-        ([], "no clip was answered by two people"),
-        ([said(n, "a01") for n in range(5)], "no clip was answered by two people"),
+        ([], "no clip has answers by two annotators"),
+        ([said(n, "a01") for n in range(5)], "no clip has answers by two annotators"),
         ([said(n, who) for n in range(5) for who in ("a01", "a02")], "all answers are equal"),
         (
             [said(0, "a01"), said(0, "a02", state="skipped"), said(0, "a03", state="withdrawn"),
              said(0, "a04", schema="mood-0")],
-            "no clip was answered by two people",
+            "no clip has answers by two annotators",
         ),
     ],
 )  # fmt: skip
@@ -84,7 +86,7 @@ def test_one_clip_has_an_alpha_without_an_interval() -> None:
     people = [said(0, "a01"), said(0, "a02", quadrant="Q2"), said(0, "a03")]
     found = next(one for one in agreement(people, MOODS, SETTINGS) if one.question == "quadrant")
     assert found.alpha == pytest.approx(0.0)
-    assert (found.low, found.why) == (None, "no interval: one clip")
+    assert (found.low, found.why) == (None, "no interval: only one clip")
 
 
 def test_agreement_per_film_and_the_unreliable_labeller() -> None:
@@ -100,7 +102,7 @@ def test_agreement_per_film_and_the_unreliable_labeller() -> None:
     assert found["f", "quadrant"].alpha == pytest.approx(1.0)
     assert 0.2 < (found["g", "quadrant"].alpha or 0) < 0.7
     assert found[None, "quadrant"].n_clips == 80
-    assert found["f", "mood_words"].why == "no clip was answered by two people"
+    assert found["f", "mood_words"].why == "no clip has answers by two annotators"
     a01, a02, a03 = reliability(people, MOODS, SETTINGS)
     assert a03.alpha_without == pytest.approx(1.0)
     assert (a03.agrees_share or 0) < 0.75
@@ -138,7 +140,8 @@ def test_plain_dawid_skene_equals_crowdkit() -> None:
     from crowdkit.aggregation import DawidSkene
 
     _, clips, labellers, choices = simulated(300, (0.9, 0.8, 0.7, 0.5), 3, 1)
-    ours = fit(clips, labellers, choices, 4, smoothing=0, rounds=6).probabilities
+    fitted = fit_dawid_skene(clips, labellers, choices, 4, smoothing=0, max_iterations=6)
+    ours = fitted.probabilities
     data = pandas.DataFrame({"task": clips, "worker": labellers, "label": choices})
     theirs = DawidSkene(n_iter=6, tol=0).fit_predict_proba(data).sort_index()[[0, 1, 2, 3]]
     np.testing.assert_allclose(ours, theirs.to_numpy(), atol=1e-6)
@@ -152,7 +155,7 @@ def test_dawid_skene_beats_the_majority_where_labellers_differ() -> None:
         top = votes == votes.max(axis=1, keepdims=True)
         # A tie is half right, or a third.
         right[0] += (top / top.sum(axis=1, keepdims=True))[np.arange(300), truth].mean()
-        fitted = fit(clips, labellers, choices, 4).probabilities
+        fitted = fit_dawid_skene(clips, labellers, choices, 4).probabilities
         right[1] += (fitted.argmax(axis=1) == truth).mean()
     assert right[1] / 5 > right[0] / 5 + 0.02
 
@@ -160,11 +163,11 @@ def test_dawid_skene_beats_the_majority_where_labellers_differ() -> None:
 def test_dawid_skene_is_modest_about_few_answers() -> None:
     one_labeller = np.arange(50)
     choices = np.random.default_rng(0).choice(4, 50, p=(0.7, 0.1, 0.1, 0.1))
-    alone = fit(one_labeller, np.zeros(50, dtype=np.int64), choices, 4)
+    alone = fit_dawid_skene(one_labeller, np.zeros(50, dtype=np.int64), choices, 4)
     assert (alone.probabilities.argmax(axis=1) == choices).all()
     assert alone.probabilities.max() == pytest.approx(0.7)
     # Two who disagree on their only clip: neither wins.
-    tied = fit(np.array([0, 0]), np.array([0, 1]), np.array([0, 1]), 4)
+    tied = fit_dawid_skene(np.array([0, 0]), np.array([0, 1]), np.array([0, 1]), 4)
     assert tied.probabilities[0, 0] == pytest.approx(tied.probabilities[0, 1])
     with pytest.raises(ValueError):
-        fit(np.array([], dtype=np.int64), np.array([]), np.array([]), 4)
+        fit_dawid_skene(np.array([], dtype=np.int64), np.array([]), np.array([]), 4)

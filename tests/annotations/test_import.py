@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ossl_builder.annotations import import_annotations, label_schema, records
-from ossl_builder.annotations.import_annotations import Options, Plan
+from ossl_builder.annotations.import_annotations import ImportOptions, ImportPlan
 from ossl_builder.annotations.label_config import results_of
 from ossl_builder.errors import OsslError
 from tests.annotations.people import ANSWERS, clip, corpus_with, said
@@ -36,10 +36,10 @@ def write(folder: Path, name: str, content: str | list[Any]) -> Path:
     return path
 
 
-def take(corpus: Path, path: Path, **options: Any) -> Plan:
-    chosen = Options(**{"columns": {}, "people": {}, **options})
-    planned = import_annotations.plan(corpus, CLIPS, MOODS, path, chosen)
-    import_annotations.carry_out(corpus, planned)
+def take(corpus: Path, path: Path, **options: Any) -> ImportPlan:
+    chosen = ImportOptions(**{"columns": {}, "people": {}, **options})
+    planned = import_annotations.plan_import(corpus, CLIPS, MOODS, path, chosen)
+    import_annotations.apply_import(corpus, planned)
     return planned
 
 
@@ -91,7 +91,7 @@ def test_skips_and_the_newest_of_several_in_an_export(corpus: Path, tmp_path: Pa
     first, second = by_key(corpus).values()
     assert (first.answers["quadrant"], first.state) == ("Q1", "answered")
     assert (second.answers, second.state) == ({}, "skipped")
-    assert planned.key.people["a01"] == ("ann@x.org", "")
+    assert planned.registry.people["a01"] == ("ann@x.org", "")
 
 
 def test_all_faults_are_named_at_once_and_nothing_is_written(corpus: Path, tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ def test_all_faults_are_named_at_once_and_nothing_is_written(corpus: Path, tmp_p
     assert caught.value.code == "import_invalid"
     for fault in (
         "row 3: quadrant is 'Q7', not one of Q1, Q2, Q3, Q4",
-        "row 4: energy is 55", "row 4: it does not say who",
-        "row 5: mood_words holds 'dull'", "row 5: it names no clip", "row 5: 'yesterday'",
+        "row 4: energy is 55", "row 4: it names no annotator",
+        "row 5: mood_words contains 'dull'", "row 5: it has no clip_id", "row 5: 'yesterday'",
         "row 6: quadrant is not answered",
-        "row 7: row 2 is of the same clip, person and date",
+        "row 7: row 2 has the same clip, annotator and date",
     ):  # fmt: skip
         assert fault in caught.value.message
     assert not (corpus / "annotations").exists()
@@ -263,7 +263,7 @@ def test_deep_json_is_a_sentence(corpus: Path, tmp_path: Path, name: str, depth:
 )
 def test_impossible_dates_are_faults(corpus: Path, tmp_path: Path, date: str) -> None:
     text = f"clip_id,annotator,updated_at,quadrant\n{ONE},a01,{date},Q2\n"
-    with pytest.raises(OsslError, match=r"row 2: .* is no date") as caught:
+    with pytest.raises(OsslError, match=r"row 2: .* is not an ISO 8601 date") as caught:
         take(corpus, write(tmp_path, "x.csv", text), partial=True)
     assert caught.value.code == "import_invalid"
 
@@ -302,9 +302,9 @@ def test_other_column_names_and_moods_alone(corpus: Path, tmp_path: Path) -> Non
 
 def test_a_newer_record_is_never_replaced(corpus: Path, tmp_path: Path) -> None:
     day = "2026-03-0{}T00:00:00Z"
-    records.put(corpus, [said(0, "a01", updated_at=day.format(5)), said(1, "a01")])
+    records.upsert(corpus, [said(0, "a01", updated_at=day.format(5)), said(1, "a01")])
 
-    def imported(number: int, quadrant: str, date: str) -> Plan:
+    def imported(number: int, quadrant: str, date: str) -> ImportPlan:
         line = json.dumps({"clip_id": CLIPS[number].clip_id, "annotator": "a01",
                            "updated_at": date, **ANSWERS, "quadrant": quadrant})  # fmt: skip
         return take(corpus, write(tmp_path, "x.jsonl", line))

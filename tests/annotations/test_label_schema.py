@@ -7,7 +7,8 @@ import pytest
 
 from ossl_builder.annotations import label_schema, validation
 from ossl_builder.annotations.label_config import answers_of, label_config, results_of
-from ossl_builder.annotations.label_schema import FILE
+from ossl_builder.annotations.label_schema import FILE_NAME
+from ossl_builder.annotations.validation import find_contradictions, find_problems
 from ossl_builder.errors import OsslError
 from ossl_builder.tables.labels import QUADRANTS
 from tests.annotations.people import ANSWERS
@@ -54,16 +55,16 @@ def test_quadrants_are_those_of_the_labels_and_have_words() -> None:
 
 
 def test_every_fault_of_the_answers_is_named() -> None:
-    assert MOODS.problems(ANSWERS) == []
-    assert MOODS.problems({"music_audible": "none"}) == []
-    assert MOODS.problems({"quadrant": "Q2"}, partial=True) == []
+    assert find_problems(MOODS, ANSWERS) == []
+    assert find_problems(MOODS, {"music_audible": "none"}) == []
+    assert find_problems(MOODS, {"quadrant": "Q2"}, partial=True) == []
     bad = {**ANSWERS, "valence": 55, "quadrant": "Q5", "mood_words": ("epic", "epic"), "tempo": 3}
     del bad["energy"]
-    said = " ".join(MOODS.problems(bad))
-    for name in ("valence is 55", "'Q5'", "mood_words holds a value twice", "tempo", "energy"):
+    said = " ".join(find_problems(MOODS, bad))
+    for name in ("valence is 55", "'Q5'", "mood_words contains a value twice", "tempo", "energy"):
         assert name in said
     for wrong in (True, 7.0, "7", 0, None):
-        assert MOODS.problems({**ANSWERS, "valence": wrong})
+        assert find_problems(MOODS, {**ANSWERS, "valence": wrong})
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_every_fault_of_the_answers_is_named() -> None:
     ],
 )
 def test_contradictions(changed: dict[str, object], contradicts: bool) -> None:
-    assert bool(MOODS.contradictions({**ANSWERS, **changed})) == contradicts
+    assert bool(find_contradictions(MOODS, {**ANSWERS, **changed})) == contradicts
 
 
 def test_answers_survive_label_studio_and_back() -> None:
@@ -92,28 +93,30 @@ def test_answers_survive_label_studio_and_back() -> None:
         {"from_name": "quadrant", "type": "choices", "value": {"choices": ["Q1", "Q2"]}},
         {"from_name": "genre", "type": "choices", "value": {"choices": ["jazz"]}},
     ]
-    assert len(MOODS.problems(answers_of(MOODS, odd), partial=True)) == 2
+    assert len(find_problems(MOODS, answers_of(MOODS, odd), partial=True)) == 2
 
 
 def test_intake_drops_what_is_hidden_or_empty_and_masks_addresses() -> None:
-    changed_mind = validation.receive(MOODS, {**ANSWERS, "music_audible": "none", "comment": "  "})
+    changed_mind = validation.check_answers(
+        MOODS, {**ANSWERS, "music_audible": "none", "comment": "  "}
+    )
     assert changed_mind.answers == {"music_audible": "none"}
     assert changed_mind.problems == ()
     written = "ask Anna.B+x@mail.example.org (or bö@bücher.example)\nat 5:00"
-    received = validation.receive(MOODS, {**ANSWERS, "comment": written})
+    received = validation.check_answers(MOODS, {**ANSWERS, "comment": written})
     assert received.answers["comment"] == "ask [address] (or [address]) at 5:00"
-    assert received.flags == ("an address in comment was masked",)
-    words = validation.receive(MOODS, {**ANSWERS, "mood_words": ["epic", "happy"]})
+    assert received.flags == ("an e-mail address in comment was masked",)
+    words = validation.check_answers(MOODS, {**ANSWERS, "mood_words": ["epic", "happy"]})
     assert words.answers["mood_words"] == ("happy", "epic")
 
 
 def test_a_corpus_may_have_its_own_questions_and_a_broken_file_is_named(tmp_path: Path) -> None:
-    assert label_schema.of(tmp_path) == MOODS
-    own = tmp_path / "annotations" / FILE
+    assert label_schema.load(tmp_path) == MOODS
+    own = tmp_path / "annotations" / FILE_NAME
     own.parent.mkdir()
-    text = (FOLDER / FILE).read_text()
+    text = (FOLDER / FILE_NAME).read_text()
     own.write_text(text.replace("version: mood-1", "version: mood-2"))
-    assert label_schema.of(tmp_path).version == "mood-2"
+    assert label_schema.load(tmp_path).version == "mood-2"
     for bad in (
         text.replace('key: "1"', 'key: "2"'),
         text.replace("kind: scale", "kind: slider"),
@@ -126,5 +129,5 @@ def test_a_corpus_may_have_its_own_questions_and_a_broken_file_is_named(tmp_path
     ):
         own.write_text(bad)
         with pytest.raises(OsslError) as caught:
-            label_schema.of(tmp_path)
+            label_schema.load(tmp_path)
         assert caught.value.code == "taxonomy_invalid"

@@ -18,15 +18,15 @@ from tests.said import Run
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     root = corpus_with(tmp_path / "corpus", [clip(0), clip(1)]).root
-    records.put(root, [said(0, "a01"), said(1, "a01"), said(0, "a02", state="skipped")])
+    records.upsert(root, [said(0, "a01"), said(1, "a01"), said(0, "a02", state="skipped")])
     return root
 
 
 def ask_otherwise(corpus: Path, version: str) -> None:
-    text = (bundled_folder("annotations") / label_schema.FILE).read_text(encoding="utf-8")
+    text = (bundled_folder("annotations") / label_schema.FILE_NAME).read_text(encoding="utf-8")
     changed = text.replace("version: mood-1", f"version: {version}")
     assert changed != text
-    (corpus / "annotations" / label_schema.FILE).write_text(changed, encoding="utf-8")
+    (corpus / "annotations" / label_schema.FILE_NAME).write_text(changed, encoding="utf-8")
 
 
 def test_the_table_is_never_emptied_by_other_questions(corpus: Path, ossl_here: Run) -> None:
@@ -39,14 +39,14 @@ def test_the_table_is_never_emptied_by_other_questions(corpus: Path, ossl_here: 
         assert done.code == 1
         assert "mood-2" in done.err
         assert table.read_bytes() == before
-    records.put(corpus, [said(0, "a01", schema="mood-2")])
+    records.upsert(corpus, [said(0, "a01", schema="mood-2")])
     assert ossl_here("-C", corpus, "label", "merge").code == 0
     assert len(tables_io.read_table(corpus / "manifests", LABELS)) == 1
 
 
 def test_a_table_may_be_emptied_by_withdrawals(corpus: Path, ossl_here: Run) -> None:
     assert ossl_here("-C", corpus, "label", "merge").code == 0
-    records.put(corpus, [said(at, "a01", state="withdrawn") for at in (0, 1)])
+    records.upsert(corpus, [said(at, "a01", state="withdrawn") for at in (0, 1)])
     assert ossl_here("-C", corpus, "label", "merge").code == 0
     assert tables_io.read_table(corpus / "manifests", LABELS) == []
 
@@ -71,7 +71,7 @@ def test_status_counts_answers_to_the_present_questions(corpus: Path, ossl_here:
 def test_a_version_that_a_project_cannot_hold_is_refused(corpus: Path, version: str) -> None:
     ask_otherwise(corpus, version)
     with pytest.raises(OsslError, match="version") as caught:
-        label_schema.of(corpus)
+        label_schema.load(corpus)
     assert caught.value.code == "taxonomy_invalid"
 
 
@@ -79,9 +79,9 @@ def test_a_version_that_a_project_cannot_hold_is_refused(corpus: Path, version: 
     "text", ["version: &v [*v]\n", "[" * 5_000, "version: mood-1\nversion: mood-2\n"]
 )
 def test_questions_of_others_are_read_within_limits(corpus: Path, text: str) -> None:
-    (corpus / "annotations" / label_schema.FILE).write_text(text)
+    (corpus / "annotations" / label_schema.FILE_NAME).write_text(text)
     with pytest.raises(OsslError) as caught:
-        label_schema.of(corpus)
+        label_schema.load(corpus)
     assert caught.value.code == "taxonomy_invalid"
 
 

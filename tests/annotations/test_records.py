@@ -27,15 +27,15 @@ def git(folder: Path, *arguments: str) -> str:
 
 def test_records_are_sorted_stable_and_change_line_by_line(tmp_path: Path) -> None:
     people = [said(n, who) for n in range(10) for who in ("a01", "a02")]
-    records.put(tmp_path, people)
+    records.upsert(tmp_path, people)
     path = records.path_of(tmp_path, "f")
     before = path.read_bytes()
     keys = [(line["clip_id"], line["annotator"]) for line in map(json.loads, before.splitlines())]
     assert keys == sorted(keys)
-    assert records.put(tmp_path, reversed(people)) == 0
+    assert records.upsert(tmp_path, reversed(people)) == 0
     assert path.read_bytes() == before
     odd = "é 🎻 line\u2028separator"
-    assert records.put(tmp_path, [said(3, "a02", quadrant="Q3", comment=odd)]) == 1
+    assert records.upsert(tmp_path, [said(3, "a02", quadrant="Q3", comment=odd)]) == 1
     after = path.read_bytes()
     changed = [a != b for a, b in zip(before.split(b"\n"), after.split(b"\n"), strict=True)]
     assert sum(changed) == 1
@@ -43,7 +43,7 @@ def test_records_are_sorted_stable_and_change_line_by_line(tmp_path: Path) -> No
 
 
 def test_ids_are_stable_and_never_given_twice(tmp_path: Path) -> None:
-    records.put(tmp_path, [said(0, "a02")])  # its key was lost
+    records.upsert(tmp_path, [said(0, "a02")])  # its key was lost
     key = AnnotatorRegistry.load(tmp_path)
     assert key.id_of("Ann@x.org", "Ann") == "a03"
     assert key.id_of("bob@x.org") == "a04"
@@ -66,7 +66,7 @@ def test_git_sees_records_and_never_the_key(tmp_path: Path) -> None:
     folder = tmp_path / "annotations"
     folder.mkdir()
     (folder / ".gitignore").write_text("mine.txt")
-    records.put(tmp_path, [said(0, "a01")])
+    records.upsert(tmp_path, [said(0, "a01")])
     key = AnnotatorRegistry.load(tmp_path)
     key.id_of("ann@x.org", "Ann")
     key.save()
@@ -101,7 +101,7 @@ def test_no_address_reaches_records_tables_or_output(tmp_path: Path, ossl: Ossl)
     assert not (root / "annotations").exists()
     done = ossl("-C", root, "label", "import", file)
     assert done.code == 0
-    assert "an address in caption was masked" in done.err
+    assert "an e-mail address in caption was masked" in done.err
     for command in ("agreement", "merge"):
         said_by = ossl("-C", root, "label", command, "--json")
         assert said_by.code == 0, said_by.err
@@ -120,9 +120,9 @@ def test_no_address_reaches_records_tables_or_output(tmp_path: Path, ossl: Ossl)
 def test_the_commands_merge_report_and_agree(tmp_path: Path, ossl: Ossl) -> None:
     root = corpus_with(tmp_path / "corpus", [clip(number) for number in range(3)]).root
     nothing = ossl("-C", root, "label", "agreement", "--json")
-    assert nothing.json["questions"][0]["why"] == "no clip was answered by two people"
-    records.put(root, [said(n, who) for n in range(2) for who in ("a01", "a02")])
-    records.put(root, [said(7, "a01"), said(2, "a01", state="skipped")])
+    assert nothing.json["questions"][0]["why"] == "no clip has answers by two annotators"
+    records.upsert(root, [said(n, who) for n in range(2) for who in ("a01", "a02")])
+    records.upsert(root, [said(7, "a01"), said(2, "a01", state="skipped")])
     table = root / "manifests" / "labels.parquet"
     assert ossl("-C", root, "label", "merge", "--dry-run").code == 0
     assert not table.exists()

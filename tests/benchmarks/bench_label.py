@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.label_studio.pull import OVERLAP_S
+from ossl_builder.label_studio.pull import CURSOR_OVERLAP_S
 from tests.benchmarks.measuring import Cost, ossl_cost
 from tests.e2e.label_studio_server import PROGRAM, LabelStudio, run
 from tests.label_studio.made_up import made_up_corpus
@@ -45,7 +45,7 @@ def measure(server: LabelStudio, corpus: Path, n_clips: int) -> dict[str, Cost]:
     if sorted(task["data"]["clip_id"] for task in tasks) != clips:
         raise SystemExit("the server does not have each clip once")
     # Tasks made within the overlap of the mark would be looked at once more.
-    time.sleep(OVERLAP_S + 1)
+    time.sleep(CURSOR_OVERLAP_S + 1)
     answer(server, tasks[:ANSWERED])
     costs["first pull"] = cost_of(server, corpus, "pull")
     answer(server, tasks[-ANSWERED:])

@@ -19,7 +19,7 @@ def test_split_writes_the_table_and_stays(ossl: Ossl, corpus: Path) -> None:
     assert not (corpus / "records/splits.json").exists()
     done = ossl("-C", corpus, "split")
     assert done.code == 0
-    assert "9 films newly assigned, 0 as before." in done.err
+    assert "9 films newly assigned, 0 unchanged." in done.err
     assert "Shared material" in done.out
     table = (corpus / "manifests/splits.parquet").read_bytes()
     record = (corpus / "records/splits.json").read_bytes()
@@ -48,7 +48,7 @@ def test_what_is_left_out_is_shown_with_its_reason(ossl: Ossl, corpus: Path) -> 
         said = ossl("-C", corpus, "split", "--dry-run")
         if "Left out" in said.out:
             break
-    assert "since it shares material with films in two splits" in said.out
+    assert "because it shares material with films in two splits" in said.out
     assert said.code == 0
 
 
@@ -70,7 +70,7 @@ def test_leaks_in_a_table_made_by_hand_are_found(ossl: Ossl, corpus: Path, tmp_p
     by_hand.write_text("film_id,clip_id,split\nf1,x,dev\n")
     refused = ossl("-C", corpus, "split", "--check", "--table", by_hand)
     assert refused.code == 1
-    assert "'dev' is none of train, validation, test" in refused.err
+    assert "'dev' is not one of train, validation, test" in refused.err
 
 
 def test_without_clips_it_says_what_makes_them(ossl: Ossl, corpus: Path) -> None:

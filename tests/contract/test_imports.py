@@ -41,6 +41,7 @@ OUTSIDE = {
     "httpx": ("net/", "label_studio/"),
     "starlette": ("label_studio/serve.py",),
     "uvicorn": ("label_studio/",),
+    "itsdangerous": ("label_studio/url_key.py",),
     "duckdb": ("query.py",),
     "transformers": ("models/",),
     "jinja2": ("templates.py",),

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from ossl_builder.annotations import label_schema as taxonomies
+from ossl_builder.annotations import label_schema
 from ossl_builder.annotations.label_config import results_of
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-label-studio"
@@ -70,7 +70,7 @@ class Person:
 
     def annotate(self, task_id: int, answers: dict[str, Any]) -> int:
         """Submit answers; the annotation's id."""
-        result = results_of(taxonomies.bundled(), answers)
+        result = results_of(label_schema.bundled(), answers)
         made = self.ask("POST", f"/api/tasks/{task_id}/annotations/", json={"result": result})
         return int(made["id"])
 
@@ -83,7 +83,7 @@ class Person:
 
     def edit(self, annotation_id: int, answers: dict[str, Any]) -> None:
         """Change an annotation."""
-        result = results_of(taxonomies.bundled(), answers)
+        result = results_of(label_schema.bundled(), answers)
         self.ask("PATCH", f"/api/annotations/{annotation_id}/", json={"result": result})
 
     def delete(self, annotation_id: int) -> None:

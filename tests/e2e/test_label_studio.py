@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from ossl_builder.annotations import label_config
-from ossl_builder.annotations import label_schema as taxonomies
+from ossl_builder.annotations import label_config, label_schema
 from tests.e2e.corpora import Ossl, rows
 from tests.e2e.label_studio_server import LabelStudio
 
@@ -62,7 +61,7 @@ def test_three_people_label_the_demo_corpus(
         assert data["schema"] == "mood-1"
         assert data["film_title"] != clip["film_id"]
     made = label_studio.owner.ask("GET", f"/api/projects/{project_id}/")
-    assert made["label_config"] == label_config.label_config(taxonomies.bundled()).strip()
+    assert made["label_config"] == label_config.label_config(label_schema.bundled()).strip()
     assert (made["show_collab_predictions"], made["maximum_annotations"]) == (False, 2)
 
     # Three people: two agree on all but the second clip, the third answers four clips.

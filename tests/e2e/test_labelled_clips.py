@@ -30,7 +30,7 @@ def corpus(demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo corpus; two people annotated the clips of a film, one of them skipped the first."""
     folder = tmp_path_factory.mktemp("labelled") / "corpus"
     shutil.copytree(demo_corpus, folder)
-    records.put(
+    records.upsert(
         folder,
         [
             Annotation(
@@ -129,9 +129,9 @@ def test_dropped_when_told_reported_and_carried(ossl: Ossl, corpus: Path) -> Non
     # Nothing more is dropped by doing it again: no need to say so twice.
     ossl("-C", corpus, "build", FILM, *MOVED)
 
-    dry = ossl("-C", corpus, "label", "carry", "--dry-run", "--json").stdout
+    dry = ossl("-C", corpus, "label", "transfer", "--dry-run", "--json").stdout
     assert records.read_film(corpus, FILM) == given
-    assert ossl("-C", corpus, "label", "carry", FILM, "--json").stdout == dry
+    assert ossl("-C", corpus, "label", "transfer", FILM, "--json").stdout == dry
     moves = json.loads(dry)
     assert [move["from_clip"] for move in moves] == sorted(gone * 2)
     target = {clip_id: near(clip_id, now) for clip_id in gone}

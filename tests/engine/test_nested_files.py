@@ -35,8 +35,8 @@ def test_records_and_sources(tmp_path: Path) -> None:
     put(records.body_path(root, "fetch", "film"))
     put(corpus.source_path("film"))
     put(sides.record_path(root))
-    put(root / "annotations" / states.FILE)
-    put(root / "annotations" / states.PULLED)
+    put(root / "annotations" / states.FILE_NAME)
+    put(root / "annotations" / states.PULLED_FILE_NAME)
     for read, code in (
         (lambda: records.read(root, "fetch", "film"), "record_damaged"),
         (lambda: records.read_rows(root, FETCH_STAGE, "film"), "record_damaged"),

@@ -167,6 +167,6 @@ def test_server_killed_in_the_middle(label_studio: LabelStudio, tmp_path: Path) 
     label_studio.start()
     # It may have been patient enough to see the server again; if not, it says what to do.
     _, err = push.communicate(timeout=120)
-    assert push.returncode == 0 or "give the same command again" in err, err
+    assert push.returncode == 0 or "run the same command again" in err, err
     finished(start(label_studio, corpus, label_studio.url))
     assert_each_once(label_studio, corpus, clips)

@@ -11,22 +11,20 @@ from typing import Any
 
 import pytest
 
-from ossl_builder.annotations import label_schema as taxonomies
+from ossl_builder.annotations import label_schema
 from ossl_builder.annotations.annotators import AnnotatorRegistry
 from ossl_builder.corpus import open_corpus
 from ossl_builder.errors import OsslError
-from ossl_builder.label_studio import client as label_studio
-from ossl_builder.label_studio import pull
-from ossl_builder.label_studio import state as states
-from ossl_builder.label_studio import tasks as label_studio_tasks
+from ossl_builder.label_studio import client, pull, state, task_api
 from ossl_builder.label_studio.client import Server
-from ossl_builder.label_studio.rows import Person, annotated_task
+from ossl_builder.label_studio.project_api import User
+from ossl_builder.label_studio.task_api import annotated_task_of
 from ossl_builder.label_studio.three_way_merge import TaskMerger
 from ossl_builder.net.retry import RetryPolicy, TransferError
 from tests.annotations.people import ANSWERS
 from tests.label_studio.made_up import made_up_corpus
 
-MOODS = taxonomies.bundled()
+MOODS = label_schema.bundled()
 TODAY = "2026-01-02T03:04:05Z"
 
 
@@ -46,10 +44,10 @@ def task(clip_id: str, changed: dict[str, Any] | None = None, **fields: Any) -> 
 
 
 @pytest.fixture
-def intake(tmp_path: Path) -> TaskMerger:
+def merger(tmp_path: Path) -> TaskMerger:
     made_up_corpus(tmp_path / "corpus", 1)
     corpus = open_corpus(tmp_path / "corpus")
-    people = {1: Person("ann@example.org", "")}
+    people = {1: User("ann@example.org", "")}
     return TaskMerger(corpus, MOODS, people, None, AnnotatorRegistry.load(corpus.root), {})
 
 
@@ -59,29 +57,29 @@ IMPOSSIBLE = ["9999-12-31T23:59:59-12:00", "9999-01-01T00:00:00Z", "0001-01-01T0
 
 
 @pytest.mark.parametrize("moment", IMPOSSIBLE)
-def test_an_answer_of_an_impossible_time_is_kept_out(intake: TaskMerger, moment: str) -> None:
-    intake.look_at(annotated_task(task(CLIP, {"updated_at": moment})))
-    assert intake.taken == []
-    (remark,) = intake.report.invalid
-    assert "time of change" in remark.why
-    intake.look_at(annotated_task(task(CLIP)))
-    assert [one.updated_at for one in intake.taken] == [TODAY]
+def test_an_answer_of_an_impossible_time_is_kept_out(merger: TaskMerger, moment: str) -> None:
+    merger.merge_task(annotated_task_of(task(CLIP, {"updated_at": moment})))
+    assert merger.to_write == []
+    (remark,) = merger.report.invalid
+    assert "time of its last change" in remark.why
+    merger.merge_task(annotated_task_of(task(CLIP)))
+    assert [one.updated_at for one in merger.to_write] == [TODAY]
 
 
 def server_with(*tasks: SimpleNamespace) -> Server:
     """A server whose SDK answers with these tasks."""
     listed = SimpleNamespace(list=lambda **_: SimpleNamespace(items=list(tasks)))
-    client = SimpleNamespace(tasks=listed, users=SimpleNamespace(list=lambda: []))
-    return Server("http://127.0.0.1:1", "x", client, RetryPolicy(tries=1))
+    sdk_client = SimpleNamespace(tasks=listed, users=SimpleNamespace(list=lambda: []))
+    return Server("http://127.0.0.1:1", "x", sdk_client, RetryPolicy(tries=1))
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-12:00", "9999-01-01T00:00:00+00:00"])
-def test_the_mark_never_moves_into_the_future(moment: str) -> None:
+def test_the_cursor_never_moves_into_the_future(moment: str) -> None:
     odd = SimpleNamespace(
         id=1, data={}, updated_at=datetime.fromisoformat(moment), overlap=1, is_labeled=False,
         total_annotations=0, cancelled_annotations=0,
     )  # fmt: skip
-    assert label_studio_tasks.newest_change(server_with(odd), 1) == ""
+    assert task_api.newest_change(server_with(odd), 1) == ""
 
 
 @pytest.mark.parametrize(
@@ -97,7 +95,7 @@ def test_the_mark_never_moves_into_the_future(moment: str) -> None:
 )
 def test_what_is_no_task_is_no_traceback(fields: dict[str, Any]) -> None:
     with pytest.raises(TransferError) as caught:
-        list(label_studio_tasks.changed_tasks(server_with(task(CLIP, **fields)), 1, ""))
+        list(task_api.changed_tasks(server_with(task(CLIP, **fields)), 1, ""))
     assert caught.value.kind == "dropped"
 
 
@@ -106,17 +104,17 @@ def test_an_answer_without_end_is_no_traceback() -> None:
         return json.loads("[" * 100_000)
 
     with pytest.raises(TransferError) as caught:
-        server_with().once(nested)
+        server_with().call_once(nested)
     assert caught.value.kind == "dropped"
 
 
-def test_a_mark_that_is_no_time_is_damage(tmp_path: Path) -> None:
+def test_a_cursor_that_is_not_a_time_is_damage(tmp_path: Path) -> None:
     made_up_corpus(tmp_path / "corpus", 1)
-    states.save(tmp_path / "corpus", states.State("abc", mark="x"))
+    state.save(tmp_path / "corpus", state.State("abc", cursor="x"))
     with pytest.raises(OsslError) as caught:
-        states.load(tmp_path / "corpus")
+        state.load(tmp_path / "corpus")
     assert caught.value.code == "label_state_damaged"
-    assert pull._earlier("2026-01-01T00:01:00.000000Z") == "2026-01-01T00:00:30.000000Z"
+    assert pull._before_cursor("2026-01-01T00:01:00.000000Z") == "2026-01-01T00:00:30.000000Z"
 
 
 def part(value: Any) -> str:
@@ -138,12 +136,12 @@ LEGACY = "0123456789abcdef0123456789abcdef01234567"
 )  # fmt: skip
 def test_a_token_that_was_copied_in_part_is_told(token: str) -> None:
     with pytest.raises(OsslError) as caught:
-        label_studio.connect("http://127.0.0.1:1", token)
+        client.connect("http://127.0.0.1:1", token)
     assert caught.value.code == "token_incomplete"
     assert token not in str(caught.value)
 
 
 def test_whole_tokens_are_sent() -> None:
     for token in (LEGACY, "somebody-elses-kind-of-token"):
-        assert label_studio.connect("http://127.0.0.1:1", token).token == token
-    assert label_studio.token_problem(WHOLE) is None
+        assert client.connect("http://127.0.0.1:1", token).token == token
+    assert client.incomplete_token_error(WHOLE) is None

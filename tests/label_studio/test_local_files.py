@@ -6,7 +6,7 @@ import pytest
 
 from ossl_builder.annotations.annotators import AnnotatorRegistry
 from ossl_builder.engine import tables_io
-from ossl_builder.label_studio import clip_urls
+from ossl_builder.label_studio import url_key
 from ossl_builder.tables import CLIPS
 from tests.e2e.label_studio_server import LabelStudio
 from tests.label_studio.made_up import made_up_corpus
@@ -27,7 +27,7 @@ def test_clips_served_by_label_studio_itself(
         path = root / clip.video_path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(CLIP)
-    clip_urls.of(root)
+    url_key.load_key(root)
     key = AnnotatorRegistry.load(root)
     key.id_of("ann@example.org")
     key.save()

@@ -10,18 +10,15 @@ from typing import Any
 
 import pytest
 
-from ossl_builder.annotations import label_schema as taxonomies
-from ossl_builder.annotations import records
+from ossl_builder.annotations import label_schema, records
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.corpus import Corpus, open_corpus
 from ossl_builder.errors import OsslError
-from ossl_builder.label_studio import overlap, project, refresh_urls
-from ossl_builder.label_studio import pull as pulling
-from ossl_builder.label_studio import push as pushing
-from ossl_builder.label_studio import push as sending
-from ossl_builder.label_studio import state as states
+from ossl_builder.label_studio import clip_urls, project, state, task_updates
+from ossl_builder.label_studio import pull as pull_annotations
+from ossl_builder.label_studio import push as push_tasks
 from ossl_builder.label_studio.client import Server
-from ossl_builder.label_studio.clip_urls import addresses_of
+from ossl_builder.label_studio.clip_urls import make_clip_urls
 from ossl_builder.label_studio.project import ProjectOptions
 from ossl_builder.label_studio.three_way_merge import PullReport
 from tests.e2e.label_studio_server import LabelStudio, Person
@@ -31,7 +28,7 @@ from tests.said import Run, Said
 # The SDK renews tokens by a method that pydantic wants replaced.
 pytestmark = pytest.mark.filterwarnings("ignore:The `parse_obj` method")
 
-TAXONOMY = taxonomies.bundled()
+SCHEMA = label_schema.bundled()
 ANSWERS = {
     "music_audible": "clear", "speech_over_music": "no", "quadrant": "Q1", "valence": 8,
     "energy": 7, "tension": 3, "confidence": "high",
@@ -52,25 +49,22 @@ class Desk:
 
     @property
     def project_id(self) -> int:
-        found = states.load(self.corpus.root).project_id
+        found = state.load(self.corpus.root).project_id
         assert found is not None
         return found
 
-    def push(self, **wish: Any) -> pushing.Pushed:
-        corpus, server = self.corpus, self.server
-        addresses = addresses_of(corpus.root)
-        with corpus.locked():
-            found, state = pushing.begin(server, corpus, ProjectOptions(**wish), TAXONOMY)
-            planned = pushing.plan(server, found, corpus, (), addresses, TAXONOMY)
-            for chunk in sending.chunks_of(planned.missing):
-                sending.ensure(server, found.project_id, chunk)
-            return pushing.finish(server, corpus, state, found, planned, False)
+    def push(self, **options: Any) -> push_tasks.PushResult:
+        urls = make_clip_urls(self.corpus.root)
+        with self.corpus.locked():
+            return push_tasks.push(
+                self.server, self.corpus, (), urls, ProjectOptions(**options), SCHEMA
+            )
 
     def pull(self, **how: Any) -> PullReport:
         found = project.project_of(self.server, self.corpus)
         with self.corpus.locked():
-            state = states.load(self.corpus.root)
-            return pulling.pull(self.server, self.corpus, state, found, TAXONOMY, **how)
+            last = state.load(self.corpus.root)
+            return pull_annotations.pull(self.server, self.corpus, last, found, SCHEMA, **how)
 
     def task(self, at: int) -> int:
         wanted = self.clips[at]
@@ -85,7 +79,7 @@ class Desk:
         before = self.records()[self.clips[at], "a01"]
         after = dataclasses.replace(before, answers=before.answers | answers)
         with self.corpus.locked():
-            records.put(self.corpus.root, [after])
+            records.upsert(self.corpus.root, [after])
         return after
 
 
@@ -96,12 +90,12 @@ def desk(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Iterator[Desk]:
-    monkeypatch.setenv(project.TOKEN, label_studio.token)
+    monkeypatch.setenv(project.TOKEN_VARIABLE, label_studio.token)
     root = tmp_path / request.node.name[-40:]
     clips = made_up_corpus(root, 3)
     corpus = open_corpus(root)
     people = [label_studio.sign_up(name) for name in ("ada", "ben")]
-    with project.reached(corpus, label_studio.url) as server:
+    with project.connected(corpus, label_studio.url) as server:
         made = Desk(corpus, server, label_studio, clips, *people)
         made.push()
         yield made
@@ -115,7 +109,7 @@ def test_only_changes_are_pulled_and_deletions_are_seen(desk: Desk) -> None:
     assert (report.new, report.skipped, report.withdrawn) == (2, 1, 0)
     assert desk.records()[desk.clips[0], "a01"].answers == ANSWERS
     assert {one.state for one in desk.records().values()} == {"answered", "skipped"}
-    # Nothing changed: what lies within the overlap of the mark is looked at, and nothing written.
+    # Nothing changed: tasks within the overlap of the cursor are read, and nothing is written.
     before = records.path_of(desk.corpus.root, "film-0000").read_bytes()
     again = desk.pull()
     assert (again.new, again.changed, again.skipped, again.withdrawn) == (0, 0, 0, 0)
@@ -149,11 +143,11 @@ def test_what_the_server_did_not_check_is_kept_out(desk: Desk) -> None:
     # Of two answers by one person the newer one counts.
     assert desk.records()[desk.clips[1], "a02"].answers == SAD
     assert {key[1] for key in desk.records()} == {"a02"}
-    # They are told again until they are mended, however far the mark has moved.
-    state = states.load(desk.corpus.root)
-    states.save(desk.corpus.root, dataclasses.replace(state, mark="2999-01-01T00:00:00.000000Z"))
+    # They are reported again until they are corrected, whatever the cursor.
+    root, future = desk.corpus.root, "2999-01-01T00:00:00.000000Z"
+    state.save(root, dataclasses.replace(state.load(root), cursor=future))
     assert len(desk.pull().invalid) == 2
-    states.save(desk.corpus.root, dataclasses.replace(states.load(desk.corpus.root), mark=""))
+    state.save(root, dataclasses.replace(state.load(root), cursor=""))
     desk.ada.edit(wrong, ANSWERS)
     report = desk.pull()
     assert (report.new, len(report.invalid)) == (1, 1)
@@ -170,7 +164,7 @@ def test_changed_here_and_there_is_a_conflict_that_a_person_settles(desk: Desk) 
         report = desk.pull()
         (conflict,) = report.conflicts
         assert (conflict.clip_id, conflict.annotator) == (desk.clips[0], "a01")
-        assert (conflict.here, conflict.there.answers) == (here, SAD)
+        assert (conflict.local, conflict.remote.answers) == (here, SAD)
     assert desk.records()[desk.clips[0], "a01"] == here
     assert desk.records()[desk.clips[1], "a01"] == only_here
     assert desk.records()[desk.clips[2], "a01"].answers == SAD
@@ -195,12 +189,12 @@ def test_what_the_server_lost_stays_here(desk: Desk) -> None:
     desk.studio.owner.ask("DELETE", f"/api/tasks/{desk.task(1)}/")
     assert desk.pull().gone == [desk.clips[1]]
     # The task is made anew, without its answers: that is no withdrawal.
-    assert desk.push().there == 3
+    assert len(desk.push().plan.missing) == 1
     assert desk.pull().withdrawn == 0
     assert desk.pull(is_full=True).withdrawn == 0
     assert desk.records() == before
     desk.studio.owner.ask("DELETE", f"/api/projects/{desk.project_id}/")
-    with pytest.raises(OsslError, match="All that was pulled is kept") as told:
+    with pytest.raises(OsslError, match="All pulled annotations are kept") as told:
         desk.pull()
     assert told.value.code == "project_gone"
     with pytest.raises(OsslError, match="--new"):
@@ -212,7 +206,7 @@ def test_what_the_server_lost_stays_here(desk: Desk) -> None:
 
 
 def test_names_from_the_server_lead_nowhere(desk: Desk) -> None:
-    data = {"video": "x", "fps": 25, "clip_id": "c", "schema": TAXONOMY.version}
+    data = {"video": "x", "fps": 25, "clip_id": "c", "schema": SCHEMA.version}
     strange = [
         {"data": data | {"film_id": "../../escaped"}},
         {"data": data | {"film_id": "film-0000", "clip_id": "old", "schema": "mood-0"}},
@@ -224,7 +218,7 @@ def test_names_from_the_server_lead_nowhere(desk: Desk) -> None:
         desk.ada.annotate(task["id"], ANSWERS)
     report = desk.pull()
     assert (report.new, report.foreign) == (0, 2)
-    assert [one.why for one in report.invalid] == ["answers to mood-0, not to mood-1"]
+    assert [one.why for one in report.invalid] == ["the answers are for mood-0, not for mood-1"]
     assert not list(desk.corpus.root.parent.rglob("escaped*"))
 
 
@@ -232,17 +226,22 @@ def test_a_project_of_other_questions_or_another_corpus_is_refused(
     desk: Desk, tmp_path: Path
 ) -> None:
     found = project.project_of(desk.server, desk.corpus)
-    other = dataclasses.replace(TAXONOMY, version="mood-2")
+    other = dataclasses.replace(SCHEMA, version="mood-2")
     with pytest.raises(OsslError, match="asks the questions of mood-1") as told:
-        pushing.begin(desk.server, desk.corpus, ProjectOptions(), other)
+        project.find_or_create_project(
+            desk.server, desk.corpus, state.load(desk.corpus.root), ProjectOptions(), other
+        )
     assert told.value.code == "schema_differs"
     made_up_corpus(tmp_path / "other", 1)
     stranger = open_corpus(tmp_path / "other")
-    with pytest.raises(OsslError, match="which this corpus did not make") as told:
-        pushing.begin(desk.server, stranger, ProjectOptions(title=found.title), TAXONOMY)
+    with pytest.raises(OsslError, match="which this corpus did not create") as told:
+        project.find_or_create_project(
+            desk.server, stranger, state.load(stranger.root),
+            ProjectOptions(title=found.title), SCHEMA,
+        )  # fmt: skip
     assert f"--project {found.project_id}" in told.value.hint
     # Without what was remembered it is found again when somebody says which it is.
-    (desk.corpus.root / records.FOLDER / states.FILE).unlink()
+    (desk.corpus.root / records.FOLDER / state.FILE_NAME).unlink()
     desk.push(project_id=found.project_id)
     assert desk.studio.clip_ids(found.project_id) == desk.clips
 
@@ -251,13 +250,13 @@ def test_relink_changes_addresses_and_nothing_else(desk: Desk) -> None:
     desk.ada.annotate(desk.task(0), ANSWERS)
     before = {one["id"]: one["data"] for one in desk.studio.tasks(desk.project_id)}
     found = project.project_of(desk.server, desk.corpus)
-    moved = addresses_of(desk.corpus.root, "base", "https://store.example.org/corpus")
-    clips = pushing.clips_of(desk.corpus, ())
-    wanted, right = refresh_urls.plan(desk.server, found, clips, moved)
+    moved = make_clip_urls(desk.corpus.root, "base", "https://store.example.org/corpus")
+    clips = clip_urls.clips_of(desk.corpus, ())
+    wanted, right = task_updates.plan_url_changes(desk.server, found, clips, moved)
     assert (len(wanted), right) == (3, 0)
     for one in wanted:
-        refresh_urls.relink(desk.server, one)
-    assert refresh_urls.plan(desk.server, found, clips, moved) == ([], 3)
+        task_updates.change_url(desk.server, one)
+    assert task_updates.plan_url_changes(desk.server, found, clips, moved) == ([], 3)
     for task in desk.studio.tasks(desk.project_id):
         assert task["data"]["video"].startswith("https://store.example.org/corpus/films/")
         assert task["data"] == before[task["id"]] | {"video": task["data"]["video"]}
@@ -266,17 +265,17 @@ def test_relink_changes_addresses_and_nothing_else(desk: Desk) -> None:
 
 def test_opinions_of_an_existing_project_can_be_changed(desk: Desk) -> None:
     found = project.project_of(desk.server, desk.corpus)
-    assert found.opinions == 2
+    assert found.overlap == 2
     # One of the tasks already waits for a third answer: the server would leave out the others.
-    desk.push(opinions=1)
+    desk.push(overlap=1)
     desk.studio.owner.ask("PATCH", f"/api/tasks/{desk.task(1)}/", json={"overlap": 2})
     desk.ada.annotate(desk.task(0), ANSWERS)
-    desk.push(opinions=3)
-    assert project.project_of(desk.server, desk.corpus).opinions == 3
+    desk.push(overlap=3)
+    assert project.project_of(desk.server, desk.corpus).overlap == 3
     assert [task["overlap"] for task in desk.studio.tasks(desk.project_id)] == [3, 3, 3]
     assert desk.ben.next_task(desk.project_id) == desk.task(0)
     desk.push()
-    assert project.project_of(desk.server, desk.corpus).opinions == 3
+    assert project.project_of(desk.server, desk.corpus).overlap == 3
 
 
 def test_a_very_long_comment_is_refused_at_once(desk: Desk) -> None:
@@ -313,7 +312,7 @@ def test_where_clips_are_is_told_once(desk: Desk, ossl_here: Run) -> None:
     desk.studio.owner.ask("DELETE", f"/api/tasks/{desk.task(2)}/")
     done = label("push")
     assert addresses() == {"https://store.example.org/corpus"}
-    assert "Clips cannot be had from https://store.example.org" in done.err
+    assert "Clips cannot be read from https://store.example.org" in done.err
     label("relink", "--address", "serve")
     assert addresses() == {"http://clips.example.org:81"}
 
@@ -328,9 +327,9 @@ def test_a_third_opinion_is_asked_where_two_disagree_most(desk: Desk) -> None:
     desk.pull()
     found = project.project_of(desk.server, desk.corpus)
     for is_new in (True, False):  # asked twice, it asks for one more all the same
-        (asked,) = overlap.plan(desk.server, found, desk.corpus, TAXONOMY, 5)
+        (asked,) = task_updates.plan_extra_annotators(desk.server, found, desk.corpus, SCHEMA, 5)
         assert (asked.clip_id, asked.n_annotators, asked.is_new) == (desk.clips[1], 2, is_new)
-        overlap.ask(desk.server, asked)
+        task_updates.request_extra_annotator(desk.server, asked)
     assert cyd.next_task(desk.project_id) == desk.task(1)
     desk.ben.ask("GET", f"/api/projects/{desk.project_id}/next", code=404)
 
@@ -342,15 +341,17 @@ def test_refusals_are_sentences_without_secrets(
         ("0123456789abcdef0123456789abcdef01234567", "refuses the legacy token"),
         (f"{desk.studio.token[:-4]}abcd", "refuses the personal access token"),
     ):
-        monkeypatch.setenv(project.TOKEN, token)
-        with pytest.raises(OsslError) as told, project.reached(desk.corpus) as server:
-            project.find(server, desk.corpus, states.load(desk.corpus.root), ProjectOptions())
+        monkeypatch.setenv(project.TOKEN_VARIABLE, token)
+        with pytest.raises(OsslError) as told, project.connected(desk.corpus) as server:
+            project.find_project(
+                server, desk.corpus, state.load(desk.corpus.root), ProjectOptions()
+            )
         assert told.value.code == "token_refused"
         assert expected in told.value.message
         shown = str(told.value).lower()
         assert "cookie" not in shown
         assert token not in shown
-    monkeypatch.delenv(project.TOKEN)
+    monkeypatch.delenv(project.TOKEN_VARIABLE)
     with pytest.raises(OsslError, match="LABEL_STUDIO_API_KEY is not set"):  # noqa: SIM117
-        with project.reached(desk.corpus):
+        with project.connected(desk.corpus):
             pass

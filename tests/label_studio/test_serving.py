@@ -19,8 +19,8 @@ import pytest
 from ossl_builder.corpus import create
 from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.label_studio import clip_urls
-from ossl_builder.label_studio.clip_urls import Addresses, addresses_of, clip_path, expires_at
+from ossl_builder.label_studio import url_key
+from ossl_builder.label_studio.clip_urls import ClipUrls, clip_path, expires_at, make_clip_urls
 from ossl_builder.tables import CLIPS, Clip
 from tests.label_studio.clip_server import Server, serving
 from tests.label_studio.clips import clip_row
@@ -63,7 +63,7 @@ def target_of(address: str) -> str:
 
 @pytest.fixture(scope="module")
 def good(corpus: Path) -> str:
-    return target_of(addresses_of(corpus).address_for(clips_of(corpus)[0]))
+    return target_of(make_clip_urls(corpus).url_for(clips_of(corpus)[0]))
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_nothing_can_be_changed(server: Server, good: str, content: bytes, metho
 def test_no_file_outside_the_clips_and_no_listing(
     server: Server, corpus: Path, good: str, path: str
 ) -> None:
-    key = clip_urls.of(corpus).hex().encode()
+    key = url_key.load_key(corpus).hex().encode()
     query = good.partition("?")[2]
     for target in (path, f"{path}?{query}"):
         got = server.ask(target)
@@ -203,7 +203,7 @@ def test_no_file_outside_the_clips_and_no_listing(
 
 def test_a_right_signature_for_a_wrong_name_opens_nothing(server: Server, corpus: Path) -> None:
     """Whoever has the key may sign any name; no name is ever taken for a path."""
-    ours = addresses_of(corpus)
+    ours = make_clip_urls(corpus)
     real = clips_of(corpus)[0]
     for film_id, clip_id in (
         ("one", "other"),
@@ -214,7 +214,7 @@ def test_a_right_signature_for_a_wrong_name_opens_nothing(server: Server, corpus
         ("two", real.clip_id),
     ):
         made = Clip(**{**vars(real), "film_id": film_id, "clip_id": clip_id})
-        got = server.ask(target_of(ours.address_for(made)))
+        got = server.ask(target_of(ours.url_for(made)))
         assert got.status == 404, (film_id, clip_id)
         assert SECRET not in got.body
 
@@ -240,13 +240,13 @@ def test_expired_and_altered_addresses_are_refused(server: Server, corpus: Path,
         f"{other_path}?{query}",
     ):
         assert server.ask(target).status == 403, target
-    old = addresses_of(corpus, valid_for_s=60.0, now=time.time() - 61.0)
-    refused = server.ask(target_of(old.address_for(first)))
+    old = make_clip_urls(corpus, valid_for_s=60.0, now=time.time() - 61.0)
+    refused = server.ask(target_of(old.url_for(first)))
     assert refused.status == 403
     assert b"expired" in refused.body
     assert b"relink" in refused.body
-    foreign = Addresses("serve", "", b"0" * 32, int(time.time()) + 1000)
-    assert server.ask(target_of(foreign.address_for(first))).status == 403
+    foreign = ClipUrls("serve", "", b"0" * 32, int(time.time()) + 1000)
+    assert server.ask(target_of(foreign.url_for(first))).status == 403
 
 
 def test_links_deleted_clips_and_rows_from_elsewhere(corpus: Path, tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_links_deleted_clips_and_rows_from_elsewhere(corpus: Path, tmp_path: Pat
     (ours / "films/film/there").symlink_to(tmp_path)
     astray = Clip(**{**vars(rows[3]), "video_path": "films/film/there/secret.mp4"})
     tables_io.write_corpus_table(ours, CLIPS, [*rows[:3], astray])
-    targets = [target_of(addresses_of(ours).address_for(row)) for row in rows]
+    targets = [target_of(make_clip_urls(ours).url_for(row)) for row in rows]
     with serving(ours) as running:
         assert [running.ask(target).status for target in targets] == [200, 200, 200, 404]
         (ours / rows[0].video_path).unlink()
@@ -275,7 +275,7 @@ def test_two_labellers_at_once(server: Server, good: str, corpus: Path, content:
     """One reads slowly, as a paused player does; the other is not kept waiting."""
     at = urlsplit(server.base)
     other = clips_of(corpus)[1]
-    there = target_of(addresses_of(corpus).address_for(other))
+    there = target_of(make_clip_urls(corpus).url_for(other))
     expected = (corpus / other.video_path).read_bytes()
     with socket.create_connection((at.hostname, at.port), timeout=10) as slow:
         slow.sendall(f"GET {good} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -297,7 +297,7 @@ def test_two_labellers_at_once(server: Server, good: str, corpus: Path, content:
 def test_the_key_survives_a_restart_and_stays_private(
     server: Server, corpus: Path, good: str, tmp_path: Path
 ) -> None:
-    path = clip_urls.path_of(corpus)
+    path = url_key.key_path(corpus)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with serving(corpus) as restarted:
         assert restarted.ask(good).status == 200
@@ -307,11 +307,11 @@ def test_the_key_survives_a_restart_and_stays_private(
     ).stdout
     assert b".gitignore" in seen
     assert b"serve.key" not in seen
-    elsewhere = clip_urls.path_of(tmp_path)
-    assert clip_urls.of(tmp_path) == clip_urls.of(tmp_path) != clip_urls.of(corpus)
+    elsewhere = url_key.key_path(tmp_path)
+    assert url_key.load_key(tmp_path) == url_key.load_key(tmp_path) != url_key.load_key(corpus)
     elsewhere.write_text("short")
     with pytest.raises(OsslError, match="relink"):
-        clip_urls.of(tmp_path)
+        url_key.load_key(tmp_path)
 
 
 def test_ctrl_c_ends_it_and_a_taken_port_is_a_sentence(corpus: Path, tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ def test_ctrl_c_ends_it_and_a_taken_port_is_a_sentence(corpus: Path, tmp_path: P
             capture_output=True, text=True, check=False, timeout=20,
         )  # fmt: skip
     assert done.returncode == 1
-    assert f"Another program has the port {port}" in done.stderr
+    assert f"Another program uses the port {port}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -381,34 +381,34 @@ def test_a_document_root_beside_the_films_is_refused(corpus: Path, tmp_path: Pat
              tmp_path, tmp_path / "link", corpus / "filmsx")  # fmt: skip
     for root in roots:
         with pytest.raises(OsslError) as caught:
-            addresses_of(corpus, "local-files", str(root))
+            make_clip_urls(corpus, "local-files", str(root))
         assert caught.value.code == "document_root_unsafe"
         films = (corpus / "films").resolve()
         assert f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={films}" in caught.value.hint
     clip = clips_of(corpus)[0]
-    linked = addresses_of(corpus, "local-files", str(tmp_path / "films"))
-    assert linked == addresses_of(corpus, "local-files")
-    assert str(clip_urls.path_of(corpus).name) not in linked.address_for(clip)
+    linked = make_clip_urls(corpus, "local-files", str(tmp_path / "films"))
+    assert linked == make_clip_urls(corpus, "local-files")
+    assert str(url_key.key_path(corpus).name) not in linked.url_for(clip)
 
 
 def test_other_kinds_of_address(corpus: Path) -> None:
     clip = clips_of(corpus)[0]
-    store = addresses_of(corpus, "base", "https://bucket.example.org/ossl/")
-    assert store.address_for(clip) == f"https://bucket.example.org/ossl/{clip.video_path}"
-    local = addresses_of(corpus, "local-files")
+    store = make_clip_urls(corpus, "base", "https://bucket.example.org/ossl/")
+    assert store.url_for(clip) == f"https://bucket.example.org/ossl/{clip.video_path}"
+    local = make_clip_urls(corpus, "local-files")
     name = clip.video_path.removeprefix("films/")
-    assert local.address_for(clip) == f"/data/local-files/?d={name}"
-    assert addresses_of(corpus, "local-files", str(corpus / "films")) == local
-    deeper = addresses_of(corpus, "local-files", str(corpus / "films" / clip.film_id))
-    assert deeper.address_for(clip) == f"/data/local-files/?d={name.partition('/')[2]}"
+    assert local.url_for(clip) == f"/data/local-files/?d={name}"
+    assert make_clip_urls(corpus, "local-files", str(corpus / "films")) == local
+    deeper = make_clip_urls(corpus, "local-files", str(corpus / "films" / clip.film_id))
+    assert deeper.url_for(clip) == f"/data/local-files/?d={name.partition('/')[2]}"
     with pytest.raises(OsslError) as caught:
-        deeper.address_for(clips_of(corpus)[1])
+        deeper.url_for(clips_of(corpus)[1])
     assert caught.value.code == "outside_document_root"
     for wrong in ("", "bucket.example.org", "s3://bucket", "http://", "http://a?b=c"):
-        with pytest.raises(OsslError, match="no address"):
-            addresses_of(corpus, "base", wrong)
-    assert expires_at(addresses_of(corpus, now=1000.0).address_for(clip)) == 1000 + 30 * 86_400
-    assert expires_at(store.address_for(clip)) is None
+        with pytest.raises(OsslError, match="not a base URL"):
+            make_clip_urls(corpus, "base", wrong)
+    assert expires_at(make_clip_urls(corpus, now=1000.0).url_for(clip)) == 1000 + 30 * 86_400
+    assert expires_at(store.url_for(clip)) is None
 
 
 @pytest.mark.parametrize("how", ["wide", "copied", "shipped", "link"])
@@ -418,7 +418,7 @@ def test_a_key_that_others_may_know_is_made_anew(
     """Who made the corpus, or shares the machine, could sign addresses with it."""
     root = create(tmp_path / "corpus").root
     tables_io.write_corpus_table(root, CLIPS, clips_of(corpus))
-    key, path = clip_urls.of(root), clip_urls.path_of(root)
+    key, path = url_key.load_key(root), url_key.key_path(root)
     if how == "wide":
         path.chmod(0o640)
     elif how == "copied":
@@ -434,9 +434,9 @@ def test_a_key_that_others_may_know_is_made_anew(
     words = ("-C", root, "label", "serve", "--host", "nowhere.invalid", "--port", "0")
     ended = ossl_here(*words)
     assert "relink" in ended.err
-    anew = clip_urls.of(root)
+    anew = url_key.load_key(root)
     assert anew not in (key, bytes(32))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.is_symlink()
     assert "relink" not in ossl_here(*words).err
-    assert clip_urls.of(root) == anew
+    assert url_key.load_key(root) == anew

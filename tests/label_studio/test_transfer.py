@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from ossl_builder.annotations import label_schema as taxonomies
-from ossl_builder.annotations import records
+from ossl_builder.annotations import label_schema, records
 from ossl_builder.annotations.annotators import AnnotatorRegistry
 from ossl_builder.annotations.label_config import results_of
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.corpus import Corpus, create
 from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.label_studio import state as states
-from ossl_builder.label_studio import transfer
-from ossl_builder.label_studio.rows import Given, Person, Task
+from ossl_builder.label_studio import state, transfer
+from ossl_builder.label_studio.project_api import User
+from ossl_builder.label_studio.task_api import ServerAnnotation, Task
 from ossl_builder.label_studio.three_way_merge import TaskMerger
 from ossl_builder.tables import CLIPS
 from ossl_builder.tables.schema import Span
@@ -58,11 +57,11 @@ def outcomes(moves: list[transfer.Move]) -> list[tuple[str, str, str | None, str
 
 
 def test_the_overlap_is_intersection_over_union() -> None:
-    assert transfer.overlap(Span(0, 20), Span(0, 20)) == 1
-    assert transfer.overlap(Span(0, 20), Span(0, 18)) == 0.9
-    assert transfer.overlap(Span(1, 20), Span(0, 19)) == pytest.approx(18 / 20)
-    assert transfer.overlap(Span(0, 10), Span(20, 30)) == 0
-    assert transfer.overlap(Span(0, 100), Span(40, 50)) == 0.1
+    assert transfer.overlap_ratio(Span(0, 20), Span(0, 20)) == 1
+    assert transfer.overlap_ratio(Span(0, 20), Span(0, 18)) == 0.9
+    assert transfer.overlap_ratio(Span(1, 20), Span(0, 19)) == pytest.approx(18 / 20)
+    assert transfer.overlap_ratio(Span(0, 10), Span(20, 30)) == 0
+    assert transfer.overlap_ratio(Span(0, 100), Span(40, 50)) == 0.1
 
 
 def test_what_is_near_enough_moves_whole_and_what_is_not_stays(corpus: Path) -> None:
@@ -74,7 +73,7 @@ def test_what_is_near_enough_moves_whole_and_what_is_not_stays(corpus: Path) -> 
     other_corpus = given("AA_0")
     withdrawn = given("film_0-19000", "a03", state="withdrawn")
     before = (near, skipped, far, standing, nowhere, other_corpus, withdrawn)
-    records.put(corpus, before)
+    records.upsert(corpus, before)
     dry = transfer.transfer(corpus, (), 0.9, is_dry=True)
     assert unordered(records.read_film(corpus, "film")) == unordered(before)
     moves = transfer.transfer(corpus, ["film"], 0.9)
@@ -99,11 +98,11 @@ def test_what_is_near_enough_moves_whole_and_what_is_not_stays(corpus: Path) -> 
     assert records.path_of(corpus, "film").read_bytes() == content
 
 
-@pytest.mark.parametrize("state", ["answered", "skipped", "withdrawn"])
-def test_an_answer_to_the_new_clip_is_never_replaced(corpus: Path, state: str) -> None:
-    own = given("film_0-20000", state=state, answers={"quadrant": "Q3"})
+@pytest.mark.parametrize("status", ["answered", "skipped", "withdrawn"])
+def test_an_answer_to_the_new_clip_is_never_replaced(corpus: Path, status: str) -> None:
+    own = given("film_0-20000", state=status, answers={"quadrant": "Q3"})
     earlier = given("film_0-19000", updated_at=MARCH)
-    records.put(corpus, [own, earlier])
+    records.upsert(corpus, [own, earlier])
     assert [move.outcome for move in transfer.transfer(corpus, (), 0.9)] == ["answered"]
     assert unordered(records.read_film(corpus, "film")) == unordered([own, earlier])
 
@@ -112,7 +111,7 @@ def test_of_two_by_one_annotator_the_nearer_moves_then_the_newer(corpus: Path) -
     nearer, further = given("film_0-19500"), given("film_0-18500", updated_at=MARCH)
     older, newer = given("film_30500-50000"), given("film_30000-49500", updated_at=MARCH)
     others = given("film_0-18500", "a02")
-    records.put(corpus, [nearer, further, older, newer, others])
+    records.upsert(corpus, [nearer, further, older, newer, others])
     moves = {
         (one.from_clip, one.annotator): one.outcome for one in transfer.transfer(corpus, (), 0.9)
     }
@@ -130,7 +129,7 @@ def test_many_small_steps_make_no_large_one(corpus: Path) -> None:
     """Carried before from 0 to 17 s: it lies near the clip now, its first clip does not."""
     drifted = given("film_0-18500", source="carried", carried_from="film_0-17000")
     close = given("film_30000-49000", source="carried", carried_from="film_30000-48500")
-    records.put(corpus, [drifted, close])
+    records.upsert(corpus, [drifted, close])
     moves = transfer.transfer(corpus, (), 0.9)
     assert [move.outcome for move in moves] == ["no_clip", "carried"]
     found = {one.clip_id: one for one in records.read_film(corpus, "film")}
@@ -139,15 +138,15 @@ def test_many_small_steps_make_no_large_one(corpus: Path) -> None:
 
 def test_an_edit_after_the_move_follows_it(corpus: Path) -> None:
     """The annotator changed the task of the clip that is gone: the next pull brings it back."""
-    records.put(corpus, [given("film_0-19000")])
+    records.upsert(corpus, [given("film_0-19000")])
     transfer.transfer(corpus, (), 0.9)
     film = records.read_film(corpus, "film")
-    assert transfer.has_moved(given("film_0-19000"), film)
-    assert not transfer.has_moved(given("film_0-19000", "a02"), film)
-    assert not transfer.has_moved(given("film_0-19001"), film)
+    assert transfer.was_transferred(given("film_0-19000"), film)
+    assert not transfer.was_transferred(given("film_0-19000", "a02"), film)
+    assert not transfer.was_transferred(given("film_0-19001"), film)
     edited = given("film_0-19000", updated_at=MARCH, answers={"quadrant": "Q4"})
-    assert not transfer.has_moved(edited, film)
-    records.put(corpus, [edited])
+    assert not transfer.was_transferred(edited, film)
+    records.upsert(corpus, [edited])
     assert [move.outcome for move in transfer.transfer(corpus, (), 0.9)] == ["carried"]
     (only,) = records.read_film(corpus, "film")
     assert (only.clip_id, only.updated_at) == ("film_0-20000", MARCH)
@@ -156,15 +155,15 @@ def test_an_edit_after_the_move_follows_it(corpus: Path) -> None:
 
 def test_the_pull_is_told_that_a_record_left_on_purpose(corpus: Path) -> None:
     moving, staying = given("film_0-19000"), given("film_60000-80000")
-    records.put(corpus, [moving, staying])
+    records.upsert(corpus, [moving, staying])
     known = {
-        one.clip_id: {"a01": states.LastPulled(states.digest(one), "task")}
+        one.clip_id: {"a01": state.LastPulled(state.digest(one), "task")}
         for one in (moving, staying)
     }
-    states.save_pulled(corpus, known)
+    state.save_pulled(corpus, known)
     transfer.transfer(corpus, (), 0.9)
-    assert not states.load_pulled(corpus).get("film_0-19000")
-    assert states.load_pulled(corpus)["film_60000-80000"] == known["film_60000-80000"]
+    assert not state.load_pulled(corpus).get("film_0-19000")
+    assert state.load_pulled(corpus)["film_60000-80000"] == known["film_60000-80000"]
 
 
 def test_a_film_without_annotations_is_named(corpus: Path) -> None:
@@ -177,30 +176,30 @@ def test_a_full_pull_neither_brings_back_nor_withdraws_what_was_carried(corpus: 
     key = AnnotatorRegistry.load(corpus)
     assert key.id_of("one@example.org") == "a01"
     key.save()
-    records.put(corpus, [given("film_0-19000")])
+    records.upsert(corpus, [given("film_0-19000")])
     transfer.transfer(corpus, (), 0.9)
     before = records.read_film(corpus, "film")
-    intake = pulled(corpus, "film_0-19000", JANUARY)
-    assert (intake.taken, intake.report.new, intake.report.withdrawn) == ([], 0, 0)
-    # Its annotator changed it since: that is news, which `carry` can take along.
-    (news,) = pulled(corpus, "film_0-19000", MARCH).taken
+    merger = pulled(corpus, "film_0-19000", JANUARY)
+    assert (merger.to_write, merger.report.new, merger.report.withdrawn) == ([], 0, 0)
+    # Its annotator changed it since: that is news, which `transfer` can take along.
+    (news,) = pulled(corpus, "film_0-19000", MARCH).to_write
     assert (news.clip_id, news.updated_at, news.answers) == ("film_0-19000", MARCH, ANSWERS)
     # The new clip's task has nothing from this annotator: that is no deletion.
-    assert pulled(corpus, "film_0-20000", None).taken == []
+    assert pulled(corpus, "film_0-20000", None).to_write == []
     # The annotator answers the new clip: that holds.
-    (own,) = pulled(corpus, "film_0-20000", MARCH).taken
+    (own,) = pulled(corpus, "film_0-20000", MARCH).to_write
     assert (own.source, own.carried_from) == ("label-studio", None)
     assert records.read_film(corpus, "film") == before
 
 
 def pulled(corpus: Path, clip_id: str, changed: str | None) -> TaskMerger:
     """Take in a task that the first annotator changed at that time; None: has none of theirs."""
-    taxonomy = taxonomies.bundled()
-    intake = TaskMerger(
-        Corpus(corpus), taxonomy, {1: Person("one@example.org", "")}, None,
-        AnnotatorRegistry.load(corpus), states.load_pulled(corpus),
+    schema = label_schema.bundled()
+    merger = TaskMerger(
+        Corpus(corpus), schema, {1: User("one@example.org", "")}, None,
+        AnnotatorRegistry.load(corpus), state.load_pulled(corpus),
     )  # fmt: skip
-    answered = Given(1, tuple(results_of(taxonomy, ANSWERS)), False, changed or "", 1)
-    data = {"clip_id": clip_id, "film_id": "film", "schema": taxonomy.version}
-    intake.look_at(Task(1, data, changed or MARCH, given=(answered,) if changed else ()))
-    return intake
+    answered = ServerAnnotation(1, tuple(results_of(schema, ANSWERS)), False, changed or "", 1)
+    data = {"clip_id": clip_id, "film_id": "film", "schema": schema.version}
+    merger.merge_task(Task(1, data, changed or MARCH, annotations=(answered,) if changed else ()))
+    return merger

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ossl_builder.label_studio.url_check import first_to_expire, probe
+from ossl_builder.label_studio.clip_urls import check_url, first_to_expire
 from tests.loopback import listening
 
 NOW = 1_800_000_000.0
@@ -31,11 +31,11 @@ class Store(BaseHTTPRequestHandler):
 
 def test_an_address_that_works_has_no_warnings() -> None:
     with listening(Store, threading.Event()) as host:
-        found = probe(f"http://{host}/good.mp4", LOCAL, NOW)
+        found = check_url(f"http://{host}/good.mp4", LOCAL, NOW)
         assert found is not None
         assert (found.base, found.is_reached, found.expires_at) == (f"http://{host}", True, None)
         assert found.warnings == ()
-        later = probe(f"http://{host}/good.mp4?expires=1802592000&signature=abc", LOCAL, NOW)
+        later = check_url(f"http://{host}/good.mp4?expires=1802592000&signature=abc", LOCAL, NOW)
         assert later is not None
         assert (later.expires_at, later.warnings) == ("2027-02-14T08:00:00Z", ())
         assert "abc" not in repr(later)
@@ -46,7 +46,7 @@ def test_an_address_that_works_has_no_warnings() -> None:
 )
 def test_addresses_that_expire_are_told(expires: int, told: str) -> None:
     with listening(Store, threading.Event()) as host:
-        found = probe(f"http://{host}/good?expires={expires}", LOCAL, NOW)
+        found = check_url(f"http://{host}/good?expires={expires}", LOCAL, NOW)
     assert found is not None
     (warning,) = found.warnings
     assert told in warning
@@ -55,13 +55,13 @@ def test_addresses_that_expire_are_told(expires: int, told: str) -> None:
 
 def test_addresses_that_cannot_be_had_are_told() -> None:
     with listening(Store, threading.Event()) as host:
-        found = probe(f"http://{host}/bad", LOCAL, NOW)
+        found = check_url(f"http://{host}/bad", LOCAL, NOW)
     assert found is not None
     assert "answers 403 (This address has expired.)" in found.warnings[0]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/x.mp4"
-        found = probe(nobody, LOCAL, NOW)
+        found = check_url(nobody, LOCAL, NOW)
     assert found is not None
     assert found.is_reached is False
     assert "cannot be reached" in found.warnings[0]
@@ -70,7 +70,7 @@ def test_addresses_that_cannot_be_had_are_told() -> None:
 
 def test_addresses_that_only_this_machine_has_are_told() -> None:
     with listening(Store, threading.Event()) as host:
-        found = probe(f"http://{host}/good", ELSEWHERE, NOW)
+        found = check_url(f"http://{host}/good", ELSEWHERE, NOW)
         assert found is not None
         (warning,) = found.warnings
     assert "Only browsers on this machine" in warning
@@ -78,12 +78,12 @@ def test_addresses_that_only_this_machine_has_are_told() -> None:
 
 
 def test_what_is_no_address_is_not_tried() -> None:
-    assert probe("", LOCAL) is None
+    assert check_url("", LOCAL) is None
     for address in ("/data/local-files/?d=x.mp4", "file:///etc/passwd", "ftp://x/y"):
-        found = probe(address, LOCAL)
+        found = check_url(address, LOCAL)
         assert found is not None
         assert (found.is_reached, found.warnings) == (None, ())
-    strange = probe("http://127.0.0.1:1/x?expires=" + "9" * 30, LOCAL, NOW)
+    strange = check_url("http://127.0.0.1:1/x?expires=" + "9" * 30, LOCAL, NOW)
     assert strange is not None
     assert strange.is_reached is False
 

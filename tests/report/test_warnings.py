@@ -15,8 +15,7 @@ from ossl_builder.annotations.agreement import Disagreement
 from ossl_builder.media.flac import FlacWriter
 from ossl_builder.report import loudness_curves, warnings
 from ossl_builder.rights import facts_of_claim, judge
-from ossl_builder.splits.leaks import find_leaks
-from ossl_builder.splits.matches import Match
+from ossl_builder.splits.leaks import Match, find_leaks
 from tests.report.made import clip, label
 
 RATE = 16_000

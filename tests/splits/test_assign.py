@@ -11,7 +11,7 @@ import pytest
 
 from ossl_builder.errors import OsslError
 from ossl_builder.splits.assign import (
-    Assignment,
+    SplitPlan,
     assign_films,
     load_record,
     record_path,
@@ -43,7 +43,7 @@ def films(count: int, first: int = 0) -> list[MadeUp]:
     return made
 
 
-def divided(corpus: Path, made: list[MadeUp], settings: SplitsSettings = SETTINGS) -> Assignment:
+def divided(corpus: Path, made: list[MadeUp], settings: SplitsSettings = SETTINGS) -> SplitPlan:
     """Write the corpus, divide it, keep the record."""
     write_corpus(corpus, made)
     found = assign_films(corpus, settings)
@@ -52,7 +52,7 @@ def divided(corpus: Path, made: list[MadeUp], settings: SplitsSettings = SETTING
     return found
 
 
-def splits(found: Assignment) -> dict[str, str | None]:
+def splits(found: SplitPlan) -> dict[str, str | None]:
     return {row.film_id: row.split for row in found.rows}
 
 
@@ -101,7 +101,7 @@ def test_films_stay_when_20_are_added_and_when_some_go_and_return(tmp_path: Path
     assert {film: after[film] for film in before} == before
     assert set(found.new) == after.keys() - before.keys()
     assert after["f203"] == before["f007"]
-    assert "f007 and f203 share frame" in next(r.why for r in found.rows if r.film_id == "f203")
+    assert "f007 and f203 share video" in next(r.why for r in found.rows if r.film_id == "f203")
     assert not found.leaks
     assert points_off(found.rows, "quadrant") <= 5
     fewer = [*films(200)[:100], *more]

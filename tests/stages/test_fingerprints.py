@@ -16,7 +16,7 @@ from ossl_builder.demo.music import compose
 from ossl_builder.engine.stage import Item
 from ossl_builder.engine.tables_io import write_parquet
 from ossl_builder.media.ffmpeg import binary
-from ossl_builder.splits.matches import find_matches, fingerprinted
+from ossl_builder.splits.leaks import find_matches, load_fingerprints
 from ossl_builder.splits.settings import SplitsSettings
 from ossl_builder.stages.fingerprints.landmarks import RATE, at_rate, landmarks
 from ossl_builder.stages.fingerprints.minhash import MOMENT_BITS, minhash
@@ -111,7 +111,7 @@ def take(make_item: Callable[..., Item], corpus: Path, clips: list[Clip]) -> lis
 def matches(folder: Path, rows: list[Fingerprint], least: float) -> dict[tuple[str, str, str], int]:
     """Films and what they share, as `ossl split` finds it, with the hashes in common."""
     write_parquet(folder / "fingerprints.parquet", FINGERPRINTS, [tuple(rows)])
-    prints = fingerprinted(folder)
+    prints = load_fingerprints(folder)
     assert prints is not None
     found = find_matches(prints, SplitsSettings(min_shared=least))
     return {(match.film_a, match.film_b, match.kind): match.shared for match in found}

@@ -73,9 +73,9 @@ def push(
     is which.
     """
     from ossl_builder.corpus import Corpus
-    from ossl_builder.label_studio import clip_urls
+    from ossl_builder.label_studio import clip_urls, url_key
     from ossl_builder.label_studio import state as states
-    from ossl_builder.label_studio.project import ProjectOptions, reached
+    from ossl_builder.label_studio.project import ProjectOptions, connected
     from ossl_train.listening_test import push as sending
     from ossl_train.listening_test.assemble import Chosen, assemble, plan
     from ossl_train.listening_test.music import Wanted
@@ -91,16 +91,16 @@ def push(
         _show_plan(planned, folder, json)
         return
     wish = ProjectOptions(title or f"OSSL listening {root.resolve().name}"[:50], None, raters)
-    with reached(Corpus(folder.resolve()), url, timeout) as server:
+    with connected(Corpus(folder.resolve()), url, timeout) as server:
         sending.look(server, Corpus(folder.resolve()), wish)
         folder.mkdir(parents=True, exist_ok=True)
         with Corpus(folder.resolve()).locked():
             test = assemble(planned, folder, output.bar, output.say)
-            choice = clip_urls.chosen(states.load(test.root), address, clips_url, "")
-            word = clip_urls.renew(test.root)
+            choice = clip_urls.with_url_options(states.load(test.root), address, clips_url, "")
+            word = url_key.renew_key(test.root)
             if word and choice.address in ("", clip_urls.SERVE):
                 output.say(word)
-            addresses = clip_urls.addresses(test, choice)
+            addresses = clip_urls.urls_of_state(test, choice)
             states.save(test.root, choice)
             sent = sending.send(server, test, addresses, wish, output.counted)
     _conclude(sent, server.url, folder, json)
@@ -138,7 +138,7 @@ def pull(
         if not offline:
             _take(test, url, timeout)
         given = list(records.read_all(test.root))
-        found = results(key, given, taxonomies.of(test.root), resamples, seed)
+        found = results(key, given, taxonomies.load(test.root), resamples, seed)
         written = write_report(folder, found)
     _show(found, json)
     output.say(f"Report: {written[1]}, {written[0]}")
@@ -155,10 +155,10 @@ def _take(test: Corpus, url: str, timeout: float) -> None:
     from ossl_builder.label_studio import pull as pulling
     from ossl_builder.label_studio import state as states
 
-    with connection.reached(test, url, timeout) as server:
+    with connection.connected(test, url, timeout) as server:
         project = connection.project_of(server, test)
         report = pulling.pull(
-            server, test, states.load(test.root), project, taxonomies.of(test.root), side="server"
+            server, test, states.load(test.root), project, taxonomies.load(test.root), side="server"
         )
     output.say(
         f"{report.n_tasks} tasks looked at: {report.new} new ratings, {report.changed} changed, "

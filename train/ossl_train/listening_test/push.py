@@ -11,7 +11,7 @@ from ossl_builder.corpus import Corpus
 from ossl_builder.label_studio import project, push
 from ossl_builder.label_studio import state as states
 from ossl_builder.label_studio.client import Server
-from ossl_builder.label_studio.clip_urls import Addresses
+from ossl_builder.label_studio.clip_urls import ClipUrls
 from ossl_builder.label_studio.project import ProjectOptions
 
 
@@ -39,13 +39,13 @@ def look(server: Server, test: Corpus, wish: ProjectOptions) -> None:
     Raises:
         Setback, OsslError: see `label_studio.project.find`.
     """
-    project.find(server, test, states.load(test.root), wish)
+    project.find_project(server, test, states.load(test.root), wish)
 
 
 def send(
     server: Server,
     test: Corpus,
-    addresses: Addresses,
+    addresses: ClipUrls,
     wish: ProjectOptions,
     counted: Callable[[Sequence[Any], str], Iterator[Any]],
 ) -> Sent:
@@ -60,17 +60,7 @@ def send(
     Raises:
         Setback, OsslError: see `label_studio.push`.
     """
-    taxonomy = taxonomies.of(test.root)
-    found, state = push.begin(server, test, wish, taxonomy)
-    planned = push.plan(server, found, test, (), addresses, taxonomy)
-    is_in_doubt = state.sending > 0
-    if planned.missing:
-        state = push.announce(test, state, planned)
-    for chunk in counted(push.chunks_of(planned.missing), "sending"):
-        is_in_doubt |= push.ensure(server, found.project_id, chunk)
-    done = push.finish(server, test, state, found, planned, is_in_doubt)
-    if addresses.kind == "local-files":
-        push.allow_local_files(server, found, test)
-    return Sent(
-        found.project_id, found.title, planned.present, len(planned.missing), done.copies_removed
-    )
+    taxonomy = taxonomies.load(test.root)
+    result = push.push(server, test, (), addresses, wish, taxonomy, counted)
+    found, plan = result.project, result.plan
+    return Sent(found.project_id, found.title, plan.n_present, len(plan.missing), result.n_deleted)

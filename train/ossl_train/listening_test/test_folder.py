@@ -138,6 +138,6 @@ def found(root: Path) -> Corpus:
     if not (root / RECIPE).exists():
         # Ratings are published by whoever wants to; the key and the films' video is not.
         files.write_bytes(root / ".gitignore", b"*\n")
-        files.write_bytes(root / records.FOLDER / label_schema.FILE, QUESTIONS.read_bytes())
+        files.write_bytes(root / records.FOLDER / label_schema.FILE_NAME, QUESTIONS.read_bytes())
         files.write_bytes(root / RECIPE, RECIPE_TEXT.encode())
     return Corpus(root.resolve())
