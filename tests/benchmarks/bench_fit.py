@@ -24,13 +24,13 @@ from typing import Any
 
 import torch
 from ossl_train.adapter.adapter import VideoAdapter, adapter_for
-from ossl_train.data.batch import Batch
+from ossl_train.data.dataset import Batch
 from ossl_train.data.windows import Window
 from ossl_train.musicgen import Backbone, Shape, TextStates
-from ossl_train.musicgen.audiocraft import AudiocraftModel
 from ossl_train.musicgen.codec import Codec
+from ossl_train.musicgen.decoders import AudiocraftModel
 from ossl_train.training.distributed import Processes
-from ossl_train.training.loop import step_of
+from ossl_train.training.loop import train_step
 from ossl_train.training.optimiser import adamw
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule, token_losses
@@ -114,7 +114,7 @@ def our_step(
     watched = TrainModule(backbone, adapter, settings)
     source: Iterator[Batch] = itertools.repeat(batch)
     alone = Processes(0, 1, backbone.device)
-    return lambda: step_of(watched, optimiser, source, settings, 0, alone)
+    return lambda: train_step(watched, optimiser, source, settings, 0, alone)
 
 
 def reference_step(

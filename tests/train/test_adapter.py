@@ -290,11 +290,11 @@ def test_time_positions_tell_when_a_frame_was_seen(
 
 def test_a_video_token_has_the_position_of_its_music_frame() -> None:
     from audiocraft.modules.transformer import create_sin_embedding
-    from ossl_train.adapter.layers import of_times
+    from ossl_train.adapter.layers import positions_of_times
 
     steps = torch.arange(100)
     own = create_sin_embedding(steps.view(1, -1, 1), 64)[0]
-    assert (of_times(steps / 50.0, 50.0, 64) - own).abs().max() < 1e-4
+    assert (positions_of_times(steps / 50.0, 50.0, 64) - own).abs().max() < 1e-4
 
 
 def test_dialogue_modulates_from_nothing(load: Load, codes: Tensor, video: Tensor) -> None:

@@ -16,7 +16,7 @@ from ossl_builder.errors import OsslError
 
 def write(folder: Path, step: int, values: int = 8) -> None:
     weights = {"weight": torch.full((values, 4), float(step)), "bias": torch.zeros(values)}
-    checkpoint.save(
+    checkpoint.save_checkpoint(
         folder,
         lambda path: save_file(weights, path),
         TrainerState(step=step),
@@ -42,10 +42,10 @@ def test_a_kill_between_the_two_renames_of_a_swap_loses_nothing(tmp_path: Path) 
     write(last, 3)
     last.rename(tmp_path / ".last.old")
     write(tmp_path / ".last.new", 5)
-    checkpoint.mend(last)
+    checkpoint.recover(last)
     assert checkpoint.read_trainer_state(last) == TrainerState(step=3)
     (tmp_path / ".last.old").mkdir()
-    checkpoint.mend(last)
+    checkpoint.recover(last)
     assert checkpoint.read_trainer_state(last) == TrainerState(step=3)
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 

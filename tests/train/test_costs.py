@@ -13,7 +13,7 @@ from ossl_train.adapter.adapter import adapter_for
 from ossl_train.costs import SIZES, Size, memory, operations
 from ossl_train.recipe import names
 from ossl_train.training.distributed import Processes
-from ossl_train.training.loop import step_of
+from ossl_train.training.loop import train_step
 from ossl_train.training.optimiser import adamw
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
@@ -78,7 +78,7 @@ def test_memory_is_what_a_step_keeps(one_thread: None, dim: int, n_tokens: int) 
 
     batch = bench_fit.random_batch(small, n_tokens, 1, cpu)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        step_of(watched, optimiser, itertools.repeat(batch), settings, 0, Processes(0, 1, cpu))
+        train_step(watched, optimiser, itertools.repeat(batch), settings, 0, Processes(0, 1, cpu))
     adapter.detach()
     counted = sum(one.untyped_storage().nbytes() for one in kept.values())
     size = Size("counted", dim, 4)

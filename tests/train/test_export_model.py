@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from ossl_train.adapter.adapter_file import load_adapter
-from ossl_train.listening_test.results import results
+from ossl_train.listening_test.results import compute_results
 from ossl_train.musicgen import load_backbone
 from typer.testing import CliRunner
 
@@ -82,7 +82,7 @@ def test_a_published_adapter_is_the_checkpoint(root: Path, tmp_path: Path) -> No
     heard = tmp_path / "results.json"
     key = key_of(12)
     rated_by = rated(key, 3, {"adapter": 1.5}, seed=1)
-    heard.write_text(json.dumps(results(key, rated_by, TAXONOMY, resamples=100).plain()))
+    heard.write_text(json.dumps(compute_results(key, rated_by, TAXONOMY, resamples=100).plain()))
     reports = ("--evaluation", report, "--listening", heard)
     done = export(root, "--out", out, *reports)
     names = {path.name: path.read_bytes() for path in out.iterdir()}

@@ -13,9 +13,9 @@ import pytest
 import torch
 from ossl_train.adapter.adapter import adapter_for
 from ossl_train.adapter.adapter_file import load_adapter
-from ossl_train.data.batch import shares
+from ossl_train.data.dataset import batch_indices
 from ossl_train.training.checkpoint import read_trainer_state
-from ossl_train.training.distributed import joined
+from ossl_train.training.distributed import join_processes
 from ossl_train.training.loop import Parts
 from ossl_train.training.monitor import read_metrics
 
@@ -149,7 +149,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_clip(
     run(parts, tmp_path, stop_at=2)
     before = (tmp_path / "last" / "adapter.safetensors").read_bytes()
     spoilt = windows_of("train", 2, 8)
-    last = shares(16, 4, 0, 0, 0, 1, True)[2][-1]  # of the third step
+    last = batch_indices(16, 4, 0, 0, 0, 1, True)[2][-1]  # of the third step
     spoilt.samples[last].video[:] = float("nan")
     clip = f"{spoilt.windows[last].film_id}/{spoilt.windows[last].clip_id}"
     with pytest.raises(OsslError, match=rf"step 3 .* clips: {clip}\.") as raised:
@@ -181,7 +181,7 @@ def test_fewer_windows_than_processes_is_said(tiny_models: Path, tmp_path: Path)
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_recipe_that_needs_a_gpu_says_so() -> None:
-    with pytest.raises(OsslError, match="needs a GPU") as raised, joined("cuda"):
+    with pytest.raises(OsslError, match="needs a GPU") as raised, join_processes("cuda"):
         pass
     assert raised.value.code == "no_gpu"
 

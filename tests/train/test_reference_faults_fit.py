@@ -19,11 +19,10 @@ from typing import Any
 import pytest
 import torch
 from ossl_train.adapter.adapter_file import load_adapter
-from ossl_train.data.batch import Batch, batches, collate
+from ossl_train.data.dataset import Batch, batches, collate
 from ossl_train.training.checkpoint import load_weights
-from ossl_train.training.dataloader import kept
-from ossl_train.training.distributed import Processes
-from ossl_train.training.loop import Parts, step_of
+from ossl_train.training.distributed import Processes, dropout_masks
+from ossl_train.training.loop import Parts, train_step
 from ossl_train.training.monitor import read_metrics
 from ossl_train.training.optimiser import adamw, rate_at, set_rate
 from ossl_train.training.settings import FitSettings
@@ -123,7 +122,7 @@ def test_the_gradient_is_that_of_the_mean_over_tokens_and_clipped_to_the_length_
         optimiser.register_step_pre_hook(
             lambda *_: used.append(torch.cat([one.flatten() for one in gradients(parts).values()]))  # noqa: B023
         )
-        loss, norm, _ = step_of(
+        loss, norm, _ = train_step(
             watched_of(parts), optimiser, batches(parts.train, 2, 0, 0), settings, 0, ALONE
         )
         assert loss == pytest.approx(float(total.detach()) / n_tokens, abs=1e-5)
@@ -222,9 +221,11 @@ def test_weights_under_another_key_are_refused(tiny_models: Path, tmp_path: Path
 
 def test_conditions_are_dropped_as_often_as_asked_and_never_unasked(tiny_models: Path) -> None:
     """Fault: no condition dropout at all."""
-    assert kept(FitSettings(), 0, 0, 4, ALONE) == (None, None)
+    assert dropout_masks(FitSettings(), 0, 0, 4, ALONE) == (None, None)
     settings = FitSettings(video_dropout=0.25, text_dropout=0.5, batch_size=500)
-    drawn = [kept(settings, step, turn, 500, ALONE) for step in range(4) for turn in range(2)]
+    drawn = [
+        dropout_masks(settings, step, turn, 500, ALONE) for step in range(4) for turn in range(2)
+    ]
     video, text = (torch.stack([one[split] for one in drawn]).float() for split in range(2))  # type: ignore[misc]
     assert float(video.mean()) == pytest.approx(0.75, abs=0.03)
     assert float(text.mean()) == pytest.approx(0.5, abs=0.03)

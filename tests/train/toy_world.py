@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from ossl_train.adapter.adapter import VideoAdapter, adapter_for
 from ossl_train.musicgen import Backbone, Shape, TextStates
-from ossl_train.musicgen.audiocraft import AudiocraftModel
+from ossl_train.musicgen.decoders import AudiocraftModel
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -80,7 +80,7 @@ def sinusoids(steps: Tensor, dim: int) -> Tensor:
     return _waves(steps, dim, spread=dim // 2 - 1)
 
 
-def of_times(times: Tensor, frame_rate: float, dim: int) -> Tensor:
+def positions_of_times(times: Tensor, frame_rate: float, dim: int) -> Tensor:
     """Positions [..., dim] of times [...] in seconds; zeros where the time is NaN."""
     timeless = times.isnan()
     found = sinusoids(torch.nan_to_num(times) * frame_rate, dim)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ossl_builder.files import replacing, write_bytes
-from ossl_train.silence_logs import quiet
+from ossl_train.pretrained import quiet
 
 MUSICGEN, VIVIT = "musicgen", "vivit"
 """Folders of the tiny models."""

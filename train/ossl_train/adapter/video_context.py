@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ossl_builder.errors import OsslError
-from ossl_train.adapter.layers import of_times
+from ossl_train.adapter.layers import positions_of_times
 from ossl_train.musicgen import Guidance
 
 
@@ -90,7 +90,7 @@ def video_context(
         allowed = None if bool(mask.all()) else mask[:, None, None, :]
     placed = None
     if config.positions == "time" and times is not None:
-        placed = of_times(times.to(weight.device), config.frame_rate, config.dim)
+        placed = positions_of_times(times.to(weight.device), config.frame_rate, config.dim)
     weights = (sees.to(weight.dtype) * strength)[:, None, None]
     dialogue = (
         dialogue.to(weight.device, weight.dtype)

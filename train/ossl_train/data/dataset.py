@@ -1,25 +1,29 @@
-"""A split's windows, read from the stores when they are asked for: memory stays flat."""
+"""The windows of a split as a dataset, and batches of them in an order that a seed fixes."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
-from ossl_train.data import store_check
+from ossl_train.data import consistency
+from ossl_train.data.codes import prompt_key, prompt_of
 from ossl_train.data.source import Source, SplitClip
-from ossl_train.data.storage import CODES, FEATURES, TEXT, key_of, read_tensor, store_path
-from ossl_train.data.text import prompt_key, prompt_of
+from ossl_train.data.storage import CODES, FEATURES, TEXT, read_tensor, store_path, window_key
 from ossl_train.data.windows import Window, WindowSpan, window_spans
 from ossl_train.recipe import TrainRecipe
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from ossl_train.musicgen.types import TextStates
 
 
 @dataclass
@@ -81,7 +85,7 @@ class Dataset:
         import torch
 
         window = self.windows[index]
-        key = key_of(window.clip_id, window.index)
+        key = window_key(window.clip_id, window.index)
         features = store_path(self.root, window.film_id, FEATURES)
         video = read_tensor(features, key)
         if not np.isfinite(video.numpy()).all():
@@ -124,7 +128,7 @@ def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
             `split_silent`, where nothing is left.
     """
     clips = source.on(split)
-    stored = store_check.agreed(source, recipe, {one.clip.film_id for one in clips})
+    stored = consistency.read_matching_stores(source, recipe, {one.clip.film_id for one in clips})
     found: list[tuple[Window, str, NDArray[np.float32]]] = []
     left_out: Counter[str] = Counter()
     for one in clips:
@@ -133,8 +137,8 @@ def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
         if prompt is None or not windows:
             left_out["unlabelled" if prompt is None else "too_short"] += 1
             continue
-        store_check.check_clip(one, prompt, stored, recipe)
-        kept = [window for window in windows if store_check.is_heard(one.clip, window, stored)]
+        consistency.check_clip_unchanged(one, prompt, stored, recipe)
+        kept = [window for window in windows if consistency.has_codes(one.clip, window, stored)]
         left_out["silent"] += len(windows) - len(kept)
         for window in kept:
             slots_s = _slots_s(one, window, stored[FEATURES].of[one.clip.film_id])
@@ -167,7 +171,7 @@ def _slots_s(one: SplitClip, window: WindowSpan, said: Mapping[str, Any]) -> NDA
     """[1 + slots]: middle of the window, and of each slot's frames, after its beginning."""
     import numpy as np
 
-    sample_s = said["windows"][key_of(one.clip.clip_id, window.index)]["sample_s"]
+    sample_s = said["windows"][window_key(one.clip.clip_id, window.index)]["sample_s"]
     slots = np.array(sample_s).reshape(said["slots"], -1).mean(axis=1) - window.start_s
     return np.concatenate(([window.duration_s / 2], slots)).astype(np.float32)
 
@@ -175,3 +179,144 @@ def _slots_s(one: SplitClip, window: WindowSpan, said: Mapping[str, Any]) -> NDA
 def _counted(left_out: Mapping[str, int]) -> str:
     said = (f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(left_out.items()))
     return ", ".join(said)
+
+
+@dataclass
+class Batch:
+    """What the model is given at a time.
+
+    Attributes:
+        windows: B windows.
+        codes: [B, K, T], int64; 0 where padded. T is the longest window's number of frames.
+        valid: [B, T], bool; False where codes are padding.
+        video: [B, Tv, D], float32.
+        video_times: [B, Tv], float32: the middle of what each token saw, in seconds after the
+            window's beginning; a class token's is the middle of the window.
+        video_mask: [B, Tv], bool; False where padded (features of one pooling never are).
+        text: the prompts' states.
+        dialogue: [B, Tv, 2], float32: loudness (0: -70 LUFS or less, 1: 0 LUFS) and energy (root
+            mean square, full scale 1) of the dialogue during each token; None: not asked for.
+    """
+
+    windows: tuple[Window, ...]
+    codes: Tensor
+    valid: Tensor
+    video: Tensor
+    video_times: Tensor
+    video_mask: Tensor
+    text: TextStates
+    dialogue: Tensor | None
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its tensors on a device."""
+        import torch
+
+        from ossl_train.musicgen.types import TextStates
+
+        moved = {
+            field.name: value.to(device, non_blocking=True)
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), torch.Tensor)
+        }
+        text = TextStates(
+            self.text.states.to(device, non_blocking=True),
+            self.text.mask.to(device, non_blocking=True),
+        )
+        return dataclasses.replace(self, **moved, text=text)
+
+
+def batches(
+    dataset: Dataset,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    start_batch: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    shuffle: bool = True,
+) -> Iterator[Batch]:
+    """One pass over a split.
+
+    Args:
+        dataset: the split.
+        batch_size: windows per process and batch.
+        seed: with `epoch` it fixes the order.
+        epoch: which pass it is.
+        start_batch: batches that were given before: the first one given is that number.
+        rank: which process this is, of `world`.
+        world: how many processes share the pass. What they are given together does not depend on
+            how many they are, but for `batch_size` times `world`.
+        shuffle: True, for training: every process is given as many batches; windows at the end
+            that cannot be shared out evenly come in another pass. False, for validation: each
+            window is given to one process, once, in the dataset's order; some processes may be
+            given one batch fewer.
+
+    Raises:
+        OsslError: see `Dataset.sample`.
+    """
+    for chosen in batch_indices(len(dataset), batch_size, seed, epoch, rank, world, shuffle)[
+        start_batch:
+    ]:
+        yield collate([dataset.sample(index) for index in chosen])
+
+
+def n_batches(n_windows: int, batch_size: int, world: int = 1, shuffle: bool = True) -> int:
+    """How many batches `batches` gives the first process; shuffled: gives each."""
+    return len(batch_indices(n_windows, batch_size, 0, 0, 0, world, shuffle))
+
+
+def batch_indices(
+    n_windows: int, batch_size: int, seed: int, epoch: int, rank: int, world: int, shuffle: bool
+) -> list[list[int]]:
+    """The indices of each batch of one process; see `batches`."""
+    import numpy as np
+
+    order = np.arange(n_windows)
+    if shuffle:
+        np.random.default_rng([seed, epoch]).shuffle(order)
+    found = []
+    for start in range(0, n_windows, batch_size * world):
+        together = order[start : start + batch_size * world]
+        if shuffle:
+            # Each process the same number, so that their gradients weigh the same.
+            together = together[: len(together) // world * world]
+        mine = np.array_split(together, world)[rank].tolist()
+        if mine:
+            found.append(mine)
+    return found
+
+
+def collate(samples: Sequence[TrainSample]) -> Batch:
+    """Put windows together, the shorter ones padded at their end."""
+    import torch
+
+    from ossl_train.musicgen.types import TextStates
+
+    codes, valid = pad([sample.codes.T for sample in samples])
+    video, video_mask = pad([sample.video for sample in samples])
+    times, _ = pad([sample.video_times for sample in samples])
+    states, mask = pad([sample.text for sample in samples])
+    dialogue = [sample.dialogue for sample in samples if sample.dialogue is not None]
+    return Batch(
+        windows=tuple(sample.window for sample in samples),
+        codes=codes.transpose(1, 2).to(torch.int64).contiguous(),
+        valid=valid,
+        video=video.to(torch.float32),
+        video_times=times,
+        video_mask=video_mask,
+        text=TextStates(states, mask),
+        dialogue=pad(dialogue)[0] if len(dialogue) == len(samples) else None,
+    )
+
+
+def pad(pieces: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Pieces [n, ...] of several lengths as [B, longest, ...], and where they are, [B, longest]."""
+    import torch
+
+    longest = max(len(piece) for piece in pieces)
+    whole = pieces[0].new_zeros((len(pieces), longest, *pieces[0].shape[1:]))
+    mask = torch.zeros((len(pieces), longest), dtype=torch.bool)
+    for row, piece in enumerate(pieces):
+        whole[row, : len(piece)] = piece
+        mask[row, : len(piece)] = True
+    return whole, mask

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMAT = "1"
 STORE_KINDS = {"float16": "F16", "float32": "F32", "int16": "I16"}
 # Open files are kept, but no more than any system's limit allows.
-OPEN = 128
+MAX_OPEN_FILES = 128
 
 
 class StoreWriter:
@@ -116,7 +116,7 @@ def read_tensor(path: Path, key: str) -> Tensor:
     return tensor
 
 
-@lru_cache(maxsize=OPEN)
+@lru_cache(maxsize=MAX_OPEN_FILES)
 def _opened(path: Path, mtime_ns: int) -> Any:
     from safetensors import safe_open
 
@@ -134,19 +134,19 @@ def _damaged(path: Path) -> OsslError:
 FEATURES, CODES, TEXT = "features", "codes", "text"
 KINDS = (FEATURES, CODES, TEXT)
 # The command that makes each.
-MAKERS = {
+COMMANDS = {
     FEATURES: "ossl train features", CODES: "ossl train codes", TEXT: "ossl train codes",
 }  # fmt: skip
 
 
-def home(film_id: str) -> str:
+def store_folder(film_id: str) -> str:
     """Where a film's stores lie, relative to the root; `films/` is for `ossl clean`."""
     return f"train/data/{film_id}"
 
 
 def store_path(root: Path, film_id: str, kind: str) -> Path:
     """A film's store of one kind."""
-    return root / home(film_id) / kind / f"{kind}.safetensors"
+    return root / store_folder(film_id) / kind / f"{kind}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class StoredPrompt:
     length: int = column("tokens stored")
 
 
-def key_of(clip_id: str, index: int) -> str:
+def window_key(clip_id: str, index: int) -> str:
     """The name of a window's tensor; its dialogue's ends in `/dialogue`."""
     return f"{clip_id}/{index}"
 

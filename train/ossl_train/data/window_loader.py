@@ -17,14 +17,14 @@ from ossl_builder.media.stream_choice import inspect
 from ossl_builder.media.video_frames import timed_frames
 from ossl_builder.media.video_transforms import orientation_of
 from ossl_builder.tables import Clip
-from ossl_train.data.vivit import Encoder
-from ossl_train.data.windows import WindowSpan, window_spans
-from ossl_train.recipe import WindowsSettings
+from ossl_train.data.windows import WindowSpan, WindowsSettings, window_spans
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from ossl_train.data.features import Encoder
 
     Rgb = NDArray[np.uint8]
     Mono = NDArray[np.float32]
@@ -137,7 +137,7 @@ def _unreadable(path: Path) -> OsslError:
     )
 
 
-RATE = 16_000  # speech has next to nothing above 8 kHz
+SPEECH_RATE = 16_000  # speech has next to nothing above 8 kHz
 FLOOR_LUFS = -70.0  # the absolute gate of BS.1770
 
 
@@ -160,8 +160,8 @@ def dialogue_curves(path: Path, found: Sequence[WindowSpan], n_slots: int) -> It
     import numpy as np
     from scipy.signal import sosfilt
 
-    for audio in window_audio(path, found, RATE):
-        weighted = sosfilt(k_weighting(RATE), audio.astype(np.float64)) ** 2
+    for audio in window_audio(path, found, SPEECH_RATE):
+        weighted = sosfilt(k_weighting(SPEECH_RATE), audio.astype(np.float64)) ** 2
         plain = audio.astype(np.float64) ** 2
         edges = np.rint(np.linspace(0, len(audio), n_slots + 1)).astype(int)
         parts = [slice(0, len(audio)), *map(slice, edges[:-1], edges[1:])]

@@ -12,8 +12,8 @@ import numpy as np
 from ossl_builder.errors import OsslError
 from ossl_train.evaluation.cache import ResultCache
 from ossl_train.evaluation.eval_set import EvalSet
-from ossl_train.evaluation.figures import Figure, undefined
-from ossl_train.evaluation.settings import Counted, Settings
+from ossl_train.evaluation.report import Figure, undefined
+from ossl_train.evaluation.settings import EvaluationSettings, WithProgress
 from ossl_train.metrics import NotDefined, embeddings, frechet, intervals
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _FRACTIONS = (0.5, 1.0)
 
 
 def vectors_of(
-    files: Mapping[str, Path], clap: Clap, kept: ResultCache, counted: Counted, what: str
+    files: Mapping[str, Path], clap: Clap, kept: ResultCache, counted: WithProgress, what: str
 ) -> tuple[dict[str, Values], list[str]]:
     """Vectors of each file's windows, by clip id, and sentences on files that cannot be read."""
     found, unreadable = {}, []
@@ -52,7 +52,7 @@ def vectors_of(
     return found, unreadable
 
 
-def readable(
+def without_unreadable(
     material: EvalSet, generated: Mapping[str, object], real: Mapping[str, object]
 ) -> EvalSet:
     """The material without files that could not be read, nor their partners if all are pairs."""
@@ -70,8 +70,8 @@ def distance_figures(
     generated: Sequence[Values],
     real: Sequence[Values],
     is_paired: bool,
-    settings: Settings,
-    counted: Counted,
+    settings: EvaluationSettings,
+    counted: WithProgress,
 ) -> list[Figure]:
     """Fréchet distance over all windows, as it is and for infinitely many clips.
 
@@ -123,8 +123,8 @@ def _replicates(
     real: Sequence[Values],
     is_paired: bool,
     extrapolates: bool,
-    settings: Settings,
-    counted: Counted,
+    settings: EvaluationSettings,
+    counted: WithProgress,
 ) -> tuple[list[float], list[float]]:
     """Distances of resampled clips, as they are and extrapolated."""
     rng = settings.rng("fad interval")
@@ -145,7 +145,9 @@ def _replicates(
     return plain, far
 
 
-def neighbour_figures(generated: Values, real: Values, settings: Settings) -> list[Figure]:
+def neighbour_figures(
+    generated: Values, real: Values, settings: EvaluationSettings
+) -> list[Figure]:
     """Precision, recall, density and coverage over clips.
 
     One vector for each clip: windows of one clip are each other's nearest neighbours, and would
@@ -176,7 +178,7 @@ def neighbour_figures(generated: Values, real: Values, settings: Settings) -> li
 
 
 def similarity_figure(
-    name: str, says: str, of: str, left: Values, right: Values, settings: Settings
+    name: str, says: str, of: str, left: Values, right: Values, settings: EvaluationSettings
 ) -> Figure:
     """Mean cosine of pairs; chance: the mean of pairs that do not belong together.
 
@@ -201,8 +203,8 @@ def clap_figures(
     generated: Mapping[str, Values],
     real: Mapping[str, Values],
     clap: Clap,
-    settings: Settings,
-    counted: Counted,
+    settings: EvaluationSettings,
+    counted: WithProgress,
 ) -> Iterator[Figure]:
     """All figures from CLAP's vectors, which are by clip id."""
     ours, theirs = list(material.generated), list(material.real)
@@ -245,7 +247,11 @@ SAYS = "KL divergence of PaSST's classes, real from generated music of the same 
 
 
 def kl_figure(
-    material: EvalSet, passt: Passt, kept: ResultCache, settings: Settings, counted: Counted
+    material: EvalSet,
+    passt: Passt,
+    kept: ResultCache,
+    settings: EvaluationSettings,
+    counted: WithProgress,
 ) -> Figure:
     """The mean divergence of pairs that can be read on both sides."""
     import numpy as np
@@ -260,10 +266,10 @@ def kl_figure(
         return undefined("kl", SAYS, "generated", "There is no pair.")
     generated = np.concatenate([ours for ours, _ in heard.values()])
     real = np.concatenate([theirs for _, theirs in heard.values()])
-    return figure_of(generated, real, settings)
+    return kl_figure_from(generated, real, settings)
 
 
-def figure_of(generated: Values, real: Values, settings: Settings) -> Figure:
+def kl_figure_from(generated: Values, real: Values, settings: EvaluationSettings) -> Figure:
     """The figure from probabilities of pairs, shape (pairs, classes)."""
     import numpy as np
 

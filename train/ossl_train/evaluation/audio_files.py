@@ -46,7 +46,7 @@ def files_in(folder: Path, endings: frozenset[str] = AUDIO) -> dict[str, Path]:
     return found
 
 
-def mono(path: Path, rate: int) -> Iterator[Mono]:
+def mono_blocks(path: Path, rate: int) -> Iterator[Mono]:
     """A file's audio in blocks of one channel, full scale being 1.
 
     Args:
@@ -77,7 +77,7 @@ def mono(path: Path, rate: int) -> Iterator[Mono]:
         )
 
 
-def windows(blocks: Iterable[Mono], length: int) -> Iterator[Mono]:
+def covering_windows(blocks: Iterable[Mono], length: int) -> Iterator[Mono]:
     """Windows that together cover all samples, in order.
 
     The last window ends with the audio, so it overlaps the one before it. Audio that is shorter
@@ -100,13 +100,13 @@ def windows(blocks: Iterable[Mono], length: int) -> Iterator[Mono]:
         yield held if before is None else np.concatenate((before, held))[-length:]
 
 
-def beginning(path: Path, seconds: float, rate: int) -> Mono:
+def first_seconds(path: Path, seconds: float, rate: int) -> Mono:
     """The first `seconds` of a file, or all of it if it is shorter."""
     import numpy as np
 
     wanted = round(seconds * rate)
     taken: list[Mono] = []
-    for block in mono(path, rate):
+    for block in mono_blocks(path, rate):
         taken.append(block)
         if sum(map(len, taken)) >= wanted:
             break

@@ -48,11 +48,11 @@ class ResultCache:
         return known
 
     def _place(self, path: Path, how: Mapping[str, Any]) -> Path:
-        key = files.sha256_json({"file": digest(path), "how": dict(how)})
+        key = files.sha256_json({"file": file_digest(path), "how": dict(how)})
         return self.folder / key[:2] / f"{key}.npz"
 
 
-def digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """SHA-256 of a file, read once while its size and time stay."""
     status = path.stat()
     return _digest(path, status.st_size, status.st_mtime_ns)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.audio_files import mono, windows
-from ossl_train.evaluation.model_folder import UNREADABLE, ModelFolder
+from ossl_builder.models.hub import UNREADABLE, ModelFolder
+from ossl_train.evaluation.audio_files import covering_windows, mono_blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ class Clap:
         import numpy as np
 
         parts, waiting = [], []
-        for window in windows(mono(path, self.rate), self.window):
+        for window in covering_windows(mono_blocks(path, self.rate), self.window):
             waiting.append(window)
             if len(waiting) == BATCH:
                 parts.append(self._sounds(waiting))
@@ -133,7 +133,7 @@ def load_clap(folder: ModelFolder, device: str = "cpu") -> Clap:
     """Load a CLAP in float32.
 
     Args:
-        folder: see `model_folder`.
+        folder: see `hub.fetch_model`.
         device: `cpu`, `cuda`, `cuda:1` ….
 
     Raises:

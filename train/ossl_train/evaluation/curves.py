@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.audio_files import mono
+from ossl_train.evaluation.audio_files import mono_blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ def music_curves(path: Path) -> dict[str, Values]:
 
     from ossl_builder.media import loudness
 
-    blocks = list(mono(path, RATE))
+    blocks = list(mono_blocks(path, RATE))
     audio = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     if not len(audio):
         raise OsslError("audio_unreadable", f"{path.name} is empty.", "Generate it again.")

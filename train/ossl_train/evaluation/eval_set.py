@@ -12,8 +12,8 @@ from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.files import inside
 from ossl_builder.tables import SCENES, Clip, Scene
+from ossl_train.data.codes import WITHOUT_MOOD, paper_prompt
 from ossl_train.data.source import Source, SplitClip, read_source
-from ossl_train.data.text import WITHOUT_MOOD, prompt
 from ossl_train.evaluation.audio_files import VIDEO, files_in
 
 
@@ -51,7 +51,7 @@ class EvalSet:
         return self.generated.keys() == self.real.keys()
 
 
-def of_folders(generated: Path, real: Path, video: Path | None = None) -> EvalSet:
+def folders_eval_set(generated: Path, real: Path, video: Path | None = None) -> EvalSet:
     """Two folders of audio; files of the same name are pairs.
 
     Raises:
@@ -70,7 +70,7 @@ def of_folders(generated: Path, real: Path, video: Path | None = None) -> EvalSe
     )
 
 
-def of_split(generated: Path, corpus: Path, split: str, data: Path | None = None) -> EvalSet:
+def split_eval_set(generated: Path, corpus: Path, split: str, data: Path | None = None) -> EvalSet:
     """The clips of a split, each with its own music, video, cuts and prompt.
 
     Args:
@@ -155,7 +155,9 @@ def named_clips(clips: tuple[SplitClip, ...]) -> dict[str, SplitClip]:
 def _prompts(clips: Mapping[str, SplitClip]) -> dict[str, str]:
     """Of clips whose label says something."""
     found = {
-        name: prompt(one.label.mood, one.label.caption) for name, one in clips.items() if one.label
+        name: paper_prompt(one.label.mood, one.label.caption)
+        for name, one in clips.items()
+        if one.label
     }
     return {name: text for name, text in found.items() if text != WITHOUT_MOOD}
 

@@ -10,14 +10,18 @@ from typing import Any
 
 from ossl_builder import __version__, files
 from ossl_builder.errors import OsslError
+from ossl_builder.models.hub import choose_device, fetch_model, find_model
 from ossl_train.evaluation import passt
-from ossl_train.evaluation.cache import ResultCache, digest
+from ossl_train.evaluation.cache import ResultCache, file_digest
 from ossl_train.evaluation.clap import how_of
 from ossl_train.evaluation.curves import MUSIC, VIDEO
 from ossl_train.evaluation.eval_set import EvalSet
-from ossl_train.evaluation.figures import Figure
-from ossl_train.evaluation.model_folder import found_here
-from ossl_train.evaluation.settings import Counted, Settings, chosen_device, quietly
+from ossl_train.evaluation.report import Figure
+from ossl_train.evaluation.settings import (
+    EvaluationSettings,
+    WithProgress,
+    without_progress,
+)
 
 VERSION = 1
 """Of the report's layout."""
@@ -58,7 +62,10 @@ class Evaluation:
 
 
 def evaluate(
-    material: EvalSet, settings: Settings, kept: ResultCache, counted: Counted = quietly
+    material: EvalSet,
+    settings: EvaluationSettings,
+    kept: ResultCache,
+    counted: WithProgress = without_progress,
 ) -> Evaluation:
     """Measure everything that the settings ask for.
 
@@ -111,32 +118,35 @@ def evaluate(
     )
 
 
-def _models(settings: Settings) -> tuple[Any, Any]:
+def _models(settings: EvaluationSettings) -> tuple[Any, Any]:
     """CLAP and PaSST, as far as they are asked for."""
     clap = passt = None
     if settings.with_kl:
         from ossl_train.evaluation.passt import load_passt
 
-        passt = load_passt(chosen_device(settings.device))
+        passt = load_passt(choose_device(settings.device))
     if settings.clap is not None:
         from ossl_train.evaluation.clap import load_clap
-        from ossl_train.evaluation.model_folder import model_folder
 
-        folder = model_folder(settings.clap, settings.revision)
-        clap = load_clap(folder, chosen_device(settings.device))
+        folder = fetch_model(settings.clap, settings.revision)
+        clap = load_clap(folder, choose_device(settings.device))
     return clap, passt
 
 
 def _by_clap(
-    material: EvalSet, clap: Any, settings: Settings, kept: ResultCache, counted: Counted
+    material: EvalSet,
+    clap: Any,
+    settings: EvaluationSettings,
+    kept: ResultCache,
+    counted: WithProgress,
 ) -> tuple[EvalSet, list[Figure], list[str], list[str]]:
     """What could be read, its figures, sentences on what could not, and warnings."""
-    from ossl_train.evaluation.audio_figures import clap_figures, readable, vectors_of
+    from ossl_train.evaluation.audio_figures import clap_figures, vectors_of, without_unreadable
     from ossl_train.evaluation.warnings import of_lengths
 
     generated, ours = vectors_of(material.generated, clap, kept, counted, "generated music")
     real, theirs = vectors_of(material.real, clap, kept, counted, material.real_name)
-    read = readable(material, generated, real)
+    read = without_unreadable(material, generated, real)
     generated = {name: generated[name] for name in read.generated}
     real = {name: real[name] for name in read.real}
     found = list(clap_figures(read, generated, real, clap, settings, counted))
@@ -144,7 +154,9 @@ def _by_clap(
     return read, found, ours + theirs, list(of_lengths(*lengths))
 
 
-def _facts(material: EvalSet, settings: Settings, clap: Any, passt: Any) -> dict[str, Any]:
+def _facts(
+    material: EvalSet, settings: EvaluationSettings, clap: Any, passt: Any
+) -> dict[str, Any]:
     chosen = asdict(settings)
     # How fast, and where models lie on this machine, is no part of the result.
     for name in ("device", "clap", "revision"):
@@ -177,7 +189,7 @@ def _embedding(clap: Any) -> dict[str, Any]:
 
 
 def _side(found: Mapping[str, Path]) -> dict[str, Any]:
-    hashes = [[name, digest(path)] for name, path in sorted(found.items()) if path.exists()]
+    hashes = [[name, file_digest(path)] for name, path in sorted(found.items()) if path.exists()]
     return {"n": len(found), "sha256": files.sha256_json(hashes)}
 
 
@@ -191,7 +203,7 @@ def _versions(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def plan(material: EvalSet, settings: Settings, kept: ResultCache) -> dict[str, Any]:
+def plan(material: EvalSet, settings: EvaluationSettings, kept: ResultCache) -> dict[str, Any]:
     """The work, by kind, with how many files' results are kept already.
 
     Returns:
@@ -204,7 +216,7 @@ def plan(material: EvalSet, settings: Settings, kept: ResultCache) -> dict[str, 
     if settings.clap is not None:
         how = None
         try:
-            folder = found_here(settings.clap, settings.revision)
+            folder = find_model(settings.clap, settings.revision)
             how = None if folder is None else how_of(folder.digest())
             if folder is None:
                 problems.append(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.audio_files import mono, windows
+from ossl_train.evaluation.audio_files import covering_windows, mono_blocks
 from ossl_train.metrics.embeddings import softmax
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Passt:
         import torch
 
         found = []
-        for window in windows(mono(path, RATE), RATE * WINDOW_S):
+        for window in covering_windows(mono_blocks(path, RATE), RATE * WINDOW_S):
             padded = np.zeros((1, RATE * WINDOW_S), np.float32)
             padded[0, : len(window)] = window
             with torch.inference_mode(), _hushed():

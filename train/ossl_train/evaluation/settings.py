@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 CLAP = "laion/clap-htsat-fused"
 
-Counted = Callable[[Sequence[Any], str], Iterator[Any]]
+WithProgress = Callable[[Sequence[Any], str], Iterator[Any]]
 """Hands on items one by one, showing how far it is (`show.counted`)."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvaluationSettings:
     """What may be chosen.
 
     Attributes:
@@ -52,22 +52,6 @@ class Settings:
         return np.random.default_rng([self.seed, crc32(figure.encode())])
 
 
-def quietly(items: Sequence[Any], what: str) -> Iterator[Any]:
+def without_progress(items: Sequence[Any], what: str) -> Iterator[Any]:
     """Show nothing."""
     return iter(items)
-
-
-def chosen_device(name: str) -> str:
-    """The device to use.
-
-    Raises:
-        OsslError: `no_gpu`.
-    """
-    import torch
-
-    from ossl_builder.errors import OsslError
-
-    has_gpu = torch.cuda.is_available()
-    if name.startswith("cuda") and not has_gpu:
-        raise OsslError("no_gpu", f"The device is {name}, and PyTorch finds no GPU.", "Use auto.")
-    return ("cuda" if has_gpu else "cpu") if name == "auto" else name

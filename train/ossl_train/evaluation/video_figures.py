@@ -12,8 +12,8 @@ from ossl_builder.errors import OsslError
 from ossl_train.evaluation.cache import ResultCache
 from ossl_train.evaluation.curves import MUSIC, VIDEO, music_curves, video_curves
 from ossl_train.evaluation.eval_set import EvalSet
-from ossl_train.evaluation.figures import Figure, undefined
-from ossl_train.evaluation.settings import Counted, Settings
+from ossl_train.evaluation.report import Figure, undefined
+from ossl_train.evaluation.settings import EvaluationSettings, WithProgress
 from ossl_train.metrics import NotDefined
 from ossl_train.metrics.video_sync import Timed, alignment, following
 
@@ -36,7 +36,7 @@ UNUSABLE = (
 
 
 def video_figures(
-    material: EvalSet, kept: ResultCache, settings: Settings, counted: Counted
+    material: EvalSet, kept: ResultCache, settings: EvaluationSettings, counted: WithProgress
 ) -> tuple[list[Figure], list[str]]:
     """Figures of the generated and, where it has the same frames, of the real music.
 
@@ -63,7 +63,7 @@ def _measured(
     files: Mapping[str, Path],
     kept: ResultCache,
     how: Mapping[str, object],
-    counted: Counted,
+    counted: WithProgress,
     unreadable: list[str],
 ) -> dict[str, Curves]:
     measure = music_curves if how is MUSIC else video_curves
@@ -83,7 +83,7 @@ def _figures(
     music: Mapping[str, Curves],
     frames: Mapping[str, Curves],
     material: EvalSet,
-    settings: Settings,
+    settings: EvaluationSettings,
 ) -> Iterator[Figure]:
     for kind, (name, says) in AT_CUTS.items():
         timed = [_timed(music[k][kind], k, music, frames, material) for k in music]
@@ -125,7 +125,9 @@ def _timed(
     return Timed(np.sort(events[events < duration_s]), cuts[cuts < duration_s], duration_s)
 
 
-def _at_cuts(name: str, says: str, of: str, timed: list[Timed], settings: Settings) -> Figure:
+def _at_cuts(
+    name: str, says: str, of: str, timed: list[Timed], settings: EvaluationSettings
+) -> Figure:
     try:
         found = alignment(timed, settings.rng(name + of), settings.resamples, settings.tolerance_s)
     except NotDefined as error:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.audio_files import beginning
-from ossl_train.evaluation.cache import digest
+from ossl_train.evaluation.audio_files import first_seconds
+from ossl_train.evaluation.cache import file_digest
 from ossl_train.evaluation.eval_set import EvalSet
-from ossl_train.evaluation.figures import Figure
+from ossl_train.evaluation.report import Figure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ ALIKE = 0.9  # of the power is common: independent sounds share 1 / files of it
 FEWEST = 4  # files, below which sounds may be alike by chance
 
 
-def shared_beginning_s(paths: Sequence[Path]) -> float:
+def files_shared_start_s(paths: Sequence[Path]) -> float:
     """For how long all files begin with the same audio, in steps of 0.25 s; 0: they do not."""
     import numpy as np
 
@@ -34,14 +34,14 @@ def shared_beginning_s(paths: Sequence[Path]) -> float:
     rows = []
     for path in paths:
         try:
-            start = beginning(path, LOOKED_AT_S, RATE)
+            start = first_seconds(path, LOOKED_AT_S, RATE)
         except OsslError:
             continue
         rows.append(np.pad(start.astype(np.float64), (0, length - len(start))))
-    return shared_s(np.stack(rows)) if len(rows) >= FEWEST else 0.0
+    return shared_start_s(np.stack(rows)) if len(rows) >= FEWEST else 0.0
 
 
-def shared_s(beginnings: Values) -> float:
+def shared_start_s(beginnings: Values) -> float:
     """The same for sounds at `RATE`, shape (files, samples)."""
     import numpy as np
 
@@ -59,7 +59,7 @@ def shared_s(beginnings: Values) -> float:
 
 def n_copies(paths: Sequence[Path]) -> int:
     """How many files have the same bytes as another one."""
-    counts = Counter(map(digest, paths))
+    counts = Counter(map(file_digest, paths))
     return sum(count for count in counts.values() if count > 1)
 
 
@@ -150,7 +150,7 @@ def of_lengths(n_generated: Mapping[str, int], n_real: Mapping[str, int]) -> Ite
 
 def _of_files(material: EvalSet) -> Iterator[str]:
     paths = list(material.generated.values())
-    shared_s = shared_beginning_s(paths)
+    shared_s = files_shared_start_s(paths)
     if shared_s:
         yield (
             f"All generated files begin with the same audio for {shared_s:g} s, perhaps a prompt "

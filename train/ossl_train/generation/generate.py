@@ -11,11 +11,10 @@ from typing import Any
 from ossl_builder.errors import OsslError
 from ossl_builder.media import mux
 from ossl_builder.media.loudness import dbfs, integrated, measured
-from ossl_train.generation import provenance
-from ossl_train.generation.audio import decoded, limited, write_wav
+from ossl_train.generation import sample_files
 from ossl_train.generation.models import Models
-from ossl_train.generation.provenance import Target
 from ossl_train.generation.requests import GenerateSettings, GenerationRequest
+from ossl_train.generation.sample_files import OutputFiles, decode, limit_peaks, write_wav
 from ossl_train.generation.sampling import (
     GeneratedSample,
     n_samples,
@@ -29,7 +28,7 @@ FATAL = ("memory_full", "disk_full")
 
 
 @dataclass(frozen=True)
-class Job:
+class SampleJob:
     """A sample to be made, or not.
 
     Attributes:
@@ -41,14 +40,14 @@ class Job:
     """
 
     sample: GeneratedSample
-    target: Target
+    target: OutputFiles
     facts: Mapping[str, Any]
     why: str
     error: OsslError | None = None
 
 
 @dataclass(frozen=True)
-class Done:
+class SampleResult:
     """How a sample ended.
 
     Attributes:
@@ -73,13 +72,13 @@ class Done:
     hint: str | None = None
 
 
-def plan(
+def plan_samples(
     pieces: Sequence[GenerationRequest],
     seeds: Sequence[int],
     out: Path,
     with_video: bool,
     shared: Mapping[str, Any],
-) -> list[Job]:
+) -> list[SampleJob]:
     """For each piece and seed: its files, and whether they must be made.
 
     One sample of each piece stands in `out` itself, several in `out/seed-<seed>`: each folder can
@@ -92,7 +91,7 @@ def plan(
     for piece in pieces:
         for seed in seeds:
             folder = out / f"seed-{seed}" if len(seeds) > 1 else out
-            target = Target(folder / f"{piece.name}.wav", with_video)
+            target = OutputFiles(folder / f"{piece.name}.wav", with_video)
             if target.video is not None and target.video.resolve() == piece.video.resolve():
                 raise OsslError(
                     "output_is_input",
@@ -100,34 +99,34 @@ def plan(
                     "Name another folder with --out.",
                 )
             sample = GeneratedSample(piece, seed)
-            facts = provenance.facts_of(sample, shared)
-            why = "" if piece.error else provenance.lacking(target, facts)
-            jobs.append(Job(sample, target, facts, why, piece.error))
+            facts = sample_files.sample_facts(sample, shared)
+            why = "" if piece.error else sample_files.reason_to_make(target, facts)
+            jobs.append(SampleJob(sample, target, facts, why, piece.error))
     return jobs
 
 
-def batched(jobs: Sequence[Job], size: int) -> list[list[Job]]:
+def batch_jobs(jobs: Sequence[SampleJob], size: int) -> list[list[SampleJob]]:
     """What must be drawn, in batches of pieces of about one length, the longest first."""
-    drawn = [job for job in jobs if job.why not in ("", provenance.VIDEO_ONLY)]
+    drawn = [job for job in jobs if job.why not in ("", sample_files.VIDEO_ONLY)]
     drawn.sort(key=lambda job: -job.sample.piece.duration_s)
     return [drawn[first : first + size] for first in range(0, len(drawn), size)]
 
 
-def total_steps(jobs: Sequence[Job], models: Models, settings: GenerateSettings) -> int:
+def total_steps(jobs: Sequence[SampleJob], models: Models, settings: GenerateSettings) -> int:
     """Steps in all, for a bar."""
     return sum(
         n_steps([job.sample for job in batch], models, settings)
-        for batch in batched(jobs, settings.batch_size)
+        for batch in batch_jobs(jobs, settings.batch_size)
     )
 
 
 def generate(
-    jobs: Sequence[Job],
+    jobs: Sequence[SampleJob],
     models: Models | None,
     recipe: TrainRecipe,
     settings: GenerateSettings,
     progress: Callable[[], None],
-) -> Iterator[Done]:
+) -> Iterator[SampleResult]:
     """Make what must be made; a piece that fails does not stop the others.
 
     Args:
@@ -145,20 +144,20 @@ def generate(
             yield _failed(job, job.error)
         elif job.why == "":
             yield _done(job, "fresh", ())
-        elif job.why == provenance.VIDEO_ONLY:
+        elif job.why == sample_files.VIDEO_ONLY:
             yield _tried(job, partial(_mux_again, job))
-    for batch in batched(jobs, settings.batch_size):
+    for batch in batch_jobs(jobs, settings.batch_size):
         assert models is not None, "something must be drawn"
         yield from _batch(batch, models, recipe, settings, progress)
 
 
 def _batch(
-    batch: Sequence[Job],
+    batch: Sequence[SampleJob],
     models: Models,
     recipe: TrainRecipe,
     settings: GenerateSettings,
     progress: Callable[[], None],
-) -> Iterator[Done]:
+) -> Iterator[SampleResult]:
     samples = [job.sample for job in batch]
     try:
         drawn = sample_codes(samples, models, recipe, settings, progress)
@@ -176,7 +175,7 @@ def _batch(
         yield _tried(job, partial(_write, job, codes, models, settings))
 
 
-def _tried(job: Job, write: Callable[[], Done]) -> Done:
+def _tried(job: SampleJob, write: Callable[[], SampleResult]) -> SampleResult:
     try:
         return write()
     except OsslError as error:
@@ -185,13 +184,13 @@ def _tried(job: Job, write: Callable[[], Done]) -> Done:
         return _failed(job, error)
 
 
-def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> Done:
+def _write(job: SampleJob, codes: Any, models: Models, settings: GenerateSettings) -> SampleResult:
     """Decode and write one sample: the WAV, the video with it, and last what vouches for both."""
     piece, target = job.sample.piece, job.target
     shape = models.backbone.shape
     rate = shape.sample_rate
     length = n_samples(piece.duration_s, rate)
-    audio, lowered = limited(decoded(models.backbone, codes)[:length], rate)
+    audio, lowered = limit_peaks(decode(models.backbone, codes)[:length], rate)
     target.note.unlink(missing_ok=True)  # it would vouch for other files than those beside it
     if target.video is not None and target.video.is_file():
         target.video.unlink()  # it holds other music
@@ -218,10 +217,10 @@ def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> 
         "notes": list(models.notes),
     }
     # The music is kept whatever becomes of the video: the next run makes only that.
-    provenance.write_provenance(target, job.facts, facts)
+    sample_files.write_provenance(target, job.facts, facts)
     if target.video is not None:
         mux.mux(piece.video, target.wav, target.video)
-        provenance.write_provenance(target, job.facts, facts)
+        sample_files.write_provenance(target, job.facts, facts)
     notes = []
     if lowered.lowest_gain_db < 0:
         notes.append(
@@ -231,20 +230,20 @@ def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> 
     return _done(job, "made", tuple(notes))
 
 
-def _mux_again(job: Job) -> Done:
+def _mux_again(job: SampleJob) -> SampleResult:
     assert job.target.video is not None
-    note = provenance.read_provenance(job.target)
+    note = sample_files.read_provenance(job.target)
     assert note is not None
     mux.mux(job.sample.piece.video, job.target.wav, job.target.video)
-    provenance.write_provenance(job.target, job.facts, note["made"])
+    sample_files.write_provenance(job.target, job.facts, note["made"])
     return _done(job, "made", ())
 
 
-def _done(job: Job, state: str, notes: tuple[str, ...]) -> Done:
-    note = provenance.read_provenance(job.target)
+def _done(job: SampleJob, state: str, notes: tuple[str, ...]) -> SampleResult:
+    note = sample_files.read_provenance(job.target)
     seconds = None if note is None else note["made"]["n_samples"] / note["made"]["sample_rate"]
     video = job.target.video
-    return Done(
+    return SampleResult(
         name=job.sample.piece.name,
         seed=job.sample.seed,
         state=state,
@@ -255,10 +254,10 @@ def _done(job: Job, state: str, notes: tuple[str, ...]) -> Done:
     )
 
 
-def _failed(job: Job, error: OsslError) -> Done:
-    note = provenance.read_provenance(job.target)
+def _failed(job: SampleJob, error: OsslError) -> SampleResult:
+    note = sample_files.read_provenance(job.target)
     has_music = note is not None and job.target.wav.is_file()
-    return Done(
+    return SampleResult(
         name=job.sample.piece.name,
         seed=job.sample.seed,
         state="failed",

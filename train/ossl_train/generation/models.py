@@ -11,16 +11,16 @@ import torch
 from ossl_builder.errors import OsslError
 from ossl_train.adapter.adapter import VideoAdapter
 from ossl_train.adapter.adapter_file import load_adapter, load_reference, read_metadata
-from ossl_train.data import vivit
-from ossl_train.model_paths import checked_device, shown_name
+from ossl_train.data.features import Encoder, load_encoder
 from ossl_train.musicgen import Backbone, load_backbone
+from ossl_train.pretrained import checked_device, shown_name
 from ossl_train.recipe import TrainRecipe, load_train_recipe
 from ossl_train.training.checkpoint import ADAPTER
 from ossl_train.training.run_folder import BEST, RECIPE
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenAdapter:
     """What to generate with.
 
     Attributes:
@@ -34,13 +34,13 @@ class Chosen:
     folder: Path
 
 
-def choose(
+def choose_adapter(
     root: Path,
     recipe_name: str,
     overrides: Sequence[str],
     checkpoint: Path | None,
     alpha: float,
-) -> Chosen:
+) -> ChosenAdapter:
     """Find the adapter and its recipe.
 
     Args:
@@ -70,7 +70,7 @@ def choose(
         if found is not None:
             named = load_train_recipe(str(found), overrides)
             run = found.parent
-    return Chosen(named, adapter if alpha > 0 else None, run)
+    return ChosenAdapter(named, adapter if alpha > 0 else None, run)
 
 
 def _adapter_in(path: Path) -> Path | None:
@@ -80,7 +80,7 @@ def _adapter_in(path: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-OURS = ".safetensors"
+ADAPTER_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Models:
 
     backbone: Backbone
     adapter: VideoAdapter | None
-    encoder: vivit.Encoder | None
+    encoder: Encoder | None
     notes: tuple[str, ...]
 
 
@@ -119,7 +119,7 @@ def load_models(recipe: TrainRecipe, adapter: Path | None, device: str, precisio
     if adapter is None:
         return Models(backbone, None, None, ())
     notes: list[str] = []
-    if adapter.suffix == OURS:
+    if adapter.suffix == ADAPTER_SUFFIX:
         loaded = load_adapter(adapter, place)
         _check(adapter, backbone, recipe)
     else:
@@ -128,7 +128,7 @@ def load_models(recipe: TrainRecipe, adapter: Path | None, device: str, precisio
     loaded.attach(backbone).eval()
     if not any(bool(layer.alpha.any()) for layer in loaded.layers):
         notes.append("All gates of the adapter are 0: what it gives is plain MusicGen.")
-    encoder = vivit.load_encoder(recipe.features.encoder, recipe.features.revision, place)
+    encoder = load_encoder(recipe.features.encoder, recipe.features.revision, place)
     if encoder.width != loaded.config.video_dim:
         raise _other_features(adapter, f"tokens {loaded.config.video_dim} wide", recipe)
     return Models(backbone, loaded, encoder, tuple(notes))

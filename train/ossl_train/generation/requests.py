@@ -16,10 +16,9 @@ from ossl_builder.engine.settings import Settings
 from ossl_builder.errors import OsslError
 from ossl_builder.files import inside
 from ossl_builder.tables import CLIPS, LABELS, Clip, Label
+from ossl_train.data.codes import WITHOUT_MOOD, PromptsSettings, paper_prompt, prompt_of
 from ossl_train.data.source import SplitClip, read_source
-from ossl_train.data.text import WITHOUT_MOOD, prompt, prompt_of
 from ossl_train.evaluation.eval_set import named_clips
-from ossl_train.recipe import PromptsSettings
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True)
-class Words:
+class PromptOptions:
     """What the prompt is made of.
 
     Attributes:
@@ -65,7 +64,7 @@ class Words:
         """The prompt that was asked for, if any was."""
         if self.prompt is not None:
             return self.prompt
-        return None if self.mood is None else prompt(self.mood, None)
+        return None if self.mood is None else paper_prompt(self.mood, None)
 
     def of(self, label: Label | None) -> str:
         """The prompt of a clip; without words and label it only says what kind of music."""
@@ -75,7 +74,9 @@ class Words:
         return prompt_of(label, self.labels) or WITHOUT_MOOD
 
 
-def of_split(corpus: Path, data: Path | None, split: str, words: Words) -> list[GenerationRequest]:
+def split_requests(
+    corpus: Path, data: Path | None, split: str, words: PromptOptions
+) -> list[GenerationRequest]:
     """All clips of a split, named as `ossl train evaluate` names them.
 
     Raises:
@@ -93,8 +94,8 @@ def of_split(corpus: Path, data: Path | None, split: str, words: Words) -> list[
     ]
 
 
-def of_clips(
-    corpus: Path, data: Path | None, ids: Sequence[str], words: Words
+def clip_requests(
+    corpus: Path, data: Path | None, ids: Sequence[str], words: PromptOptions
 ) -> list[GenerationRequest]:
     """Clips by their ids, whether their films are in a split or not.
 
@@ -129,7 +130,7 @@ def of_clips(
     return chosen
 
 
-def of_files(paths: Sequence[Path], words: Words) -> list[GenerationRequest]:
+def file_requests(paths: Sequence[Path], words: PromptOptions) -> list[GenerationRequest]:
     """Video files of any length; one that cannot be used carries its error.
 
     Raises:
@@ -152,7 +153,7 @@ def of_files(paths: Sequence[Path], words: Words) -> list[GenerationRequest]:
     return list(pieces.values())
 
 
-def _of_file(path: Path, words: Words) -> GenerationRequest:
+def _of_file(path: Path, words: PromptOptions) -> GenerationRequest:
     """A video file.
 
     Raises:
@@ -173,7 +174,7 @@ def _of_file(path: Path, words: Words) -> GenerationRequest:
     )
 
 
-def _of_clip(root: Path, name: str, one: SplitClip, words: Words) -> GenerationRequest:
+def _of_clip(root: Path, name: str, one: SplitClip, words: PromptOptions) -> GenerationRequest:
     clip = one.clip
     path = inside(root, clip.video_path)
     if not path.is_file():

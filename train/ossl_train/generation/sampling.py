@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ossl_builder.errors import OsslError
 from ossl_train.adapter.adapter import VideoAdapter
-from ossl_train.data.batch import padded
+from ossl_train.data.dataset import pad
 from ossl_train.data.windows import WindowSpan
 from ossl_train.generation.models import Models
 from ossl_train.generation.requests import GenerateSettings, GenerationRequest
@@ -23,7 +23,7 @@ from ossl_train.recipe import TrainRecipe
 
 
 @dataclass(frozen=True)
-class Span:
+class FrameSpan:
     """A window in frames of the music.
 
     Attributes:
@@ -44,7 +44,9 @@ class Span:
         return self.first + self.n_frames
 
 
-def spans(duration_s: float, rate: float, window_s: float, overlap_s: float) -> tuple[Span, ...]:
+def frame_spans(
+    duration_s: float, rate: float, window_s: float, overlap_s: float
+) -> tuple[FrameSpan, ...]:
     """Windows that cover a piece; the last one is as long as what remains, and its overlap.
 
     Args:
@@ -64,11 +66,11 @@ def spans(duration_s: float, rate: float, window_s: float, overlap_s: float) -> 
             "Give --overlap less than --window; a third of it is usual.",
         )
     total = n_frames(duration_s, rate)
-    found: list[Span] = []
+    found: list[FrameSpan] = []
     while not found or found[-1].end < total:
         first = len(found) * (window - overlap)
         known = overlap if found else 0
-        found.append(Span(len(found), first, min(window, total - first), known))
+        found.append(FrameSpan(len(found), first, min(window, total - first), known))
     return tuple(found)
 
 
@@ -82,13 +84,13 @@ def n_samples(duration_s: float, sample_rate: int) -> int:
     return max(1, math.floor(duration_s * sample_rate + 1e-6))
 
 
-def stretch(span: Span, rate: float, duration_s: float) -> WindowSpan:
+def video_window(span: FrameSpan, rate: float, duration_s: float) -> WindowSpan:
     """Where a window lies in the video, whose end is its own end."""
     start_s = span.first / rate
     return WindowSpan(span.index, start_s, min(span.n_frames / rate, duration_s - start_s))
 
 
-def seed_of(seed: int, frame: str, index: int) -> int:
+def window_seed(seed: int, frame: str, index: int) -> int:
     """The seed of one window.
 
     Pieces with one prompt and one seed would all be one piece by the base model; so the video,
@@ -113,9 +115,9 @@ class GeneratedSample:
 
 def request_spans(
     piece: GenerationRequest, backbone_rate: float, settings: GenerateSettings
-) -> tuple[Span, ...]:
+) -> tuple[FrameSpan, ...]:
     """The windows of a piece."""
-    return spans(piece.duration_s, backbone_rate, settings.window_s, settings.overlap_s)
+    return frame_spans(piece.duration_s, backbone_rate, settings.window_s, settings.overlap_s)
 
 
 def n_steps(samples: Sequence[GeneratedSample], models: Models, settings: GenerateSettings) -> int:
@@ -180,7 +182,7 @@ def _window(
     adapter: VideoAdapter | None,
     shown: Sequence[WindowFeatures],
     samples: Sequence[GeneratedSample],
-    here: Sequence[Span],
+    here: Sequence[FrameSpan],
     codes: Sequence[Tensor],
     settings: GenerateSettings,
     progress: Callable[[], None],
@@ -206,7 +208,7 @@ def _window(
             ),
             start=start.to(backbone.device),
             seeds=[
-                seed_of(one.seed, one.piece.video_sha256, span.index)
+                window_seed(one.seed, one.piece.video_sha256, span.index)
                 for one, span in zip(samples, here, strict=True)
             ],
             progress=lambda done, total: progress(),
@@ -220,17 +222,17 @@ def _watching(
     if adapter is None:
         yield
         return
-    video, mask = padded([look.video for look in shown])
-    times, _ = padded([look.times_s for look in shown])
+    video, mask = pad([look.video for look in shown])
+    times, _ = pad([look.times_s for look in shown])
     heard = [look.dialogue for look in shown if look.dialogue is not None]
-    dialogue = padded(heard)[0] if heard else None
+    dialogue = pad(heard)[0] if heard else None
     with adapter.watching(video, times, mask, dialogue=dialogue, strength=alpha):
         yield
 
 
 def _all_features(
     samples: Sequence[GeneratedSample],
-    of: Sequence[Sequence[Span]],
+    of: Sequence[Sequence[FrameSpan]],
     models: Models,
     recipe: TrainRecipe,
 ) -> list[Iterator[WindowFeatures]]:
@@ -245,7 +247,7 @@ def _all_features(
     for sample, windows in zip(samples, of, strict=True):
         piece = sample.piece
         if piece not in made:
-            stretches = [stretch(span, rate, piece.duration_s) for span in windows]
+            stretches = [video_window(span, rate, piece.duration_s) for span in windows]
             seen = window_features(
                 piece, stretches, models.encoder, recipe.features, models.adapter.config.dialogue
             )

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossl_train.data.features import pooled
-from ossl_train.data.vivit import Encoder
+from ossl_train.data.features import Encoder, FeaturesSettings, pool_tokens
 from ossl_train.data.window_loader import dialogue_curves, frames_at, sample_times
 from ossl_train.data.windows import WindowSpan
 from ossl_train.generation.requests import GenerationRequest
-from ossl_train.recipe import FeaturesSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +47,7 @@ def window_features(
 
     for window, (pixels, shown_s) in zip(windows, _pixels(piece, windows, encoder), strict=True):
         states = encoder.states(pixels[None], settings.precision)
-        video = pooled(states, settings.pooling, encoder.n_slots)[0].half().float()
+        video = pool_tokens(states, settings.pooling, encoder.n_slots)[0].half().float()
         slots = torch.tensor(shown_s, dtype=torch.float64).reshape(encoder.n_slots, -1).mean(1)
         middle = torch.tensor([window.duration_s / 2], dtype=torch.float64)
         times = torch.cat([middle, slots - window.start_s]).float()

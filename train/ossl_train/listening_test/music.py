@@ -10,19 +10,26 @@ from typing import Any
 
 from ossl_builder import files
 from ossl_builder.errors import OsslError
-from ossl_train.generation.generate import Done, Job, batched, generate, plan, total_steps
-from ossl_train.generation.models import Chosen, Models, choose, load_models
-from ossl_train.generation.provenance import shared_facts
+from ossl_train.generation.generate import (
+    SampleJob,
+    SampleResult,
+    batch_jobs,
+    generate,
+    plan_samples,
+    total_steps,
+)
+from ossl_train.generation.models import ChosenAdapter, Models, choose_adapter, load_models
 from ossl_train.generation.requests import GenerateSettings, GenerationRequest
+from ossl_train.generation.sample_files import shared_facts
 from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM
-from ossl_train.model_paths import checked_device, with_models
+from ossl_train.pretrained import checked_device, with_models
 from ossl_train.recipe import TrainRecipe
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MusicOptions:
     """How the music of a test is to be generated.
 
     Attributes:
@@ -43,7 +50,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Part:
+class ModelJobs:
     """What one model makes.
 
     Attributes:
@@ -55,26 +62,26 @@ class Part:
         facts: what it is all made from.
     """
 
-    systems: Mapping[str, Sequence[Job]]
-    chosen: Chosen
+    systems: Mapping[str, Sequence[SampleJob]]
+    chosen: ChosenAdapter
     recipe: TrainRecipe
     settings: GenerateSettings
     device: str
     facts: Mapping[str, Any]
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[SampleJob]:
         """All of them."""
         return [job for jobs in self.systems.values() for job in jobs]
 
 
-def parts(
-    wanted: Wanted,
+def plan_music(
+    wanted: MusicOptions,
     pieces: Mapping[str, GenerationRequest],
     partners: Mapping[str, str],
     folder: Path,
     is_dry: bool,
-) -> list[Part]:
+) -> list[ModelJobs]:
     """What is to be generated, by the base model and by the adapter; nothing is loaded.
 
     Args:
@@ -91,20 +98,22 @@ def parts(
     strange = {name: _shown(pieces[name], pieces[other]) for name, other in partners.items()}
     found = []
     for alpha, systems in ((0.0, {BASE: own}), (1.0, {ADAPTER: own, CONTROL: strange})):
-        chosen = choose(wanted.root, wanted.recipe, wanted.overrides, wanted.checkpoint, alpha)
+        chosen = choose_adapter(
+            wanted.root, wanted.recipe, wanted.overrides, wanted.checkpoint, alpha
+        )
         place = checked_device("auto" if is_dry else wanted.device or chosen.recipe.fit.device)
         recipe = with_models(chosen.recipe, wanted.root, write=not is_dry)
         settings = _settings(wanted, chosen.recipe, alpha, place)
         facts = shared_facts(chosen, recipe, settings)
         jobs = {
-            system: plan(list(shown.values()), [wanted.seed], folder / system, False, facts)
+            system: plan_samples(list(shown.values()), [wanted.seed], folder / system, False, facts)
             for system, shown in systems.items()
         }
-        found.append(Part(jobs, chosen, recipe, settings, place, facts))
+        found.append(ModelJobs(jobs, chosen, recipe, settings, place, facts))
     return found
 
 
-def make(part: Part, bar: Callable[[int], Any], say: Callable[[str], None]) -> None:
+def generate_music(part: ModelJobs, bar: Callable[[int], Any], say: Callable[[str], None]) -> None:
     """Generate what is not there yet.
 
     Args:
@@ -117,7 +126,7 @@ def make(part: Part, bar: Callable[[int], Any], say: Callable[[str], None]) -> N
     """
     models: Models | None = None
     steps = 0
-    if batched(part.jobs, part.settings.batch_size):
+    if batch_jobs(part.jobs, part.settings.batch_size):
         models = load_models(part.recipe, part.chosen.adapter, part.device, part.settings.precision)
         steps = total_steps(part.jobs, models, part.settings)
         for note in models.notes:
@@ -131,7 +140,7 @@ def make(part: Part, bar: Callable[[int], Any], say: Callable[[str], None]) -> N
             models.adapter.detach()
 
 
-def finished(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Path]]:
+def finished_music(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Path]]:
     """Finished music: for each folder in `folder` a system, and in it a file for each clip.
 
     Args:
@@ -160,7 +169,7 @@ def finished(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Path]]:
     return found
 
 
-def checksums(sounds: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
+def music_checksums(sounds: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
     """SHA-256 of finished music, by system and clip."""
     return {
         system: {name: files.sha256_file(path) for name, path in of.items()}
@@ -168,7 +177,7 @@ def checksums(sounds: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, s
     }
 
 
-def made(found: Sequence[Part]) -> Iterator[tuple[str, str, Path]]:
+def generated_files(found: Sequence[ModelJobs]) -> Iterator[tuple[str, str, Path]]:
     """System, clip and file of everything that is generated."""
     for part in found:
         for system, jobs in part.systems.items():
@@ -176,7 +185,9 @@ def made(found: Sequence[Part]) -> Iterator[tuple[str, str, Path]]:
                 yield system, job.sample.piece.name, job.target.wav
 
 
-def _settings(wanted: Wanted, recipe: TrainRecipe, alpha: float, device: str) -> GenerateSettings:
+def _settings(
+    wanted: MusicOptions, recipe: TrainRecipe, alpha: float, device: str
+) -> GenerateSettings:
     window_s = recipe.windows.length_s
     on_gpu = device == "cuda"
     return GenerateSettings(
@@ -201,7 +212,7 @@ def _shown(piece: GenerationRequest, other: GenerationRequest) -> GenerationRequ
     )
 
 
-def _check(done: Done) -> None:
+def _check(done: SampleResult) -> None:
     if done.state == "failed":
         raise OsslError(
             done.code or "generation_failed",

@@ -1,22 +1,24 @@
-"""What a listening test says: means, differences, agreement, who rated how much, and warnings."""
+"""The results of a listening test: means, differences, agreement, and the report files."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 
+from ossl_builder import files
 from ossl_builder.annotations.agreement import Agreement, agreement
 from ossl_builder.annotations.label_schema import LabelSchema
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.annotations.settings import LabelsSettings
-from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM
+from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM, TestKey
 from ossl_train.listening_test.intervals import LEVEL, Estimate, Scores, estimate
-from ossl_train.listening_test.test_folder import TestKey
 
 ASKED_FIRST = (ADAPTER, BASE, CONTROL, FILM)
 """Differences are those of an earlier less a later one."""
@@ -99,7 +101,7 @@ class Results:
         }
 
 
-def results(
+def compute_results(
     key: TestKey,
     annotations: Sequence[Annotation],
     taxonomy: LabelSchema,
@@ -243,3 +245,84 @@ def _place(system: str) -> tuple[int, str]:
 
 def _rng(seed: int, *what: str) -> np.random.Generator:
     return np.random.default_rng([seed, crc32("/".join(what).encode())])
+
+
+JSON, MARKDOWN = "results.json", "results.md"
+MEANS_HEADER = ("question", "system", "mean", "95 % interval", "ratings", "clips", "raters")
+DIFFERENCES_HEADER = ("question", "difference", "value", "95 % interval", "found", "pairs")
+AGREEMENT_HEADER = ("question", "alpha", "95 % interval", "stimuli", "raters")
+RATERS_HEADER = ("rater", "rated", "skipped", "of")
+
+
+def write_report(folder: Path, found: Results) -> tuple[Path, Path]:
+    """Write both; equal results give equal bytes."""
+    text = json.dumps(found.plain(), indent=1, ensure_ascii=False, allow_nan=False)
+    files.write_bytes(folder / JSON, text.encode() + b"\n")
+    files.write_bytes(folder / MARKDOWN, ("\n".join(_report_lines(found)) + "\n").encode())
+    return folder / JSON, folder / MARKDOWN
+
+
+def tables(found: Results) -> Iterator[tuple[str, Sequence[str], list[tuple[Any, ...]]]]:
+    """Title, header and rows of each table."""
+    yield (
+        "How each was rated, 1 to 5",
+        MEANS_HEADER,
+        [
+            (one.question, one.system, f"{one.estimate.value:.2f}", _interval(one.estimate),
+             one.estimate.n, one.estimate.n_clips, one.estimate.n_raters)
+            for one in found.means
+        ],
+    )  # fmt: skip
+    yield (
+        "Differences, by the same raters for the same clips",
+        DIFFERENCES_HEADER,
+        [
+            (one.question, f"{one.system} - {one.other}", f"{one.estimate.value:+.2f}",
+             _interval(one.estimate, "+.2f"), "yes" if one.found else "no", one.estimate.n)
+            for one in found.differences
+        ],
+    )  # fmt: skip
+    yield (
+        "Agreement (Krippendorff's alpha, interval)",
+        AGREEMENT_HEADER,
+        [
+            (one.question, "not defined" if one.alpha is None else f"{one.alpha:.2f}",
+             "" if one.low is None else f"{one.low:.2f} to {one.high:.2f}",
+             one.n_clips, one.n_annotators)
+            for one in found.agreement
+        ],
+    )  # fmt: skip
+    yield "Raters", RATERS_HEADER, [(o.rater, o.rated, o.skipped, o.of) for o in found.raters]
+
+
+def explained(found: Results) -> list[str]:
+    """What a reader of the tables must know."""
+    facts = found.facts
+    return [
+        f"{facts['n_ratings']} ratings of {facts['n_stimuli']} stimuli ({facts['n_clips']} clips) "
+        f"by {facts['n_raters']} raters.",
+        "Intervals: clips and raters resampled both, "
+        f"{facts['resamples']} times, seed {facts['seed']}.",
+        f"Found: the interval excludes 0 also when all {facts['comparisons']} differences are "
+        "looked at together (Bonferroni). What is not found may be there nevertheless.",
+    ]
+
+
+def _report_lines(found: Results) -> Iterator[str]:
+    yield "# Listening test"
+    for title, header, rows in tables(found):
+        if not rows:
+            continue
+        yield from ("", f"## {title}", "", f"| {' | '.join(header)} |", f"|{'---|' * len(header)}")
+        for row in rows:
+            yield f"| {' | '.join(map(str, row))} |"
+    if found.warnings:
+        yield from ("", "## Warnings", "")
+        yield from (f"- {sentence[0].upper()}{sentence[1:]}" for sentence in found.warnings)
+    yield from ("", "## How", "")
+    yield from (f"- {sentence}" for sentence in explained(found))
+    yield from (f"- {name}: {ask}" for name, ask in found.facts["questions"].items())
+
+
+def _interval(one: Estimate, form: str = ".2f") -> str:
+    return "" if one.low is None or one.high is None else f"{one.low:{form}} to {one.high:{form}}"

@@ -21,8 +21,7 @@ from ossl_builder.tables import CLIPS, Clip
 from ossl_train.data.window_loader import window_audio
 from ossl_train.data.windows import WindowSpan
 from ossl_train.generation.sampling import n_samples
-from ossl_train.listening_test.design import Stimulus
-from ossl_train.listening_test.test_folder import KeyEntry, TestKey
+from ossl_train.listening_test.design import KeyEntry, Stimulus, TestKey
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +39,7 @@ FILM_ID = "listening"
 
 
 @dataclass(frozen=True)
-class Heard:
+class StimulusAudio:
     """A sound as it came.
 
     Attributes:
@@ -75,11 +74,11 @@ def write_stimuli(
     """
     for name, own in itertools.groupby(stimuli, key=lambda one: one.name):
         clip, together = clips[name], list(own)
-        heard = [read(audio_of(one), clip.duration_s) for one in together]
-        target = target_of(heard)
+        heard = [read_audio(audio_of(one), clip.duration_s) for one in together]
+        target = common_loudness(heard)
         for one, audio in zip(together, heard, strict=True):
             gain_db = 0.0 if audio.lufs is None else target - audio.lufs
-            flac, film = paths(root, one.clip_id)
+            flac, film = stimulus_paths(root, one.clip_id)
             _write_audio(flac, audio.audio, gain_db)
             mux.mux(inside(source, clip.video_path), flac, film)
             yield KeyEntry(
@@ -97,7 +96,7 @@ def write_table(root: Path, clips: Mapping[str, Clip], key: TestKey) -> None:
     """Write the table of the stimuli: what `ossl label` sends and serves."""
     rows = []
     for one in key.stimuli:
-        flac, film = paths(root, one.clip_id)
+        flac, film = stimulus_paths(root, one.clip_id)
         clip = clips[one.name]
         rows.append(
             dataclasses.replace(
@@ -126,13 +125,13 @@ def write_table(root: Path, clips: Mapping[str, Clip], key: TestKey) -> None:
     tables_io.write_corpus_table(root, CLIPS, rows)
 
 
-def paths(root: Path, clip_id: str) -> tuple[Path, Path]:
+def stimulus_paths(root: Path, clip_id: str) -> tuple[Path, Path]:
     """A stimulus' FLAC and MP4."""
     folder = root / "films" / FILM_ID / "clips"
     return folder / f"{clip_id}.music.flac", folder / f"{clip_id}.mp4"
 
 
-def read(path: Path, duration_s: float) -> Heard:
+def read_audio(path: Path, duration_s: float) -> StimulusAudio:
     """The first `duration_s` of an audio file, in the format of the test.
 
     Raises:
@@ -146,10 +145,10 @@ def read(path: Path, duration_s: float) -> Heard:
     (found,) = window_audio(path, [WindowSpan(0, 0.0, wanted / RATE)], RATE)
     audio = np.pad(found, (0, wanted - len(found)))
     meter = measured([audio[None]], RATE)
-    return Heard(audio, integrated(meter.power()), meter.peak)
+    return StimulusAudio(audio, integrated(meter.power()), meter.peak)
 
 
-def target_of(heard: Sequence[Heard]) -> float:
+def common_loudness(heard: Sequence[StimulusAudio]) -> float:
     """The loudness that all of a clip's sounds can have without clipping, in LUFS."""
     reachable = [
         one.lufs + CEILING_DBFS - 20 * math.log10(one.peak) for one in heard if one.lufs is not None

@@ -1,15 +1,21 @@
-"""The model card: what the hub reads at its head, and what people read below."""
+"""The folder that is published for an adapter: weights, configuration and model card."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ossl_builder import __version__
+from ossl_builder import __version__, files
+from ossl_builder.errors import OsslError
 from ossl_builder.exports.card import CITATION, rights, table
-from ossl_train.model_card.facts import Described
+from ossl_builder.exports.shards import CHECKSUMS, write_checksums
+from ossl_train.model_card.facts import CardFacts
+from ossl_train.training.checkpoint import ADAPTER
+from ossl_train.training.run_folder import DATA, RECIPE
 
 LICENCES = """\
 - MusicGen's weights, without which this adapter is of no use, are published under
@@ -26,7 +32,7 @@ LIMITS = """\
 - It writes music like its films'; whether that resembles a protected work was not examined."""
 
 
-def card(found: Described, title: str) -> str:
+def render_card(found: CardFacts, title: str) -> str:
     """The text of `README.md`; equal checkpoints and reports give equal texts."""
     head = yaml.safe_dump(_head(found, title), sort_keys=False, allow_unicode=True)
     base = str(found.metadata.get("source", ""))
@@ -45,7 +51,7 @@ def card(found: Described, title: str) -> str:
     return f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
 
 
-def _head(found: Described, title: str) -> dict[str, Any]:
+def _head(found: CardFacts, title: str) -> dict[str, Any]:
     base = str(found.metadata.get("source", ""))
     named = {"base_model": base, "base_model_relation": "adapter"} if "/" in base else {}
     return {
@@ -71,7 +77,7 @@ def _use(base: str) -> str:
     )
 
 
-def _figures(found: Described) -> str:
+def _figures(found: CardFacts) -> str:
     parts = []
     if found.standing is not None and found.standing.best_loss is not None:
         parts.append(
@@ -105,7 +111,7 @@ def _listening(report: Mapping[str, Any]) -> str:
     return text + _listed("Careful", report.get("warnings", ()))
 
 
-def _data(found: Described) -> str:
+def _data(found: CardFacts) -> str:
     windows = " and ".join(f"{n} of {split}" for split, n in found.data["windows"].items())
     sums = table(("table", "SHA-256"), sorted(found.data["tables"].items()))
     told = (
@@ -119,7 +125,7 @@ def _data(found: Described) -> str:
     return f"{told}\n\n{splits}\n\nTheir rights:\n\n{rights(found.films)}"
 
 
-def _fitted(found: Described) -> str:
+def _fitted(found: CardFacts) -> str:
     recipe = yaml.safe_dump(
         found.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True
     )
@@ -143,3 +149,67 @@ def _interval(one: Mapping[str, Any]) -> str:
 
 def _listed(title: str, lines: Any) -> str:
     return "".join(["\n\n", *(f"- {title}: {line}\n" for line in lines)]).rstrip() if lines else ""
+
+
+CONFIG, CARD = "config.json", "README.md"
+EVALUATION, LISTENING = "evaluation.json", "listening.json"
+
+
+def folder_contents(found: CardFacts, title: str) -> dict[str, bytes]:
+    """All files but the checksums, by name."""
+    recipe = yaml.safe_dump(
+        found.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+    )
+    config = {
+        "config": dict(found.config),
+        "metadata": dict(found.metadata),
+        "n_parameters": found.n_parameters,
+    }
+    made = {
+        ADAPTER: found.adapter.read_bytes(),
+        CONFIG: _json(config),
+        RECIPE: recipe.encode(),
+        DATA: _json(found.data),
+        CARD: render_card(found, title).encode(),
+    }
+    for name, report in ((EVALUATION, found.evaluation), (LISTENING, found.listening)):
+        if report is not None:
+            made[name] = _json(report)
+    return made
+
+
+def write_folder(out: Path, made: Mapping[str, bytes]) -> None:
+    """Write the folder, or bring it up to date.
+
+    Raises:
+        OsslError: `folder_not_empty`, for a folder that holds something else.
+    """
+    check_folder_free(out)
+    for name, data in made.items():
+        files.write_bytes(out / name, data)
+    for name in (EVALUATION, LISTENING):
+        if name not in made:  # of an earlier export
+            (out / name).unlink(missing_ok=True)
+    write_checksums(out, sorted(made))
+
+
+def check_folder_free(out: Path) -> None:
+    """See that nothing but an earlier export stands there.
+
+    Raises:
+        OsslError: `folder_not_empty`.
+    """
+    ours = {ADAPTER, CONFIG, RECIPE, DATA, CARD, EVALUATION, LISTENING, CHECKSUMS}
+    others = sorted(path.name for path in out.iterdir() if path.name not in ours and
+                    not path.name.startswith(".")) if out.is_dir() else []  # fmt: skip
+    if others or (out.exists() and not out.is_dir()):
+        raise OsslError(
+            "folder_not_empty",
+            f"{out} holds something else: {', '.join(others[:3]) or 'it is a file'}.",
+            "Name a new folder with --out.",
+        )
+
+
+def _json(value: Any) -> bytes:
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    return text.encode() + b"\n"

@@ -12,8 +12,8 @@ from ossl_builder.corpus import Corpus
 from ossl_builder.errors import OsslError
 from ossl_builder.exports.selection import Selection, select
 from ossl_train.adapter.adapter_file import load_adapter, read_metadata
-from ossl_train.generation.models import choose
-from ossl_train.model_paths import shown_name
+from ossl_train.generation.models import choose_adapter
+from ossl_train.pretrained import shown_name
 from ossl_train.recipe import TrainRecipe
 from ossl_train.training import checkpoint
 from ossl_train.training.run_folder import DATA, RECIPE
@@ -22,7 +22,7 @@ FITTED_ON = ("train", "validation")
 
 
 @dataclass(frozen=True)
-class Described:
+class CardFacts:
     """A checkpoint and all that a reader of its card should know.
 
     Attributes:
@@ -50,7 +50,9 @@ class Described:
     listening: Mapping[str, Any] | None
 
 
-def described(path: Path, root: Path, evaluation: Path | None, listening: Path | None) -> Described:
+def gather_facts(
+    path: Path, root: Path, evaluation: Path | None, listening: Path | None
+) -> CardFacts:
     """Gather it.
 
     Args:
@@ -63,7 +65,7 @@ def described(path: Path, root: Path, evaluation: Path | None, listening: Path |
         OsslError: `no_checkpoint`, `run_missing`, `export_other_data`, `report_invalid`,
             `adapter_unreadable`.
     """
-    chosen = choose(root, "small", (), path, alpha=1.0)
+    chosen = choose_adapter(root, "small", (), path, alpha=1.0)
     assert chosen.adapter is not None
     run = chosen.folder
     if not (run / RECIPE).is_file() or not (run / DATA).is_file():
@@ -74,7 +76,7 @@ def described(path: Path, root: Path, evaluation: Path | None, listening: Path |
         )
     adapter = load_adapter(chosen.adapter)
     data = parse.json_value((run / DATA).read_bytes())
-    return Described(
+    return CardFacts(
         adapter=chosen.adapter,
         config=asdict(adapter.config),
         n_parameters=sum(one.numel() for one in adapter.parameters()),

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ossl_train.musicgen.codec import Codec
-from ossl_train.musicgen.transformers import TransformersModel
+from ossl_train.musicgen.decoders import TransformersModel
 
 PARTS = (
     (r"^emb\.", "model.decoder.embed_tokens."),

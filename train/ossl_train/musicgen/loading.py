@@ -12,15 +12,14 @@ from torch import Tensor, nn
 
 from ossl_builder import parse
 from ossl_builder.errors import OsslError
-from ossl_train.model_paths import ALIASES
-from ossl_train.musicgen.audiocraft import AudiocraftModel
+from ossl_builder.models import hub
 from ossl_train.musicgen.codec import AudiocraftCodec, TextEncoder
 from ossl_train.musicgen.codec import Codec as TransformersCodec
 from ossl_train.musicgen.conversion import convert_codec, convert_language_model
+from ossl_train.musicgen.decoders import AudiocraftModel, TransformersModel
 from ossl_train.musicgen.model import Backbone, Codec, LanguageModel, unsupported
-from ossl_train.musicgen.transformers import TransformersModel
 from ossl_train.musicgen.types import Shape
-from ossl_train.silence_logs import quiet
+from ossl_train.pretrained import ALIASES, full_name, quiet
 
 KINDS = ("audiocraft", "transformers")
 LANGUAGE_MODEL, CODEC = "state_dict.bin", "compression_state_dict.bin"
@@ -83,8 +82,8 @@ Parts = tuple[LanguageModel, TextEncoder, Codec, Shape]
 
 def _located(source: str) -> Path | str:
     """The folder, or the hub id."""
-    if source in ALIASES:
-        return ALIASES[source]
+    if full_name(source) != source:
+        return full_name(source)
     path = Path(source).expanduser()
     if path.is_dir():
         return path
@@ -145,12 +144,7 @@ def _from_audiocraft(found: Path | str, source: str, kind: str) -> Parts:
 
 
 def _package(found: Path | str, name: str) -> dict[str, Any]:
-    if isinstance(found, Path):
-        path = found / name
-    else:
-        from huggingface_hub import hf_hub_download
-
-        path = Path(hf_hub_download(found, name))
+    path = found / name if isinstance(found, Path) else hub.download_file(found, name)
     package: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return package
 

@@ -42,7 +42,7 @@ class TrainerState:
     ended: str = ""
 
 
-def save(
+def save_checkpoint(
     folder: Path, save_adapter: SaveAdapter, standing: TrainerState, state: dict[str, Tensor] | None
 ) -> None:
     """Write a checkpoint in place of the one there; a kill or a full disk leaves the old one.
@@ -79,7 +79,7 @@ def save(
         raise
 
 
-def mend(folder: Path) -> None:
+def recover(folder: Path) -> None:
     """Put right what a kill between the two renames of a swap left behind."""
     old = folder.with_name(f".{folder.name}.old")
     if old.exists() and not folder.exists():

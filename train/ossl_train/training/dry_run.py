@@ -12,16 +12,15 @@ from pathlib import Path
 import torch
 
 from ossl_train.data.dataset import Dataset
-from ossl_train.training.dataloader import endless
-from ossl_train.training.distributed import Processes
-from ossl_train.training.loop import Parts, step_of
+from ossl_train.training.distributed import Processes, endless_batches
+from ossl_train.training.loop import Parts, train_step
 from ossl_train.training.optimiser import adamw
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
 
 
 @dataclass(frozen=True)
-class Expected:
+class RunEstimate:
     """What was measured, and what follows.
 
     Attributes:
@@ -75,7 +74,7 @@ class Expected:
             yield "That is not enough: make room, or choose another --out."
 
 
-def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes) -> Expected:
+def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes) -> RunEstimate:
     """Open one window of every clip, run two steps, and work out what the run will need.
 
     The adapter is changed by the steps: it is of no use afterwards.
@@ -88,11 +87,11 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
     optimiser = adamw(parts.adapter, settings)
     watched = TrainModule(parts.backbone, parts.adapter, settings)
     alone = dataclasses.replace(processes, rank=0, world=1)
-    source = endless(parts.train, settings, alone, 0)
-    loss, _, _ = step_of(watched, optimiser, source, settings, 0, alone)
+    source = endless_batches(parts.train, settings, alone, 0)
+    loss, _, _ = train_step(watched, optimiser, source, settings, 0, alone)
     _finish(processes.device)
     began = time.perf_counter()
-    step_of(watched, optimiser, source, settings, 1, alone)
+    train_step(watched, optimiser, source, settings, 1, alone)
     _finish(processes.device)
     step_s = time.perf_counter() - began
     n_train = len(parts.train.windows)
@@ -104,7 +103,7 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
     disk = out
     while not disk.exists():
         disk = disk.parent
-    return Expected(
+    return RunEstimate(
         device=_name(processes.device),
         train_windows=n_train,
         validation_windows=n_validation,

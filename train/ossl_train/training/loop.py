@@ -22,13 +22,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ossl_builder.errors import OsslError
 from ossl_train.adapter.adapter import VideoAdapter
-from ossl_train.data.batch import Batch, batches
-from ossl_train.data.dataset import Dataset
+from ossl_train.data.dataset import Batch, Dataset, batches
 from ossl_train.data.windows import Window
 from ossl_train.musicgen import Backbone
 from ossl_train.training.checkpoint import TrainerState
-from ossl_train.training.dataloader import Prefetcher, endless, kept
-from ossl_train.training.distributed import Processes
+from ossl_train.training.distributed import Prefetcher, Processes, dropout_masks, endless_batches
 from ossl_train.training.monitor import Monitor
 from ossl_train.training.optimiser import adamw, rate_at, set_rate
 from ossl_train.training.run_folder import CheckpointWriter
@@ -97,7 +95,7 @@ def fit(
         loss = sum(films.values()) / len(films) if films else None
         if loss is not None and not math.isfinite(loss):
             raise _not_measurable(standing.step, films)
-        standing = judged(standing, loss, settings)
+        standing = after_validation(standing, loss, settings)
         if monitor is not None and films:
             monitor.tell(standing.step, validation_loss=loss, film=films)
         if standing.best_step == standing.step:
@@ -110,13 +108,13 @@ def fit(
     last = min(settings.steps, stop_at or settings.steps)
     position = standing.step * settings.accumulation
     with contextlib.closing(
-        Prefetcher(endless(parts.train, settings, processes, position))
+        Prefetcher(endless_batches(parts.train, settings, processes, position))
     ) as source:
         while standing.step < last and not standing.ended:
             began = time.perf_counter()
             rate = rate_at(standing.step, settings)
             set_rate(optimiser, rate)
-            loss, norm, n_windows = step_of(
+            loss, norm, n_windows = train_step(
                 module, optimiser, source, settings, standing.step, processes
             )
             standing = dataclasses.replace(standing, step=standing.step + 1)
@@ -132,7 +130,7 @@ def fit(
     return standing
 
 
-def step_of(
+def train_step(
     module: nn.Module,
     optimiser: torch.optim.Optimizer,
     source: Iterator[Batch],
@@ -145,7 +143,7 @@ def step_of(
     total = torch.zeros(3, dtype=torch.float64, device=processes.device)
     for turn in range(settings.accumulation):
         batch = next(source).to(processes.device)
-        keep_video, keep_text = kept(settings, step, turn, len(batch.windows), processes)
+        keep_video, keep_text = dropout_masks(settings, step, turn, len(batch.windows), processes)
         waits = turn < settings.accumulation - 1 and processes.world > 1
         # Gradients of several processes are added up once, with the last batch of the step.
         with module.no_sync() if waits else contextlib.nullcontext():
@@ -192,7 +190,9 @@ def validate(
     return {film: loss / n for film, loss, n in zip(films, losses, tokens, strict=True) if n}
 
 
-def judged(standing: TrainerState, loss: float | None, settings: FitSettings) -> TrainerState:
+def after_validation(
+    standing: TrainerState, loss: float | None, settings: FitSettings
+) -> TrainerState:
     """Where a run stands after a validation; without one, the last adapter is the best."""
     if loss is None or standing.best_loss is None or loss < standing.best_loss:
         standing = dataclasses.replace(standing, best_loss=loss, best_step=standing.step, waited=0)

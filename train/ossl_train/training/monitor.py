@@ -48,7 +48,7 @@ class Monitor:
 
 
 @contextlib.contextmanager
-def monitoring(out: Path, begun_at: int, steps: int) -> Iterator[Monitor]:
+def open_monitor(out: Path, begun_at: int, steps: int) -> Iterator[Monitor]:
     """Record into `out` while inside.
 
     Args:

@@ -28,11 +28,11 @@ from ossl_train.training.optimiser import optimiser_state, restore_optimiser
 
 LAST, BEST = "last", "best"
 RECIPE, DATA = "recipe.yaml", "data.json"
-MADE = (LAST, BEST, "tensorboard", "metrics.jsonl", RECIPE, DATA)
+RUN_FILES = (LAST, BEST, "tensorboard", "metrics.jsonl", RECIPE, DATA)
 
 
 @contextlib.contextmanager
-def held(out: Path) -> Iterator[None]:
+def lock_run(out: Path) -> Iterator[None]:
     """Hold a run's folder for writing; the system frees it when the process ends, however.
 
     Raises:
@@ -54,9 +54,9 @@ def held(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def clear(out: Path) -> None:
+def clear_run(out: Path) -> None:
     """Remove what a run left in its folder."""
-    for name in MADE:
+    for name in RUN_FILES:
         for path in (out / name, out / f".{name}.old", out / f".{name}.new"):
             if path.is_dir():
                 shutil.rmtree(path)
@@ -64,10 +64,10 @@ def clear(out: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def mend(out: Path) -> None:
+def recover_run(out: Path) -> None:
     """Put right what a kill left behind."""
     for name in (LAST, BEST):
-        checkpoint.mend(out / name)
+        checkpoint.recover(out / name)
 
 
 def steps_done(out: Path) -> int:
@@ -80,7 +80,7 @@ def steps_done(out: Path) -> int:
     return 0 if standing is None else standing.step
 
 
-def describe(out: Path, recipe: TrainRecipe, data: Mapping[str, Any]) -> None:
+def record_run(out: Path, recipe: TrainRecipe, data: Mapping[str, Any]) -> None:
     """Write down what a run is made with, or see that it is the run that stands there.
 
     Args:
@@ -93,10 +93,13 @@ def describe(out: Path, recipe: TrainRecipe, data: Mapping[str, Any]) -> None:
     """
     import yaml
 
-    here = shaping(recipe)
+    here = shaping_settings(recipe)
     if (out / DATA).exists() and (out / RECIPE).exists():
         there, before = _described(out)
-        differing = [*_differing(shaping(there), here), *_differing(_flat(before), _flat(data))]
+        differing = [
+            *_differing(shaping_settings(there), here),
+            *_differing(_flat(before), _flat(data)),
+        ]
         if differing:
             raise OsslError(
                 "run_differs",
@@ -121,7 +124,7 @@ def _described(out: Path) -> tuple[TrainRecipe, dict[str, Any]]:
         ) from error
 
 
-def shaping(recipe: TrainRecipe) -> dict[str, Any]:
+def shaping_settings(recipe: TrainRecipe) -> dict[str, Any]:
     """A recipe's settings that shape the result, by `section.key`."""
     return {
         f"{section}.{key}": getattr(settings, key)
@@ -231,7 +234,7 @@ class CheckpointWriter:
 
     def _save(self, name: str, standing: TrainerState, state: dict[str, Tensor] | None) -> None:
         facts = {**self.metadata, "step": str(standing.step)}
-        checkpoint.save(
+        checkpoint.save_checkpoint(
             self.out / name,
             lambda path: save_adapter(path, self.adapter, facts),
             standing,

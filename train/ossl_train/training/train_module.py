@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ossl_train.adapter.adapter import VideoAdapter
-from ossl_train.data.batch import Batch
+from ossl_train.data.dataset import Batch
 from ossl_train.musicgen import Backbone, TextStates
 from ossl_train.training.settings import FitSettings
 

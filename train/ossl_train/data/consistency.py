@@ -1,4 +1,4 @@
-"""Whether what is stored belongs together, to the recipe, and to the clips as they are now."""
+"""Check that stored features, codes and text match each other, the recipe and the clips."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
+from ossl_builder.models.hub import NOT_HERE
 from ossl_builder.tables import Clip
-from ossl_train.data import vivit
+from ossl_train.data.features import encoder_digest
 from ossl_train.data.source import Source, SplitClip
 from ossl_train.data.storage import (
     CODES,
+    COMMANDS,
     FEATURES,
     KINDS,
-    MAKERS,
     TEXT,
-    key_of,
     read_metadata,
     store_path,
+    window_key,
 )
 from ossl_train.data.windows import WindowSpan
-from ossl_train.model_paths import NOT_HERE
 from ossl_train.recipe import TrainRecipe
 
 if TYPE_CHECKING:
     from ossl_train.musicgen.model import Backbone
 
 # What the metadata of a store say of single clips; the rest holds for a whole run.
-OF_CLIPS = ("clips", "dialogue", "windows", "silent", "prompts")
+PER_CLIP_KEYS = ("clips", "dialogue", "windows", "silent", "prompts")
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoresOfKind:
     """The stores of one kind.
 
     Attributes:
@@ -44,7 +44,9 @@ class Stored:
     of: Mapping[str, Mapping[str, Any]]
 
 
-def agreed(source: Source, recipe: TrainRecipe, needed: Collection[str]) -> dict[str, Stored]:
+def read_matching_stores(
+    source: Source, recipe: TrainRecipe, needed: Collection[str]
+) -> dict[str, StoresOfKind]:
     """The stores by kind, each found to be of one make, which is the recipe's.
 
     Args:
@@ -57,7 +59,7 @@ def agreed(source: Source, recipe: TrainRecipe, needed: Collection[str]) -> dict
     """
     found = {kind: _of_one_make(source, kind, needed) for kind in KINDS}
     wanted: dict[str, Any] = recipe.windows.model_dump()
-    digest = vivit.digest(recipe.features.encoder, recipe.features.revision)
+    digest = encoder_digest(recipe.features.encoder, recipe.features.revision)
     seen: dict[str, Any] = recipe.features.model_dump(include={"pooling", "precision"})
     if digest != NOT_HERE:  # the encoder itself is not needed any more
         seen["digest"] = digest
@@ -66,7 +68,7 @@ def agreed(source: Source, recipe: TrainRecipe, needed: Collection[str]) -> dict
     return found
 
 
-def _of_one_make(source: Source, kind: str, needed: Collection[str]) -> Stored:
+def _of_one_make(source: Source, kind: str, needed: Collection[str]) -> StoresOfKind:
     of: dict[str, Mapping[str, Any]] = {}
     missing = []
     for film_id in source.film_ids():
@@ -79,7 +81,7 @@ def _of_one_make(source: Source, kind: str, needed: Collection[str]) -> Stored:
             f"{kind}_missing",
             f"{len(missing)} of {len(needed)} films have no {kind}: {', '.join(missing[:3])}"
             f"{', …' if len(missing) > 3 else ''}.",
-            f"Run `{MAKERS[kind]}` with this recipe.",
+            f"Run `{COMMANDS[kind]}` with this recipe.",
         )
     makes = {film_id: _make(said) for film_id, said in of.items()}
     first = min(makes)
@@ -90,13 +92,13 @@ def _of_one_make(source: Source, kind: str, needed: Collection[str]) -> Stored:
                     f"{kind}_mixed",
                     f"The {kind} of {first} and of {film_id} do not go together: {name} is "
                     f"{makes[first].get(name)!r} there and {make.get(name)!r} here.",
-                    f"Run `{MAKERS[kind]}` with this recipe: it makes again what differs.",
+                    f"Run `{COMMANDS[kind]}` with this recipe: it makes again what differs.",
                 )
-    return Stored(makes[first], of)
+    return StoresOfKind(makes[first], of)
 
 
 def _make(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if name not in OF_CLIPS}
+    return {name: value for name, value in said.items() if name not in PER_CLIP_KEYS}
 
 
 def _check_recipe(kind: str, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -105,12 +107,12 @@ def _check_recipe(kind: str, made: Mapping[str, Any], wanted: Mapping[str, Any])
             raise OsslError(
                 f"{kind}_differ",
                 f"The {kind} were made with {name} {made[name]!r}, and the recipe says {value!r}.",
-                f"Run `{MAKERS[kind]}` with this recipe, or take the recipe they were made with.",
+                f"Run `{COMMANDS[kind]}` with this recipe, or take the recipe they were made with.",
             )
 
 
-def check_clip(
-    one: SplitClip, prompt: str, stored: Mapping[str, Stored], recipe: TrainRecipe
+def check_clip_unchanged(
+    one: SplitClip, prompt: str, stored: Mapping[str, StoresOfKind], recipe: TrainRecipe
 ) -> None:
     """See that a clip is still the one that was encoded.
 
@@ -136,13 +138,13 @@ def check_clip(
         )
 
 
-def is_heard(clip: Clip, window: WindowSpan, stored: Mapping[str, Stored]) -> bool:
+def has_codes(clip: Clip, window: WindowSpan, stored: Mapping[str, StoresOfKind]) -> bool:
     """Whether a window's music is not silent.
 
     Raises:
         OsslError: `features_stale`, `codes_stale`, if the window is not stored at all.
     """
-    key = key_of(clip.clip_id, window.index)
+    key = window_key(clip.clip_id, window.index)
     codes = stored[CODES].of[clip.film_id]
     if key not in stored[FEATURES].of[clip.film_id]["windows"]:
         raise _stale(FEATURES, clip)
@@ -156,7 +158,7 @@ def _stale(kind: str, clip: Clip) -> OsslError:
     return OsslError(
         f"{kind}_stale",
         f"The stored {kind} of {clip.clip_id} are older than {what} is now.",
-        f"Run `{MAKERS[kind]}` with this recipe: only what changed is made again.",
+        f"Run `{COMMANDS[kind]}` with this recipe: only what changed is made again.",
     )
 
 
@@ -176,12 +178,12 @@ def check_backbone(made: Mapping[str, Mapping[str, Any]], backbone: Backbone) ->
             "codes_differ",
             f"The codes were made by the EnCodec of {made[CODES]['encoder']}, which is not that of "
             f"{backbone.source}.",
-            f"Run `{MAKERS[CODES]}` with this recipe.",
+            f"Run `{COMMANDS[CODES]}` with this recipe.",
         )
     if width != backbone.shape.text_dim:
         raise OsslError(
             "text_differ",
             f"The text states are {width} wide, and {backbone.source} reads "
             f"{backbone.shape.text_dim}.",
-            f"Run `{MAKERS[TEXT]}` with this recipe.",
+            f"Run `{COMMANDS[TEXT]}` with this recipe.",
         )
