@@ -126,7 +126,7 @@ def reference_step(
 
     def step() -> object:
         codes = backbone.encode_audio(audio)
-        with adapter.watching(batch.video, batch.video_times):
+        with adapter.show(batch.video, batch.video_times):
             logits, predicted = backbone.logits(codes, batch.text)
         loss = token_losses(logits[:1], codes[:1], predicted[:1]).sum() / predicted[:1].sum()
         scaler.scale(loss).backward()

@@ -153,7 +153,7 @@ def test_raters_who_have_not_finished_and_answers_that_do_not_count() -> None:
     assert [one.rater for one in again.raters] == ["a01", "a02", "a03", "a09"]
     nobody = compute_results(key, [], TAXONOMY)
     assert (nobody.means, nobody.differences) == ((), ())
-    assert "nobody has rated anything yet." in nobody.warnings
+    assert "there are no ratings yet." in nobody.warnings
 
 
 def test_one_rater_and_one_clip() -> None:

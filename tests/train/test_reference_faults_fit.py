@@ -108,7 +108,7 @@ def test_the_gradient_is_that_of_the_mean_over_tokens_and_clipped_to_the_length_
     # By hand: the mean over all tokens of the four windows, each alone and unpadded.
     total, n_tokens = torch.zeros(()), 0
     for batch in batches(parts.train, 1, 0, 0):
-        with parts.adapter.watching(batch.video, batch.video_times):
+        with parts.adapter.show(batch.video, batch.video_times):
             logits, predicted = parts.backbone.logits(batch.codes, batch.text)
         total = total + token_losses(logits, batch.codes, predicted).sum()
         n_tokens += int(predicted.sum())
@@ -238,8 +238,8 @@ def test_conditions_are_dropped_as_often_as_asked_and_never_unasked(tiny_models:
     for losses in (watched(batch, keep, None)[0], watched(batch, None, keep)[0]):
         assert ((losses != all_kept) == ~keep).all()
     # Without video the window has the base model's loss, to the bit.
-    with parts.adapter.watching(batch.video, batch.video_times, strength=0.0):
+    with parts.adapter.show(batch.video, batch.video_times, strength=0.0):
         logits, _ = parts.backbone.logits(batch.codes, batch.text)
-    with parts.adapter.watching(batch.video, batch.video_times, keep=keep):
+    with parts.adapter.show(batch.video, batch.video_times, keep=keep):
         blind, _ = parts.backbone.logits(batch.codes, batch.text)
     assert torch.equal(blind[1], logits[1])

@@ -78,11 +78,11 @@ def test_what_is_there_is_left_alone(root: Path, generate: Generate, tmp_path: P
     assert wav.stat().st_mtime_ns == before[wav][0]
     assert wav.with_suffix(".mp4").read_bytes() == before[wav.with_suffix(".mp4")][1]
     wav.write_bytes(b"cut off")
-    assert [one["why"] for one in generate(*given, "--dry-run")] == ["", "the WAV was changed"]
+    assert [one["why"] for one in generate(*given, "--dry-run")] == ["", "the WAV has changed"]
     assert [one["state"] for one in generate(*given)] == ["fresh", "made"]
     assert {path: path.read_bytes() for path in before} == {p: b for p, (_, b) in before.items()}
     planned = generate(*given, "--prompt", "drums", "--dry-run")
-    assert {one["why"] for one in planned} == {"made from other prompt"}
+    assert {one["why"] for one in planned} == {"changed: prompt"}
 
 
 def test_peaks_are_lowered_and_the_rest_is_left() -> None:

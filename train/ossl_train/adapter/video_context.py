@@ -64,7 +64,7 @@ def video_context(
     strength: float,
     caching: bool,
 ) -> VideoContext:
-    """Check what `VideoAdapter.watching` was given and bring it to the adapter's device and type.
+    """Check what `VideoAdapter.show` was given and bring it to the adapter's device and type.
 
     Raises:
         OsslError: adapter_input.

@@ -76,8 +76,8 @@ def evaluate(
     json: options.AsJson = False,
 ) -> None:
     """Compare generated music with the films' own music, with its prompt and with its video."""
-    from ossl_train.evaluation import evaluate as evaluation
     from ossl_train.evaluation.cache import ResultCache
+    from ossl_train.evaluation.evaluate import evaluate as measure
     from ossl_train.evaluation.report import write_report
 
     settings = EvaluationSettings(
@@ -99,7 +99,7 @@ def evaluate(
     if dry_run:
         _show_plan(eval_set, settings, cache, json)
         return
-    found = evaluation.evaluate(eval_set, settings, cache, output.counted)
+    found = measure(eval_set, settings, cache, output.counted)
     written = write_report(folder, found)
     _show(found, json)
     output.say(f"Report: {written[1]}, {written[0]}")

@@ -71,8 +71,7 @@ def push(
     stimulus to its system.
     """
     from ossl_builder.corpus import Corpus
-    from ossl_builder.label_studio import clip_urls
-    from ossl_builder.label_studio import state as states
+    from ossl_builder.label_studio import clip_urls, state
     from ossl_builder.label_studio.project import ProjectOptions, reached
     from ossl_train.listening_test.music import MusicOptions
     from ossl_train.listening_test.push import (
@@ -85,27 +84,27 @@ def push(
 
     root = data or context.obj
     folder = _folder(root, out)
-    wanted = MusicOptions(
+    music = MusicOptions(
         root, recipe, overrides or (), checkpoint, device, text_guidance, video_guidance, seed
     )
     chosen = TestOptions(split or "test", clips, longest, seed, sounds)
-    planned = plan_test(context.obj, data, chosen, wanted, folder, dry_run)
+    planned = plan_test(context.obj, data, chosen, music, folder, dry_run)
     if dry_run:
         _show_plan(planned, folder, json)
         return
-    wish = ProjectOptions(title or f"OSSL listening {root.resolve().name}"[:50], None, raters)
+    project = ProjectOptions(title or f"OSSL listening {root.resolve().name}"[:50], None, raters)
     with reached(Corpus(folder.resolve()), url, timeout) as server:
-        check_server(server, Corpus(folder.resolve()), wish)
+        check_server(server, Corpus(folder.resolve()), project)
         folder.mkdir(parents=True, exist_ok=True)
         with Corpus(folder.resolve()).locked():
             test = assemble_test(planned, folder, output.bar, output.say)
-            choice = clip_urls.chosen(states.load(test.root), address, clips_url, "")
-            word = clip_urls.renew(test.root)
-            if word and choice.address in ("", clip_urls.SERVE):
-                output.say(word)
+            choice = clip_urls.chosen(state.load(test.root), address, clips_url, "")
+            warning = clip_urls.renew(test.root)
+            if warning and choice.address in ("", clip_urls.SERVE):
+                output.say(warning)
             addresses = clip_urls.addresses(test, choice)
-            states.save(test.root, choice)
-            sent = send_stimuli(server, test, addresses, wish, output.counted)
+            state.save(test.root, choice)
+            sent = send_stimuli(server, test, addresses, project, output.counted)
     _show_push(sent, server.url, folder, json)
 
 
@@ -131,8 +130,7 @@ def pull(
     Means and differences have 95 % intervals over clips and raters. The report names raters who
     have not finished.
     """
-    from ossl_builder.annotations import label_schema as taxonomies
-    from ossl_builder.annotations import records
+    from ossl_builder.annotations import label_schema, records
     from ossl_train.listening_test import design
     from ossl_train.listening_test.results import compute_results, write_report
 
@@ -143,7 +141,7 @@ def pull(
         if not offline:
             _pull_ratings(test, url, timeout)
         ratings = list(records.read_all(test.root))
-        results = compute_results(key, ratings, taxonomies.of(test.root), resamples, seed)
+        results = compute_results(key, ratings, label_schema.of(test.root), resamples, seed)
         written = write_report(folder, results)
     _show(results, json)
     output.say(f"Report: {written[1]}, {written[0]}")
@@ -155,15 +153,13 @@ def _folder(root: Path, out: Path | None) -> Path:
 
 def _pull_ratings(test: Corpus, url: str, timeout: float) -> None:
     """Pull the ratings. On a conflict the server's version is used: nobody edits them here."""
-    from ossl_builder.annotations import label_schema as taxonomies
-    from ossl_builder.label_studio import project as connection
-    from ossl_builder.label_studio import pull as pulling
-    from ossl_builder.label_studio import state as states
+    from ossl_builder.annotations import label_schema
+    from ossl_builder.label_studio import project, pull, state
 
-    with connection.reached(test, url, timeout) as server:
-        project = connection.project_of(server, test)
-        report = pulling.pull(
-            server, test, states.load(test.root), project, taxonomies.of(test.root), side="server"
+    with project.reached(test, url, timeout) as server:
+        found = project.project_of(server, test)
+        report = pull.pull(
+            server, test, state.load(test.root), found, label_schema.of(test.root), side="server"
         )
     output.say(
         f"{report.n_tasks} tasks checked: {report.new} new ratings, {report.changed} changed, "
@@ -199,7 +195,7 @@ def _show_plan(planned: TestPlan, folder: Path, json: bool) -> None:
     output.table(
         ("clip", "film", "length, s", "control sees"), [tuple(row.values()) for row in rows]
     )
-    length = sum(job.sample.piece.duration_s for job in waiting)
+    length = sum(job.sample.request.duration_s for job in waiting)
     seconds = sum(clip.duration_s for clip in planned.clips.values()) * len(planned.systems)
     output.say(
         f"{len(planned.stimuli)} stimuli: each clip with {', '.join(planned.systems)}. "

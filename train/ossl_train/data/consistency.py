@@ -27,7 +27,7 @@ from ossl_train.recipe import TrainRecipe
 if TYPE_CHECKING:
     from ossl_train.musicgen.model import Backbone
 
-# What the metadata of a store say of single clips; the rest holds for a whole run.
+# Metadata of single clips; all other metadata must be equal in all films of a run.
 PER_CLIP_KEYS = ("clips", "dialogue", "windows", "silent", "prompts")
 
 
@@ -36,8 +36,8 @@ class StoresOfKind:
     """The stores of one kind.
 
     Attributes:
-        made: what all of them say alike.
-        of: what each says, by film.
+        made: the metadata that all films share.
+        of: all metadata, by film.
     """
 
     made: Mapping[str, Any]
@@ -47,28 +47,28 @@ class StoresOfKind:
 def read_matching_stores(
     source: Source, recipe: TrainRecipe, needed: Collection[str]
 ) -> dict[str, StoresOfKind]:
-    """The stores by kind, each found to be of one make, which is the recipe's.
+    """Read the metadata of all stores; check that films agree with each other and the recipe.
 
     Args:
-        source: all its films are looked at, so that train and validation cannot differ.
-        recipe: what the run is to be.
+        source: all of its films are checked, so that train and validation cannot differ.
+        recipe: the recipe of the run.
         needed: films that must have a store of each kind.
 
     Raises:
         OsslError: `<kind>_missing`, `<kind>_mixed`, `features_differ`, `codes_differ`.
     """
-    found = {kind: _of_one_make(source, kind, needed) for kind in KINDS}
+    stores = {kind: _read_kind(source, kind, needed) for kind in KINDS}
     wanted: dict[str, Any] = recipe.windows.model_dump()
     digest = encoder_digest(recipe.features.encoder, recipe.features.revision)
-    seen: dict[str, Any] = recipe.features.model_dump(include={"pooling", "precision"})
-    if digest != NOT_HERE:  # the encoder itself is not needed any more
-        seen["digest"] = digest
-    _check_recipe(FEATURES, found[FEATURES].made, wanted | seen)
-    _check_recipe(CODES, found[CODES].made, wanted | {"silent_dbfs": recipe.codes.silent_dbfs})
-    return found
+    encoded: dict[str, Any] = recipe.features.model_dump(include={"pooling", "precision"})
+    if digest != NOT_HERE:  # training itself does not need the encoder
+        encoded["digest"] = digest
+    _check_recipe(FEATURES, stores[FEATURES].made, wanted | encoded)
+    _check_recipe(CODES, stores[CODES].made, wanted | {"silent_dbfs": recipe.codes.silent_dbfs})
+    return stores
 
 
-def _of_one_make(source: Source, kind: str, needed: Collection[str]) -> StoresOfKind:
+def _read_kind(source: Source, kind: str, needed: Collection[str]) -> StoresOfKind:
     of: dict[str, Mapping[str, Any]] = {}
     missing = []
     for film_id in source.film_ids():
@@ -83,22 +83,22 @@ def _of_one_make(source: Source, kind: str, needed: Collection[str]) -> StoresOf
             f"{', …' if len(missing) > 3 else ''}.",
             f"Run `{COMMANDS[kind]}` with this recipe.",
         )
-    makes = {film_id: _make(said) for film_id, said in of.items()}
+    makes = {film_id: _make(metadata) for film_id, metadata in of.items()}
     first = min(makes)
     for film_id, make in sorted(makes.items()):
         for name in sorted({*make, *makes[first]}):
             if make.get(name) != makes[first].get(name):
                 raise OsslError(
                     f"{kind}_mixed",
-                    f"The {kind} of {first} and of {film_id} do not go together: {name} is "
-                    f"{makes[first].get(name)!r} there and {make.get(name)!r} here.",
-                    f"Run `{COMMANDS[kind]}` with this recipe: it makes again what differs.",
+                    f"The {kind} of {first} and of {film_id} have different settings: {name} is "
+                    f"{makes[first].get(name)!r} for the first, {make.get(name)!r} for the second.",
+                    f"Run `{COMMANDS[kind]}` with this recipe: it encodes again what differs.",
                 )
     return StoresOfKind(makes[first], of)
 
 
-def _make(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if name not in PER_CLIP_KEYS}
+def _make(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if name not in PER_CLIP_KEYS}
 
 
 def _check_recipe(kind: str, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -106,15 +106,15 @@ def _check_recipe(kind: str, made: Mapping[str, Any], wanted: Mapping[str, Any])
         if made[name] != value:
             raise OsslError(
                 f"{kind}_differ",
-                f"The {kind} were made with {name} {made[name]!r}, and the recipe says {value!r}.",
-                f"Run `{COMMANDS[kind]}` with this recipe, or take the recipe they were made with.",
+                f"The {kind} were made with {name} {made[name]!r}, and the recipe has {value!r}.",
+                f"Run `{COMMANDS[kind]}` with this recipe, or use the recipe they were made with.",
             )
 
 
 def check_clip_unchanged(
     one: SplitClip, prompt: str, stored: Mapping[str, StoresOfKind], recipe: TrainRecipe
 ) -> None:
-    """See that a clip is still the one that was encoded.
+    """Check that a clip has not changed since it was encoded.
 
     Raises:
         OsslError: `features_stale`, `codes_stale`, `text_stale`, `dialogue_missing`.
@@ -122,27 +122,27 @@ def check_clip_unchanged(
     clip = one.clip
     now = {FEATURES: clip.video_sha256, CODES: clip.music_sha256, TEXT: prompt}
     for kind, value in now.items():
-        said = stored[kind].of[clip.film_id]
-        if said["prompts" if kind == TEXT else "clips"].get(clip.clip_id) != value:
+        metadata = stored[kind].of[clip.film_id]
+        if metadata["prompts" if kind == TEXT else "clips"].get(clip.clip_id) != value:
             raise _stale(kind, clip)
     if not recipe.model.dialogue:
         return
-    heard = stored[FEATURES].of[clip.film_id]["dialogue"].get(clip.clip_id)
-    if heard != clip.dialogue_sha256:
+    stored_sha256 = stored[FEATURES].of[clip.film_id]["dialogue"].get(clip.clip_id)
+    if stored_sha256 != clip.dialogue_sha256:
         raise _stale(FEATURES, clip)
     if clip.dialogue_path is None:
         raise OsslError(
             "dialogue_missing",
-            f"The recipe wants dialogue, and {clip.clip_id} has no dialogue stem.",
+            f"The recipe uses dialogue, and {clip.clip_id} has no dialogue stem.",
             "Use `--set model.dialogue=false`, or leave its film out.",
         )
 
 
 def has_codes(clip: Clip, window: WindowSpan, stored: Mapping[str, StoresOfKind]) -> bool:
-    """Whether a window's music is not silent.
+    """Return whether a window has codes; a silent window has none.
 
     Raises:
-        OsslError: `features_stale`, `codes_stale`, if the window is not stored at all.
+        OsslError: `features_stale`, `codes_stale`, if the window is not stored.
     """
     key = window_key(clip.clip_id, window.index)
     codes = stored[CODES].of[clip.film_id]
@@ -154,19 +154,19 @@ def has_codes(clip: Clip, window: WindowSpan, stored: Mapping[str, StoresOfKind]
 
 
 def _stale(kind: str, clip: Clip) -> OsslError:
-    what = "its label" if kind == TEXT else "it"
+    what = "label" if kind == TEXT else "media"
     return OsslError(
         f"{kind}_stale",
-        f"The stored {kind} of {clip.clip_id} are older than {what} is now.",
-        f"Run `{COMMANDS[kind]}` with this recipe: only what changed is made again.",
+        f"The stored {kind} of {clip.clip_id} are older than its {what}.",
+        f"Run `{COMMANDS[kind]}` with this recipe: it encodes only what changed.",
     )
 
 
 def check_backbone(made: Mapping[str, Mapping[str, Any]], backbone: Backbone) -> None:
-    """See that codes and text are those of the model that is to learn from them.
+    """Check that codes and text belong to the model that is trained.
 
     Args:
-        made: of a `Dataset`.
+        made: metadata of a `Dataset`.
         backbone: the model.
 
     Raises:
@@ -176,8 +176,8 @@ def check_backbone(made: Mapping[str, Mapping[str, Any]], backbone: Backbone) ->
     if codec != backbone.codec_digest:
         raise OsslError(
             "codes_differ",
-            f"The codes were made by the EnCodec of {made[CODES]['encoder']}, which is not that of "
-            f"{backbone.source}.",
+            f"The codes were made by the EnCodec of {made[CODES]['encoder']}, and "
+            f"{backbone.source} has another one.",
             f"Run `{COMMANDS[CODES]}` with this recipe.",
         )
     if width != backbone.shape.text_dim:

@@ -38,13 +38,13 @@ _FRACTIONS = (0.5, 1.0)
 
 
 def vectors_of(
-    files: Mapping[str, Path], clap: Clap, kept: ResultCache, counted: WithProgress, what: str
+    files: Mapping[str, Path], clap: Clap, cache: ResultCache, progress: WithProgress, what: str
 ) -> tuple[dict[str, Values], list[str]]:
     """Vectors of each file's windows, by clip id, and sentences on files that cannot be read."""
     found, unreadable = {}, []
-    for clip_id in counted(list(files), what):
+    for clip_id in progress(list(files), what):
         try:
-            found[clip_id] = kept.of(files[clip_id], clap.how(), clap.audio)["vectors"]
+            found[clip_id] = cache.of(files[clip_id], clap.how(), clap.audio)["vectors"]
         except OsslError as error:
             if error.code != "audio_unreadable":
                 raise
@@ -53,16 +53,16 @@ def vectors_of(
 
 
 def without_unreadable(
-    material: EvalSet, generated: Mapping[str, object], real: Mapping[str, object]
+    eval_set: EvalSet, generated: Mapping[str, object], real: Mapping[str, object]
 ) -> EvalSet:
-    """The material without files that could not be read, nor their partners if all are pairs."""
+    """The eval_set without files that could not be read, nor their partners if all are pairs."""
     ours, theirs = set(generated), set(real)
-    if material.is_paired:
+    if eval_set.is_paired:
         ours = theirs = ours & theirs
     return replace(
-        material,
-        generated={name: path for name, path in material.generated.items() if name in ours},
-        real={name: path for name, path in material.real.items() if name in theirs},
+        eval_set,
+        generated={name: path for name, path in eval_set.generated.items() if name in ours},
+        real={name: path for name, path in eval_set.real.items() if name in theirs},
     )
 
 
@@ -71,7 +71,7 @@ def distance_figures(
     real: Sequence[Values],
     is_paired: bool,
     settings: EvaluationSettings,
-    counted: WithProgress,
+    progress: WithProgress,
 ) -> list[Figure]:
     """Fréchet distance over all windows, as it is and for infinitely many clips.
 
@@ -80,7 +80,7 @@ def distance_figures(
         real: likewise.
         is_paired: whether both sides have the same clips in the same order.
         settings: seeds and resamples.
-        counted: shows progress.
+        progress: shows progress.
     """
     n = min(sum(map(len, generated)), sum(map(len, real)))
     value: float | None
@@ -94,7 +94,7 @@ def distance_figures(
     except NotDefined as error:
         far, why = None, str(error)
     plain, extrapolated = _replicates(
-        generated, real, is_paired, far is not None, settings, counted
+        generated, real, is_paired, far is not None, settings, progress
     )
     figures = [
         Figure(
@@ -124,7 +124,7 @@ def _replicates(
     is_paired: bool,
     extrapolates: bool,
     settings: EvaluationSettings,
-    counted: WithProgress,
+    progress: WithProgress,
 ) -> tuple[list[float], list[float]]:
     """Distances of resampled clips, as they are and extrapolated."""
     rng = settings.rng("fad interval")
@@ -132,7 +132,7 @@ def _replicates(
     far: list[float] = []
     if min(len(generated), len(real)) < 2:
         return plain, far
-    for _ in counted(range(settings.distance_resamples), "intervals"):
+    for _ in progress(range(settings.distance_resamples), "intervals"):
         chosen = rng.integers(0, len(generated), len(generated))
         others = chosen if is_paired else rng.integers(0, len(real), len(real))
         left, right = [generated[k] for k in chosen], [real[k] for k in others]
@@ -199,15 +199,15 @@ def similarity_figure(
 
 
 def clap_figures(
-    material: EvalSet,
+    eval_set: EvalSet,
     generated: Mapping[str, Values],
     real: Mapping[str, Values],
     clap: Clap,
     settings: EvaluationSettings,
-    counted: WithProgress,
+    progress: WithProgress,
 ) -> Iterator[Figure]:
     """All figures from CLAP's vectors, which are by clip id."""
-    ours, theirs = list(material.generated), list(material.real)
+    ours, theirs = list(eval_set.generated), list(eval_set.real)
     if not ours or not theirs:
         raise OsslError(
             "nothing_to_compare",
@@ -216,20 +216,20 @@ def clap_figures(
         )
     our_windows = [generated[name] for name in ours]
     their_windows = [real[name] for name in theirs]
-    is_paired = material.is_paired
-    yield from distance_figures(our_windows, their_windows, is_paired, settings, counted)
+    is_paired = eval_set.is_paired
+    yield from distance_figures(our_windows, their_windows, is_paired, settings, progress)
     yield from neighbour_figures(_means(our_windows), _means(their_windows), settings)
-    pairs = material.pairs
+    pairs = eval_set.pairs
     if pairs:
         yield similarity_figure(
             "similarity", "cosine of generated and real music of the same clip", "generated",
             _means([generated[name] for name in pairs]), _means([real[name] for name in pairs]),
             settings,
         )  # fmt: skip
-    for of, vectors in (("generated", generated), (material.real_name, real)):
-        prompted = sorted(vectors.keys() & material.prompts.keys())
+    for of, vectors in (("generated", generated), (eval_set.real_name, real)):
+        prompted = sorted(vectors.keys() & eval_set.prompts.keys())
         if prompted:
-            texts = clap.texts([material.prompts[name] for name in prompted])
+            texts = clap.texts([eval_set.prompts[name] for name in prompted])
             yield similarity_figure(
                 "text_similarity", "cosine of music and prompt", of,
                 _means([vectors[name] for name in prompted]), texts, settings,
@@ -247,20 +247,20 @@ SAYS = "KL divergence of PaSST's classes, real from generated music of the same 
 
 
 def kl_figure(
-    material: EvalSet,
+    eval_set: EvalSet,
     passt: Passt,
-    kept: ResultCache,
+    cache: ResultCache,
     settings: EvaluationSettings,
-    counted: WithProgress,
+    progress: WithProgress,
 ) -> Figure:
     """The mean divergence of pairs that can be read on both sides."""
     import numpy as np
 
     heard = {
         name: (ours, theirs)
-        for name in counted(material.pairs, "tags")
-        if (ours := _heard(material.generated, name, passt, kept)) is not None
-        and (theirs := _heard(material.real, name, passt, kept)) is not None
+        for name in progress(eval_set.pairs, "tags")
+        if (ours := _heard(eval_set.generated, name, passt, cache)) is not None
+        and (theirs := _heard(eval_set.real, name, passt, cache)) is not None
     }
     if not heard:
         return undefined("kl", SAYS, "generated", "There is no pair.")
@@ -283,9 +283,9 @@ def kl_figure_from(generated: Values, real: Values, settings: EvaluationSettings
     )  # fmt: skip
 
 
-def _heard(files: Mapping[str, Path], name: str, passt: Passt, kept: ResultCache) -> Values | None:
+def _heard(files: Mapping[str, Path], name: str, passt: Passt, cache: ResultCache) -> Values | None:
     try:
-        return kept.of(files[name], passt.how(), passt.audio)["probabilities"]
+        return cache.of(files[name], passt.how(), passt.audio)["probabilities"]
     except OsslError as error:
         if error.code != "audio_unreadable":
             raise

@@ -28,7 +28,7 @@ AT_CUTS = {
 }
 FOLLOWS = "rank correlation of loudness and motion, beyond that with other clips' videos"
 
-# Codes of files that are left out, the others being measured.
+# A file with one of these errors is left out; the others are measured.
 UNUSABLE = (
     "audio_unreadable", "video_undecodable", "no_video", "not_media", "file_empty",
     "file_missing",
@@ -36,41 +36,41 @@ UNUSABLE = (
 
 
 def video_figures(
-    material: EvalSet, kept: ResultCache, settings: EvaluationSettings, counted: WithProgress
+    eval_set: EvalSet, cache: ResultCache, settings: EvaluationSettings, progress: WithProgress
 ) -> tuple[list[Figure], list[str]]:
-    """Figures of the generated and, where it has the same frames, of the real music.
+    """Compute figures of the generated music, and of the real music where it has the same videos.
 
     Returns:
-        Figures, and sentences on what could not be read.
+        Figures, and sentences on files that cannot be read.
     """
-    wanted = sorted(material.video.keys() & material.generated.keys())
+    wanted = sorted(eval_set.video.keys() & eval_set.generated.keys())
     if not wanted:
         return [], []
     unreadable: list[str] = []
     frames = _measured(
-        {name: material.video[name] for name in wanted}, kept, VIDEO, counted, unreadable
+        {name: eval_set.video[name] for name in wanted}, cache, VIDEO, progress, unreadable
     )
     figures: list[Figure] = []
-    for of, files in (("generated", material.generated), (material.real_name, material.real)):
+    for of, files in (("generated", eval_set.generated), (eval_set.real_name, eval_set.real)):
         shown = {name: files[name] for name in frames if name in files}
         if shown:
-            music = _measured(shown, kept, MUSIC, counted, unreadable)
-            figures += _figures(of, music, frames, material, settings)
+            music = _measured(shown, cache, MUSIC, progress, unreadable)
+            figures += _figures(of, music, frames, eval_set, settings)
     return figures, sorted(set(unreadable))
 
 
 def _measured(
     files: Mapping[str, Path],
-    kept: ResultCache,
+    cache: ResultCache,
     how: Mapping[str, object],
-    counted: WithProgress,
+    progress: WithProgress,
     unreadable: list[str],
 ) -> dict[str, Curves]:
     measure = music_curves if how is MUSIC else video_curves
     found = {}
-    for name in counted(list(files), str(how["measure"])):
+    for name in progress(list(files), str(how["measure"])):
         try:
-            found[name] = kept.of(files[name], how, measure)
+            found[name] = cache.of(files[name], how, measure)
         except OsslError as error:
             if error.code not in UNUSABLE:
                 raise
@@ -82,11 +82,11 @@ def _figures(
     of: str,
     music: Mapping[str, Curves],
     frames: Mapping[str, Curves],
-    material: EvalSet,
+    eval_set: EvalSet,
     settings: EvaluationSettings,
 ) -> Iterator[Figure]:
     for kind, (name, says) in AT_CUTS.items():
-        timed = [_timed(music[k][kind], k, music, frames, material) for k in music]
+        timed = [_timed(music[k][kind], k, music, frames, eval_set) for k in music]
         yield _at_cuts(name, says.format(settings.tolerance_s), of, timed, settings)
     try:
         found = following(
@@ -116,10 +116,10 @@ def _timed(
     name: str,
     music: Mapping[str, Curves],
     frames: Mapping[str, Curves],
-    material: EvalSet,
+    eval_set: EvalSet,
 ) -> Timed:
-    """Within what both last: behind the end of short music no cut can be hit."""
-    known = material.cuts.get(name)
+    """Limit events and cuts to the time that music and video both have."""
+    known = eval_set.cuts.get(name)
     cuts = frames[name]["cuts"] if known is None else np.array(known, np.float64)
     duration_s = float(min(music[name]["duration"][0], frames[name]["duration"][0]))
     return Timed(np.sort(events[events < duration_s]), cuts[cuts < duration_s], duration_s)

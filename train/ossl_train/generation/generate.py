@@ -1,4 +1,4 @@
-"""Generate: what is not there yet is drawn, decoded, written and put under its video."""
+"""Generate samples: codes, audio, WAV, and the video with the music; skip what is up to date."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ FATAL = ("memory_full", "disk_full")
 
 @dataclass(frozen=True)
 class SampleJob:
-    """A sample to be made, or not.
+    """A sample, and whether it must be generated.
 
     Attributes:
-        sample: for which video, with which seed.
-        target: its files.
-        facts: what it is made from.
-        why: it must be made; empty: it is there, or cannot be made.
-        error: why it cannot be made, if that is known beforehand.
+        sample: the request and the seed.
+        target: its output files.
+        facts: all inputs of the sample.
+        why: why it must be generated; empty: it is up to date, or `error` is set.
+        error: why it cannot be generated, if that is known beforehand.
     """
 
     sample: GeneratedSample
@@ -48,16 +48,16 @@ class SampleJob:
 
 @dataclass(frozen=True)
 class SampleResult:
-    """How a sample ended.
+    """The result of a sample.
 
     Attributes:
-        name: of the piece.
-        seed: of the sample.
-        state: `made`, `fresh` (it was there, made from the same) or `failed`.
-        wav, video: its files, if there are any.
+        name: name of the request.
+        seed: seed of the sample.
+        state: `made`, `fresh` (it was up to date) or `failed`.
+        wav, video: its files, if they exist.
         duration_s: length of the music.
-        notes: what a person should know, for example that peaks were lowered.
-        code, message, hint: of the failure.
+        notes: sentences for the user, for example that peaks were lowered.
+        code, message, hint: the error.
     """
 
     name: str
@@ -73,47 +73,47 @@ class SampleResult:
 
 
 def plan_samples(
-    pieces: Sequence[GenerationRequest],
+    requests: Sequence[GenerationRequest],
     seeds: Sequence[int],
     out: Path,
     with_video: bool,
     shared: Mapping[str, Any],
 ) -> list[SampleJob]:
-    """For each piece and seed: its files, and whether they must be made.
+    """Plan a sample for each request and seed, with its files.
 
-    One sample of each piece stands in `out` itself, several in `out/seed-<seed>`: each folder can
-    be given to `ossl train evaluate`.
+    With one seed the files are in `out` itself, with several in `out/seed-<seed>`. So each folder
+    can be the input of `ossl train evaluate`.
 
     Raises:
         OsslError: `output_is_input`.
     """
     jobs = []
-    for piece in pieces:
+    for request in requests:
         for seed in seeds:
             folder = out / f"seed-{seed}" if len(seeds) > 1 else out
-            target = OutputFiles(folder / f"{piece.name}.wav", with_video)
-            if target.video is not None and target.video.resolve() == piece.video.resolve():
+            target = OutputFiles(folder / f"{request.name}.wav", with_video)
+            if target.video is not None and target.video.resolve() == request.video.resolve():
                 raise OsslError(
                     "output_is_input",
-                    f"{target.video} would be replaced by itself with other music.",
-                    "Name another folder with --out.",
+                    f"The output {target.video} would replace the input video.",
+                    "Choose another folder with --out.",
                 )
-            sample = GeneratedSample(piece, seed)
+            sample = GeneratedSample(request, seed)
             facts = sample_files.sample_facts(sample, shared)
-            why = "" if piece.error else sample_files.reason_to_make(target, facts)
-            jobs.append(SampleJob(sample, target, facts, why, piece.error))
+            why = "" if request.error else sample_files.reason_to_make(target, facts)
+            jobs.append(SampleJob(sample, target, facts, why, request.error))
     return jobs
 
 
 def batch_jobs(jobs: Sequence[SampleJob], size: int) -> list[list[SampleJob]]:
-    """What must be drawn, in batches of pieces of about one length, the longest first."""
-    drawn = [job for job in jobs if job.why not in ("", sample_files.VIDEO_ONLY)]
-    drawn.sort(key=lambda job: -job.sample.piece.duration_s)
-    return [drawn[first : first + size] for first in range(0, len(drawn), size)]
+    """Return the jobs that need new music, in batches of similar length, the longest first."""
+    waiting = [job for job in jobs if job.why not in ("", sample_files.VIDEO_ONLY)]
+    waiting.sort(key=lambda job: -job.sample.request.duration_s)
+    return [waiting[first : first + size] for first in range(0, len(waiting), size)]
 
 
 def total_steps(jobs: Sequence[SampleJob], models: Models, settings: GenerateSettings) -> int:
-    """Steps in all, for a bar."""
+    """Return the number of steps of all jobs, for a progress bar."""
     return sum(
         n_steps([job.sample for job in batch], models, settings)
         for batch in batch_jobs(jobs, settings.batch_size)
@@ -127,17 +127,17 @@ def generate(
     settings: GenerateSettings,
     progress: Callable[[], None],
 ) -> Iterator[SampleResult]:
-    """Make what must be made; a piece that fails does not stop the others.
+    """Generate what is not up to date; a sample that fails does not stop the others.
 
     Args:
-        jobs: of `plan`.
-        models: loaded; None where nothing must be drawn.
+        jobs: result of `plan_samples`.
+        models: the loaded models; None if no job needs new music.
         recipe: with folders in place of `tiny`.
-        settings: see there.
-        progress: called after each step of drawing.
+        settings: settings of the generation.
+        progress: called after each sampling step.
 
     Raises:
-        OsslError: `memory_full`; `disk_full` comes as `OSError`. What is finished is kept.
+        OsslError: `memory_full`; `disk_full` comes as `OSError`. Finished samples remain.
     """
     for job in jobs:
         if job.error is not None:
@@ -147,7 +147,7 @@ def generate(
         elif job.why == sample_files.VIDEO_ONLY:
             yield _tried(job, partial(_mux_again, job))
     for batch in batch_jobs(jobs, settings.batch_size):
-        assert models is not None, "something must be drawn"
+        assert models is not None, "a job needs new music"
         yield from _batch(batch, models, recipe, settings, progress)
 
 
@@ -160,18 +160,18 @@ def _batch(
 ) -> Iterator[SampleResult]:
     samples = [job.sample for job in batch]
     try:
-        drawn = sample_codes(samples, models, recipe, settings, progress)
+        generated = sample_codes(samples, models, recipe, settings, progress)
     except OsslError as error:
         if error.code in FATAL:
             raise
         if len(batch) == 1:
             yield _failed(batch[0], error)
             return
-        # One bad video must not cost the others their music.
+        # One bad video must not stop the other samples.
         for job in batch:
             yield from _batch([job], models, recipe, settings, progress)
         return
-    for job, codes in zip(batch, drawn, strict=True):
+    for job, codes in zip(batch, generated, strict=True):
         yield _tried(job, partial(_write, job, codes, models, settings))
 
 
@@ -185,19 +185,19 @@ def _tried(job: SampleJob, write: Callable[[], SampleResult]) -> SampleResult:
 
 
 def _write(job: SampleJob, codes: Any, models: Models, settings: GenerateSettings) -> SampleResult:
-    """Decode and write one sample: the WAV, the video with it, and last what vouches for both."""
-    piece, target = job.sample.piece, job.target
+    """Decode and write one sample: the WAV, the video with it, and last the provenance file."""
+    request, target = job.sample.request, job.target
     shape = models.backbone.shape
     rate = shape.sample_rate
-    length = n_samples(piece.duration_s, rate)
+    length = n_samples(request.duration_s, rate)
     audio, lowered = limit_peaks(decode(models.backbone, codes)[:length], rate)
-    target.note.unlink(missing_ok=True)  # it would vouch for other files than those beside it
+    target.note.unlink(missing_ok=True)  # it describes the old files
     if target.video is not None and target.video.is_file():
-        target.video.unlink()  # it holds other music
+        target.video.unlink()  # it has the old music
     write_wav(target.wav, audio, rate)
     meter = measured([audio[None]], rate)
     peak, loudness = dbfs(lowered.peak), integrated(meter.power())
-    windows = request_spans(piece, shape.frame_rate, settings)
+    windows = request_spans(request, shape.frame_rate, settings)
     facts = {
         "n_samples": len(audio),
         "sample_rate": rate,
@@ -216,10 +216,10 @@ def _write(job: SampleJob, codes: Any, models: Models, settings: GenerateSetting
         "device": models.backbone.device.type,
         "notes": list(models.notes),
     }
-    # The music is kept whatever becomes of the video: the next run makes only that.
+    # If the video fails, the music remains, and the next run writes only the video.
     sample_files.write_provenance(target, job.facts, facts)
     if target.video is not None:
-        mux.mux(piece.video, target.wav, target.video)
+        mux.mux(request.video, target.wav, target.video)
         sample_files.write_provenance(target, job.facts, facts)
     notes = []
     if lowered.lowest_gain_db < 0:
@@ -234,7 +234,7 @@ def _mux_again(job: SampleJob) -> SampleResult:
     assert job.target.video is not None
     note = sample_files.read_provenance(job.target)
     assert note is not None
-    mux.mux(job.sample.piece.video, job.target.wav, job.target.video)
+    mux.mux(job.sample.request.video, job.target.wav, job.target.video)
     sample_files.write_provenance(job.target, job.facts, note["made"])
     return _done(job, "made", ())
 
@@ -244,7 +244,7 @@ def _done(job: SampleJob, state: str, notes: tuple[str, ...]) -> SampleResult:
     seconds = None if note is None else note["made"]["n_samples"] / note["made"]["sample_rate"]
     video = job.target.video
     return SampleResult(
-        name=job.sample.piece.name,
+        name=job.sample.request.name,
         seed=job.sample.seed,
         state=state,
         wav=str(job.target.wav),
@@ -258,7 +258,7 @@ def _failed(job: SampleJob, error: OsslError) -> SampleResult:
     note = sample_files.read_provenance(job.target)
     has_music = note is not None and job.target.wav.is_file()
     return SampleResult(
-        name=job.sample.piece.name,
+        name=job.sample.request.name,
         seed=job.sample.seed,
         state="failed",
         wav=str(job.target.wav) if has_music else None,

@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     Mono = NDArray[np.float32]
 
 PART_S, CONTEXT_S = 60.0, 2.0
-"""A film is decoded in parts; each hears so much of what is around it."""
+"""Codes are decoded in parts, each with some context on both sides."""
 CEILING = 10 ** (-0.1 / 20)
-"""Highest sample that is written, of full scale: 0.1 dB below, since 16 bits round."""
+"""Highest sample that is written: 0.1 dB below full scale, because of rounding to 16 bits."""
 REACH_S = 0.005
-"""So long before and after a peak the gain is lowered."""
+"""Time before and after a peak in which the gain is lowered."""
 
 
 @dataclass(frozen=True)
 class PeakLimiting:
-    """What was done to keep an audio below full scale.
+    """How the peaks of audio were limited.
 
     Attributes:
-        peak: highest sample before, full scale being 1.
-        seconds: for how long the gain was lowered by more than 0.1 dB.
-        lowest_gain_db: where it was lowest; 0: nothing was done.
+        peak: highest sample before, full scale 1.
+        seconds: time in which the gain was lowered by more than 0.1 dB.
+        lowest_gain_db: lowest gain; 0: the audio is unchanged.
     """
 
     peak: float
@@ -54,30 +54,30 @@ class PeakLimiting:
 
 
 def decode(backbone: Backbone, codes: Tensor) -> Mono:
-    """Audio [samples] of codes [K, T]."""
+    """Decode codes [K, T] to audio [samples], part by part, at the loudness of the model."""
     import torch
 
     rate = backbone.shape.frame_rate
     part, context = round(PART_S * rate), round(CONTEXT_S * rate)
     hop = round(backbone.shape.sample_rate / rate)
-    n_frames, pieces = codes.shape[1], []
+    n_frames, parts = codes.shape[1], []
     for first in range(0, n_frames, part):
         begin, end = max(0, first - context), min(n_frames, first + part + context)
         with torch.inference_mode():
             audio = backbone.decode_audio(codes[None, :, begin:end].to(backbone.device))[0, 0]
         last = min(n_frames, first + part)
-        pieces.append(audio[(first - begin) * hop : (last - begin) * hop].float().cpu())
-    whole: Mono = torch.cat(pieces).numpy()
+        parts.append(audio[(first - begin) * hop : (last - begin) * hop].float().cpu())
+    whole: Mono = torch.cat(parts).numpy()
     return whole
 
 
 def limit_peaks(audio: Mono, rate: int) -> tuple[Mono, PeakLimiting]:
-    """The audio with peaks above `CEILING` lowered; untouched where it has none.
+    """Lower peaks above `CEILING`; return audio without such peaks unchanged.
 
-    The gain falls and rises within 5 ms of a peak: elsewhere the loudness is the model's own.
+    The gain changes only within 5 ms of a peak: elsewhere the loudness is that of the model.
 
     Args:
-        audio: [samples], full scale being 1.
+        audio: [samples], full scale 1.
         rate: samples per second.
     """
     import numpy as np
@@ -88,7 +88,7 @@ def limit_peaks(audio: Mono, rate: int) -> tuple[Mono, PeakLimiting]:
         return audio, PeakLimiting(peak, 0.0, 0.0)
     needed = np.minimum(1.0, CEILING / np.maximum(np.abs(audio), CEILING).astype(np.float64))
     reach = 2 * round(REACH_S * rate) + 1
-    # The mean over a stretch whose every value is low enough is low enough.
+    # If every value of a segment is low enough, so is their mean.
     gain = uniform_filter1d(minimum_filter1d(needed, reach), reach)
     lowered = np.clip(audio * gain, -CEILING, CEILING).astype(np.float32)
     audible = float((gain < 10 ** (-0.1 / 20)).sum() / rate)
@@ -98,7 +98,7 @@ def limit_peaks(audio: Mono, rate: int) -> tuple[Mono, PeakLimiting]:
 
 
 def write_wav(path: Path, audio: Mono, rate: int) -> None:
-    """Write one channel [samples] as 16-bit WAV; equal sounds give equal bytes.
+    """Write one channel [samples] as 16-bit WAV; equal audio gives equal bytes.
 
     Raises:
         OsslError: `write_failed`; a full disk comes as `OSError`.
@@ -109,14 +109,14 @@ def write_wav(path: Path, audio: Mono, rate: int) -> None:
         with replacing(path) as temporary:
             soundfile.write(str(temporary), audio, rate, subtype="PCM_16", format="WAV")
             with temporary.open("rb+") as file:
-                # libsndfile does not tell that a disk is full: whole files have this length.
+                # libsndfile does not report a full disk: complete files have this length.
                 if file.seek(0, 2) < 2 * len(audio):
                     raise OSError(errno.ENOSPC, "full")
     except soundfile.LibsndfileError as error:
         raise OsslError(
             "write_failed",
             f"{path} could not be written: {str(error).rstrip('.')}.",
-            "Make room on the disk, and run the same command again.",
+            "Free disk space, and run the same command again.",
         ) from error
 
 
@@ -126,11 +126,11 @@ MODEL_FILES = ("**/*.bin", "**/*.safetensors")
 
 @dataclass(frozen=True)
 class OutputFiles:
-    """Where a sample's files stand.
+    """The output files of a sample.
 
     Attributes:
         wav: the music.
-        with_video: whether a video with it is wanted.
+        with_video: whether to write the video with the music as well.
     """
 
     wav: Path
@@ -138,7 +138,7 @@ class OutputFiles:
 
     @property
     def note(self) -> Path:
-        """What says how it was made."""
+        """The file that records the inputs."""
         return self.wav.with_suffix(".json")
 
     @property
@@ -150,12 +150,12 @@ class OutputFiles:
 def shared_facts(
     chosen: ChosenAdapter, recipe: TrainRecipe, settings: GenerateSettings
 ) -> dict[str, Any]:
-    """What all samples of a generation are made from; found without loading a model.
+    """Return the inputs that all samples of a generation share; no model is loaded.
 
     Args:
         chosen: the adapter.
         recipe: with folders in place of `tiny`.
-        settings: see there.
+        settings: settings of the generation.
     """
     facts: dict[str, Any] = {
         "program": f"ossl-builder {__version__}",
@@ -188,19 +188,19 @@ def shared_facts(
 
 
 def sample_facts(sample: GeneratedSample, shared: Mapping[str, Any]) -> dict[str, Any]:
-    """What one sample is made from."""
-    piece = sample.piece
-    own = {
-        "video": {"sha256": piece.video_sha256, "duration_s": piece.duration_s},
-        "dialogue_sha256": piece.dialogue_sha256 if shared["with_dialogue"] else None,
-        "prompt": piece.prompt,
+    """Return all inputs of one sample."""
+    request = sample.request
+    of_sample = {
+        "video": {"sha256": request.video_sha256, "duration_s": request.duration_s},
+        "dialogue_sha256": request.dialogue_sha256 if shared["with_dialogue"] else None,
+        "prompt": request.prompt,
         "seed": sample.seed,
     }
-    return {**shared, **own}
+    return {**shared, **of_sample}
 
 
 def read_provenance(target: OutputFiles) -> dict[str, Any] | None:
-    """What stands beside a sample; None where there is nothing that can be read."""
+    """Read the provenance file of a sample; None if there is none that can be read."""
     try:
         found = parse.json_value(target.note.read_bytes())
     except (OSError, ValueError):
@@ -209,16 +209,16 @@ def read_provenance(target: OutputFiles) -> dict[str, Any] | None:
 
 
 def reason_to_make(target: OutputFiles, facts: Mapping[str, Any]) -> str:
-    """Why a sample must be made: empty if it is there, made from the same; `video`: only that."""
+    """Return why a sample must be generated; empty: it is up to date; or `VIDEO_ONLY`."""
     note = read_provenance(target)
     if note is None or not target.wav.is_file():
-        return "not made yet"
+        return "not generated yet"
     before = note.get("made_from", {})
     if before != json.loads(files.json_bytes(facts)):
         changed = sorted(key for key in facts if facts[key] != before.get(key))
-        return f"made from other {', '.join(changed) or 'facts'}"
+        return f"changed: {', '.join(changed) or 'facts'}"
     if note["made"]["wav_sha256"] != files.sha256_file(target.wav):
-        return "the WAV was changed"
+        return "the WAV has changed"
     video = target.video
     if video is not None and (
         note["made"].get("video_sha256") is None
@@ -235,7 +235,7 @@ VIDEO_ONLY = "the video is missing"
 def write_provenance(
     target: OutputFiles, facts: Mapping[str, Any], made: Mapping[str, Any]
 ) -> None:
-    """Write down how a sample was made; written after the files that it vouches for."""
+    """Write the provenance file of a sample, after the files that it describes."""
     video = target.video if target.video is not None and target.video.is_file() else None
     found = {
         "format": FORMAT,

@@ -27,12 +27,12 @@ GENERATED = (BASE, ADAPTER, CONTROL)
 
 @dataclass(frozen=True)
 class Stimulus:
-    """One thing to be heard and judged.
+    """One video with music that raters judge.
 
     Attributes:
-        clip_id: by which raters and server know it: its place in the test, `001`.
-        name: of the clip whose video it has.
-        system: whose music it has.
+        clip_id: its number in the test (`001`), which raters and server see.
+        name: name of the clip whose video it has.
+        system: the system whose music it has.
     """
 
     clip_id: str
@@ -43,20 +43,23 @@ class Stimulus:
 def choose_clips(
     clips: Mapping[str, SplitClip], count: int, longest_s: float, seed: int
 ) -> tuple[str, ...]:
-    """Draw clips, as evenly from the films as they allow; sorted names.
+    """Choose clips at random, as evenly over the films as possible.
 
     Args:
-        clips: by name.
-        count: how many.
-        longest_s: longer ones are not taken: nobody rates four versions of three minutes.
-        seed: draws.
+        clips: clips by name.
+        count: number of clips to choose.
+        longest_s: longer clips are not used: nobody rates four versions of three minutes.
+        seed: seed of the choice.
+
+    Returns:
+        The names, sorted.
 
     Raises:
         OsslError: `clips_too_few`.
     """
     by_film: dict[str, list[str]] = {}
     for name, one in sorted(clips.items()):
-        # A film's own music that is silent cannot be made as loud as the others.
+        # Silent film music cannot be made as loud as the others.
         if one.clip.duration_s <= longest_s and one.clip.music_lufs is not None:
             by_film.setdefault(one.clip.film_id, []).append(name)
     n_fit = sum(map(len, by_film.values()))
@@ -64,8 +67,8 @@ def choose_clips(
         raise OsslError(
             "clips_too_few",
             f"{n_fit} of {len(clips)} clips with music in this split last {longest_s:g} s or less; "
-            f"{count} are asked for, and the control needs a second clip.",
-            "Ask for fewer with --clips, for longer ones with --longest, or for another --split.",
+            f"{count} are needed, and the control needs a second clip.",
+            "Use fewer --clips, a longer --longest, or another --split.",
         )
     rng = _rng(seed, "clips")
     films = [[names[at] for at in rng.permutation(len(names))] for names in by_film.values()]
@@ -79,10 +82,10 @@ def choose_clips(
 def control_partners(
     names: Sequence[str], clips: Mapping[str, SplitClip], seed: int
 ) -> dict[str, str]:
-    """For each chosen clip another, whose video its control is made for.
+    """Choose for each clip another one, whose video is the input of its control.
 
-    Taken from another film and at least as long where there is one; else from the same film; else
-    the longest there is, whose last video then stands.
+    It is from another film and at least as long, if there is one; else from the same film; else
+    the longest clip, whose last frame is then repeated.
     """
     rng = _rng(seed, "partners")
     found = {}
@@ -98,10 +101,10 @@ def control_partners(
 
 
 def order_stimuli(names: Sequence[str], systems: Sequence[str], seed: int) -> tuple[Stimulus, ...]:
-    """All of them in the order in which they are heard: clip by clip, drawn by chance.
+    """Return all stimuli in the order of the test: clip by clip, in random order.
 
-    Within clips the orders come in Latin squares (Williams 1949): each system stands as often
-    in each place, and with an even number of systems each follows each other as often.
+    Within clips the orders are Latin squares (Williams 1949): each system is in each position
+    equally often, and with an even number of systems each follows each other equally often.
     """
     rng = _rng(seed, "order")
     rows: list[list[str]] = []
@@ -134,25 +137,25 @@ KEY = "key.json"
 FORMAT = 1
 QUESTIONS = Path(__file__).parent / "questions.yaml"
 RECIPE_TEXT = """\
-# A listening test, written by `ossl train listen push`: a corpus of its own, whose clips are what
-# raters hear. `ossl -C <this folder> label serve` serves them. key.json says which is which: show
-# it to nobody who rates.
+# A listening test, written by `ossl train listen push`: a corpus of its own, whose clips are the
+# stimuli. `ossl -C <this folder> label serve` serves them. key.json maps each stimulus to its
+# system: do not show it to raters.
 version: 1
 """
 
 
 @dataclass(frozen=True)
 class KeyEntry:
-    """What a stimulus is.
+    """The secret facts of a stimulus.
 
     Attributes:
-        clip_id: see `planning.Stimulus`.
-        name: of the clip whose video it has.
-        film_id: its film.
-        system: whose music it has.
-        lufs: integrated loudness of the music as it came; None: silent.
-        gain_db: by how much it was turned up, below 0 down.
-        sha256: of its MP4.
+        clip_id: see `Stimulus`.
+        name: name of the clip whose video it has.
+        film_id: the film of that clip.
+        system: the system whose music it has.
+        lufs: integrated loudness of the music before the gain; None: silent.
+        gain_db: gain that was applied.
+        sha256: SHA-256 of its MP4.
     """
 
     clip_id: str
@@ -166,27 +169,27 @@ class KeyEntry:
 
 @dataclass(frozen=True)
 class TestKey:
-    """What a test was made from, and what each stimulus is.
+    """The inputs of a test, and the system of each stimulus.
 
     Attributes:
-        made_from: what was asked for, by content: clips, systems, seed, checksums of sounds or of
-            models; an equal one makes an equal test.
-        stimuli: in their order.
+        made_from: the inputs by content: clips, systems, seed, checksums of music or models.
+            Equal inputs give an equal test.
+        stimuli: in the order of the test.
     """
 
-    __test__ = False  # no test class, whatever pytest thinks of its name
+    __test__ = False  # not a test class; pytest would collect it by its name
 
     made_from: Mapping[str, Any]
     stimuli: tuple[KeyEntry, ...]
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """Whose music is heard, in the order of the report."""
+        """The systems, in the order of the report."""
         return tuple(self.made_from["systems"])
 
 
 def write_key(root: Path, key: TestKey) -> None:
-    """Write it, readable by its owner only."""
+    """Write the key, readable by its owner only."""
     data = {"format": FORMAT, **dataclasses.asdict(key)}
     text = json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True)
     with files.replacing(root / KEY) as temporary:
@@ -196,7 +199,7 @@ def write_key(root: Path, key: TestKey) -> None:
 
 
 def read_key(root: Path) -> TestKey:
-    """The key of a test.
+    """Read the key of a test.
 
     Raises:
         OsslError: `listening_missing`, `listening_damaged`.
@@ -206,7 +209,7 @@ def read_key(root: Path) -> TestKey:
         raise OsslError(
             "listening_missing",
             f"There is no listening test in {root}: it has no {KEY}.",
-            "`ossl train listen push` makes one; --out names its folder.",
+            "Run `ossl train listen push` to create one; --out names its folder.",
         )
     try:
         data = parse.json_value(path.read_bytes())
@@ -216,18 +219,19 @@ def read_key(root: Path) -> TestKey:
     except (ValueError, KeyError, TypeError) as error:
         raise OsslError(
             "listening_damaged",
-            f"{path} cannot be read, and nobody else knows which stimulus is which.",
-            "Take it back from a copy; else make a new test with another --out.",
+            f"The key {path} cannot be read.",
+            "Restore it from a backup: only this file maps stimuli to systems. Or create a "
+            "new test with another --out.",
         ) from error
 
 
 def is_complete(root: Path) -> bool:
-    """Whether a test's stimuli all stand there: their table is written last."""
+    """Return whether all stimuli of a test exist: their table is written last."""
     return (root / KEY).is_file() and (root / "manifests" / f"{CLIPS.name}.parquet").is_file()
 
 
 def check_same_test(root: Path, made_from: Mapping[str, Any]) -> None:
-    """See that the test that stands in a folder is the one asked for.
+    """Check that the test in a folder has the same inputs.
 
     Raises:
         OsslError: `listening_differs`, and those of `read_key`.
@@ -238,15 +242,15 @@ def check_same_test(root: Path, made_from: Mapping[str, Any]) -> None:
     if differing:
         raise OsslError(
             "listening_differs",
-            f"{root} holds a test made from other {', '.join(differing)}.",
-            "Give a new test its own folder with --out; tests are never mixed.",
+            f"{root} holds a test with other {', '.join(differing)}.",
+            "Give the new test its own folder with --out.",
         )
 
 
 def create_test_corpus(root: Path) -> Corpus:
-    """Make the folder a corpus, its questions those of a listening test; may be done twice."""
+    """Create the corpus of a test, with the questions of a listening test, unless it exists."""
     if not (root / RECIPE).exists():
-        # Ratings are published by whoever wants to; the key and the films' video is not.
+        # Neither the key nor the films' video may be committed by accident.
         files.write_bytes(root / ".gitignore", b"*\n")
         files.write_bytes(root / records.FOLDER / label_schema.FILE, QUESTIONS.read_bytes())
         files.write_bytes(root / RECIPE, RECIPE_TEXT.encode())

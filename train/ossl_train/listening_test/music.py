@@ -1,4 +1,4 @@
-"""The music to be judged: generated for this test, or taken from a folder of finished files."""
+"""The music of a listening test: generated for it, or taken from a folder of finished files."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ AUDIO_SUFFIXES = (".wav", ".flac")
 
 @dataclass(frozen=True)
 class MusicOptions:
-    """How the music of a test is to be generated.
+    """How to generate the music of a test.
 
     Attributes:
         root: the corpus or the export.
-        recipe, overrides, checkpoint, device: as `ossl train generate` takes them.
+        recipe, overrides, checkpoint, device: options of `ossl train generate`.
         text_guidance, video_guidance: likewise.
-        seed: of all samples.
+        seed: seed of all samples.
     """
 
     root: Path
@@ -51,15 +51,15 @@ class MusicOptions:
 
 @dataclass(frozen=True)
 class ModelJobs:
-    """What one model makes.
+    """The samples that one model generates.
 
     Attributes:
         systems: whose music that is, each with its jobs.
         chosen: the adapter, and the recipe it was fitted with.
-        recipe: that, with folders in place of `tiny`.
+        recipe: that, with folders in device of `tiny`.
         settings: of the generation.
         device: `cpu` or `cuda`.
-        facts: what it is all made from.
+        facts: all inputs of the generation.
     """
 
     systems: Mapping[str, Sequence[SampleJob]]
@@ -71,58 +71,62 @@ class ModelJobs:
 
     @property
     def jobs(self) -> list[SampleJob]:
-        """All of them."""
+        """The jobs of all systems."""
         return [job for jobs in self.systems.values() for job in jobs]
 
 
 def plan_music(
-    wanted: MusicOptions,
-    pieces: Mapping[str, GenerationRequest],
+    options: MusicOptions,
+    requests: Mapping[str, GenerationRequest],
     partners: Mapping[str, str],
     folder: Path,
     is_dry: bool,
 ) -> list[ModelJobs]:
-    """What is to be generated, by the base model and by the adapter; nothing is loaded.
+    """Plan the samples of the base model and of the adapter; no model is loaded.
 
     Args:
-        wanted: see there.
-        pieces: of all clips of the split, by name.
-        partners: chosen clip to the one whose video its control is made for.
-        folder: gets a folder of files for each system.
-        is_dry: do not write tiny models either.
+        options: see `MusicOptions`.
+        requests: requests for all clips of the split, by name.
+        partners: for each chosen clip, the clip whose video its control gets.
+        folder: the output folder; each system gets a folder in it.
+        is_dry: write nothing, not even tiny models.
 
     Raises:
-        OsslError: see `generation.checkpoints.choose`.
+        OsslError: see `choose_adapter`.
     """
-    own = {name: pieces[name] for name in partners}
-    strange = {name: _shown(pieces[name], pieces[other]) for name, other in partners.items()}
-    found = []
-    for alpha, systems in ((0.0, {BASE: own}), (1.0, {ADAPTER: own, CONTROL: strange})):
+    regular = {name: requests[name] for name in partners}
+    swapped = {
+        name: _with_video_of(requests[name], requests[other]) for name, other in partners.items()
+    }
+    parts = []
+    for alpha, systems in ((0.0, {BASE: regular}), (1.0, {ADAPTER: regular, CONTROL: swapped})):
         chosen = choose_adapter(
-            wanted.root, wanted.recipe, wanted.overrides, wanted.checkpoint, alpha
+            options.root, options.recipe, options.overrides, options.checkpoint, alpha
         )
-        place = checked_device("auto" if is_dry else wanted.device or chosen.recipe.fit.device)
-        recipe = with_models(chosen.recipe, wanted.root, write=not is_dry)
-        settings = _settings(wanted, chosen.recipe, alpha, place)
+        device = checked_device("auto" if is_dry else options.device or chosen.recipe.fit.device)
+        recipe = with_models(chosen.recipe, options.root, write=not is_dry)
+        settings = _settings(options, chosen.recipe, alpha, device)
         facts = shared_facts(chosen, recipe, settings)
         jobs = {
-            system: plan_samples(list(shown.values()), [wanted.seed], folder / system, False, facts)
-            for system, shown in systems.items()
+            system: plan_samples(
+                list(of_system.values()), [options.seed], folder / system, False, facts
+            )
+            for system, of_system in systems.items()
         }
-        found.append(ModelJobs(jobs, chosen, recipe, settings, place, facts))
-    return found
+        parts.append(ModelJobs(jobs, chosen, recipe, settings, device, facts))
+    return parts
 
 
 def generate_music(part: ModelJobs, bar: Callable[[int], Any], say: Callable[[str], None]) -> None:
-    """Generate what is not there yet.
+    """Generate the samples that are not up to date.
 
     Args:
-        part: one of `parts`.
-        bar: told how many steps there are, gives a context whose value is called after each.
-        say: told what a person should know.
+        part: an item of `plan_music`.
+        bar: called with the number of steps; returns a context whose value is called per step.
+        say: gets sentences for the user.
 
     Raises:
-        OsslError: the first piece's that cannot be made; what is finished is kept.
+        OsslError: the error of the first sample that fails; finished samples remain.
     """
     models: Models | None = None
     steps = 0
@@ -141,11 +145,11 @@ def generate_music(part: ModelJobs, bar: Callable[[int], Any], say: Callable[[st
 
 
 def finished_music(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Path]]:
-    """Finished music: for each folder in `folder` a system, and in it a file for each clip.
+    """Find finished music: each folder in `folder` is a system, with a file for each clip.
 
     Args:
         folder: holds `<system>/<clip>.wav` or `.flac`.
-        names: of the chosen clips.
+        names: names of the chosen clips.
 
     Raises:
         OsslError: `no_systems`, `file_missing`.
@@ -154,8 +158,8 @@ def finished_music(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Pa
     if not systems:
         raise OsslError(
             "no_systems",
-            f"{folder} has no folder of music.",
-            "Put each system's files into a folder of its name: base/<clip>.wav, and so on.",
+            f"{folder} has no folder with music.",
+            "Put the files of each system into a folder with its name, as in base/<clip>.wav.",
         )
     found = {system: {name: _one(folder / system, name) for name in names} for system in systems}
     missing = [path for of in found.values() for path in of.values() if not path.is_file()]
@@ -163,14 +167,14 @@ def finished_music(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Pa
         named = ", ".join(str(path.relative_to(folder)) for path in missing)
         raise OsslError(
             "file_missing",
-            f"{folder} lacks music for clips that were drawn: {named}.",
-            "Put it there, as WAV or FLAC, as long as the clip or longer.",
+            f"{folder} has no music for some of the chosen clips: {named}.",
+            "Add WAV or FLAC files that are at least as long as the clips.",
         )
     return found
 
 
 def music_checksums(sounds: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
-    """SHA-256 of finished music, by system and clip."""
+    """Return the SHA-256 of finished music, by system and clip."""
     return {
         system: {name: files.sha256_file(path) for name, path in of.items()}
         for system, of in sounds.items()
@@ -178,22 +182,22 @@ def music_checksums(sounds: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[
 
 
 def generated_files(found: Sequence[ModelJobs]) -> Iterator[tuple[str, str, Path]]:
-    """System, clip and file of everything that is generated."""
+    """Yield system, clip and file of each generated sample."""
     for part in found:
         for system, jobs in part.systems.items():
             for job in jobs:
-                yield system, job.sample.piece.name, job.target.wav
+                yield system, job.sample.request.name, job.target.wav
 
 
 def _settings(
-    wanted: MusicOptions, recipe: TrainRecipe, alpha: float, device: str
+    options: MusicOptions, recipe: TrainRecipe, alpha: float, device: str
 ) -> GenerateSettings:
     window_s = recipe.windows.length_s
     on_gpu = device == "cuda"
     return GenerateSettings(
         alpha=alpha,
-        text_guidance=wanted.text_guidance,
-        video_guidance=wanted.video_guidance,
+        text_guidance=options.text_guidance,
+        video_guidance=options.video_guidance,
         window_s=window_s,
         overlap_s=window_s / 3,
         precision=recipe.fit.precision if on_gpu else "fp32",
@@ -201,10 +205,10 @@ def _settings(
     )
 
 
-def _shown(piece: GenerationRequest, other: GenerationRequest) -> GenerationRequest:
-    """A clip's music as the adapter writes it when it is shown another clip."""
+def _with_video_of(request: GenerationRequest, other: GenerationRequest) -> GenerationRequest:
+    """Return the request of a clip with the video of another clip."""
     return dataclasses.replace(
-        piece,
+        request,
         video=other.video,
         video_sha256=other.video_sha256,
         dialogue=other.dialogue,
@@ -216,7 +220,7 @@ def _check(done: SampleResult) -> None:
     if done.state == "failed":
         raise OsslError(
             done.code or "generation_failed",
-            f"The music for {done.name} could not be made: {done.message}",
+            f"The music for {done.name} could not be generated: {done.message}",
             done.hint or "Choose other clips with another --seed.",
         )
 

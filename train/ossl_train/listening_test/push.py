@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.annotations import label_schema as taxonomies
+from ossl_builder.annotations import label_schema
 from ossl_builder.corpus import Corpus
 from ossl_builder.files import inside
-from ossl_builder.label_studio import project, push
-from ossl_builder.label_studio import state as states
+from ossl_builder.label_studio import project, push, state
 from ossl_builder.label_studio.client import Server
 from ossl_builder.label_studio.clip_urls import Addresses
 from ossl_builder.label_studio.project import ProjectOptions
@@ -20,8 +19,6 @@ from ossl_train.data.source import SplitClip, read_source
 from ossl_train.evaluation.eval_set import named_clips
 from ossl_train.generation.requests import PromptOptions, split_requests
 from ossl_train.listening_test import design
-from ossl_train.listening_test import music as making
-from ossl_train.listening_test import stimuli as sounding
 from ossl_train.listening_test.design import (
     CONTROL,
     FILM,
@@ -32,7 +29,16 @@ from ossl_train.listening_test.design import (
     control_partners,
     order_stimuli,
 )
-from ossl_train.listening_test.music import ModelJobs, MusicOptions
+from ossl_train.listening_test.music import (
+    ModelJobs,
+    MusicOptions,
+    finished_music,
+    generate_music,
+    generated_files,
+    music_checksums,
+    plan_music,
+)
+from ossl_train.listening_test.stimuli import write_stimuli, write_table
 from ossl_train.recipe import load_train_recipe
 
 MADE = "made"
@@ -40,14 +46,14 @@ MADE = "made"
 
 @dataclass(frozen=True)
 class TestOptions:
-    """What is asked for.
+    """The options of a listening test.
 
     Attributes:
-        split: whose clips are heard.
-        count: how many clips.
-        longest_s: none is longer.
-        seed: of everything that is drawn.
-        sounds: folder of finished music; None: it is generated.
+        split: the split of the clips.
+        count: number of clips.
+        longest_s: longest clip, in seconds.
+        seed: seed of all random choices.
+        sounds: folder of finished music; None: generate it.
     """
 
     split: str
@@ -59,7 +65,7 @@ class TestOptions:
 
 @dataclass(frozen=True)
 class TestPlan:
-    """What a test will be.
+    """The plan of a test.
 
     Attributes:
         root: the corpus or the export.
@@ -92,41 +98,41 @@ def plan_test(
     corpus: Path,
     data: Path | None,
     chosen: TestOptions,
-    wanted: MusicOptions,
+    options: MusicOptions,
     out: Path,
     is_dry: bool,
 ) -> TestPlan:
-    """Draw the clips and find out what their music is made from.
+    """Choose the clips and plan their music.
 
     Raises:
-        OsslError: `clips_too_few`, and those of `read_source`, `making.parts`, `making.finished`.
+        OsslError: `clips_too_few`, and those of `read_source`, `plan_music`, `finished_music`.
     """
     source = read_source(corpus, data, use_labels=False)
     split = named_clips(source.on(chosen.split))
     names = choose_clips(split, chosen.count, chosen.longest_s, chosen.seed)
     if chosen.sounds is None:
         pairs = control_partners(names, split, chosen.seed)
-        words = PromptOptions(
-            None, None, load_train_recipe(wanted.recipe, wanted.overrides).prompts
+        prompts = PromptOptions(
+            None, None, load_train_recipe(options.recipe, options.overrides).prompts
         )
-        pieces = {one.name: one for one in split_requests(corpus, data, chosen.split, words)}
-        parts = making.plan_music(wanted, pieces, pairs, out / MADE, is_dry)
+        requests = {one.name: one for one in split_requests(corpus, data, chosen.split, prompts)}
+        parts = plan_music(options, requests, pairs, out / MADE, is_dry)
         systems: tuple[str, ...] = (FILM, *GENERATED)
         music: dict[str, Any] = {
-            # Another version of the program goes on with the same test.
+            # Another version of the program can continue the same test.
             "generated": [
                 {key: value for key, value in part.facts.items() if key != "program"}
                 for part in parts
             ],
-            "prompts": {name: pieces[name].prompt for name in names},
+            "prompts": {name: requests[name].prompt for name in names},
             CONTROL: dict(pairs),
         }
         sounds = {}
     else:
         pairs, parts = {}, []
-        sounds = making.finished_music(chosen.sounds, names)
+        sounds = finished_music(chosen.sounds, names)
         systems = (FILM, *sounds)
-        music = {"finished": making.music_checksums(sounds)}
+        music = {"finished": music_checksums(sounds)}
     return TestPlan(
         root=source.root,
         clips={name: split[name].clip for name in names},
@@ -151,16 +157,17 @@ def assemble_test(
     bar: Callable[[int, str], Any],
     say: Callable[[str], None],
 ) -> Corpus:
-    """Make the test, or what is missing of it.
+    """Create the test, or what is missing of it.
 
     Args:
-        planned: see `plan`.
-        out: its folder.
-        bar: told how many there are and of what, gives a context whose value counts them.
-        say: told what a person should know.
+        planned: see `plan_test`.
+        out: the folder of the test.
+        bar: called with number and name of the steps; returns a context with a function that is
+            called after each step.
+        say: gets sentences for the user.
 
     Raises:
-        OsslError: `listening_differs`, and those of `making.make` and `sounding.write_stimuli`.
+        OsslError: `listening_differs`, and those of `music.make` and `write_stimuli`.
     """
     if (out / design.KEY).exists():
         design.check_same_test(out, planned.made_from)
@@ -168,25 +175,25 @@ def assemble_test(
         return Corpus(out.resolve())
     test = design.create_test_corpus(out)
     for part in planned.parts:
-        making.generate_music(part, lambda steps: bar(steps, "music"), say)
+        generate_music(part, lambda steps: bar(steps, "music"), say)
     key = TestKey(planned.made_from, tuple(_written(planned, test.root, bar)))
     design.write_key(test.root, key)
-    sounding.write_table(test.root, planned.clips, key)
+    write_table(test.root, planned.clips, key)
     for one in key.stimuli:
         if one.lufs is None:
-            say(f"The music of {one.system} for {one.name} is silent, and is heard so.")
+            say(f"The music of {one.system} for {one.name} is silent.")
     return test
 
 
 def _written(
     planned: TestPlan, root: Path, bar: Callable[[int, str], Any]
 ) -> Iterator[design.KeyEntry]:
-    files = {(system, name): path for system, name, path in making.generated_files(planned.parts)}
+    files = {(system, name): path for system, name, path in generated_files(planned.parts)}
     files |= {(s, name): path for s, of in planned.sounds.items() for name, path in of.items()}
     files |= {(FILM, n): inside(planned.root, clip.music_path) for n, clip in planned.clips.items()}
     stimuli: Sequence[Stimulus] = planned.stimuli
     with bar(len(stimuli), "stimuli") as advance:
-        for keyed in sounding.write_stimuli(
+        for keyed in write_stimuli(
             root, planned.root, planned.clips, stimuli, lambda one: files[one.system, one.name]
         ):
             advance()
@@ -222,7 +229,7 @@ def check_server(server: Server, test: Corpus, wish: ProjectOptions) -> None:
     Raises:
         Setback, OsslError: see `label_studio.project.find`.
     """
-    project.find(server, test, states.load(test.root), wish)
+    project.find(server, test, state.load(test.root), wish)
 
 
 def send_stimuli(
@@ -243,15 +250,15 @@ def send_stimuli(
     Raises:
         Setback, OsslError: see `label_studio.push`.
     """
-    taxonomy = taxonomies.of(test.root)
-    found, state = push.begin(server, test, wish, taxonomy)
+    taxonomy = label_schema.of(test.root)
+    found, sync_state = push.begin(server, test, wish, taxonomy)
     planned = push.plan(server, found, test, (), addresses, taxonomy)
-    is_in_doubt = state.sending > 0
+    is_in_doubt = sync_state.sending > 0
     if planned.missing:
-        state = push.announce(test, state, planned)
+        sync_state = push.announce(test, sync_state, planned)
     for chunk in counted(push.chunks_of(planned.missing), "sending"):
         is_in_doubt |= push.ensure(server, found.project_id, chunk)
-    done = push.finish(server, test, state, found, planned, is_in_doubt)
+    done = push.finish(server, test, sync_state, found, planned, is_in_doubt)
     if addresses.kind == "local-files":
         push.allow_local_files(server, found, test)
     return PushReport(

@@ -29,7 +29,7 @@ AGREEMENT_RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Mean:
-    """How one system was rated on one question, 1 to 5."""
+    """The mean rating of one system on one question, 1 to 5."""
 
     question: str
     system: str
@@ -38,11 +38,11 @@ class Mean:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better one system was rated than another, by the same raters for the same clips.
+    """The mean difference of two systems' ratings, by the same raters for the same clips.
 
     Attributes:
-        found: whether the interval excludes 0 also when all differences of the test are looked at
-            together (Bonferroni).
+        found: whether the interval excludes 0 after correction for the number of differences in
+            the test (Bonferroni).
     """
 
     question: str
@@ -54,7 +54,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rater:
-    """How much one rater did, of all stimuli."""
+    """The number of stimuli that one rater rated and skipped."""
 
     rater: str
     rated: int
@@ -64,7 +64,7 @@ class Rater:
 
 @dataclass(frozen=True)
 class Results:
-    """All of it; `plain` for scripts."""
+    """All results of a test; `plain` for scripts."""
 
     means: tuple[Mean, ...]
     differences: tuple[Difference, ...]
@@ -74,7 +74,7 @@ class Results:
     facts: Mapping[str, Any]
 
     def plain(self) -> dict[str, Any]:
-        """As plain values; equal ratings and seeds give equal values."""
+        """Return plain values; equal ratings and seeds give equal values."""
         return {
             "version": 1,
             **self.facts,
@@ -108,14 +108,14 @@ def compute_results(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Results:
-    """Work out what the raters said.
+    """Compute the results from the raters' answers.
 
     Args:
-        key: which stimulus is which.
-        annotations: the raters' answers, of any state.
-        taxonomy: what was asked.
-        resamples: of the intervals.
-        seed: of what is drawn.
+        key: the key of the test.
+        annotations: the answers, of any state.
+        taxonomy: the questions.
+        resamples: bootstrap resamples for the intervals.
+        seed: seed of the resamples.
     """
     stimuli = {one.clip_id: one for one in key.stimuli}
     counted = [
@@ -125,7 +125,7 @@ def compute_results(
     systems = key.systems
     questions = [question.name for question in taxonomy.questions if question.kind == "scale"]
     pairs = list(combinations(sorted(systems, key=_place), 2))
-    # As strict as if each of them alone had to hold all of the 5 in 100.
+    # Bonferroni: the error of 5 % is divided by the number of differences.
     outer = 1 - (1 - LEVEL) / max(1, len(pairs) * len(questions))
     means, differences = [], []
     for question in questions:
@@ -167,7 +167,7 @@ def compute_results(
 
 
 def _scores(key: TestKey, counted: Sequence[Annotation], question: str) -> dict[str, Scores]:
-    """For each system its scores [clips, raters], NaN where there is none."""
+    """Return the scores [clips, raters] of each system; NaN where there is none."""
     stimuli = {one.clip_id: one for one in key.stimuli}
     names = {name: at for at, name in enumerate(sorted({one.name for one in key.stimuli}))}
     raters = {name: at for at, name in enumerate(sorted({one.annotator for one in counted}))}
@@ -197,18 +197,18 @@ def _warnings(
 ) -> Iterator[str]:
     n_clips, n_raters = facts["n_clips"], facts["n_raters"]
     if not facts["n_ratings"]:
-        yield "nobody has rated anything yet."
+        yield "there are no ratings yet."
         return
     if n_clips < FEW_CLIPS:
         yield (
-            f"{n_clips} clips are few: with less than {FEW_CLIPS} only large differences show, "
-            "and intervals are too narrow rather than too wide."
+            f"{n_clips} clips are few: below {FEW_CLIPS} only large differences are found, "
+            "and intervals are rather too narrow."
         )
     if n_raters == 1:
-        yield "one rater: intervals say nothing of what another person would have heard."
+        yield "one rater: intervals do not cover the opinions of other people."
     elif n_raters <= FEW_RATERS:
         yield (
-            f"{n_raters} raters are few: where they differ in what they prefer, intervals are "
+            f"{n_raters} raters are few: if their preferences differ, intervals are "
             "too narrow (see intervals.py)."
         )
     for one in raters:
@@ -255,7 +255,7 @@ RATERS_HEADER = ("rater", "rated", "skipped", "of")
 
 
 def write_report(folder: Path, found: Results) -> tuple[Path, Path]:
-    """Write both; equal results give equal bytes."""
+    """Write JSON and Markdown; equal results give equal bytes."""
     text = json.dumps(found.plain(), indent=1, ensure_ascii=False, allow_nan=False)
     files.write_bytes(folder / JSON, text.encode() + b"\n")
     files.write_bytes(folder / MARKDOWN, ("\n".join(_report_lines(found)) + "\n").encode())
@@ -263,9 +263,9 @@ def write_report(folder: Path, found: Results) -> tuple[Path, Path]:
 
 
 def tables(found: Results) -> Iterator[tuple[str, Sequence[str], list[tuple[Any, ...]]]]:
-    """Title, header and rows of each table."""
+    """Yield title, header and rows of each table."""
     yield (
-        "How each was rated, 1 to 5",
+        "Mean ratings, 1 to 5",
         MEANS_HEADER,
         [
             (one.question, one.system, f"{one.estimate.value:.2f}", _interval(one.estimate),
@@ -296,15 +296,15 @@ def tables(found: Results) -> Iterator[tuple[str, Sequence[str], list[tuple[Any,
 
 
 def explained(found: Results) -> list[str]:
-    """What a reader of the tables must know."""
+    """Return the sentences that explain the tables."""
     facts = found.facts
     return [
         f"{facts['n_ratings']} ratings of {facts['n_stimuli']} stimuli ({facts['n_clips']} clips) "
         f"by {facts['n_raters']} raters.",
-        "Intervals: clips and raters resampled both, "
+        "Intervals: clips and raters are both resampled, "
         f"{facts['resamples']} times, seed {facts['seed']}.",
-        f"Found: the interval excludes 0 also when all {facts['comparisons']} differences are "
-        "looked at together (Bonferroni). What is not found may be there nevertheless.",
+        f"Found: the interval excludes 0 after correction for {facts['comparisons']} differences "
+        "(Bonferroni). A difference that is not found may still exist.",
     ]
 
 
