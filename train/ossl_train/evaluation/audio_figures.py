@@ -40,7 +40,7 @@ _FRACTIONS = (0.5, 1.0)
 def vectors_of(
     files: Mapping[str, Path], clap: Clap, cache: ResultCache, progress: WithProgress, what: str
 ) -> tuple[dict[str, Values], list[str]]:
-    """Vectors of each file's windows, by clip id, and sentences on files that cannot be read."""
+    """Return the vectors of each file's windows, by clip id, and sentences on unreadable files."""
     found, unreadable = {}, []
     for clip_id in progress(list(files), what):
         try:
@@ -55,7 +55,7 @@ def vectors_of(
 def without_unreadable(
     eval_set: EvalSet, generated: Mapping[str, object], real: Mapping[str, object]
 ) -> EvalSet:
-    """The eval_set without files that could not be read, nor their partners if all are pairs."""
+    """Return the set without unreadable files; also without their partners if all are pairs."""
     ours, theirs = set(generated), set(real)
     if eval_set.is_paired:
         ours = theirs = ours & theirs
@@ -73,12 +73,12 @@ def distance_figures(
     settings: EvaluationSettings,
     progress: WithProgress,
 ) -> list[Figure]:
-    """Fréchet distance over all windows, as it is and for infinitely many clips.
+    """Compute the Fréchet distance over all windows, plain and for infinitely many clips.
 
     Args:
-        generated: for each clip its windows' vectors, shape (windows, d).
+        generated: for each clip the vectors of its windows, shape (windows, d).
         real: likewise.
-        is_paired: whether both sides have the same clips in the same order.
+        is_paired: whether both have the same clips in the same order.
         settings: seeds and resamples.
         progress: shows progress.
     """
@@ -126,7 +126,7 @@ def _replicates(
     settings: EvaluationSettings,
     progress: WithProgress,
 ) -> tuple[list[float], list[float]]:
-    """Distances of resampled clips, as they are and extrapolated."""
+    """Return the distances of resampled clips, plain and extrapolated."""
     rng = settings.rng("fad interval")
     plain: list[float] = []
     far: list[float] = []
@@ -148,11 +148,11 @@ def _replicates(
 def neighbour_figures(
     generated: Values, real: Values, settings: EvaluationSettings
 ) -> list[Figure]:
-    """Precision, recall, density and coverage over clips.
+    """Compute precision, recall, density and coverage over clips.
 
-    One vector for each clip: windows of one clip are each other's nearest neighbours, and would
-    leave no room for another's. The intervals are those of the means, the neighbourhoods given: a
-    resample repeats clips, and to a clip its copy is the nearest neighbour.
+    Each clip has one vector: windows of one clip would be each other's nearest neighbours. The
+    intervals are those of the means, for fixed neighbourhoods: a resample repeats clips, and the
+    nearest neighbour of a clip would be its copy.
 
     Args:
         generated: shape (clips, d).
@@ -166,11 +166,11 @@ def neighbour_figures(
         return [undefined(name, s, "generated", str(error), n) for name, s in NEIGHBOURS.items()]
     figures = []
     for name, says in NEIGHBOURS.items():
-        each = getattr(found, name)
-        interval = intervals.of_mean(each, settings.resamples, settings.rng(name))
+        values = getattr(found, name)
+        interval = intervals.of_mean(values, settings.resamples, settings.rng(name))
         figures.append(
             Figure(
-                name, says, "generated", float(each.mean()), len(each), "clips",
+                name, says, "generated", float(values.mean()), len(values), "clips",
                 interval=interval, better="higher",
             )
         )  # fmt: skip
@@ -180,7 +180,7 @@ def neighbour_figures(
 def similarity_figure(
     name: str, says: str, of: str, left: Values, right: Values, settings: EvaluationSettings
 ) -> Figure:
-    """Mean cosine of pairs; chance: the mean of pairs that do not belong together.
+    """Compute the mean cosine of pairs; chance is the mean of pairs that do not belong together.
 
     Args:
         name, says, of: see `Figure`.
@@ -189,11 +189,11 @@ def similarity_figure(
         settings: seeds and resamples.
     """
     if not len(left):
-        return undefined(name, says, of, "There is no pair.")
-    each = embeddings.cosines(left, right)
+        return undefined(name, says, of, "There are no pairs.")
+    values = embeddings.cosines(left, right)
     return Figure(
-        name, says, of, float(each.mean()), len(each), "clips",
-        interval=intervals.of_mean(each, settings.resamples, settings.rng(name + of)),
+        name, says, of, float(values.mean()), len(values), "clips",
+        interval=intervals.of_mean(values, settings.resamples, settings.rng(name + of)),
         chance=embeddings.mismatched(left, right), better="higher",
     )  # fmt: skip
 
@@ -206,13 +206,13 @@ def clap_figures(
     settings: EvaluationSettings,
     progress: WithProgress,
 ) -> Iterator[Figure]:
-    """All figures from CLAP's vectors, which are by clip id."""
+    """Yield all figures from CLAP's vectors, which are by clip id."""
     ours, theirs = list(eval_set.generated), list(eval_set.real)
     if not ours or not theirs:
         raise OsslError(
             "nothing_to_compare",
-            "No file of one of the two sides can be read.",
-            "See the sentences on files that were left out, and generate them again.",
+            "All files of one of the two folders are unreadable.",
+            "Generate them again.",
         )
     our_windows = [generated[name] for name in ours]
     their_windows = [real[name] for name in theirs]
@@ -237,7 +237,7 @@ def clap_figures(
 
 
 def _means(windows: Sequence[Values]) -> Values:
-    """One unit vector for each clip: the direction of its windows' mean."""
+    """Return one unit vector for each clip: the direction of its windows' mean."""
     means = np.stack([vectors.mean(axis=0) for vectors in windows])
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
     return np.asarray(means / np.where(lengths > 0, lengths, 1.0))
@@ -253,37 +253,39 @@ def kl_figure(
     settings: EvaluationSettings,
     progress: WithProgress,
 ) -> Figure:
-    """The mean divergence of pairs that can be read on both sides."""
+    """Compute the mean divergence of pairs whose files can be read."""
     import numpy as np
 
-    heard = {
+    probabilities = {
         name: (ours, theirs)
         for name in progress(eval_set.pairs, "tags")
-        if (ours := _heard(eval_set.generated, name, passt, cache)) is not None
-        and (theirs := _heard(eval_set.real, name, passt, cache)) is not None
+        if (ours := _probabilities(eval_set.generated, name, passt, cache)) is not None
+        and (theirs := _probabilities(eval_set.real, name, passt, cache)) is not None
     }
-    if not heard:
-        return undefined("kl", SAYS, "generated", "There is no pair.")
-    generated = np.concatenate([ours for ours, _ in heard.values()])
-    real = np.concatenate([theirs for _, theirs in heard.values()])
+    if not probabilities:
+        return undefined("kl", SAYS, "generated", "There are no pairs.")
+    generated = np.concatenate([ours for ours, _ in probabilities.values()])
+    real = np.concatenate([theirs for _, theirs in probabilities.values()])
     return kl_figure_from(generated, real, settings)
 
 
 def kl_figure_from(generated: Values, real: Values, settings: EvaluationSettings) -> Figure:
-    """The figure from probabilities of pairs, shape (pairs, classes)."""
+    """Return the figure from probabilities of pairs, shape (pairs, classes)."""
     import numpy as np
 
-    each = embeddings.divergences(real, generated)
-    # Every clip against the next one's music: no clip against its own.
+    values = embeddings.divergences(real, generated)
+    # Each clip against the music of the next one: no clip against its own.
     chance = embeddings.divergences(np.roll(real, 1, axis=0), generated).mean()
     return Figure(
-        "kl", SAYS, "generated", float(each.mean()), len(each), "clips",
-        interval=intervals.of_mean(each, settings.resamples, settings.rng("kl")),
-        chance=float(chance) if len(each) > 1 else None, better="lower",
+        "kl", SAYS, "generated", float(values.mean()), len(values), "clips",
+        interval=intervals.of_mean(values, settings.resamples, settings.rng("kl")),
+        chance=float(chance) if len(values) > 1 else None, better="lower",
     )  # fmt: skip
 
 
-def _heard(files: Mapping[str, Path], name: str, passt: Passt, cache: ResultCache) -> Values | None:
+def _probabilities(
+    files: Mapping[str, Path], name: str, passt: Passt, cache: ResultCache
+) -> Values | None:
     try:
         return cache.of(files[name], passt.how(), passt.audio)["probabilities"]
     except OsslError as error:

@@ -1,4 +1,4 @@
-"""CLAP: audio and text as vectors of one space, through transformers.
+"""CLAP: embed audio and text in one space, through transformers.
 
 Wu et al., "Large-Scale Contrastive Language-Audio Pretraining with Feature Fusion and
 Keyword-to-Caption Augmentation" (ICASSP 2023). The weights of `laion/clap-htsat-fused` are those
@@ -34,12 +34,12 @@ class Clap:
     """A loaded CLAP.
 
     Attributes:
-        folder: which model it is.
-        digest: of its files.
-        device: where it runs.
-        rate: sample rate it listens at, in Hz.
-        window: samples it listens to at a time.
-        dimension: of its vectors.
+        folder: its files.
+        digest: digest of its files.
+        device: its device.
+        rate: sample rate of its input, in Hz.
+        window: samples of its input.
+        dimension: dimension of its vectors.
     """
 
     folder: ModelFolder
@@ -52,14 +52,13 @@ class Clap:
     _extractor: Any
 
     def how(self) -> dict[str, Any]:
-        """All that a file's vectors depend on, beside the file."""
+        """Return all that the vectors of a file depend on, besides the file."""
         return how_of(self.digest)
 
     def audio(self, path: Path) -> dict[str, Values]:
-        """Unit vectors of a file's windows: {"vectors": shape (windows, dimension)}.
+        """Return unit vectors of a file's windows: {"vectors": shape (windows, dimension)}.
 
-        The windows are no longer than what the model listens to at once, so that nothing of its
-        input is drawn by chance: longer ones it would crop at random places.
+        Windows are not longer than the model's input: it would crop longer ones at random.
 
         Raises:
             OsslError: `audio_unreadable`, `embedding_not_finite`.
@@ -80,8 +79,8 @@ class Clap:
         if not np.isfinite(vectors).all():
             raise OsslError(
                 "embedding_not_finite",
-                f"{self.folder.source} gives no finite vectors for {path.name}.",
-                "See whether the file holds values that are no numbers.",
+                f"{self.folder.source} gives vectors that are not finite for {path.name}.",
+                "Check the file for samples that are not finite.",
             )
         return {"vectors": vectors}
 
@@ -93,8 +92,8 @@ class Clap:
             features = self._extractor(
                 list(batch), sampling_rate=self.rate, return_tensors="pt", truncation=None
             )
-        # The extractor marks one window, drawn by chance, as longer than it is, and the model
-        # hears that one in another way than the others.
+        # The extractor marks a random window as longer than it is, and the model processes that
+        # one differently.
         is_longer = torch.zeros((len(batch), 1), dtype=torch.bool, device=self.device)
         with torch.inference_mode():
             vectors = self._model.get_audio_features(
@@ -104,7 +103,7 @@ class Clap:
         return np.asarray(vectors.float().cpu().numpy(), np.float64)
 
     def texts(self, prompts: Sequence[str]) -> Values:
-        """Unit vectors of texts, shape (n, dimension); one at a time, so that none is padded."""
+        """Return unit vectors of texts, shape (n, dimension); one at a time, without padding."""
         import numpy as np
         import torch
 
@@ -125,7 +124,7 @@ class Clap:
 
 
 def how_of(digest: str) -> dict[str, Any]:
-    """All that a file's vectors depend on, beside the file, by the model's digest."""
+    """Return all that the vectors of a file depend on, besides the file, by the model's digest."""
     return {"measure": "clap", "version": VERSION, "model": digest}
 
 
@@ -153,8 +152,8 @@ def load_clap(folder: ModelFolder, device: str = "cpu") -> Clap:
     except UNREADABLE as error:
         raise OsslError(
             "model_invalid",
-            f"{folder.source} is no CLAP that can be loaded ({type(error).__name__}).",
-            "Give `laion/clap-htsat-fused`, another ClapModel, or the folder of one.",
+            f"{folder.source} cannot be loaded as a CLAP ({type(error).__name__}).",
+            "Use `laion/clap-htsat-fused`, another ClapModel, or its folder.",
         ) from error
     return Clap(
         folder=folder,
@@ -169,7 +168,7 @@ def load_clap(folder: ModelFolder, device: str = "cpu") -> Clap:
 
 
 def _tokenizer(folder: ModelFolder) -> Any:
-    # Without this the tokenizer warns of a fork that comes later, from av or a data loader.
+    # Without this the tokenizer warns when av or a data loader forks later.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from transformers import AutoTokenizer
 
@@ -178,14 +177,14 @@ def _tokenizer(folder: ModelFolder) -> Any:
     except UNREADABLE as error:
         raise OsslError(
             "model_invalid",
-            f"{folder.source} has no tokenizer that can be loaded ({type(error).__name__}).",
-            "Add its tokenizer's files, or leave prompts out with --prompts none.",
+            f"{folder.source} has no usable tokenizer ({type(error).__name__}).",
+            "Add the files of the tokenizer, or use --prompts none.",
         ) from error
 
 
 @contextmanager
 def _random_state_kept() -> Iterator[None]:
-    """The extractor draws from numpy's global generator; give that back as it was."""
+    """Restore numpy's global random state, which the extractor changes."""
     import numpy as np
 
     state = np.random.get_state()

@@ -7,11 +7,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ossl_builder import files
-from ossl_train.evaluation.evaluate import Evaluation
 from ossl_train.metrics.intervals import Interval
+
+if TYPE_CHECKING:
+    from ossl_train.evaluation.evaluate import Evaluation
+
 
 DIGITS = 6  # significant: the last digits of sums depend on the number of threads
 
@@ -22,16 +25,16 @@ class Figure:
 
     Attributes:
         name: stable, for scripts.
-        says: what it is, for people.
-        of: `generated`, `own music` or `reference`: whose music it describes.
-        value: None: not defined, and `why` says so.
-        interval: 95 % confidence interval; None: cannot be given.
-        n: of how many it is measured.
+        says: its description.
+        of: the music that it describes: `generated`, `own music` or `reference`.
+        value: None: not defined; the reason is in `why`.
+        interval: 95 % confidence interval; None: not defined.
+        n: number of clips, windows or cuts.
         unit: what n counts: `clips`, `windows`, `cuts`.
-        chance: what is reached without any relation; None: there is no such level.
+        chance: the value that unrelated music reaches; None: not defined.
         better: `lower`, `higher` or empty.
         why: why it is not defined.
-        more: further numbers, by name.
+        more: further values, by name.
     """
 
     name: str
@@ -47,7 +50,7 @@ class Figure:
     more: tuple[tuple[str, float], ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """For JSON: finite numbers of `DIGITS` significant digits, or null."""
+        """Return values for JSON: finite numbers of `DIGITS` significant digits, or null."""
         low, high = self.interval or (None, None)
         return {
             "name": self.name,
@@ -66,12 +69,12 @@ class Figure:
 
 
 def undefined(name: str, says: str, of: str, why: str, n: int = 0, unit: str = "clips") -> Figure:
-    """A figure that these data do not define."""
+    """Return a figure that is not defined for these data."""
     return Figure(name, says, of, None, n, unit, why=why)
 
 
 def rounded(value: float | None) -> float | None:
-    """To `DIGITS` significant digits; None where it is None."""
+    """Round to `DIGITS` significant digits; None stays None."""
     if value is None:
         return None
     if not math.isfinite(value):
@@ -93,7 +96,7 @@ def write_report(folder: Path, found: Evaluation) -> tuple[Path, Path]:
 
 
 def cells(figure: Figure) -> tuple[str, ...]:
-    """A figure as cells under `HEADER`."""
+    """Return a figure as cells under `HEADER`."""
     interval = figure.interval
     return (
         figure.name,
@@ -107,7 +110,7 @@ def cells(figure: Figure) -> tuple[str, ...]:
 
 
 def markdown(found: Evaluation) -> str:
-    """The report for people."""
+    """Return the report as Markdown."""
     return "\n".join(_lines(found)) + "\n"
 
 

@@ -28,7 +28,7 @@ LIMITS = """\
 - It was trained on music of old films that a program separated from speech and noise. Its
   training data contain hiss, mono sound and rests of voices.
 - Its input is 32 video frames per window; it follows scenes, not single cuts.
-- Its music is similar to that of its films. Whether it resembles protected works was not checked."""
+- Its music is similar to that of its films. Whether it resembles protected works is not known."""
 
 
 def render_card(facts: CardFacts, title: str) -> str:
