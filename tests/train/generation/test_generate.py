@@ -20,7 +20,7 @@ from tests.train.generation.conftest import LENGTHS, ONE, Generate, Seen, comman
 from tests.train.long_clips import FPS
 
 
-def test_files_are_as_long_as_their_frame_and_play(
+def test_files_are_as_long_as_their_video_and_play(
     root: Path, generate: Generate, models: Models, seen: Seen, tmp_path: Path
 ) -> None:
     given = [part for number in (1, 2) for part in ("--video", root / f"clip{number}.mp4")]

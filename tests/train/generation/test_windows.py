@@ -44,7 +44,7 @@ def test_windows_go_on_from_the_codes_of_their_overlap(seen: Seen) -> None:
     assert (seen.whole[:, :1000] == seen.whole[:, 1000:2000]).float().mean() < 0.5
 
 
-def test_each_window_sees_its_own_stretch_of_the_frame_once(
+def test_each_window_sees_its_own_segment_of_the_video_once(
     root: Path, models: Models, seen: Seen
 ) -> None:
     """The reference shows the first 30 s, and projects them at every step."""
