@@ -156,12 +156,12 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
         self._context = video_context(
             self.config, weight, video, times, mask, keep, dialogue, guidance, strength, caching
         )
-        self._backbone.watched = True
+        self._backbone.has_video = True
         try:
             yield self
         finally:
             self._context = None
-            self._backbone.watched = False
+            self._backbone.has_video = False
 
     def _add(
         self, index: int, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any

@@ -22,7 +22,7 @@ PARTS = (
     (r"\.norm2\.", ".final_layer_norm."),
     (r"\.linear(\d)\.", r".fc\1."),
 )
-"""What a part of the language model is called in audiocraft, and in transformers."""
+"""Names of the language model's parts in audiocraft and in transformers, as patterns."""
 CODEC_PARTS = (
     (r"^(encoder|decoder)\.model\.", r"\1.layers."),
     (r"\.conv\.conv\.", ".conv."),
@@ -65,7 +65,7 @@ def convert_language_model(
 
 
 def renamed_language_model(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights by transformers' names, queries, keys and values apart."""
+    """Rename weights to transformers' names; split queries, keys and values."""
     found: dict[str, Tensor] = {}
     for name, weight in weights.items():
         name = _renamed(name, PARTS)

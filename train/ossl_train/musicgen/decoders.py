@@ -18,20 +18,20 @@ from ossl_train.musicgen.types import TextStates
 
 @dataclass
 class _Reading:
-    """What the cross-attentions share during a forward."""
+    """State that the cross-attentions share during a forward."""
 
     allowed: Tensor | None = None
-    remembers: bool = False
+    caches: bool = False
     keys_values: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
 
 class AudiocraftModel:
     """An `LMModel` without its text encoder, and the projection of the text's states.
 
-    audiocraft attends to the padding of a shorter text and projects the text's keys and values
-    again at every step. Here each cross-attention is told which keys are text, so that an item does
-    not depend on its batch mates, and projects them once; on texts of one length it does exactly
-    what it does there.
+    audiocraft attends to the padding of a shorter text, and projects the text's keys and values
+    again at every step. Here each cross-attention gets a mask of the text, so that items of a
+    batch are independent, and projects keys and values once. For texts of one length the result is
+    exactly that of audiocraft.
     """
 
     def __init__(self, module: Any, projection: nn.Module) -> None:
@@ -43,18 +43,18 @@ class AudiocraftModel:
             attention.forward = partial(_attend, self, index, attention)
 
     def cross_attentions(self) -> list[nn.Module]:
-        """The text cross-attention of each decoder layer, whose first argument is the query."""
+        """Return the text cross-attention of each layer; its first argument is the query."""
         return [layer.cross_attention for layer in self._model.transformer.layers]
 
     def forward(self, sequence: Tensor, text: TextStates) -> Tensor:
-        """Logits [B, K, S, cardinality] of the steps after those of a sequence [B, K, S]."""
+        """Return logits [B, K, S, cardinality] of the steps after those of a sequence [B, K, S]."""
         self._reading = _Reading(text.attended())
         return self._run(sequence, self._project(text))
 
     @contextlib.contextmanager
     def streaming(self, text: TextStates) -> Iterator[Step]:
-        """A step that remembers the keys and values of the steps before it."""
-        self._reading = _Reading(text.attended(), remembers=True)
+        """Yield a step function that caches the keys and values of earlier steps."""
+        self._reading = _Reading(text.attended(), caches=True)
         projected = self._project(text)
         try:
             with self._model.streaming():
@@ -63,7 +63,7 @@ class AudiocraftModel:
             self._reading = _Reading()
 
     def add_positions(self, extra: Callable[[Tensor], Tensor]) -> Callable[[], None]:
-        """Add `extra` (from steps [S] to [S, dim]) to every input; gives the way to undo it."""
+        """Add `extra` (from steps [S] to [S, dim]) to every input; return the undo function."""
 
         def hook(transformer: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             x, *rest = inputs
@@ -76,7 +76,7 @@ class AudiocraftModel:
         return lambda: handle.remove()
 
     def named_codes(self) -> list[Tensor]:
-        """The code embeddings and the heads, codebook by codebook."""
+        """Return the code embeddings and the heads, codebook by codebook."""
         return [layer.weight for layer in (*self._model.emb, *self._model.linears)]
 
     def _project(self, text: TextStates) -> Tensor:
@@ -93,15 +93,15 @@ def _attend(
     model: AudiocraftModel, index: int, module: Any, query: Tensor, key: Tensor, *_: Any, **__: Any
 ) -> tuple[Tensor, None]:
     reading, dim = model._reading, module.embed_dim
-    known = reading.keys_values.get(index)
-    if known is None:
+    cached = reading.keys_values.get(index)
+    if cached is None:
         rows = functional.linear(key, module.in_proj_weight[dim : 2 * dim])
         values = functional.linear(key, module.in_proj_weight[2 * dim :])
-        known = (_heads(rows, module.num_heads), _heads(values, module.num_heads))
-        if reading.remembers:
-            reading.keys_values[index] = known
+        cached = (_heads(rows, module.num_heads), _heads(values, module.num_heads))
+        if reading.caches:
+            reading.keys_values[index] = cached
     asked = _heads(functional.linear(query, module.in_proj_weight[:dim]), module.num_heads)
-    found = functional.scaled_dot_product_attention(asked, *known, attn_mask=reading.allowed)
+    found = functional.scaled_dot_product_attention(asked, *cached, attn_mask=reading.allowed)
     return module.out_proj(found.transpose(1, 2).flatten(2)), None
 
 
@@ -118,16 +118,16 @@ class TransformersModel:
         self.module = nn.ModuleList([module, projection])
 
     def cross_attentions(self) -> list[nn.Module]:
-        """The text cross-attention of each decoder layer, whose first argument is the query."""
+        """Return the text cross-attention of each layer; its first argument is the query."""
         return [layer.encoder_attn for layer in self._model.model.decoder.layers]
 
     def forward(self, sequence: Tensor, text: TextStates) -> Tensor:
-        """Logits [B, K, S, cardinality] of the steps after those of a sequence [B, K, S]."""
+        """Return logits [B, K, S, cardinality] of the steps after those of a sequence [B, K, S]."""
         return self._run(sequence, self._project(text), _allowed(text), None)
 
     @contextlib.contextmanager
     def streaming(self, text: TextStates) -> Iterator[Step]:
-        """A step that remembers the keys and values of the steps before it."""
+        """Yield a step function that caches the keys and values of earlier steps."""
         from transformers import DynamicCache, EncoderDecoderCache
 
         config = self._model.config
@@ -136,7 +136,7 @@ class TransformersModel:
         yield lambda sequence: self._run(sequence, projected, allowed, memory)[:, :, -1]
 
     def add_positions(self, extra: Callable[[Tensor], Tensor]) -> Callable[[], None]:
-        """Add `extra` (from steps [S] to [S, dim]) to every input; gives the way to undo it."""
+        """Add `extra` (from steps [S] to [S, dim]) to every input; return the undo function."""
 
         def hook(_: Any, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
             sequence, first = inputs
@@ -147,7 +147,7 @@ class TransformersModel:
         return lambda: handle.remove()
 
     def named_codes(self) -> list[Tensor]:
-        """The code embeddings and the heads, codebook by codebook."""
+        """Return the code embeddings and the heads, codebook by codebook."""
         embeddings = self._model.model.decoder.embed_tokens
         return [layer.weight for layer in (*embeddings, *self._model.lm_heads)]
 

@@ -1,4 +1,4 @@
-"""Find a MusicGen and load it, from the hub or from a folder, in either layout."""
+"""Load a MusicGen from the hub or from a folder, in either layout."""
 
 from __future__ import annotations
 
@@ -46,10 +46,12 @@ def load_backbone(
         dtype: of the language model; text encoder and codec stay in float32.
 
     Raises:
-        OsslError: model_missing, model_damaged, model_kind, model_unsupported, with what to do.
+        OsslError: `model_missing`, `model_damaged`, `model_kind`, `model_unsupported`.
     """
     if kind not in KINDS:
-        raise OsslError("model_kind", f"There is no backbone {kind}.", f"Use {' or '.join(KINDS)}.")
+        raise OsslError(
+            "model_kind", f"There is no backbone {kind!r}.", f"Use {' or '.join(KINDS)}."
+        )
     found = _located(source)
     in_folder = isinstance(found, Path)
     try:
@@ -59,8 +61,8 @@ def load_backbone(
             elif in_folder and not _has(found, LANGUAGE_MODEL):
                 raise OsslError(
                     "model_kind",
-                    f"{source} holds a MusicGen in transformers' layout.",
-                    "Load it with the backbone transformers, or name a folder with "
+                    f"{source} has a MusicGen in transformers' layout.",
+                    "Use `--set model.backbone=transformers`, or give a folder with "
                     f"{LANGUAGE_MODEL} and {CODEC}.",
                 )
             else:
@@ -69,7 +71,7 @@ def load_backbone(
         raise OsslError(
             "model_damaged",
             f"{source} cannot be read as a MusicGen ({_first_line(error)}).",
-            "Fetch or write the model again.",
+            "Download or write the model again.",
         ) from error
     except (OSError, ValueError) as error:
         raise _missing(source, error) from error
@@ -81,13 +83,13 @@ Parts = tuple[LanguageModel, TextEncoder, Codec, Shape]
 
 
 def _located(source: str) -> Path | str:
-    """The folder, or the hub id."""
+    """Return the folder, or the hub id."""
     if full_name(source) != source:
         return full_name(source)
     path = Path(source).expanduser()
     if path.is_dir():
         return path
-    # A hub id is OWNER/NAME; anything else was meant to be a folder.
+    # A hub id is OWNER/NAME; anything else must be a folder.
     if source.count("/") == 1 and not source.startswith((".", "/", "~")):
         return source
     raise _missing(source, None)
@@ -101,8 +103,8 @@ def _missing(source: str, error: Exception | None) -> OsslError:
     why = "" if error is None else f" ({_first_line(error)})"
     return OsslError(
         "model_missing",
-        f"MusicGen {source} is not here and cannot be had{why}.",
-        "Name a folder that holds the model; or, with a network, run the command again, or fetch "
+        f"MusicGen {source} is not on this machine and cannot be downloaded{why}.",
+        "Give a folder with the model. Or, with a network, run the command again, or download "
         f"it once with `hf download {ALIASES.get(source, ALIASES['small'])}`, after which it works "
         "offline.",
     )
@@ -120,7 +122,7 @@ def _from_audiocraft(found: Path | str, source: str, kind: str) -> Parts:
     if size.n_q != len(DELAYS) or list(settings.codebooks_pattern.delay.delays) != DELAYS:
         raise unsupported(source, "does not delay four codebooks by 0, 1, 2 and 3 frames")
     if list(settings.conditioners) != ["description"]:
-        raise unsupported(source, "listens to more than a text")
+        raise unsupported(source, "has other conditions than a text")
     projection = nn.Linear(weights[f"{TEXT}weight"].shape[1], size.dim)
     projection.load_state_dict({key: weights.pop(TEXT + key) for key in ("weight", "bias")})
     text_encoder = _text_encoder(found, settings.conditioners.description.t5.name)
@@ -150,7 +152,7 @@ def _package(found: Path | str, name: str) -> dict[str, Any]:
 
 
 def _settings(package: dict[str, Any]) -> Any:
-    """Audiocraft's settings in a package: plain values, which name no class."""
+    """Return audiocraft's settings in a package: plain values, which name no class."""
     from omegaconf import OmegaConf
 
     return OmegaConf.create(parse.yaml_value(package["xp.cfg"]))
@@ -161,7 +163,7 @@ def _audiocraft_model(
 ) -> AudiocraftModel:
     from audiocraft.models.builders import get_lm_model
 
-    # The text encoder is ours, and half precision is the caller's wish.
+    # The text encoder is loaded separately, and the caller sets the precision.
     settings.conditioners, settings.device, settings.dtype = {}, "cpu", "float32"
     model = get_lm_model(settings)
     model.load_state_dict(weights)
@@ -188,7 +190,7 @@ def _audiocraft_codec(found: Path | str, kind: str) -> Codec:
 
 
 def _beside(found: Path | str, name: str) -> str:
-    """A model that another one names: a folder inside its own, or an id of the hub.
+    """Return the location of a model that another one names: a folder in its own, or a hub id.
 
     Raises:
         ValueError: it is a path.
@@ -212,7 +214,7 @@ def _from_transformers(where: str, source: str) -> Parts:
     whole = MusicgenForConditionalGeneration.from_pretrained(where, dtype=torch.float32)
     size = whole.config.decoder
     if size.num_codebooks != len(DELAYS) or size.audio_channels != 1:
-        raise unsupported(source, "is no mono model of four codebooks")
+        raise unsupported(source, "is not a mono model with four codebooks")
     codec = TransformersCodec(whole.audio_encoder)
     text_encoder = TextEncoder(
         AutoTokenizer.from_pretrained(where, trust_remote_code=False), whole.text_encoder
