@@ -31,7 +31,7 @@ from ossl_train.musicgen.codec import Codec
 from ossl_train.musicgen.decoders import AudiocraftModel
 from ossl_train.training.distributed import Processes
 from ossl_train.training.loop import train_step
-from ossl_train.training.optimiser import adamw
+from ossl_train.training.optimiser import create_optimiser
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule, token_losses
 from torch import nn
@@ -110,7 +110,7 @@ def our_step(
 ) -> Callable[[], object]:
     """One step of `ossl train fit`."""
     settings = FitSettings(precision=precision, batch_size=len(batch.windows))
-    optimiser = adamw(adapter, settings)
+    optimiser = create_optimiser(adapter, settings)
     watched = TrainModule(backbone, adapter, settings)
     source: Iterator[Batch] = itertools.repeat(batch)
     alone = Processes(0, 1, backbone.device)

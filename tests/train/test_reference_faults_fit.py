@@ -24,7 +24,7 @@ from ossl_train.training.checkpoint import load_weights
 from ossl_train.training.distributed import Processes, dropout_masks
 from ossl_train.training.loop import Parts, train_step
 from ossl_train.training.monitor import read_metrics
-from ossl_train.training.optimiser import adamw, rate_at, set_rate
+from ossl_train.training.optimiser import create_optimiser, rate_at, set_rate
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule, token_losses
 
@@ -117,7 +117,7 @@ def test_the_gradient_is_that_of_the_mean_over_tokens_and_clipped_to_the_length_
     for clip_norm in (0.0, 0.01):
         settings = FitSettings(**SETTINGS | {"batch_size": 2, "accumulation": 2})
         settings = settings.model_copy(update={"clip_norm": clip_norm})
-        optimiser = adamw(parts.adapter, settings)
+        optimiser = create_optimiser(parts.adapter, settings)
         used: list[torch.Tensor] = []
         optimiser.register_step_pre_hook(
             lambda *_: used.append(torch.cat([one.flatten() for one in gradients(parts).values()]))  # noqa: B023
@@ -146,7 +146,7 @@ def test_the_rate_follows_the_steps_of_the_optimiser(tiny_models: Path, tmp_path
 
     state = load_file(tmp_path / "last" / "state.safetensors")
     assert {float(value) for name, value in state.items() if name.endswith("/step")} == {12.0}
-    optimiser = adamw(parts.adapter, chosen)
+    optimiser = create_optimiser(parts.adapter, chosen)
     set_rate(optimiser, 1e-3)
     alphas = [group for group in optimiser.param_groups if group["multiple"] == 10]
     assert [group["lr"] for group in alphas] == [1e-2]
@@ -155,7 +155,7 @@ def test_the_rate_follows_the_steps_of_the_optimiser(tiny_models: Path, tmp_path
 
 def test_the_optimiser_holds_the_adapter_and_nothing_else(tiny_models: Path) -> None:
     parts = parts_of(tiny_models)
-    optimiser = adamw(parts.adapter, FitSettings())
+    optimiser = create_optimiser(parts.adapter, FitSettings())
     held = [id(one) for group in optimiser.param_groups for one in group["params"]]
     assert sorted(held) == sorted(map(id, parts.adapter.parameters()))
     assert not any(one.requires_grad for one in parts.backbone.parameters())

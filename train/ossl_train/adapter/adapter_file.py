@@ -158,14 +158,14 @@ def _weights(path: Path) -> dict[str, Tensor]:
     except (AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
             UnpicklingError) as error:  # fmt: skip
         raise unreadable(path, "has no plain weights, or is damaged") from error
-    found = {
+    weights = {
         name: weight.float()
         for name, weight in state.items()
         if isinstance(weight, Tensor) and isinstance(name, str) and "video" in name
     }
-    if not found:
+    if not weights:
         raise _unknown(path, "has no weight with `video` in its name: it is plain MusicGen")
-    return found
+    return weights
 
 
 def _by_layer(path: Path, weights: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
@@ -182,26 +182,26 @@ def _by_layer(path: Path, weights: dict[str, Tensor]) -> dict[int, dict[str, Ten
 
 def _layer(path: Path, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of one layer by the names of `VideoAttention`."""
-    found: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     for name, weight in weights.items():
         end = name.rsplit(".", 1)[-1]
         if end.startswith("in_proj_"):
             kind = end.removeprefix("in_proj_")
             for ours, rows in zip(("query", "key", "value"), weight.chunk(3), strict=True):
-                found[f"{ours}.{kind}"] = rows
+                renamed[f"{ours}.{kind}"] = rows
         elif ".out_proj." in f".{name}":
-            found[f"out.{end}"] = weight
+            renamed[f"out.{end}"] = weight
         elif weight.numel() == 1:
-            found["alpha"] = weight.reshape(1)
+            renamed["alpha"] = weight.reshape(1)
         elif end in ("weight", "bias"):
-            found[f"project.{end}"] = weight
+            renamed[f"project.{end}"] = weight
         else:
             raise _unknown(path, f"has {name}, which is not part of an adapter")
     needed = {"query.weight", "key.weight", "value.weight", "out.weight", "project.weight"}
-    missing = (needed | {"project.bias", "alpha"}) - set(found)
+    missing = (needed | {"project.bias", "alpha"}) - set(renamed)
     if missing:
         raise _unknown(path, f"has no {', '.join(sorted(missing))}")
-    return found
+    return renamed
 
 
 def _unknown(path: Path, what: str) -> OsslError:

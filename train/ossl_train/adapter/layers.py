@@ -83,8 +83,8 @@ def sinusoids(steps: Tensor, dim: int) -> Tensor:
 def positions_of_times(times: Tensor, frame_rate: float, dim: int) -> Tensor:
     """Return positions [..., dim] of times [...] in seconds; zeros where the time is NaN."""
     timeless = times.isnan()
-    found = sinusoids(torch.nan_to_num(times) * frame_rate, dim)
-    return found.masked_fill(timeless[..., None], 0.0)
+    positions = sinusoids(torch.nan_to_num(times) * frame_rate, dim)
+    return positions.masked_fill(timeless[..., None], 0.0)
 
 
 def reference_fault(steps: Tensor, dim: int) -> Tensor:

@@ -99,9 +99,9 @@ def evaluate(
     if dry_run:
         _show_plan(eval_set, settings, cache, json)
         return
-    found = measure(eval_set, settings, cache, output.counted)
-    written = write_report(folder, found)
-    _show(found, json)
+    evaluation = measure(eval_set, settings, cache, output.counted)
+    written = write_report(folder, evaluation)
+    _show(evaluation, json)
     output.say(f"Report: {written[1]}, {written[0]}")
 
 
@@ -133,19 +133,19 @@ def _eval_set(
     return replace(eval_set, prompts={} if prompts == NONE else read_prompts(Path(prompts)))
 
 
-def _show(found: Evaluation, json: bool) -> None:
+def _show(evaluation: Evaluation, json: bool) -> None:
     from ossl_train.evaluation.report import HEADER, cells
 
     if json:
-        output.as_json(found.plain())
+        output.as_json(evaluation.plain())
         return
-    output.table(HEADER, [cells(figure) for figure in found.figures])
-    for figure in found.figures:
+    output.table(HEADER, [cells(figure) for figure in evaluation.figures])
+    for figure in evaluation.figures:
         if figure.value is None:
             output.say(f"{figure.name} is not defined: {figure.why}")
-    for sentence in found.warnings:
+    for sentence in evaluation.warnings:
         output.say(f"Warning: {sentence}")
-    for sentence in found.left_out:
+    for sentence in evaluation.left_out:
         output.say(f"Left out: {sentence.rstrip('.')}.")
 
 
@@ -155,15 +155,15 @@ def _show_plan(
     """Show what would be measured; no model is loaded."""
     from ossl_train.evaluation.evaluate import plan
 
-    found = plan(eval_set, settings, cache)
+    planned = plan(eval_set, settings, cache)
     if json:
-        output.as_json(found)
+        output.as_json(planned)
         return
     rows: list[tuple[Any, ...]] = [
-        (one["what"], one["files"], one["kept"], one["model"]) for one in found["work"]
+        (one["what"], one["files"], one["kept"], one["model"]) for one in planned["work"]
     ]
     output.table(("what", "files", "already measured", "model"), rows)
-    for sentence in found["left_out"]:
+    for sentence in planned["left_out"]:
         output.say(f"Left out: {sentence}.")
-    for sentence in found["problems"]:
+    for sentence in planned["problems"]:
         output.say(f"The run would fail: {sentence}")

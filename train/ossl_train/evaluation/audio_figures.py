@@ -41,15 +41,15 @@ def vectors_of(
     files: Mapping[str, Path], clap: Clap, cache: ResultCache, progress: WithProgress, what: str
 ) -> tuple[dict[str, Values], list[str]]:
     """Return the vectors of each file's windows, by clip id, and sentences on unreadable files."""
-    found, unreadable = {}, []
+    vectors, unreadable = {}, []
     for clip_id in progress(list(files), what):
         try:
-            found[clip_id] = cache.of(files[clip_id], clap.how(), clap.audio)["vectors"]
+            vectors[clip_id] = cache.of(files[clip_id], clap.how(), clap.audio)["vectors"]
         except OsslError as error:
             if error.code != "audio_unreadable":
                 raise
             unreadable.append(error.message)
-    return found, unreadable
+    return vectors, unreadable
 
 
 def without_unreadable(
@@ -137,9 +137,9 @@ def _replicates(
         others = chosen if is_paired else rng.integers(0, len(real), len(real))
         left, right = [generated[k] for k in chosen], [real[k] for k in others]
         if extrapolates:
-            found = frechet.extrapolated(left, right, is_paired, rng, _FRACTIONS, 2)
-            plain.append(found.distance)
-            far.append(found.value)
+            replicate = frechet.extrapolated(left, right, is_paired, rng, _FRACTIONS, 2)
+            plain.append(replicate.distance)
+            far.append(replicate.value)
         else:
             plain.append(frechet.frechet_distance(frechet.joined(left), frechet.joined(right)))
     return plain, far
@@ -160,13 +160,13 @@ def neighbour_figures(
         settings: k, seeds and resamples.
     """
     try:
-        found = embeddings.neighbourhoods(real, generated, settings.neighbours)
+        contributions = embeddings.neighbourhoods(real, generated, settings.neighbours)
     except NotDefined as error:
         n = min(len(real), len(generated))
         return [undefined(name, s, "generated", str(error), n) for name, s in NEIGHBOURS.items()]
     figures = []
     for name, says in NEIGHBOURS.items():
-        values = getattr(found, name)
+        values = getattr(contributions, name)
         interval = intervals.of_mean(values, settings.resamples, settings.rng(name))
         figures.append(
             Figure(

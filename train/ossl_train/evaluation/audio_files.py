@@ -26,24 +26,24 @@ def files_in(folder: Path, endings: frozenset[str] = AUDIO) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise OsslError("folder_missing", f"There is no folder {folder}.", "Check the path.")
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in endings or path.name.startswith("."):
             continue
-        if path.stem in found:
+        if path.stem in files:
             raise OsslError(
                 "clip_twice",
-                f"{folder} has {found[path.stem].name} and {path.name} for one clip.",
+                f"{folder} has {files[path.stem].name} and {path.name} for one clip.",
                 "Keep one file for each clip.",
             )
-        found[path.stem] = path
-    if not found:
+        files[path.stem] = path
+    if not files:
         raise OsslError(
             "no_files",
             f"{folder} has no files that end in {', '.join(sorted(endings))}.",
             "Give a folder with one file for each clip.",
         )
-    return found
+    return files
 
 
 def mono_blocks(path: Path, rate: int) -> Iterator[Mono]:

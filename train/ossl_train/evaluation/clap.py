@@ -108,9 +108,9 @@ class Clap:
         import torch
 
         tokenizer = _tokenizer(self.folder)
-        found: dict[str, Values] = {}
+        vectors: dict[str, Values] = {}
         for prompt in prompts:
-            if prompt in found:
+            if prompt in vectors:
                 continue
             tokens = tokenizer(
                 prompt, return_tensors="pt", truncation=True, max_length=TEXT_TOKENS
@@ -119,8 +119,8 @@ class Clap:
                 vector = self._model.get_text_features(
                     input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
                 ).pooler_output
-            found[prompt] = np.asarray(vector[0].float().cpu().numpy(), np.float64)
-        return np.stack([found[prompt] for prompt in prompts])
+            vectors[prompt] = np.asarray(vector[0].float().cpu().numpy(), np.float64)
+        return np.stack([vectors[prompt] for prompt in prompts])
 
 
 def how_of(digest: str) -> dict[str, Any]:

@@ -84,23 +84,23 @@ def split_eval_set(generated: Path, corpus: Path, split: str, data: Path | None 
     """
     source = _source(corpus, data)
     clips = named_clips(source.on(split))
-    found = files_in(generated)
-    shared = sorted(found.keys() & clips.keys())
+    generated_files = files_in(generated)
+    shared = sorted(generated_files.keys() & clips.keys())
     if not shared:
         raise OsslError(
             "no_pairs",
             f"No file of {generated} has the name of a clip in the split {split}: the folder has "
-            f"{next(iter(found.values())).name}, and the split has {next(iter(clips))}.",
+            f"{next(iter(generated_files.values())).name}, and the split has {next(iter(clips))}.",
             "Name each file by its clip's id, or choose the split with --split.",
         )
     left_out = []
-    if missing := sorted(clips.keys() - found.keys()):
+    if missing := sorted(clips.keys() - generated_files.keys()):
         left_out.append(f"{_named(missing)} of the split {split} have no generated music")
-    if unknown := sorted(found.keys() - clips.keys()):
+    if unknown := sorted(generated_files.keys() - clips.keys()):
         left_out.append(f"{_named(unknown)} of {generated.name} are not clips of the split {split}")
     chosen = {name: clips[name] for name in shared}
     return EvalSet(
-        generated={name: found[name] for name in shared},
+        generated={name: generated_files[name] for name in shared},
         real={name: inside(source.root, one.clip.music_path) for name, one in chosen.items()},
         video={name: inside(source.root, one.clip.video_path) for name, one in chosen.items()},
         cuts=_cuts(source.root, {name: one.clip for name, one in chosen.items()}),
@@ -117,20 +117,20 @@ def read_prompts(path: Path) -> dict[str, str]:
         OsslError: `prompts_invalid`.
     """
     try:
-        found = parse.json_value(path.read_text(encoding="utf-8"))
+        prompts = parse.json_value(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise OsslError(
             "prompts_invalid",
             f"{path} cannot be read as JSON.",
             "Give a file with an object {clip: prompt}.",
         ) from error
-    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
         raise OsslError(
             "prompts_invalid",
             f"{path} is not a JSON object with texts.",
             'Write {"clip id": "prompt", …}.',
         )
-    return found
+    return prompts
 
 
 def _source(corpus: Path, data: Path | None) -> Source:
@@ -156,12 +156,12 @@ def named_clips(clips: tuple[SplitClip, ...]) -> dict[str, SplitClip]:
 
 def _prompts(clips: Mapping[str, SplitClip]) -> dict[str, str]:
     """Return the prompts of clips whose label has a mood or a caption."""
-    found = {
+    prompts = {
         name: paper_prompt(one.label.mood, one.label.caption)
         for name, one in clips.items()
         if one.label
     }
-    return {name: text for name, text in found.items() if text != WITHOUT_MOOD}
+    return {name: text for name, text in prompts.items() if text != WITHOUT_MOOD}
 
 
 def _cuts(root: Path, clips: Mapping[str, Clip]) -> dict[str, tuple[float, ...]]:
@@ -175,16 +175,16 @@ def _cuts(root: Path, clips: Mapping[str, Clip]) -> dict[str, tuple[float, ...]]
     for scene in scenes:
         if scene.transition_in == "cut":
             begins[scene.film_id].append(scene.start_s)
-    found = {}
+    cuts = {}
     for name, clip in clips.items():
         if clip.start_s is None or clip.end_s is None or clip.film_id not in begins:
             continue
-        found[name] = tuple(
+        cuts[name] = tuple(
             start_s - clip.start_s
             for start_s in begins[clip.film_id]
             if clip.start_s < start_s < clip.end_s
         )
-    return found
+    return cuts
 
 
 def _named(names: list[str]) -> str:

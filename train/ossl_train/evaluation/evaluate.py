@@ -99,15 +99,17 @@ def evaluate(
     left_out = list(eval_set.left_out)
     read = eval_set
     if clap is not None:
-        read, found, said, warnings = _by_clap(eval_set, clap, settings, cache, progress)
-        figures += found
-        left_out += said
+        read, new_figures, unreadable, warnings = _by_clap(
+            eval_set, clap, settings, cache, progress
+        )
+        figures += new_figures
+        left_out += unreadable
     if passt is not None:
         figures.append(kl_figure(read, passt, cache, settings, progress))
     if with_video:
-        found, said = video_figures(read, cache, settings, progress)
-        figures += found
-        left_out += said
+        new_figures, unreadable = video_figures(read, cache, settings, progress)
+        figures += new_figures
+        left_out += unreadable
     dimension = clap.dimension if clap else None
     return Evaluation(
         tuple(figures),
@@ -148,9 +150,9 @@ def _by_clap(
     read = without_unreadable(eval_set, generated, real)
     generated = {name: generated[name] for name in read.generated}
     real = {name: real[name] for name in read.real}
-    found = list(clap_figures(read, generated, real, clap, settings, progress))
+    figures = list(clap_figures(read, generated, real, clap, settings, progress))
     lengths = [{name: len(rows) for name, rows in side.items()} for side in (generated, real)]
-    return read, found, ours + theirs, list(of_lengths(*lengths))
+    return read, figures, ours + theirs, list(of_lengths(*lengths))
 
 
 def _facts(
@@ -187,19 +189,19 @@ def _embedding(clap: Any) -> dict[str, Any]:
     }
 
 
-def _side(found: Mapping[str, Path]) -> dict[str, Any]:
-    hashes = [[name, file_digest(path)] for name, path in sorted(found.items()) if path.exists()]
-    return {"n": len(found), "sha256": files.sha256_json(hashes)}
+def _side(paths: Mapping[str, Path]) -> dict[str, Any]:
+    hashes = [[name, file_digest(path)] for name, path in sorted(paths.items()) if path.exists()]
+    return {"n": len(paths), "sha256": files.sha256_json(hashes)}
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in names:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def plan(eval_set: EvalSet, settings: EvaluationSettings, cache: ResultCache) -> dict[str, Any]:

@@ -51,16 +51,16 @@ class Passt:
         import numpy as np
         import torch
 
-        found = []
+        probabilities = []
         for window in covering_windows(mono_blocks(path, RATE), RATE * WINDOW_S):
             padded = np.zeros((1, RATE * WINDOW_S), np.float32)
             padded[0, : len(window)] = window
             with torch.inference_mode(), _stdout_hidden():
                 logits = self._model(torch.from_numpy(padded).to(self.device))
-            found.append(softmax(np.asarray(logits.float().cpu().numpy(), np.float64)))
-        if not found:
+            probabilities.append(softmax(np.asarray(logits.float().cpu().numpy(), np.float64)))
+        if not probabilities:
             raise OsslError("audio_unreadable", f"{path.name} is empty.", "Generate it again.")
-        return {"probabilities": np.concatenate(found).mean(axis=0, keepdims=True)}
+        return {"probabilities": np.concatenate(probabilities).mean(axis=0, keepdims=True)}
 
 
 def is_installed() -> bool:
@@ -113,8 +113,8 @@ def _stdout_hidden() -> AbstractContextManager[Any]:
 def _digest(model: Any) -> str:
     import hashlib
 
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

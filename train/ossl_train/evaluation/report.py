@@ -87,11 +87,11 @@ MARKDOWN = "evaluation.md"
 HEADER = ("measure", "of", "value", "95 % interval", "chance", "n", "better")
 
 
-def write_report(folder: Path, found: Evaluation) -> tuple[Path, Path]:
+def write_report(folder: Path, evaluation: Evaluation) -> tuple[Path, Path]:
     """Write both files; equal evaluations give equal bytes."""
-    text = json.dumps(found.plain(), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(evaluation.plain(), indent=1, ensure_ascii=False, allow_nan=False)
     files.write_bytes(folder / JSON, text.encode() + b"\n")
-    files.write_bytes(folder / MARKDOWN, markdown(found).encode())
+    files.write_bytes(folder / MARKDOWN, markdown(evaluation).encode())
     return folder / JSON, folder / MARKDOWN
 
 
@@ -109,38 +109,40 @@ def cells(figure: Figure) -> tuple[str, ...]:
     )
 
 
-def markdown(found: Evaluation) -> str:
+def markdown(evaluation: Evaluation) -> str:
     """Return the report as Markdown."""
-    return "\n".join(_lines(found)) + "\n"
+    return "\n".join(_lines(evaluation)) + "\n"
 
 
-def _lines(found: Evaluation) -> Iterator[str]:
+def _lines(evaluation: Evaluation) -> Iterator[str]:
     yield "# Evaluation"
     yield ""
     yield f"| {' | '.join(HEADER)} |"
     yield f"|{'---|' * len(HEADER)}"
-    for figure in found.figures:
+    for figure in evaluation.figures:
         yield f"| {' | '.join(cells(figure))} |"
     yield from _section(
         "Not defined",
-        [f"{one.name} ({one.of}): {one.why}" for one in found.figures if one.value is None],
+        [f"{one.name} ({one.of}): {one.why}" for one in evaluation.figures if one.value is None],
     )
-    yield from _section("Warnings", list(found.warnings))
-    yield from _section("Left out", [f"{sentence.rstrip('.')}." for sentence in found.left_out])
-    yield from _section("Measures", _explained(found))
-    yield from _section("How", list(_how(found)))
+    yield from _section("Warnings", list(evaluation.warnings))
+    yield from _section(
+        "Left out", [f"{sentence.rstrip('.')}." for sentence in evaluation.left_out]
+    )
+    yield from _section("Measures", _explained(evaluation))
+    yield from _section("How", list(_how(evaluation)))
 
 
-def _explained(found: Evaluation) -> list[str]:
+def _explained(evaluation: Evaluation) -> list[str]:
     lines = []
-    for figure in found.figures:
+    for figure in evaluation.figures:
         more = ", ".join(f"{name} {value:.4g}" for name, value in figure.more)
         lines.append(f"{figure.name} ({figure.of}): {figure.says}{'; ' + more if more else ''}.")
     return lines
 
 
-def _how(found: Evaluation) -> Iterator[str]:
-    facts = found.facts
+def _how(evaluation: Evaluation) -> Iterator[str]:
+    facts = evaluation.facts
     for name, side in facts["compared"].items():
         if isinstance(side, dict):
             yield f"{name}: {side['n']} files, SHA-256 {side['sha256'][:16]}…"

@@ -67,15 +67,15 @@ def _measured(
     unreadable: list[str],
 ) -> dict[str, Curves]:
     measure = music_curves if how is MUSIC else video_curves
-    found = {}
+    curves = {}
     for name in progress(list(files), str(how["measure"])):
         try:
-            found[name] = cache.of(files[name], how, measure)
+            curves[name] = cache.of(files[name], how, measure)
         except OsslError as error:
             if error.code not in UNUSABLE:
                 raise
             unreadable.append(error.message)
-    return found
+    return curves
 
 
 def _figures(
@@ -89,7 +89,7 @@ def _figures(
         timed = [_timed(music[k][kind], k, music, frames, eval_set) for k in music]
         yield _at_cuts(name, says.format(settings.tolerance_s), of, timed, settings)
     try:
-        found = following(
+        sync = following(
             [music[k]["loudness"] for k in music],
             [frames[k]["motion"] for k in music],
             settings.rng("follows" + of),
@@ -99,14 +99,14 @@ def _figures(
         yield undefined("loudness_follows_motion", FOLLOWS, of, str(error), len(music))
         return
     yield Figure(
-        "loudness_follows_motion", FOLLOWS, of, found.excess, found.n_clips, "clips",
-        interval=found.interval, chance=0.0,
+        "loudness_follows_motion", FOLLOWS, of, sync.excess, sync.n_clips, "clips",
+        interval=sync.interval, chance=0.0,
         more=(
-            ("correlation", found.correlation),
-            ("control", found.control),
-            ("lag_s", found.lag_s),
-            ("correlation_at_lag", found.at_lag),
-            ("n_left_out", found.n_left_out),
+            ("correlation", sync.correlation),
+            ("control", sync.control),
+            ("lag_s", sync.lag_s),
+            ("correlation_at_lag", sync.at_lag),
+            ("n_left_out", sync.n_left_out),
         ),
     )  # fmt: skip
 
@@ -119,8 +119,8 @@ def _timed(
     eval_set: EvalSet,
 ) -> Timed:
     """Limit events and cuts to the time that music and video both have."""
-    known = eval_set.cuts.get(name)
-    cuts = frames[name]["cuts"] if known is None else np.array(known, np.float64)
+    from_table = eval_set.cuts.get(name)
+    cuts = frames[name]["cuts"] if from_table is None else np.array(from_table, np.float64)
     duration_s = float(min(music[name]["duration"][0], frames[name]["duration"][0]))
     return Timed(np.sort(events[events < duration_s]), cuts[cuts < duration_s], duration_s)
 
@@ -129,11 +129,13 @@ def _at_cuts(
     name: str, says: str, of: str, timed: list[Timed], settings: EvaluationSettings
 ) -> Figure:
     try:
-        found = alignment(timed, settings.rng(name + of), settings.resamples, settings.tolerance_s)
+        aligned = alignment(
+            timed, settings.rng(name + of), settings.resamples, settings.tolerance_s
+        )
     except NotDefined as error:
         return undefined(name, says, of, str(error), 0, "cuts")
     return Figure(
-        name, says, of, found.share, found.n_cuts, "cuts",
-        interval=found.interval, chance=found.chance, better="higher",
-        more=(("p", found.p), ("n_clips", found.n_clips)),
+        name, says, of, aligned.share, aligned.n_cuts, "cuts",
+        interval=aligned.interval, chance=aligned.chance, better="higher",
+        more=(("p", aligned.p), ("n_clips", aligned.n_clips)),
     )  # fmt: skip

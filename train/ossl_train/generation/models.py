@@ -66,10 +66,10 @@ def choose_adapter(
         )
     if adapter is not None:
         beside = [folder / RECIPE for folder in (adapter.parent, adapter.parent.parent)]
-        found = next((path for path in beside if path.is_file()), None)
-        if found is not None:
-            named = load_train_recipe(str(found), overrides)
-            run = found.parent
+        recipe_file = next((path for path in beside if path.is_file()), None)
+        if recipe_file is not None:
+            named = load_train_recipe(str(recipe_file), overrides)
+            run = recipe_file.parent
     return ChosenAdapter(named, adapter if alpha > 0 else None, run)
 
 

@@ -202,10 +202,12 @@ def sample_facts(sample: GeneratedSample, shared: Mapping[str, Any]) -> dict[str
 def read_provenance(target: OutputFiles) -> dict[str, Any] | None:
     """Read the provenance file of a sample; None if there is none that can be read."""
     try:
-        found = parse.json_value(target.note.read_bytes())
+        provenance = parse.json_value(target.note.read_bytes())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and found.get("format") == FORMAT else None
+    return (
+        provenance if isinstance(provenance, dict) and provenance.get("format") == FORMAT else None
+    )
 
 
 def reason_to_make(target: OutputFiles, facts: Mapping[str, Any]) -> str:
@@ -237,7 +239,7 @@ def write_provenance(
 ) -> None:
     """Write the provenance file of a sample, after the files that it describes."""
     video = target.video if target.video is not None and target.video.is_file() else None
-    found = {
+    provenance = {
         "format": FORMAT,
         "made_from": dict(facts),
         "made": {
@@ -248,5 +250,5 @@ def write_provenance(
             "video_sha256": None if video is None else files.sha256_file(video),
         },
     }
-    text = json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True)
+    text = json.dumps(provenance, indent=1, ensure_ascii=False, sort_keys=True)
     files.write_bytes(target.note, text.encode() + b"\n")

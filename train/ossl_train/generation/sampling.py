@@ -66,12 +66,12 @@ def frame_spans(
             "Set --overlap to less than --window; a third of it is usual.",
         )
     total = n_frames(duration_s, rate)
-    found: list[FrameSpan] = []
-    while not found or found[-1].end < total:
-        first = len(found) * (window - overlap)
-        known = overlap if found else 0
-        found.append(FrameSpan(len(found), first, min(window, total - first), known))
-    return tuple(found)
+    spans: list[FrameSpan] = []
+    while not spans or spans[-1].end < total:
+        first = len(spans) * (window - overlap)
+        known = overlap if spans else 0
+        spans.append(FrameSpan(len(spans), first, min(window, total - first), known))
+    return tuple(spans)
 
 
 def n_frames(duration_s: float, rate: float) -> int:
@@ -126,7 +126,7 @@ def n_steps(samples: Sequence[GeneratedSample], models: Models, settings: Genera
     of = [request_spans(one.request, shape.frame_rate, settings) for one in samples]
     longest = max(of, key=len)
     return sum(
-        max(found[index].n_frames for found in of if index < len(found))
+        max(spans[index].n_frames for spans in of if index < len(spans))
         - longest[index].n_known
         + shape.n_codebooks
         - 1
@@ -163,7 +163,7 @@ def sample_codes(
     features = _all_features(samples, of, models, recipe)
     codes = [torch.zeros(backbone.shape.n_codebooks, 0, dtype=torch.int64) for _ in samples]
     for index in range(max(map(len, of))):
-        active = [number for number, found in enumerate(of) if index < len(found)]
+        active = [number for number, spans in enumerate(of) if index < len(spans)]
         current = [of[number][index] for number in active]
         videos = [next(features[number]) for number in active] if models.adapter else []
         with _memory_errors(len(active)):

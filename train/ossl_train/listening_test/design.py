@@ -88,16 +88,16 @@ def control_partners(
     the longest clip, whose last frame is then repeated.
     """
     rng = _rng(seed, "partners")
-    found = {}
+    partners = {}
     for name in names:
-        own = clips[name].clip
+        clip = clips[name].clip
         others = [one for one in sorted(clips) if one != name]
-        long = [one for one in others if clips[one].clip.duration_s >= own.duration_s]
-        elsewhere = [one for one in long if clips[one].clip.film_id != own.film_id]
+        long = [one for one in others if clips[one].clip.duration_s >= clip.duration_s]
+        elsewhere = [one for one in long if clips[one].clip.film_id != clip.film_id]
         longest = [max(others, key=lambda one: clips[one].clip.duration_s)]
         fitting = elsewhere or long or longest
-        found[name] = fitting[int(rng.integers(len(fitting)))]
-    return found
+        partners[name] = fitting[int(rng.integers(len(fitting)))]
+    return partners
 
 
 def order_stimuli(names: Sequence[str], systems: Sequence[str], seed: int) -> tuple[Stimulus, ...]:
@@ -108,12 +108,12 @@ def order_stimuli(names: Sequence[str], systems: Sequence[str], seed: int) -> tu
     """
     rng = _rng(seed, "order")
     rows: list[list[str]] = []
-    found: list[Stimulus] = []
+    stimuli: list[Stimulus] = []
     for at in rng.permutation(len(names)):
         rows = rows or _square(systems, rng)
         for system in rows.pop():
-            found.append(Stimulus(f"{len(found) + 1:03d}", names[at], system))
-    return tuple(found)
+            stimuli.append(Stimulus(f"{len(stimuli) + 1:03d}", names[at], system))
+    return tuple(stimuli)
 
 
 def _square(systems: Sequence[str], rng: np.random.Generator) -> list[list[str]]:

@@ -161,8 +161,8 @@ def finished_music(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Pa
             f"{folder} has no folder with music.",
             "Put the files of each system into a folder with its name, as in base/<clip>.wav.",
         )
-    found = {system: {name: _one(folder / system, name) for name in names} for system in systems}
-    missing = [path for of in found.values() for path in of.values() if not path.is_file()]
+    music = {system: {name: _one(folder / system, name) for name in names} for system in systems}
+    missing = [path for of in music.values() for path in of.values() if not path.is_file()]
     if missing:
         named = ", ".join(str(path.relative_to(folder)) for path in missing)
         raise OsslError(
@@ -170,7 +170,7 @@ def finished_music(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Pa
             f"{folder} has no music for some of the chosen clips: {named}.",
             "Add WAV or FLAC files that are at least as long as the clips.",
         )
-    return found
+    return music
 
 
 def music_checksums(sounds: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
@@ -181,9 +181,9 @@ def music_checksums(sounds: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[
     }
 
 
-def generated_files(found: Sequence[ModelJobs]) -> Iterator[tuple[str, str, Path]]:
+def generated_files(parts: Sequence[ModelJobs]) -> Iterator[tuple[str, str, Path]]:
     """Yield system, clip and file of each generated sample."""
-    for part in found:
+    for part in parts:
         for system, jobs in part.systems.items():
             for job in jobs:
                 yield system, job.sample.request.name, job.target.wav

@@ -251,16 +251,20 @@ def send_stimuli(
         Setback, OsslError: see `label_studio.push`.
     """
     taxonomy = label_schema.of(test.root)
-    found, sync_state = push.begin(server, test, wish, taxonomy)
-    planned = push.plan(server, found, test, (), addresses, taxonomy)
+    remote_project, sync_state = push.begin(server, test, wish, taxonomy)
+    planned = push.plan(server, remote_project, test, (), addresses, taxonomy)
     is_in_doubt = sync_state.sending > 0
     if planned.missing:
         sync_state = push.announce(test, sync_state, planned)
     for chunk in counted(push.chunks_of(planned.missing), "sending"):
-        is_in_doubt |= push.ensure(server, found.project_id, chunk)
-    done = push.finish(server, test, sync_state, found, planned, is_in_doubt)
+        is_in_doubt |= push.ensure(server, remote_project.project_id, chunk)
+    done = push.finish(server, test, sync_state, remote_project, planned, is_in_doubt)
     if addresses.kind == "local-files":
-        push.allow_local_files(server, found, test)
+        push.allow_local_files(server, remote_project, test)
     return PushReport(
-        found.project_id, found.title, planned.present, len(planned.missing), done.copies_removed
+        remote_project.project_id,
+        remote_project.title,
+        planned.present,
+        len(planned.missing),
+        done.copies_removed,
     )

@@ -131,15 +131,17 @@ def compute_results(
     for question in questions:
         scores = _scores(key, counted, question)
         for system in systems:
-            found = estimate(scores[system], resamples, _rng(seed, question, system))
-            if found is not None:
-                means.append(Mean(question, system, found))
+            estimated = estimate(scores[system], resamples, _rng(seed, question, system))
+            if estimated is not None:
+                means.append(Mean(question, system, estimated))
         for one, other in pairs:
             between = scores[one] - scores[other]
-            found = estimate(between, resamples, _rng(seed, question, one, other), outer)
-            if found is not None:
-                is_found = found.outer is not None and not (found.outer[0] <= 0 <= found.outer[1])
-                differences.append(Difference(question, one, other, found, is_found))
+            estimated = estimate(between, resamples, _rng(seed, question, one, other), outer)
+            if estimated is not None:
+                is_found = estimated.outer is not None and not (
+                    estimated.outer[0] <= 0 <= estimated.outer[1]
+                )
+                differences.append(Difference(question, one, other, estimated, is_found))
     agreed = tuple(
         agreement(
             counted,
@@ -171,24 +173,24 @@ def _scores(key: TestKey, counted: Sequence[Annotation], question: str) -> dict[
     stimuli = {one.clip_id: one for one in key.stimuli}
     names = {name: at for at, name in enumerate(sorted({one.name for one in key.stimuli}))}
     raters = {name: at for at, name in enumerate(sorted({one.annotator for one in counted}))}
-    found: dict[str, Scores] = {
+    scores: dict[str, Scores] = {
         system: np.full((len(names), len(raters)), np.nan) for system in key.systems
     }
     for one in counted:
         score = one.answers.get(question)
         if isinstance(score, int):
             stimulus = stimuli[one.clip_id]
-            found[stimulus.system][names[stimulus.name], raters[one.annotator]] = score
-    return found
+            scores[stimulus.system][names[stimulus.name], raters[one.annotator]] = score
+    return scores
 
 
 def _raters(
     key: TestKey, annotations: Sequence[Annotation], taxonomy: LabelSchema
 ) -> Iterator[Rater]:
     ids = {one.clip_id for one in key.stimuli}
-    own = [one for one in annotations if one.clip_id in ids and one.schema == taxonomy.version]
-    for rater in sorted({one.annotator for one in own}):
-        states = [one.state for one in own if one.annotator == rater]
+    of_test = [one for one in annotations if one.clip_id in ids and one.schema == taxonomy.version]
+    for rater in sorted({one.annotator for one in of_test}):
+        states = [one.state for one in of_test if one.annotator == rater]
         yield Rater(rater, states.count("answered"), states.count("skipped"), len(ids))
 
 
@@ -216,11 +218,11 @@ def _warnings(
             yield f"{one.rater} has not finished: {one.rated} of {one.of} rated."
         if one.skipped:
             yield f"{one.rater} has skipped {one.skipped} of {one.of}."
-    for each in agreed:
-        if each.alpha is None:
-            yield f"agreement on {each.question} is not defined: {each.why}."
-        elif each.alpha < LOW_ALPHA:
-            yield f"raters hardly agree on {each.question} (alpha {each.alpha:.2f})."
+    for measure in agreed:
+        if measure.alpha is None:
+            yield f"agreement on {measure.question} is not defined: {measure.why}."
+        elif measure.alpha < LOW_ALPHA:
+            yield f"raters hardly agree on {measure.question} (alpha {measure.alpha:.2f})."
 
 
 def _plain(one: Estimate) -> dict[str, Any]:
@@ -254,15 +256,15 @@ AGREEMENT_HEADER = ("question", "alpha", "95 % interval", "stimuli", "raters")
 RATERS_HEADER = ("rater", "rated", "skipped", "of")
 
 
-def write_report(folder: Path, found: Results) -> tuple[Path, Path]:
+def write_report(folder: Path, results: Results) -> tuple[Path, Path]:
     """Write JSON and Markdown; equal results give equal bytes."""
-    text = json.dumps(found.plain(), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(results.plain(), indent=1, ensure_ascii=False, allow_nan=False)
     files.write_bytes(folder / JSON, text.encode() + b"\n")
-    files.write_bytes(folder / MARKDOWN, ("\n".join(_report_lines(found)) + "\n").encode())
+    files.write_bytes(folder / MARKDOWN, ("\n".join(_report_lines(results)) + "\n").encode())
     return folder / JSON, folder / MARKDOWN
 
 
-def tables(found: Results) -> Iterator[tuple[str, Sequence[str], list[tuple[Any, ...]]]]:
+def tables(results: Results) -> Iterator[tuple[str, Sequence[str], list[tuple[Any, ...]]]]:
     """Yield title, header and rows of each table."""
     yield (
         "Mean ratings, 1 to 5",
@@ -270,7 +272,7 @@ def tables(found: Results) -> Iterator[tuple[str, Sequence[str], list[tuple[Any,
         [
             (one.question, one.system, f"{one.estimate.value:.2f}", _interval(one.estimate),
              one.estimate.n, one.estimate.n_clips, one.estimate.n_raters)
-            for one in found.means
+            for one in results.means
         ],
     )  # fmt: skip
     yield (
@@ -279,7 +281,7 @@ def tables(found: Results) -> Iterator[tuple[str, Sequence[str], list[tuple[Any,
         [
             (one.question, f"{one.system} - {one.other}", f"{one.estimate.value:+.2f}",
              _interval(one.estimate, "+.2f"), "yes" if one.found else "no", one.estimate.n)
-            for one in found.differences
+            for one in results.differences
         ],
     )  # fmt: skip
     yield (
@@ -289,15 +291,15 @@ def tables(found: Results) -> Iterator[tuple[str, Sequence[str], list[tuple[Any,
             (one.question, "not defined" if one.alpha is None else f"{one.alpha:.2f}",
              "" if one.low is None else f"{one.low:.2f} to {one.high:.2f}",
              one.n_clips, one.n_annotators)
-            for one in found.agreement
+            for one in results.agreement
         ],
     )  # fmt: skip
-    yield "Raters", RATERS_HEADER, [(o.rater, o.rated, o.skipped, o.of) for o in found.raters]
+    yield "Raters", RATERS_HEADER, [(o.rater, o.rated, o.skipped, o.of) for o in results.raters]
 
 
-def explained(found: Results) -> list[str]:
+def explained(results: Results) -> list[str]:
     """Return the sentences that explain the tables."""
-    facts = found.facts
+    facts = results.facts
     return [
         f"{facts['n_ratings']} ratings of {facts['n_stimuli']} stimuli ({facts['n_clips']} clips) "
         f"by {facts['n_raters']} raters.",
@@ -308,20 +310,20 @@ def explained(found: Results) -> list[str]:
     ]
 
 
-def _report_lines(found: Results) -> Iterator[str]:
+def _report_lines(results: Results) -> Iterator[str]:
     yield "# Listening test"
-    for title, header, rows in tables(found):
+    for title, header, rows in tables(results):
         if not rows:
             continue
         yield from ("", f"## {title}", "", f"| {' | '.join(header)} |", f"|{'---|' * len(header)}")
         for row in rows:
             yield f"| {' | '.join(map(str, row))} |"
-    if found.warnings:
+    if results.warnings:
         yield from ("", "## Warnings", "")
-        yield from (f"- {sentence[0].upper()}{sentence[1:]}" for sentence in found.warnings)
+        yield from (f"- {sentence[0].upper()}{sentence[1:]}" for sentence in results.warnings)
     yield from ("", "## How", "")
-    yield from (f"- {sentence}" for sentence in explained(found))
-    yield from (f"- {name}: {ask}" for name, ask in found.facts["questions"].items())
+    yield from (f"- {sentence}" for sentence in explained(results))
+    yield from (f"- {name}: {ask}" for name, ask in results.facts["questions"].items())
 
 
 def _interval(one: Estimate, form: str = ".2f") -> str:

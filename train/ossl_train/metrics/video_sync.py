@@ -157,8 +157,8 @@ def following(
     for index in usable:
         others = [other for other in usable if other != index]
         chosen = [others[k] for k in rng.permutation(len(others))[:CONTROLS]]
-        found = [correlation(loudness[index], motion[other]) for other in chosen]
-        defined = [value for value in found if value is not None]
+        correlations = [correlation(loudness[index], motion[other]) for other in chosen]
+        defined = [value for value in correlations if value is not None]
         value = own[index]
         if value is not None and defined:
             kept.append(index)
@@ -201,8 +201,8 @@ def _best_lag(loudness: Sequence[Values], motion: Sequence[Values]) -> tuple[int
     """Return the lag in hops with the largest mean correlation; of equal ones the smallest."""
     best, highest = 0, -2.0
     for lag in sorted(range(-LONGEST_LAG, LONGEST_LAG + 1), key=lambda lag: (abs(lag), lag)):
-        found = [correlation(*pair, lag) for pair in zip(loudness, motion, strict=True)]
-        values = [value for value in found if value is not None]
+        correlations = [correlation(*pair, lag) for pair in zip(loudness, motion, strict=True)]
+        values = [value for value in correlations if value is not None]
         if values and np.mean(values) > highest + 1e-9:
             best, highest = lag, float(np.mean(values))
     return best, highest

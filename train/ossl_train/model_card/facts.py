@@ -113,8 +113,8 @@ def _report(path: Path | None, key: str) -> Mapping[str, Any] | None:
     if path is None:
         return None
     try:
-        found = parse.json_value(path.read_bytes())
-        if not isinstance(found, dict) or not isinstance(found[key], list):
+        report = parse.json_value(path.read_bytes())
+        if not isinstance(report, dict) or not isinstance(report[key], list):
             raise ValueError(key)
     except (OSError, ValueError, KeyError) as error:
         raise OsslError(
@@ -123,7 +123,7 @@ def _report(path: Path | None, key: str) -> Mapping[str, Any] | None:
             "Give the evaluation.json of `ossl train evaluate`, or the results.json of "
             "`ossl train listen pull`.",
         ) from error
-    return found
+    return report
 
 
 def _without_folders(recipe: TrainRecipe) -> TrainRecipe:

@@ -66,16 +66,16 @@ def convert_language_model(
 
 def renamed_language_model(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename weights to transformers' names; split queries, keys and values."""
-    found: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     for name, weight in weights.items():
         name = _renamed(name, PARTS)
         if name.endswith("in_proj_weight"):
             stem = name.removesuffix("in_proj_weight")
             for part, rows in zip("qkv", weight.chunk(3), strict=True):
-                found[f"{stem}{part}_proj.weight"] = rows
+                renamed[f"{stem}{part}_proj.weight"] = rows
         else:
-            found[name] = weight
-    return found
+            renamed[name] = weight
+    return renamed
 
 
 def convert_codec(settings: Any, weights: dict[str, Tensor]) -> Codec:

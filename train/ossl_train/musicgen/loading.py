@@ -52,13 +52,13 @@ def load_backbone(
         raise OsslError(
             "model_kind", f"There is no backbone {kind!r}.", f"Use {' or '.join(KINDS)}."
         )
-    found = _located(source)
-    in_folder = isinstance(found, Path)
+    location = _located(source)
+    in_folder = isinstance(location, Path)
     try:
         with quiet():
-            if kind == "transformers" and not _has(found, LANGUAGE_MODEL):
-                parts = _from_transformers(str(found), source)
-            elif in_folder and not _has(found, LANGUAGE_MODEL):
+            if kind == "transformers" and not _has(location, LANGUAGE_MODEL):
+                parts = _from_transformers(str(location), source)
+            elif in_folder and not _has(location, LANGUAGE_MODEL):
                 raise OsslError(
                     "model_kind",
                     f"{source} has a MusicGen in transformers' layout.",
@@ -66,7 +66,7 @@ def load_backbone(
                     f"{LANGUAGE_MODEL} and {CODEC}.",
                 )
             else:
-                parts = _from_audiocraft(found, source, kind)
+                parts = _from_audiocraft(location, source, kind)
     except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, UnpicklingError) as error:
         raise OsslError(
             "model_damaged",
@@ -95,8 +95,8 @@ def _located(source: str) -> Path | str:
     raise _missing(source, None)
 
 
-def _has(found: Path | str, name: str) -> bool:
-    return isinstance(found, Path) and (found / name).is_file()
+def _has(location: Path | str, name: str) -> bool:
+    return isinstance(location, Path) and (location / name).is_file()
 
 
 def _missing(source: str, error: Exception | None) -> OsslError:
@@ -114,8 +114,8 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def _from_audiocraft(found: Path | str, source: str, kind: str) -> Parts:
-    package = _package(found, LANGUAGE_MODEL)
+def _from_audiocraft(location: Path | str, source: str, kind: str) -> Parts:
+    package = _package(location, LANGUAGE_MODEL)
     settings = _settings(package)
     weights: dict[str, Tensor] = dict(package["best_state"])
     size = settings.transformer_lm
@@ -125,13 +125,13 @@ def _from_audiocraft(found: Path | str, source: str, kind: str) -> Parts:
         raise unsupported(source, "has other conditions than a text")
     projection = nn.Linear(weights[f"{TEXT}weight"].shape[1], size.dim)
     projection.load_state_dict({key: weights.pop(TEXT + key) for key in ("weight", "bias")})
-    text_encoder = _text_encoder(found, settings.conditioners.description.t5.name)
+    text_encoder = _text_encoder(location, settings.conditioners.description.t5.name)
     language_model: LanguageModel
     if kind == "transformers":
         language_model = convert_language_model(size, weights, projection)
     else:
         language_model = _audiocraft_model(settings, weights, projection)
-    codec = _audiocraft_codec(found, kind)
+    codec = _audiocraft_codec(location, kind)
     shape = Shape(
         dim=size.dim,
         n_heads=size.num_heads,
@@ -145,8 +145,8 @@ def _from_audiocraft(found: Path | str, source: str, kind: str) -> Parts:
     return language_model, text_encoder, codec, shape
 
 
-def _package(found: Path | str, name: str) -> dict[str, Any]:
-    path = found / name if isinstance(found, Path) else hub.download_file(found, name)
+def _package(location: Path | str, name: str) -> dict[str, Any]:
+    path = location / name if isinstance(location, Path) else hub.download_file(location, name)
     package: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return package
 
@@ -170,13 +170,13 @@ def _audiocraft_model(
     return AudiocraftModel(model, projection)
 
 
-def _audiocraft_codec(found: Path | str, kind: str) -> Codec:
-    package = _package(found, CODEC)
+def _audiocraft_codec(location: Path | str, kind: str) -> Codec:
+    package = _package(location, CODEC)
     if "pretrained" in package:
         from transformers import EncodecModel
 
         return TransformersCodec(
-            EncodecModel.from_pretrained(_beside(found, package["pretrained"]))
+            EncodecModel.from_pretrained(_beside(location, package["pretrained"]))
         )
     settings = _settings(package)
     if kind == "transformers":
@@ -189,7 +189,7 @@ def _audiocraft_codec(found: Path | str, kind: str) -> Codec:
     return AudiocraftCodec(model)
 
 
-def _beside(found: Path | str, name: str) -> str:
+def _beside(location: Path | str, name: str) -> str:
     """Return the location of a model that another one names: a folder in its own, or a hub id.
 
     Raises:
@@ -197,14 +197,14 @@ def _beside(found: Path | str, name: str) -> str:
     """
     if not HUB_ID.fullmatch(name):
         raise ValueError(f"it names the model {parse.shown(name)}")
-    inside = found / name if isinstance(found, Path) else None
+    inside = location / name if isinstance(location, Path) else None
     return str(inside) if inside is not None and inside.is_dir() else name
 
 
-def _text_encoder(found: Path | str, name: str) -> TextEncoder:
+def _text_encoder(location: Path | str, name: str) -> TextEncoder:
     from transformers import T5EncoderModel, T5Tokenizer
 
-    where = _beside(found, name)
+    where = _beside(location, name)
     return TextEncoder(T5Tokenizer.from_pretrained(where), T5EncoderModel.from_pretrained(where))
 
 

@@ -14,7 +14,7 @@ import torch
 from ossl_train.data.dataset import Dataset
 from ossl_train.training.distributed import Processes, endless_batches
 from ossl_train.training.loop import Parts, train_step
-from ossl_train.training.optimiser import adamw
+from ossl_train.training.optimiser import create_optimiser
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
 
@@ -84,7 +84,7 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
     """
     for dataset in filter(None, (parts.train, parts.validation)):
         _open_every_clip(dataset)
-    optimiser = adamw(parts.adapter, settings)
+    optimiser = create_optimiser(parts.adapter, settings)
     module = TrainModule(parts.backbone, parts.adapter, settings)
     alone = dataclasses.replace(processes, rank=0, world=1)
     source = endless_batches(parts.train, settings, alone, 0)

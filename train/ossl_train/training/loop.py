@@ -28,7 +28,7 @@ from ossl_train.musicgen import Backbone
 from ossl_train.training.checkpoint import TrainerState
 from ossl_train.training.distributed import Prefetcher, Processes, dropout_masks, endless_batches
 from ossl_train.training.monitor import Monitor
-from ossl_train.training.optimiser import adamw, rate_at, set_rate
+from ossl_train.training.optimiser import create_optimiser, rate_at, set_rate
 from ossl_train.training.run_folder import CheckpointWriter
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
@@ -78,7 +78,7 @@ def fit(
         OsslError: `loss_not_finite`, `too_few_windows`, `disk_full`, `checkpoint_damaged`,
             `checkpoint_size`, `processes_differ`; the last good checkpoint remains.
     """
-    optimiser = adamw(parts.adapter, settings)
+    optimiser = create_optimiser(parts.adapter, settings)
     writer = CheckpointWriter(out, parts.adapter, optimiser, parts.metadata, processes)
     torch.manual_seed(settings.seed + processes.rank)
     resumed = writer.resume()

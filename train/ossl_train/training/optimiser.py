@@ -12,7 +12,7 @@ from ossl_train.adapter.adapter import VideoAdapter
 from ossl_train.training.settings import FitSettings
 
 
-def adamw(adapter: VideoAdapter, settings: FitSettings) -> torch.optim.AdamW:
+def create_optimiser(adapter: VideoAdapter, settings: FitSettings) -> Optimizer:
     """Create the optimiser of the adapter's parameters.
 
     Weight decay applies to matrices only. It would pull alpha towards 0, which switches the
