@@ -116,7 +116,7 @@ def recipe_rows(names: Iterable[str] = ("small", "paper_medium")) -> Iterator[Se
             f"{windows:,}",
             _gigabytes(needed),
             f"{hours * 60:.0f} min" + ("" if fit.precision == "bf16" else " in bf16"),
-            # `best` has the weights, `last` also two averages; `last` is there twice while it is replaced.
+            # `best` has the weights, `last` also two averages, twice while it is replaced.
             _gigabytes(7 * 4 * size.trained),
         )
 
