@@ -334,9 +334,9 @@ def test_what_does_not_fit_is_a_sentence(
     three = codes[:1].repeat(3, 1, 1)
     with adapter.show(video, times(), dialogue=dialogue), pytest.raises(OsslError) as caught:
         backbone.logits(three, text)
-    assert "3 sequences and was shown 2" in str(caught.value)
+    assert "3 sequences, and there are 2" in str(caught.value)
     adapter.detach()
-    with pytest.raises(OsslError, match="attached to no model"), adapter.show(video):
+    with pytest.raises(OsslError, match="not attached to a model"), adapter.show(video):
         pass
 
 

@@ -88,7 +88,7 @@ def test_a_full_disk_is_said_and_the_last_good_checkpoint_stays(small_disk: Path
     last = small_disk / "last"
     write(last, 3)
     for values in (100_000, 40_000):  # the adapter does not fit; it does, but not its state too
-        with pytest.raises(OsslError, match=r"is full.*checkpoint of step 3 is kept") as raised:
+        with pytest.raises(OsslError, match=r"is full.*checkpoint of step 3 remains") as raised:
             write(last, 5, values)
         assert raised.value.code == "disk_full"
         assert checkpoint.read_trainer_state(last) == TrainerState(step=3)

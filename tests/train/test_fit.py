@@ -167,7 +167,7 @@ def test_an_adapter_of_another_size_is_not_taken_up(tiny_models: Path, tmp_path:
     made.adapter.detach()
     other = adapter_for(made.backbone, video_dim=VIDEO_DIM + 8, positions="time")
     parts = Parts(made.backbone, other, made.train, made.validation, {})
-    with pytest.raises(OsslError, match="is 64x24 there and 64x32 here") as raised:
+    with pytest.raises(OsslError, match="is 64x24 in the file, 64x32 in the adapter") as raised:
         run(parts, tmp_path)
     assert raised.value.code == "checkpoint_size"
 
@@ -195,7 +195,7 @@ def test_a_disk_that_fills_up_at_a_checkpoint_loses_nothing(
     run(parts_of(tiny_models), out, stop_at=2)
     rest = os.statvfs(small_disk)
     (small_disk / "other").write_bytes(b"x" * (rest.f_bavail * rest.f_frsize - 250_000))
-    with pytest.raises(OsslError, match=r"is full.*checkpoint of step 2 is kept") as raised:
+    with pytest.raises(OsslError, match=r"is full.*checkpoint of step 2 remains") as raised:
         run(parts_of(tiny_models), out)
     assert raised.value.code == "disk_full"
     standing = read_trainer_state(out / "last")

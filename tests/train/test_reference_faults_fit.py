@@ -84,7 +84,7 @@ def test_two_processes_train_one_adapter_the_one_that_a_single_process_trains(
         if "film" in this:
             assert this["film"] == pytest.approx(other["film"], abs=1e-6)
     # A single process cannot go on with it: its windows would come in another order.
-    with pytest.raises(OsslError, match="begun with 2 processes") as raised:
+    with pytest.raises(OsslError, match="started with 2 processes") as raised:
         run(parts_of(tiny_models), out, **settings)
     assert raised.value.code == "processes_differ"
 
@@ -214,7 +214,7 @@ def test_weights_under_another_key_are_refused(tiny_models: Path, tmp_path: Path
     base, _ = watched_of(parts_of(tiny_models))(batch, None, None)
     assert not torch.allclose(watched_of(fitted)(batch, None, None)[0], base)
     save_file({f"model.{name}": value for name, value in load_file(path).items()}, path)
-    with pytest.raises(OsslError, match="is of another size") as raised:
+    with pytest.raises(OsslError, match="does not fit the adapter") as raised:
         load_weights(tmp_path / "last", parts_of(tiny_models).adapter)
     assert raised.value.code == "checkpoint_size"
 
