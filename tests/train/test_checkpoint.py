@@ -53,10 +53,13 @@ def test_a_kill_between_the_two_renames_of_a_swap_loses_nothing(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (nn.Linear(4, 9), "bias is 8 there and 9 here"),
-        (nn.Linear(5, 8), "weight is 8x4 there and 8x5 here"),
-        (nn.Linear(4, 8, bias=False), "bias is 8 there and missing here"),
-        (nn.ModuleDict({"adapter": nn.Linear(4, 8)}), "adapter.bias is missing there and 8 here"),
+        (nn.Linear(4, 9), "bias is 8 in the file, 9 in the adapter"),
+        (nn.Linear(5, 8), "weight is 8x4 in the file, 8x5 in the adapter"),
+        (nn.Linear(4, 8, bias=False), "bias is 8 in the file, missing in the adapter"),
+        (
+            nn.ModuleDict({"adapter": nn.Linear(4, 8)}),
+            "adapter.bias is missing in the file, 8 in the adapter",
+        ),
     ],
 )
 def test_weights_of_another_size_or_name_are_refused(
