@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.engine import stage
-from ossl_builder.engine.settings import HERE, Origin, is_path
+from ossl_builder.engine.settings import HERE, Origin
 from ossl_builder.errors import OsslError
 from ossl_builder.files import sha256_remembered
+from ossl_builder.models import hub
 
 CLASSES = 527
 FILE = Path(__file__).with_name("audioset_classes.csv")
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     Audio = NDArray[np.float32]
     Probabilities = NDArray[np.float64]
 
+SETTING = "cues.tagger_model"
 FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 # Enough to see that a model's classes are AudioSet's in AudioSet's order.
 KNOWN = (0, 137, 526)
@@ -55,9 +57,9 @@ class Tagger:
 
     Attributes:
         model: transformers' module, in evaluation mode.
-        extractor: what makes its input of audio.
-        rate: sample rate it hears, in Hz.
-        longest_s: how much it hears at a time at most, in seconds.
+        extractor: computes its input from audio.
+        rate: sample rate of its input, in Hz.
+        longest_s: longest input, in seconds.
         device: `cpu` or `cuda`.
     """
 
@@ -99,7 +101,7 @@ def fingerprint(name: str, origin: Origin = HERE) -> str | None:
 
 
 def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
-    """Load a tagger, from the hub if it is not here; the last one is kept for the next call.
+    """Load a tagger, from the hub if it is not here; the last one stays loaded for the next call.
 
     Args:
         name: a name on the hub, or a folder's path that begins with `/`, `./` or `~`.
@@ -111,7 +113,7 @@ def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
             `model_invalid`, `path_outside_corpus`.
     """
     try:
-        import torch
+        import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
         raise OsslError(
@@ -119,22 +121,14 @@ def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
             "The tagger needs PyTorch and transformers, which are not installed.",
             "Run `pip install 'ossl-builder[train]'`, or use `--set cues.rule=energy`.",
         ) from error
-    has_gpu = torch.cuda.is_available()
-    if device == "cuda" and not has_gpu:
-        raise OsslError(
-            "no_gpu",
-            "cues.tagger_device is cuda, but PyTorch finds no GPU.",
-            "Use `--set cues.tagger_device=auto`.",
-        )
-    folder = _find(name, origin) or _download(name)
-    return _load(
-        folder, fingerprint(name, origin), "cuda" if has_gpu and device != "cpu" else "cpu"
-    )
+    chosen = hub.choose_device(device, "cues.tagger_device")
+    folder = _find(name, origin) or _download(name, origin)
+    return _load(folder, fingerprint(name, origin), chosen)
 
 
 @lru_cache(maxsize=1)
 def _load(folder: Path, digest: str | None, device: str) -> Tagger:
-    """Load what lies in a folder; `digest` makes a changed file another model."""
+    """Load the model in a folder; `digest` makes a changed file another model."""
     from safetensors import SafetensorError
     from transformers import ASTFeatureExtractor, ASTForAudioClassification
     from transformers.utils import logging
@@ -165,52 +159,37 @@ def _load(folder: Path, digest: str | None, device: str) -> Tagger:
 def _invalid(folder: Path, why: str) -> OsslError:
     return OsslError(
         "model_invalid",
-        f"The model in {folder} is not an AST classifier of AudioSet's classes ({why}).",
-        "Give one as cues.tagger_model: MIT/ast-finetuned-audioset-10-10-0.4593, or a folder with "
+        f"The model in {folder} is not an AST classifier of the AudioSet classes ({why}).",
+        "Set cues.tagger_model to MIT/ast-finetuned-audioset-10-10-0.4593, or to a folder with "
         f"{', '.join(FILES)}.",
     )
 
 
 def _find(name: str, origin: Origin) -> Path | None:
-    """The folder of a model; None if it is not here."""
-    if not is_path(name):
-        return _cached(name)
-    folder = origin.path("cues.tagger_model", name)
+    """Return the folder of a model; None if it is not on this machine. No network."""
+    folder = hub.local_path(name, SETTING, origin)
+    if folder is None:
+        cached = hub.cached_files(name, FILES)
+        return None if cached is None else cached[0].parent
     return folder if all((folder / file).is_file() for file in FILES) else None
 
 
-def _cached(name: str) -> Path | None:
-    """A model's folder in the hub's cache; no network."""
-    try:
-        from huggingface_hub import try_to_load_from_cache
-        from huggingface_hub.errors import HFValidationError
-    except ImportError:
-        return None
-    try:
-        kept = [try_to_load_from_cache(name, file) for file in FILES]
-    except HFValidationError:
-        return None
-    return Path(str(kept[0])).parent if all(isinstance(one, str) for one in kept) else None
-
-
-def _download(name: str) -> Path:
-    """Have a model's files in the hub's cache."""
-    from huggingface_hub import hf_hub_download
-
-    if is_path(name):
+def _download(name: str, origin: Origin) -> Path:
+    """Download the files of a model into the hub's cache."""
+    folder = hub.local_path(name, SETTING, origin)
+    if folder is not None:
         raise OsslError(
             "model_missing",
-            f"There is no tagger in {Path(name).expanduser()}.",
-            f"cues.tagger_model needs a folder with {', '.join(FILES)}.",
+            f"There is no tagger in {folder}.",
+            f"{SETTING} needs a folder with {', '.join(FILES)}.",
         )
     try:
-        kept = [Path(hf_hub_download(name, file)) for file in FILES]
+        paths = [hub.download_file(name, file) for file in FILES]
     except (OSError, ValueError) as error:  # all of the hub's errors are one of these
-        raise OsslError(
-            "model_unavailable",
-            f"The tagger {name!r} is not on this machine and cannot be downloaded from the "
-            f"Hugging Face hub ({type(error).__name__}).",
-            "Download it where there is a network (`hf download` writes a folder), and set "
-            "cues.tagger_model to that folder: a path that begins with `/`, `./` or `~`.",
+        raise hub.unavailable(
+            f"The tagger {name!r}",
+            error,
+            "Download it on a machine with a network (`hf download` writes it into a folder), and "
+            f"set {SETTING} to that folder: a path that begins with `/`, `./` or `~`.",
         ) from error
-    return kept[0].parent
+    return paths[0].parent

@@ -1,4 +1,4 @@
-"""Demucs models: where they lie, which they are, how they are loaded.
+"""Find, identify and load Demucs models.
 
 A model is named by `bundled`, by a path that begins with `/`, `./` or `~` (a folder, or a
 `.safetensors`, `.th` or `.yaml` file), or by a name on the Hugging Face hub (`htdemucs`,
@@ -18,19 +18,18 @@ from typing import Any
 
 from ossl_builder import parse
 from ossl_builder.engine import stage
-from ossl_builder.engine.settings import HERE, Origin, is_path
+from ossl_builder.engine.settings import HERE, Origin
 from ossl_builder.errors import OsslError
 from ossl_builder.files import sha256_remembered
-from ossl_builder.models import model_file
+from ossl_builder.models import hub, model_file
 
-BUNDLED = "bundled"
-BUNDLED_FILE = Path(__file__).parent.parent / "separator" / "bundled.safetensors"
 HUB_SPACE = "adefossez"
 HUB_NAMES = (
     "hdemucs_mmi", "htdemucs", "htdemucs_6s", "htdemucs_ft", "mdx", "mdx_extra", "mdx_extra_q",
     "mdx_q", "repro_mdx_a", "repro_mdx_a_hybrid_only", "repro_mdx_a_time_only",
 )  # fmt: skip
 """The models of the hub that Demucs itself knows, all by its author."""
+SUFFIXES = (".safetensors", ".th", ".yaml")
 MEMBER = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 TRUST = (
     "If you trust whoever made the model with all that you may do on this machine, run the command "
@@ -62,11 +61,6 @@ class Model:
     device: str
 
 
-def _is_path(name: str) -> bool:
-    """Whether `name` means a file or folder rather than a name on the hub."""
-    return name.endswith((".safetensors", ".th", ".yaml")) or is_path(name)
-
-
 def versions() -> dict[str, str]:
     """Versions of what a model's result depends on, as far as it is installed."""
     return stage.versions("av", "demucs", "torch")
@@ -84,7 +78,7 @@ def fingerprint(name: str, origin: Origin = HERE) -> str | None:
     try:
         found = _find(name, origin)
         files = _files(found) if found else []
-    except OsslError:  # `load` tells why
+    except OsslError:  # `load` raises it again
         return None
     if not files or not all(file.is_file() for file in files):
         return None
@@ -95,7 +89,7 @@ def fingerprint(name: str, origin: Origin = HERE) -> str | None:
 
 
 def load(name: str, device: str, origin: Origin = HERE) -> Model:
-    """Load a model, from the hub if it is not here; the last one is kept for the next call.
+    """Load a model, from the hub if it is not here; the last one stays loaded for the next call.
 
     Args:
         name: see the module.
@@ -108,28 +102,20 @@ def load(name: str, device: str, origin: Origin = HERE) -> Model:
     """
     try:
         import demucs.pretrained  # noqa: F401
-        import torch
     except ImportError as error:
         raise OsslError(
             "stems_not_installed",
             "Separation needs Demucs and PyTorch, which are not installed.",
             "Run `pip install 'ossl-builder[stems]'`.",
         ) from error
-    has_gpu = torch.cuda.is_available()
-    if device == "cuda" and not has_gpu:
-        raise OsslError(
-            "no_gpu",
-            "stems.device is cuda, but PyTorch finds no GPU.",
-            "Use `--set stems.device=auto`.",
-        )
+    chosen = hub.choose_device(device, "stems.device")
     found = _find(name, origin) or _download(name, origin)
-    place = "cuda" if has_gpu and device != "cpu" else "cpu"
-    return _load(name, found, fingerprint(name, origin), place, origin.trusts_models)
+    return _load(name, found, fingerprint(name, origin), chosen, origin.trusts_models)
 
 
 @lru_cache(maxsize=1)
 def _load(name: str, found: Path, sha256: str | None, device: str, is_trusted: bool) -> Model:
-    """Load what lies at `found`; `sha256` makes a changed file another model."""
+    """Load the file `found`; `sha256` makes a changed file another model."""
     from safetensors import SafetensorError
 
     try:
@@ -152,8 +138,8 @@ def _load(name: str, found: Path, sha256: str | None, device: str, is_trusted: b
             "model_invalid",
             f"The model {name!r} cannot be loaded safely ({why})."
             if not is_trusted
-            else f"The model {name!r} cannot be loaded by Demucs ({why}).",
-            "Give a model file that Demucs saved, or the name of a published model."
+            else f"Demucs cannot load the model {name!r} ({why}).",
+            "Give a model that Demucs saved, or a name it knows."
             + ("" if is_trusted else f" {TRUST}"),
         ) from error
 
@@ -174,15 +160,15 @@ def _read(found: Path, is_trusted: bool) -> Any:
 
 
 def _find(name: str, origin: Origin) -> Path | None:
-    """The one file that stands for a model; None if it is to be had from the hub.
+    """Return the main file of a model; None if it must be downloaded from the hub.
 
     Raises:
         OsslError: `model_missing`, `model_invalid`, `model_untrusted`, `path_outside_corpus`.
     """
-    if name != BUNDLED and not _is_path(name):
+    path = hub.local_path(name, "stems.model", origin, SUFFIXES)
+    if path is None:
         _check_known(name, origin)
         return _cached(name)
-    path = BUNDLED_FILE if name == BUNDLED else origin.path("stems.model", name)
     if not path.exists():
         raise OsslError(
             "model_missing", f"There is no model at {path}.", "Correct stems.model in the recipe."
@@ -229,19 +215,15 @@ def _files(found: Path) -> list[Path]:
 
 def _cached(name: str) -> Path | None:
     """The bag's file in the hub's cache, beside its parts; no network."""
-    try:
-        from huggingface_hub import try_to_load_from_cache
-    except ImportError:
-        return None
     space, bag = _hub_name(name)
-    kept = try_to_load_from_cache(f"{space}/{_repository(bag)}", f"{bag}.yaml")
-    if not isinstance(kept, str) or not all(file.is_file() for file in _files(Path(kept))):
+    cached = hub.cached_files(f"{space}/{_repository(bag)}", [f"{bag}.yaml"])
+    if cached is None or not all(file.is_file() for file in _files(cached[0])):
         return None
-    return Path(kept)
+    return cached[0]
 
 
 def _check_known(name: str, origin: Origin) -> None:
-    """See that a name on the hub is one that Demucs itself knows, or that the user trusts it.
+    """Check that Demucs itself knows a name on the hub, or that the user trusts it.
 
     Raises:
         OsslError: `model_untrusted`.
@@ -259,26 +241,22 @@ def _check_known(name: str, origin: Origin) -> None:
 
 def _download(name: str, origin: Origin) -> Path:
     """Download a model into the hub's cache."""
-    from huggingface_hub import hf_hub_download
-
     _check_known(name, origin)
     space, bag = _hub_name(name)
     repository = f"{space}/{_repository(bag)}"
     try:
-        kept = Path(hf_hub_download(repository, f"{bag}.yaml"))
-        for part in _files(kept)[1:]:
-            hf_hub_download(repository, part.name)
+        first = hub.download_file(repository, f"{bag}.yaml")
+        for part in _files(first)[1:]:
+            hub.download_file(repository, part.name)
     except (OSError, ValueError) as error:  # all of the hub's errors are one of these
-        raise OsslError(
-            "model_unavailable",
-            f"The model {name!r} is not on this machine and cannot be downloaded from the "
-            f"Hugging Face hub ({type(error).__name__}).",
-            f"{WITHOUT_HUB} A path begins with `/`, `./` or `~`.",
-        ) from error
+        hint = f"{WITHOUT_HUB} A path begins with `/`, `./` or `~`."
+        raise hub.unavailable(f"The model {name!r}", error, hint) from error
     found = _cached(name)
     if found is None:
         raise OsslError(
-            "model_unavailable", f"{name!r} is not in the cache after the download.", WITHOUT_HUB
+            "model_unavailable",
+            f"{name!r} was downloaded, but it is not in the cache.",
+            WITHOUT_HUB,
         )
     return found
 

@@ -117,10 +117,10 @@ def _torch() -> Check:
 
 
 def _bundled() -> Check:
-    from ossl_builder.models import demucs_model
+    from ossl_builder.models import demucs_model, hub
 
     try:
-        model = demucs_model.load(demucs_model.BUNDLED, "cpu")
+        model = demucs_model.load(hub.BUNDLED, "cpu")
     except OsslError as error:
         return Check("model bundled", "missing", error.message, error.hint)
     return Check("model bundled", "ok", f"loads; gives {', '.join(model.sources)}")

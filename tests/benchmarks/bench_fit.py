@@ -24,14 +24,14 @@ from typing import Any
 
 import torch
 from ossl_train.adapter.adapter import VideoAdapter, adapter_for
-from ossl_train.data.batch import Batch
+from ossl_train.data.dataset import Batch
 from ossl_train.data.windows import Window
 from ossl_train.musicgen import Backbone, Shape, TextStates
-from ossl_train.musicgen.audiocraft import AudiocraftModel
 from ossl_train.musicgen.codec import Codec
+from ossl_train.musicgen.decoders import AudiocraftModel
 from ossl_train.training.distributed import Processes
-from ossl_train.training.loop import step_of
-from ossl_train.training.optimiser import adamw
+from ossl_train.training.loop import train_step
+from ossl_train.training.optimiser import create_optimiser
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule, token_losses
 from torch import nn
@@ -110,11 +110,11 @@ def our_step(
 ) -> Callable[[], object]:
     """One step of `ossl train fit`."""
     settings = FitSettings(precision=precision, batch_size=len(batch.windows))
-    optimiser = adamw(adapter, settings)
+    optimiser = create_optimiser(adapter, settings)
     watched = TrainModule(backbone, adapter, settings)
     source: Iterator[Batch] = itertools.repeat(batch)
     alone = Processes(0, 1, backbone.device)
-    return lambda: step_of(watched, optimiser, source, settings, 0, alone)
+    return lambda: train_step(watched, optimiser, source, settings, 0, alone)
 
 
 def reference_step(
@@ -126,7 +126,7 @@ def reference_step(
 
     def step() -> object:
         codes = backbone.encode_audio(audio)
-        with adapter.watching(batch.video, batch.video_times):
+        with adapter.show(batch.video, batch.video_times):
             logits, predicted = backbone.logits(codes, batch.text)
         loss = token_losses(logits[:1], codes[:1], predicted[:1]).sum() / predicted[:1].sum()
         scaler.scale(loss).backward()

@@ -78,7 +78,7 @@ def took(backbone: Backbone, adapter: VideoAdapter, way: Way, n_frames: int, bat
 
     with (
         torch.autocast(device.type, torch.bfloat16, backbone.dtype == torch.bfloat16),
-        adapter.watching(video, times, caching=way.caching),
+        adapter.show(video, times, caching=way.caching),
     ):
         n_all = way.n_known + n_frames
         codes = backbone.generate(text, n_all, Sampling(seed=4), start=start, progress=stepped)

@@ -97,7 +97,7 @@ def fitted(
         keep, reading = drawn[0] >= option.video_dropout, drawn[1] >= option.text_dropout
         dialogue = scenes.dialogue.roll(1, 0) if option.shuffled else scenes.dialogue
         times = world.times.expand(BATCH, -1)
-        with adapter.watching(scenes.video, times, keep=keep, dialogue=dialogue):
+        with adapter.show(scenes.video, times, keep=keep, dialogue=dialogue):
             return loss(backbone, scenes.codes, read_by(scenes.text, reading))
 
     descend(list(adapter.parameters()), steps, LEARNING_RATE, one)
@@ -116,7 +116,7 @@ def losses(
     ) -> float:  # fmt: skip
         text = scenes.text if reading else scenes.text.without_text()
         times = world.times.expand(len(video), -1)
-        with adapter.watching(video, times, dialogue=dialogue, strength=strength):
+        with adapter.show(video, times, dialogue=dialogue, strength=strength):
             return float(loss(backbone, scenes.codes, text))
 
     found = {
@@ -136,7 +136,7 @@ def generated(
 ) -> Tensor:  # fmt: skip
     """Codes for the scenes' videos and prompts."""
     sampling = Sampling(top_k=0, text_guidance=text_guidance, video_guidance=video_guidance)
-    with adapter.watching(scenes.video, world.times.expand(len(scenes.video), -1)):
+    with adapter.show(scenes.video, world.times.expand(len(scenes.video), -1)):
         return backbone.generate(scenes.text, SEGMENTS * FRAMES, sampling)
 
 

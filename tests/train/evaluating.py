@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from ossl_train.evaluation.settings import Settings
+from ossl_train.evaluation.settings import EvaluationSettings
 
 from tests.train.tiny_clap import RATE
 
 
-def settings(clap: Path, **chosen: Any) -> Settings:
-    few = Settings(clap=str(clap), resamples=200, distance_resamples=10, device="cpu")
+def settings(clap: Path, **chosen: Any) -> EvaluationSettings:
+    few = EvaluationSettings(clap=str(clap), resamples=200, distance_resamples=10, device="cpu")
     return replace(few, **chosen)
 
 

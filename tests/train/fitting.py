@@ -23,10 +23,10 @@ from ossl_train.data.dataset import TrainSample
 from ossl_train.data.windows import Window
 from ossl_train.musicgen import Backbone, load_backbone
 from ossl_train.training.checkpoint import TrainerState
-from ossl_train.training.distributed import joined
+from ossl_train.training.distributed import join_processes
 from ossl_train.training.loop import Parts, fit
-from ossl_train.training.monitor import monitoring, read_metrics
-from ossl_train.training.run_folder import mend, steps_done
+from ossl_train.training.monitor import open_monitor, read_metrics
+from ossl_train.training.run_folder import recover_run, steps_done
 from ossl_train.training.settings import FitSettings
 
 FRAME_RATE, VIDEO_DIM, MOODS = 50, 24, 4
@@ -95,12 +95,12 @@ def run(
 ) -> tuple[TrainerState, list[float]]:
     """Fit, or go on; gives where the run stands and the losses of all its steps."""
     chosen = FitSettings(**(SETTINGS | settings))
-    with joined("cpu") as processes:
+    with join_processes("cpu") as processes:
         first = processes.rank == 0
         if not first:
             return fit(parts, chosen, out, processes, None, stop_at), []
-        mend(out)
-        with monitoring(out, steps_done(out), chosen.steps) as monitor:
+        recover_run(out)
+        with open_monitor(out, steps_done(out), chosen.steps) as monitor:
             standing = fit(parts, chosen, out, processes, monitor, stop_at)
     return standing, losses_of(out)
 

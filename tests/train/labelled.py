@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ossl_train.data.dataset import Dataset, open_dataset
-from ossl_train.data.prepare import Job, codes_jobs, features_job, prepare
+from ossl_train.data.prepare import Job, codes_jobs, features_jobs, prepare
 from ossl_train.data.source import Source, read_source
-from ossl_train.model_paths import with_models
+from ossl_train.pretrained import with_models
 from ossl_train.recipe import TrainRecipe, load_train_recipe
 
 from ossl_builder.engine.schedule import Event
@@ -74,7 +74,7 @@ def source_of(root: Path, recipe: TrainRecipe) -> Source:
 def jobs_of(root: Path, *overrides: str) -> tuple[Job, ...]:
     recipe = recipe_for(root, *overrides)
     source = source_of(root, recipe)
-    return (features_job(source, recipe), *codes_jobs(source, recipe))
+    return (*features_jobs(source, recipe), *codes_jobs(source, recipe))
 
 
 def store_all(

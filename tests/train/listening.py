@@ -6,7 +6,7 @@ from collections.abc import Collection
 from zlib import crc32
 
 import numpy as np
-from ossl_train.listening_test.test_folder import QUESTIONS as FILE
+from ossl_train.listening_test.design import QUESTIONS as FILE
 
 from ossl_builder.annotations import label_schema as taxonomies
 from ossl_builder.annotations.records import Answer

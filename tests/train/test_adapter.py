@@ -75,15 +75,15 @@ def test_at_alpha_0_it_is_the_base_model_to_the_bit(
     dialogue = torch.rand(2, TOKENS, 2)
     try:
         assert {weight.dtype for weight in adapter.parameters()} == {torch.float32}
-        with adapter.watching(video, times(), dialogue=dialogue):
+        with adapter.show(video, times(), dialogue=dialogue):
             assert torch.equal(backbone.logits(codes, text)[0], base)
             again = backbone.generate(text, 20, sampling)
             assert torch.equal(again, tokens)
             assert torch.equal(backbone.decode_audio(again), audio)
         torch.nn.init.constant_(adapter.layers[0].alpha, 1.0)
-        with adapter.watching(video, times(), dialogue=dialogue):
+        with adapter.show(video, times(), dialogue=dialogue):
             assert (backbone.logits(codes, text)[0] - base).abs().max() > 0.1
-        with adapter.watching(video, times(), dialogue=dialogue, strength=0.0):
+        with adapter.show(video, times(), dialogue=dialogue, strength=0.0):
             assert torch.equal(backbone.logits(codes, text)[0], base)
         assert torch.equal(backbone.logits(codes, text)[0], base)  # outside of the block
     finally:
@@ -103,7 +103,7 @@ def test_one_file_serves_both_packages(
     for kind in KINDS:
         backbone = load(kind)
         adapter = load_adapter(path).attach(backbone)
-        with adapter.watching(video, times(), dialogue=dialogue):
+        with adapter.show(video, times(), dialogue=dialogue):
             found.append(backbone.logits(codes, backbone.encode_text(PROMPTS))[0])
         adapter.detach()
     assert (found[0] - found[1]).abs().max() < 1e-5
@@ -137,7 +137,7 @@ def test_keys_and_values_are_computed_once_per_window(
     found = []
     for caching, projections in ((True, 1), (False, 24 + 3 + 2)):
         adapter.projections = 0
-        with torch.no_grad(), adapter.watching(video, times(), caching=caching):
+        with torch.no_grad(), adapter.show(video, times(), caching=caching):
             tokens = backbone.generate(text, 24, sampling)
             found.append((tokens, [backbone.logits(codes, text)[0] for _ in range(2)]))
         assert adapter.projections == backbone.shape.n_layers * projections
@@ -155,7 +155,7 @@ def test_streamed_logits_are_those_of_one_forward(
     backbone = load(kind)
     model, text = backbone.language_model, backbone.encode_text(PROMPTS)
     adapter = awake(backbone, positions="time")
-    with torch.no_grad(), adapter.watching(video, times()):
+    with torch.no_grad(), adapter.show(video, times()):
         whole = model.forward(codes, text)
         with model.streaming(text) as step:
             steps = [step(codes[..., now : now + 1]) for now in range(codes.shape[-1])]
@@ -173,7 +173,7 @@ def test_only_the_adapter_gets_gradients(
     text = backbone.encode_text(PROMPTS)
     keep = torch.tensor([True, False])
     for _ in range(2):  # a second backward has a graph of its own
-        with adapter.watching(video, times(), keep=keep, dialogue=torch.rand(2, TOKENS, 2)):
+        with adapter.show(video, times(), keep=keep, dialogue=torch.rand(2, TOKENS, 2)):
             backbone.logits(codes, text)[0].square().mean().backward()
     assert all(weight.grad is None for weight in backbone.parameters())
     assert not any(part.training for whole in backbone.modules() for part in whole.modules())
@@ -190,13 +190,13 @@ def test_a_bf16_model_fits_an_adapter_in_full_precision(
     backbone = load(kind, torch.bfloat16)
     adapter = awake(backbone, positions="time")
     text = backbone.encode_text(PROMPTS)
-    with adapter.watching(video, times()), torch.autocast("cpu", torch.bfloat16):
+    with adapter.show(video, times()), torch.autocast("cpu", torch.bfloat16):
         logits = backbone.logits(codes, text)[0]
     logits.square().mean().backward()
     adapter.detach()
     exact = load(kind)
     adapter.attach(exact)
-    with torch.no_grad(), adapter.watching(video, times()):
+    with torch.no_grad(), adapter.show(video, times()):
         expected = exact.logits(codes, text)[0]
     adapter.detach()
     assert logits.dtype == torch.float32
@@ -219,16 +219,16 @@ def test_padding_and_batch_mates_do_not_matter(
     mask[0, 9:] = False
     padded = video.clone()
     padded[0, 9:] = 1e3
-    with adapter.watching(padded, times(), mask=mask):
+    with adapter.show(padded, times(), mask=mask):
         both = backbone.logits(codes, text)[0]
-    with adapter.watching(video[:1, :9], times(1)[:, :9]):
+    with adapter.show(video[:1, :9], times(1)[:, :9]):
         alone = backbone.logits(codes[:1], backbone.encode_text(PROMPTS[:1]))[0]
     assert (alone[0] - both[0]).abs().max() < 1e-5
     # An item that is not to see its video, or has none, is the base model's.
-    with adapter.watching(video, times(), keep=torch.tensor([False, True])):
+    with adapter.show(video, times(), keep=torch.tensor([False, True])):
         dropped = backbone.logits(codes, text)[0]
     mask[0] = False
-    with adapter.watching(video, times(), mask=mask):
+    with adapter.show(video, times(), mask=mask):
         without = backbone.logits(codes, text)[0]
     adapter.detach()
     for seen in (dropped, without):
@@ -247,7 +247,7 @@ def test_guidance_weighs_text_and_video_as_said(
     text = backbone.encode_text(PROMPTS)
     adapter = awake(backbone, positions="time")
     greedy = Sampling(temperature=0, text_guidance=for_text, video_guidance=for_video)
-    with adapter.watching(video, times()):
+    with adapter.show(video, times()):
         tokens = backbone.generate(text, 20, greedy)
         both, valid = backbone.logits(tokens, text)
         seeing, _ = backbone.logits(tokens, text.without_text())
@@ -264,7 +264,7 @@ def test_time_positions_tell_when_a_frame_was_seen(
     text = backbone.encode_text(PROMPTS)
 
     def logits(adapter: VideoAdapter, video: Tensor, times: Tensor) -> Tensor:
-        with adapter.watching(video, times):
+        with adapter.show(video, times):
             return backbone.logits(codes, text)[0]
 
     order = torch.randperm(TOKENS)
@@ -290,11 +290,11 @@ def test_time_positions_tell_when_a_frame_was_seen(
 
 def test_a_video_token_has_the_position_of_its_music_frame() -> None:
     from audiocraft.modules.transformer import create_sin_embedding
-    from ossl_train.adapter.layers import of_times
+    from ossl_train.adapter.layers import positions_of_times
 
     steps = torch.arange(100)
     own = create_sin_embedding(steps.view(1, -1, 1), 64)[0]
-    assert (of_times(steps / 50.0, 50.0, 64) - own).abs().max() < 1e-4
+    assert (positions_of_times(steps / 50.0, 50.0, 64) - own).abs().max() < 1e-4
 
 
 def test_dialogue_modulates_from_nothing(load: Load, codes: Tensor, video: Tensor) -> None:
@@ -304,7 +304,7 @@ def test_dialogue_modulates_from_nothing(load: Load, codes: Tensor, video: Tenso
     quiet, loud = torch.zeros(2, TOKENS, 2), torch.ones(2, TOKENS, 2)
 
     def logits(dialogue: Tensor) -> Tensor:
-        with torch.no_grad(), adapter.watching(video, dialogue=dialogue):
+        with torch.no_grad(), adapter.show(video, dialogue=dialogue):
             return backbone.logits(codes, text)[0]
 
     assert torch.equal(logits(quiet), logits(loud))
@@ -327,16 +327,16 @@ def test_what_does_not_fit_is_a_sentence(
         {"video": video, "dialogue": dialogue},
         {"video": video, "times": times()},
     ):
-        with pytest.raises(OsslError) as caught, adapter.watching(**shown):
+        with pytest.raises(OsslError) as caught, adapter.show(**shown):
             pass
         assert caught.value.code == "adapter_input"
     text = backbone.encode_text([*PROMPTS, "sad"])
     three = codes[:1].repeat(3, 1, 1)
-    with adapter.watching(video, times(), dialogue=dialogue), pytest.raises(OsslError) as caught:
+    with adapter.show(video, times(), dialogue=dialogue), pytest.raises(OsslError) as caught:
         backbone.logits(three, text)
-    assert "3 sequences and was shown 2" in str(caught.value)
+    assert "3 sequences, and there are 2" in str(caught.value)
     adapter.detach()
-    with pytest.raises(OsslError, match="attached to no model"), adapter.watching(video):
+    with pytest.raises(OsslError, match="not attached to a model"), adapter.show(video):
         pass
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ossl_train.data.batch import batches, n_batches, shares
-from ossl_train.data.storage import key_of, store_path
+from ossl_train.data.dataset import batch_indices, batches, n_batches
+from ossl_train.data.storage import store_path, window_key
 from safetensors.torch import load_file
 
 from tests.train.labelled import equal, opened
@@ -20,10 +20,10 @@ def flat(lists: Iterable[list[Any]]) -> list[Any]:
 
 
 def test_the_same_seed_gives_the_same_order_and_a_pass_holds_each_window_once() -> None:
-    order = shares(50, 4, 7, 3, 0, 1, True)
-    assert order == shares(50, 4, 7, 3, 0, 1, True)
-    assert order != shares(50, 4, 7, 4, 0, 1, True)
-    assert order != shares(50, 4, 8, 3, 0, 1, True)
+    order = batch_indices(50, 4, 7, 3, 0, 1, True)
+    assert order == batch_indices(50, 4, 7, 3, 0, 1, True)
+    assert order != batch_indices(50, 4, 7, 4, 0, 1, True)
+    assert order != batch_indices(50, 4, 8, 3, 0, 1, True)
     assert sorted(flat(order)) == list(range(50))
     assert [len(one) for one in order] == [4] * 12 + [2]
 
@@ -31,15 +31,15 @@ def test_the_same_seed_gives_the_same_order_and_a_pass_holds_each_window_once() 
 @pytest.mark.parametrize("world", [2, 3, 7])
 @pytest.mark.parametrize("n_windows", [1, 5, 24, 50])
 def test_processes_share_a_pass(world: int, n_windows: int) -> None:
-    validation = [shares(n_windows, 4, 0, 0, rank, world, False) for rank in range(world)]
+    validation = [batch_indices(n_windows, 4, 0, 0, rank, world, False) for rank in range(world)]
     assert sorted(flat(flat(validation))) == list(range(n_windows))
-    training = [shares(n_windows, 4, 0, 0, rank, world, True) for rank in range(world)]
+    training = [batch_indices(n_windows, 4, 0, 0, rank, world, True) for rank in range(world)]
     assert len({tuple(map(len, one)) for one in training}) == 1, "each as many, and as large"
     given = flat(flat(training))
     assert len(given) == len(set(given)) == n_windows // world * world
     assert n_batches(n_windows, 4, world) == len(training[0])
     together = [sorted(flat(parts)) for parts in zip(*training, strict=True)]
-    alone = [sorted(one) for one in shares(n_windows, 4 * world, 0, 0, 0, 1, True)]
+    alone = [sorted(one) for one in batch_indices(n_windows, 4 * world, 0, 0, 0, 1, True)]
     assert together == alone[: len(together)] or n_windows % world
 
 
@@ -63,7 +63,7 @@ def test_a_batch_holds_what_is_stored_and_masks_what_is_not(train_corpus: Path) 
     assert batch.dialogue.shape == (*batch.video.shape[:2], 2)
     for row, window in enumerate(batch.windows):
         stored = load_file(store_path(train_corpus, window.film_id, "codes"))
-        codes = stored[key_of(window.clip_id, window.index)].long()
+        codes = stored[window_key(window.clip_id, window.index)].long()
         n_frames = codes.shape[1]
         assert n_frames == int(np.ceil(round(window.duration_s * 32_000) / 640))
         assert torch.equal(batch.codes[row, :, :n_frames], codes)

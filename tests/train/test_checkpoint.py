@@ -16,7 +16,7 @@ from ossl_builder.errors import OsslError
 
 def write(folder: Path, step: int, values: int = 8) -> None:
     weights = {"weight": torch.full((values, 4), float(step)), "bias": torch.zeros(values)}
-    checkpoint.save(
+    checkpoint.save_checkpoint(
         folder,
         lambda path: save_file(weights, path),
         TrainerState(step=step),
@@ -42,10 +42,10 @@ def test_a_kill_between_the_two_renames_of_a_swap_loses_nothing(tmp_path: Path) 
     write(last, 3)
     last.rename(tmp_path / ".last.old")
     write(tmp_path / ".last.new", 5)
-    checkpoint.mend(last)
+    checkpoint.recover(last)
     assert checkpoint.read_trainer_state(last) == TrainerState(step=3)
     (tmp_path / ".last.old").mkdir()
-    checkpoint.mend(last)
+    checkpoint.recover(last)
     assert checkpoint.read_trainer_state(last) == TrainerState(step=3)
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
@@ -53,10 +53,13 @@ def test_a_kill_between_the_two_renames_of_a_swap_loses_nothing(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (nn.Linear(4, 9), "bias is 8 there and 9 here"),
-        (nn.Linear(5, 8), "weight is 8x4 there and 8x5 here"),
-        (nn.Linear(4, 8, bias=False), "bias is 8 there and missing here"),
-        (nn.ModuleDict({"adapter": nn.Linear(4, 8)}), "adapter.bias is missing there and 8 here"),
+        (nn.Linear(4, 9), "bias is 8 in the file, 9 in the adapter"),
+        (nn.Linear(5, 8), "weight is 8x4 in the file, 8x5 in the adapter"),
+        (nn.Linear(4, 8, bias=False), "bias is 8 in the file, missing in the adapter"),
+        (
+            nn.ModuleDict({"adapter": nn.Linear(4, 8)}),
+            "adapter.bias is missing in the file, 8 in the adapter",
+        ),
     ],
 )
 def test_weights_of_another_size_or_name_are_refused(
@@ -88,7 +91,7 @@ def test_a_full_disk_is_said_and_the_last_good_checkpoint_stays(small_disk: Path
     last = small_disk / "last"
     write(last, 3)
     for values in (100_000, 40_000):  # the adapter does not fit; it does, but not its state too
-        with pytest.raises(OsslError, match=r"is full.*checkpoint of step 3 is kept") as raised:
+        with pytest.raises(OsslError, match=r"is full.*checkpoint of step 3 remains") as raised:
             write(last, 5, values)
         assert raised.value.code == "disk_full"
         assert checkpoint.read_trainer_state(last) == TrainerState(step=3)

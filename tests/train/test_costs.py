@@ -13,8 +13,8 @@ from ossl_train.adapter.adapter import adapter_for
 from ossl_train.costs import SIZES, Size, memory, operations
 from ossl_train.recipe import names
 from ossl_train.training.distributed import Processes
-from ossl_train.training.loop import step_of
-from ossl_train.training.optimiser import adamw
+from ossl_train.training.loop import train_step
+from ossl_train.training.optimiser import create_optimiser
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
 
@@ -66,7 +66,10 @@ def test_memory_is_what_a_step_keeps(one_thread: None, dim: int, n_tokens: int) 
         backbone, video_dim=bench_fit.VIDEO_DIM, alpha_init=0.1, positions="time"
     ).train()
     settings = FitSettings(batch_size=1)
-    watched, optimiser = TrainModule(backbone, adapter, settings), adamw(adapter, settings)
+    watched, optimiser = (
+        TrainModule(backbone, adapter, settings),
+        create_optimiser(adapter, settings),
+    )
     weights = {one.data_ptr() for one in (*backbone.parameters(), *adapter.parameters())}
     kept: dict[int, torch.Tensor] = {}
 
@@ -78,7 +81,7 @@ def test_memory_is_what_a_step_keeps(one_thread: None, dim: int, n_tokens: int) 
 
     batch = bench_fit.random_batch(small, n_tokens, 1, cpu)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        step_of(watched, optimiser, itertools.repeat(batch), settings, 0, Processes(0, 1, cpu))
+        train_step(watched, optimiser, itertools.repeat(batch), settings, 0, Processes(0, 1, cpu))
     adapter.detach()
     counted = sum(one.untyped_storage().nbytes() for one in kept.values())
     size = Size("counted", dim, 4)

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 from ossl_train.cli import app
-from ossl_train.data.batch import batches
-from ossl_train.data.dataset import Dataset
+from ossl_train.data.dataset import Dataset, batches
 from ossl_train.data.storage import StoreWriter, read_metadata, store_path
 from safetensors.torch import load_file
 from typer.testing import CliRunner

@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from ossl_train.evaluation.audio_figures import figure_of
-from ossl_train.evaluation.audio_files import mono, windows
+from ossl_train.evaluation.audio_figures import kl_figure_from
+from ossl_train.evaluation.audio_files import covering_windows, mono_blocks
 from ossl_train.evaluation.cache import ResultCache
 from ossl_train.evaluation.clap import load_clap
-from ossl_train.evaluation.eval_set import of_folders
+from ossl_train.evaluation.eval_set import folders_eval_set
 from ossl_train.evaluation.evaluate import Evaluation, evaluate
-from ossl_train.evaluation.figures import rounded
-from ossl_train.evaluation.model_folder import model_folder
-from ossl_train.evaluation.report import write_report
-from ossl_train.evaluation.settings import Settings
-from ossl_train.evaluation.warnings import shared_beginning_s
+from ossl_train.evaluation.report import rounded, write_report
+from ossl_train.evaluation.settings import EvaluationSettings
+from ossl_train.evaluation.warnings import files_shared_start_s
 
+from ossl_builder.models.hub import fetch_model
 from tests.train.evaluating import audio, folder_of, settings
 from tests.train.tiny_clap import DIMENSION, RATE
 
@@ -38,13 +37,13 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def compared(splits: tuple[Path, Path], clap: Path) -> Evaluation:
     kept = ResultCache(splits[0].parent / "measured")
-    return evaluate(of_folders(*splits), settings(clap), kept)
+    return evaluate(folders_eval_set(*splits), settings(clap), kept)
 
 
 def test_identical_folders(tmp_path: Path, splits: tuple[Path, Path], clap: Path) -> None:
     shutil.copytree(splits[0], tmp_path / "copy")
     found = evaluate(
-        of_folders(splits[0], tmp_path / "copy"), settings(clap), ResultCache(tmp_path / "m")
+        folders_eval_set(splits[0], tmp_path / "copy"), settings(clap), ResultCache(tmp_path / "m")
     )
     assert found.figure("fad").value == pytest.approx(0, abs=1e-9)
     assert found.figure("fad_inf").value == pytest.approx(0, abs=1e-9)
@@ -86,13 +85,13 @@ def test_same_seed_same_bytes_whatever_happened_before(
     """The reference draws its windows from the global generator, seeded by nobody."""
     np.random.seed(99)
     before = np.random.get_state()[1].copy()  # type: ignore[union-attr]
-    again = evaluate(of_folders(*splits), settings(clap), ResultCache(tmp_path / "measured"))
+    again = evaluate(folders_eval_set(*splits), settings(clap), ResultCache(tmp_path / "measured"))
     assert (np.random.get_state()[1] == before).all()
     one, other = write_report(tmp_path / "a", compared)[0], write_report(tmp_path / "b", again)[0]
     assert one.read_bytes() == other.read_bytes()
     # Another seed moves intervals and extrapolation, and nothing else.
     seeded = evaluate(
-        of_folders(*splits), settings(clap, seed=1), ResultCache(tmp_path / "measured")
+        folders_eval_set(*splits), settings(clap, seed=1), ResultCache(tmp_path / "measured")
     )
     for name in ("fad", "similarity", "precision"):
         assert seeded.figure(name).value == compared.figure(name).value
@@ -101,7 +100,7 @@ def test_same_seed_same_bytes_whatever_happened_before(
 
 def test_vectors_depend_on_no_neighbour_in_the_batch(tmp_path: Path, clap: Path) -> None:
     """CLAP's extractor marks a window drawn by chance as longer than it is."""
-    loaded = load_clap(model_folder(str(clap)))
+    loaded = load_clap(fetch_model(str(clap)))
     whole, part = tmp_path / "whole.wav", tmp_path / "part.wav"
     soundfile.write(whole, audio(1, 6.0), RATE)
     soundfile.write(part, audio(1, 6.0)[: 2 * RATE], RATE)
@@ -114,10 +113,10 @@ def test_vectors_depend_on_no_neighbour_in_the_batch(tmp_path: Path, clap: Path)
 
 def test_windows_cover_all_of_a_file() -> None:
     blocks = [np.arange(a, b, dtype=np.float32) for a, b in ((0, 3), (3, 17), (17, 25))]
-    found = list(windows(blocks, 10))
+    found = list(covering_windows(blocks, 10))
     assert [(w[0], w[-1], len(w)) for w in found] == [(0, 9, 10), (10, 19, 10), (15, 24, 10)]
-    assert [len(w) for w in windows([np.zeros(4, np.float32)], 10)] == [4]
-    assert [len(w) for w in windows([np.zeros(20, np.float32)], 10)] == [10, 10]
+    assert [len(w) for w in covering_windows([np.zeros(4, np.float32)], 10)] == [4]
+    assert [len(w) for w in covering_windows([np.zeros(20, np.float32)], 10)] == [10, 10]
 
 
 def test_a_second_run_measures_nothing_again(
@@ -126,23 +125,23 @@ def test_a_second_run_measures_nothing_again(
     measured = splits[0].parent / "measured"
     stored = {path: path.stat().st_mtime_ns for path in measured.rglob("*.npz")}
     assert len(stored) == 2 * N
-    evaluate(of_folders(*splits), settings(clap), ResultCache(measured))
+    evaluate(folders_eval_set(*splits), settings(clap), ResultCache(measured))
     assert {path: path.stat().st_mtime_ns for path in measured.rglob("*.npz")} == stored
     # Damage is measured again; another model is another measurement.
     victim = next(iter(stored))
     right = victim.read_bytes()
     victim.write_bytes(right[:100])
-    assert evaluate(of_folders(*splits), settings(clap), ResultCache(measured)) == compared
+    assert evaluate(folders_eval_set(*splits), settings(clap), ResultCache(measured)) == compared
     assert victim.stat().st_size == len(right)
     other = shutil.copytree(clap, tmp_path / "other")
     (other / "added.txt").write_text("another file")
-    assert load_clap(model_folder(str(other))).digest != load_clap(model_folder(str(clap))).digest
+    assert load_clap(fetch_model(str(other))).digest != load_clap(fetch_model(str(clap))).digest
 
 
 def test_few_files_are_not_defined_and_say_why(tmp_path: Path, clap: Path) -> None:
     generated = folder_of(tmp_path / "generated", range(3))
     real = folder_of(tmp_path / "real", range(9, 14))
-    found = evaluate(of_folders(generated, real), settings(clap), ResultCache(tmp_path / "m"))
+    found = evaluate(folders_eval_set(generated, real), settings(clap), ResultCache(tmp_path / "m"))
     for name in ("fad_inf", "precision", "recall", "density", "coverage"):
         assert found.figure(name).value is None
         assert found.figure(name).why
@@ -155,7 +154,7 @@ def test_few_files_are_not_defined_and_say_why(tmp_path: Path, clap: Path) -> No
     (generated / "clip-01.wav").unlink()
     (generated / "clip-02.wav").unlink()
     soundfile.write(generated / "clip-00.wav", audio(0, 1.0), RATE)
-    alone = evaluate(of_folders(generated, real), settings(clap), ResultCache(tmp_path / "m"))
+    alone = evaluate(folders_eval_set(generated, real), settings(clap), ResultCache(tmp_path / "m"))
     assert any("1 of 1 generated files are shorter" in one for one in alone.warnings)
     assert alone.figure("similarity").interval is None
     json.dumps(alone.plain(), allow_nan=False)
@@ -167,11 +166,13 @@ def test_a_tone_at_the_start_of_all_files_is_found(
     """All that the reference generates begins with its prompt, a 440-Hz beep."""
     beep = 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
     beeping = folder_of(tmp_path / "beeping", range(6), begin=beep)
-    assert shared_beginning_s(list(of_folders(beeping, beeping).generated.values())) == 1.0
-    assert shared_beginning_s(list(of_folders(*splits).generated.values())) == 0
+    assert files_shared_start_s(list(folders_eval_set(beeping, beeping).generated.values())) == 1.0
+    assert files_shared_start_s(list(folders_eval_set(*splits).generated.values())) == 0
     silent = folder_of(tmp_path / "silent", range(6), begin=np.zeros(RATE))
-    assert shared_beginning_s(list(of_folders(silent, silent).generated.values())) == 0
-    found = evaluate(of_folders(beeping, splits[1]), settings(clap), ResultCache(tmp_path / "m"))
+    assert files_shared_start_s(list(folders_eval_set(silent, silent).generated.values())) == 0
+    found = evaluate(
+        folders_eval_set(beeping, splits[1]), settings(clap), ResultCache(tmp_path / "m")
+    )
     assert any("same audio for 1 s" in sentence for sentence in found.warnings)
 
 
@@ -180,7 +181,7 @@ def test_divergence_of_tags_is_finite_and_below_that_of_strangers() -> None:
     ours = logits + np.random.default_rng(2).normal(size=logits.shape)
     raised = [np.exp(one - one.max(axis=1, keepdims=True)) for one in (ours, logits)]
     probabilities = [one / one.sum(axis=1, keepdims=True) for one in raised]
-    found = figure_of(*probabilities, Settings())
+    found = kl_figure_from(*probabilities, EvaluationSettings())
     assert found.value is not None
     assert found.chance is not None
     assert 0 <= found.value < found.chance < np.log(527e6)
@@ -191,7 +192,9 @@ def test_a_file_that_cannot_be_read_is_left_out_with_its_pair(
 ) -> None:
     generated = Path(shutil.copytree(splits[0], tmp_path / "generated"))
     (generated / "clip-03.wav").write_bytes(b"no audio at all")
-    found = evaluate(of_folders(generated, splits[1]), settings(clap), ResultCache(tmp_path / "m"))
+    found = evaluate(
+        folders_eval_set(generated, splits[1]), settings(clap), ResultCache(tmp_path / "m")
+    )
     assert any("clip-03.wav" in sentence for sentence in found.left_out)
     assert found.figure("similarity").n == found.figure("recall").n == N - 1
 
@@ -204,7 +207,9 @@ def test_a_file_with_samples_that_are_no_numbers_is_left_out(
     samples, rate = soundfile.read(generated / "clip-03.wav", dtype="float32")
     samples[1000:1100] = np.nan
     soundfile.write(generated / "clip-03.wav", samples, rate, subtype="FLOAT")
-    found = evaluate(of_folders(generated, splits[1]), settings(clap), ResultCache(tmp_path / "m"))
+    found = evaluate(
+        folders_eval_set(generated, splits[1]), settings(clap), ResultCache(tmp_path / "m")
+    )
     assert any("clip-03.wav" in sentence for sentence in found.left_out)
     assert found.figure("similarity").n == N - 1
 
@@ -212,5 +217,5 @@ def test_a_file_with_samples_that_are_no_numbers_is_left_out(
 def test_audio_of_any_rate_and_channels(tmp_path: Path) -> None:
     stereo = np.stack([audio(1), audio(1)], axis=1)
     soundfile.write(tmp_path / "stereo.flac", stereo, RATE)
-    found = np.concatenate(list(mono(tmp_path / "stereo.flac", 2 * RATE)))
+    found = np.concatenate(list(mono_blocks(tmp_path / "stereo.flac", 2 * RATE)))
     assert len(found) == 2 * len(stereo)

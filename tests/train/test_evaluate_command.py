@@ -119,7 +119,7 @@ def test_a_split_by_the_command_line(corpus: Path, clap: Path) -> None:
     )  # fmt: skip
     planned = json.loads(run(*arguments, "--dry-run", "--json", corpus=corpus).stdout)
     assert [(one["what"], one["files"], one["kept"]) for one in planned["work"]] == [
-        ("CLAP vectors", 4, 0), ("music curves", 4, 0), ("frame curves", 2, 0),
+        ("CLAP vectors", 4, 0), ("music curves", 4, 0), ("video curves", 2, 0),
     ]  # fmt: skip
     assert not (corpus / "generated" / "evaluation").exists()
     result = run(*arguments, "--json", corpus=corpus)

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from ossl_train.adapter.adapter_file import load_adapter
-from ossl_train.listening_test.results import results
+from ossl_train.listening_test.results import compute_results
 from ossl_train.musicgen import load_backbone
 from typer.testing import CliRunner
 
@@ -67,7 +67,7 @@ def logits(adapter_file: Path, source: str) -> torch.Tensor:
     video, times = torch.randn(1, 5, adapter.config.video_dim), torch.arange(5.0)[None]
     text = backbone.encode_text(["a sad piano"])
     seen = torch.ones(1, 5, dtype=torch.bool)
-    with torch.no_grad(), adapter.watching(video, times, seen):
+    with torch.no_grad(), adapter.show(video, times, seen):
         found, _ = backbone.logits(codes, text)
     adapter.detach()
     return found
@@ -82,7 +82,7 @@ def test_a_published_adapter_is_the_checkpoint(root: Path, tmp_path: Path) -> No
     heard = tmp_path / "results.json"
     key = key_of(12)
     rated_by = rated(key, 3, {"adapter": 1.5}, seed=1)
-    heard.write_text(json.dumps(results(key, rated_by, TAXONOMY, resamples=100).plain()))
+    heard.write_text(json.dumps(compute_results(key, rated_by, TAXONOMY, resamples=100).plain()))
     reports = ("--evaluation", report, "--listening", heard)
     done = export(root, "--out", out, *reports)
     names = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -159,5 +159,5 @@ def test_what_cannot_be_published_is_said(root: Path, tmp_path: Path) -> None:
     assert refused(other, other / "train/tiny_cpu", *out) == "export_other_data"
     # Where the tables are not at hand, the card says so.
     bare = command(tmp_path, "export", "model", run, *out)
-    assert "not at hand" in bare.output
-    assert "not at hand" in (tmp_path / "out/README.md").read_text()
+    assert "table of the films" in bare.output
+    assert "table of the films" in (tmp_path / "out/README.md").read_text()

@@ -13,9 +13,9 @@ import pytest
 import torch
 from ossl_train.adapter.adapter import adapter_for
 from ossl_train.adapter.adapter_file import load_adapter
-from ossl_train.data.batch import shares
+from ossl_train.data.dataset import batch_indices
 from ossl_train.training.checkpoint import read_trainer_state
-from ossl_train.training.distributed import joined
+from ossl_train.training.distributed import join_processes
 from ossl_train.training.loop import Parts
 from ossl_train.training.monitor import read_metrics
 
@@ -149,7 +149,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_clip(
     run(parts, tmp_path, stop_at=2)
     before = (tmp_path / "last" / "adapter.safetensors").read_bytes()
     spoilt = windows_of("train", 2, 8)
-    last = shares(16, 4, 0, 0, 0, 1, True)[2][-1]  # of the third step
+    last = batch_indices(16, 4, 0, 0, 0, 1, True)[2][-1]  # of the third step
     spoilt.samples[last].video[:] = float("nan")
     clip = f"{spoilt.windows[last].film_id}/{spoilt.windows[last].clip_id}"
     with pytest.raises(OsslError, match=rf"step 3 .* clips: {clip}\.") as raised:
@@ -167,7 +167,7 @@ def test_an_adapter_of_another_size_is_not_taken_up(tiny_models: Path, tmp_path:
     made.adapter.detach()
     other = adapter_for(made.backbone, video_dim=VIDEO_DIM + 8, positions="time")
     parts = Parts(made.backbone, other, made.train, made.validation, {})
-    with pytest.raises(OsslError, match="is 64x24 there and 64x32 here") as raised:
+    with pytest.raises(OsslError, match="is 64x24 in the file, 64x32 in the adapter") as raised:
         run(parts, tmp_path)
     assert raised.value.code == "checkpoint_size"
 
@@ -181,7 +181,7 @@ def test_fewer_windows_than_processes_is_said(tiny_models: Path, tmp_path: Path)
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_recipe_that_needs_a_gpu_says_so() -> None:
-    with pytest.raises(OsslError, match="needs a GPU") as raised, joined("cuda"):
+    with pytest.raises(OsslError, match="needs a GPU") as raised, join_processes("cuda"):
         pass
     assert raised.value.code == "no_gpu"
 
@@ -195,7 +195,7 @@ def test_a_disk_that_fills_up_at_a_checkpoint_loses_nothing(
     run(parts_of(tiny_models), out, stop_at=2)
     rest = os.statvfs(small_disk)
     (small_disk / "other").write_bytes(b"x" * (rest.f_bavail * rest.f_frsize - 250_000))
-    with pytest.raises(OsslError, match=r"is full.*checkpoint of step 2 is kept") as raised:
+    with pytest.raises(OsslError, match=r"is full.*checkpoint of step 2 remains") as raised:
         run(parts_of(tiny_models), out)
     assert raised.value.code == "disk_full"
     standing = read_trainer_state(out / "last")

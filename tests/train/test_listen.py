@@ -15,11 +15,18 @@ import pytest
 import soundfile
 from click.testing import Result
 from ossl_train.data.source import read_source
+from ossl_train.listening_test import design
 from ossl_train.listening_test import stimuli as sounding
-from ossl_train.listening_test import test_folder
-from ossl_train.listening_test.assemble import Chosen, assemble, plan
-from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM, choose, partners
-from ossl_train.listening_test.music import Wanted
+from ossl_train.listening_test.design import (
+    ADAPTER,
+    BASE,
+    CONTROL,
+    FILM,
+    choose_clips,
+    control_partners,
+)
+from ossl_train.listening_test.music import MusicOptions
+from ossl_train.listening_test.push import TestOptions, assemble_test, plan_test
 from typer.testing import CliRunner
 
 from ossl_builder.annotations.label_config import results_of
@@ -79,7 +86,7 @@ def said(root: Path, *arguments: object) -> Any:
 
 def rate_all(server: LabelStudio, test: Path, project_id: int, liking: dict[str, float]) -> None:
     """Three people rate everything, but the third stops after 20 and skips one more."""
-    stimuli = {one.clip_id: one for one in test_folder.read_key(test).stimuli}
+    stimuli = {one.clip_id: one for one in design.read_key(test).stimuli}
     tasks = sorted(server.tasks(project_id), key=lambda task: task["id"])
     for number, name in enumerate(("ada", "ben", "cyd")):
         rater = server.sign_up(name)
@@ -151,18 +158,18 @@ def test_three_raters_on_label_studio(
 
 def test_finished_music_is_heard_equally_loud(root: Path, tmp_path: Path) -> None:
     write_finished(tmp_path / "finished")
-    wanted = Wanted(root, "tiny_cpu", (), None, "cpu", 3.0, 1.0, 3)
-    chosen = Chosen("test", N_CLIPS, 60.0, 3, tmp_path / "finished")
+    wanted = MusicOptions(root, "tiny_cpu", (), None, "cpu", 3.0, 1.0, 3)
+    chosen = TestOptions("test", N_CLIPS, 60.0, 3, tmp_path / "finished")
     out = tmp_path / "test"
-    planned = plan(root, None, chosen, wanted, out, is_dry=False)
-    assemble(planned, out, output.bar, output.say)
+    planned = plan_test(root, None, chosen, wanted, out, is_dry=False)
+    assemble_test(planned, out, output.bar, output.say)
     assert planned.systems == (FILM, ADAPTER, BASE, CONTROL)
     check_levels(out)
 
 
 def check_blind(test: Path, server: LabelStudio, project_id: int) -> None:
     """Nothing that a rater, the server or a served file shows tells whose music it is."""
-    key = test_folder.read_key(test)
+    key = design.read_key(test)
     assert (test / "key.json").stat().st_mode & 0o077 == 0
     assert (test / ".gitignore").read_text() == "*\n"
     tasks = sorted(server.tasks(project_id), key=lambda task: task["id"])
@@ -211,9 +218,9 @@ def write_finished(folder: Path) -> None:
 
 def check_levels(test: Path) -> None:
     """Of one format and length, equally loud as browsers hear them, not clipped."""
-    key = test_folder.read_key(test)
+    key = design.read_key(test)
     for one in key.stimuli:
-        flac, film = sounding.paths(test, one.clip_id)
+        flac, film = sounding.stimulus_paths(test, one.clip_id)
         audio, rate_hz = soundfile.read(flac)
         decoded = np.concatenate(list(FilmAudio(film, 32_000, 1).blocks()), axis=1)
         assert (rate_hz, audio.ndim) == (32_000, 1)
@@ -236,11 +243,11 @@ def check_levels(test: Path) -> None:
 
 def check_made(root: Path, test: Path) -> None:
     """Four kinds of music for each clip; the control's is made for another film's video."""
-    key = test_folder.read_key(test)
+    key = design.read_key(test)
     clips = {clip.clip_id: clip for clip in clips_of(root)}
     heard: dict[str, list[bytes]] = {}
     for one in key.stimuli:
-        audio, _ = soundfile.read(sounding.paths(test, one.clip_id)[0])
+        audio, _ = soundfile.read(sounding.stimulus_paths(test, one.clip_id)[0])
         assert len(audio) == clips[one.name].duration_s * 32_000
         heard.setdefault(one.name, []).append(audio.tobytes())
     assert all(len(set(made)) == 4 for made in heard.values())
@@ -253,15 +260,15 @@ def check_made(root: Path, test: Path) -> None:
 
 def test_what_is_drawn(root: Path) -> None:
     split = {one.clip.clip_id: one for one in read_source(root, use_labels=False).on("test")}
-    drawn = choose(split, 6, 60, 1)
-    assert drawn == choose(split, 6, 60, 1) != choose(split, 6, 60, 2)
+    drawn = choose_clips(split, 6, 60, 1)
+    assert drawn == choose_clips(split, 6, 60, 1) != choose_clips(split, 6, 60, 2)
     films = [split[name].clip.film_id for name in drawn]
     assert {films.count(film) for film in set(films)} <= {1, 2}
-    assert f"clip{N_CLIPS}" not in choose(split, N_CLIPS, 60, 0)  # silent
-    assert "clip9" in choose(split, N_CLIPS + 1, 100, 0)
-    assert partners(["clip9"], split, 0)["clip9"] in {f"clip{n}" for n in range(9)}
+    assert f"clip{N_CLIPS}" not in choose_clips(split, N_CLIPS, 60, 0)  # silent
+    assert "clip9" in choose_clips(split, N_CLIPS + 1, 100, 0)
+    assert control_partners(["clip9"], split, 0)["clip9"] in {f"clip{n}" for n in range(9)}
     with pytest.raises(OsslError) as few:
-        choose(split, N_CLIPS + 1, 60, 0)
+        choose_clips(split, N_CLIPS + 1, 60, 0)
     assert few.value.code == "clips_too_few"
 
 
@@ -286,9 +293,9 @@ def test_what_cannot_be_done_is_said(
     assert refused(root, *push, "--sounds", tmp_path) == "file_missing"
     assert not (tmp_path / "out").exists()
     # A test that stands there is never made another.
-    test_folder.write_key(tmp_path, test_folder.TestKey({"seed": 1}, ()))
+    design.write_key(tmp_path, design.TestKey({"seed": 1}, ()))
     with pytest.raises(OsslError) as differs:
-        test_folder.check_same(tmp_path, {"seed": 2})
+        design.check_same_test(tmp_path, {"seed": 2})
     assert (differs.value.code, "other seed" in differs.value.message) == (
         "listening_differs", True,
     )  # fmt: skip

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM, ordered
+from ossl_train.listening_test.design import (
+    ADAPTER,
+    BASE,
+    CONTROL,
+    FILM,
+    KeyEntry,
+    TestKey,
+    order_stimuli,
+)
 from ossl_train.listening_test.intervals import estimate, variance
-from ossl_train.listening_test.results import Results, results
-from ossl_train.listening_test.test_folder import KeyEntry, TestKey
+from ossl_train.listening_test.results import Results, compute_results
 
 from ossl_builder.annotations import label_schema as taxonomies
 from ossl_builder.annotations.records import Annotation
@@ -18,7 +25,7 @@ SYSTEMS = (FILM, BASE, ADAPTER, CONTROL)
 
 def key_of(n_clips: int, seed: int = 0) -> TestKey:
     names = [f"clip{number}" for number in range(n_clips)]
-    stimuli = ordered(names, SYSTEMS, seed)
+    stimuli = order_stimuli(names, SYSTEMS, seed)
     return TestKey(
         {"systems": list(SYSTEMS)},
         tuple(
@@ -54,7 +61,7 @@ def test_questions_are_a_taxonomy_whose_scales_share_no_keys() -> None:
 
 
 def test_orders_are_balanced_and_drawn() -> None:
-    stimuli = ordered([f"clip{n}" for n in range(8)], SYSTEMS, 1)
+    stimuli = order_stimuli([f"clip{n}" for n in range(8)], SYSTEMS, 1)
     assert [one.clip_id for one in stimuli] == [f"{n:03d}" for n in range(1, 33)]
     rows = [stimuli[at : at + 4] for at in range(0, 32, 4)]
     assert all(len({one.name for one in row}) == 1 for row in rows)
@@ -64,8 +71,8 @@ def test_orders_are_balanced_and_drawn() -> None:
     follows = [(row[at].system, row[at + 1].system) for row in rows for at in range(3)]
     assert {follows.count(pair) for pair in set(follows)} == {2}
     assert len(set(follows)) == 12
-    assert ordered([f"clip{n}" for n in range(8)], SYSTEMS, 1) == stimuli
-    assert ordered([f"clip{n}" for n in range(8)], SYSTEMS, 2) != stimuli
+    assert order_stimuli([f"clip{n}" for n in range(8)], SYSTEMS, 1) == stimuli
+    assert order_stimuli([f"clip{n}" for n in range(8)], SYSTEMS, 2) != stimuli
 
 
 def test_a_planted_preference_is_found_and_nothing_else() -> None:
@@ -74,7 +81,7 @@ def test_a_planted_preference_is_found_and_nothing_else() -> None:
     for seed in range(12):
         key = key_of(16, seed)
         answers = rated(key, 3, liking, seed)
-        seen = found_in(results(key, answers, TAXONOMY, resamples=1000))
+        seen = found_in(compute_results(key, answers, TAXONOMY, resamples=1000))
         wanted = {(q, ADAPTER, other) for q in QUESTIONS for other in (BASE, CONTROL, FILM)}
         hits += len(seen & wanted) / len(wanted), len(seen - wanted)
     power, false = hits / 12
@@ -87,7 +94,9 @@ def test_nothing_is_found_where_nothing_was_planted() -> None:
     wrong = 0
     for seed in range(40):
         key = key_of(12, seed)
-        wrong += bool(found_in(results(key, rated(key, 3, {}, seed), TAXONOMY, resamples=500)))
+        wrong += bool(
+            found_in(compute_results(key, rated(key, 3, {}, seed), TAXONOMY, resamples=500))
+        )
     assert wrong <= 2
 
 
@@ -124,8 +133,8 @@ def test_the_variance_is_that_of_tests_drawn_anew() -> None:
 def test_raters_who_have_not_finished_and_answers_that_do_not_count() -> None:
     key = key_of(8)
     answers = rated(key, 3, {ADAPTER: 1.0}, 5, only=10)
-    whole = results(key, rated(key, 3, {ADAPTER: 1.0}, 5), TAXONOMY, resamples=500)
-    part = results(key, answers, TAXONOMY, resamples=500)
+    whole = compute_results(key, rated(key, 3, {ADAPTER: 1.0}, 5), TAXONOMY, resamples=500)
+    part = compute_results(key, answers, TAXONOMY, resamples=500)
     assert part.facts["n_ratings"] == 2 * 32 + 10
     assert any("a03 has not finished: 10 of 32" in one for one in part.warnings)
     assert any("clips are few" in one for one in part.warnings)
@@ -139,12 +148,12 @@ def test_raters_who_have_not_finished_and_answers_that_do_not_count() -> None:
         for state, schema in (("skipped", TAXONOMY.version), ("answered", "mood-1"))
     ]
     other = Annotation("listening", "999", "a08", TAXONOMY.version, "answered", {}, "x", "")
-    again = results(key, [*answers, *more, other], TAXONOMY, resamples=500)
+    again = compute_results(key, [*answers, *more, other], TAXONOMY, resamples=500)
     assert (again.means, again.differences) == (part.means, part.differences)
     assert [one.rater for one in again.raters] == ["a01", "a02", "a03", "a09"]
-    nobody = results(key, [], TAXONOMY)
+    nobody = compute_results(key, [], TAXONOMY)
     assert (nobody.means, nobody.differences) == ((), ())
-    assert "nobody has rated anything yet." in nobody.warnings
+    assert "there are no ratings yet." in nobody.warnings
 
 
 def test_one_rater_and_one_clip() -> None:

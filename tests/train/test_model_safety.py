@@ -13,11 +13,11 @@ import pytest
 import torch
 from ossl_train.adapter.adapter_file import load_adapter, load_reference
 from ossl_train.evaluation import clap
-from ossl_train.evaluation.model_folder import model_folder
 from ossl_train.musicgen import load_backbone
 from safetensors.torch import save_file
 
 from ossl_builder.errors import OsslError
+from ossl_builder.models.hub import fetch_model
 from tests.train.tiny_clap import write_tiny_clap
 
 CODE = "import os\nos.mkdir({!r})\nclass Mine:\n    pass\n"
@@ -86,7 +86,7 @@ def test_a_tokenizer_with_code_of_its_own_asks_for_nothing(
         path.write_text(json.dumps(settings))
     asked = io.StringIO("y\n" * 20)
     monkeypatch.setattr("sys.stdin", asked)
-    found = model_folder(str(folder))
+    found = fetch_model(str(folder))
     clap.load_clap(found)
     try:
         clap._tokenizer(found)
@@ -101,7 +101,7 @@ def test_weights_in_a_pickle_run_nothing(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     torch.save({"x": Touch(tmp_path / "marker")}, folder / "pytorch_model.bin")
     with pytest.raises(OsslError) as caught:
-        clap.load_clap(model_folder(str(folder)))
+        clap.load_clap(fetch_model(str(folder)))
     assert caught.value.code == "model_invalid"
     assert not (tmp_path / "marker").exists()
 

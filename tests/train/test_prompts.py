@@ -1,8 +1,7 @@
 """Prompts: the paper's words, and what stands where something is missing."""
 
 import pytest
-from ossl_train.data.text import prompt, prompt_of
-from ossl_train.recipe import PromptsSettings
+from ossl_train.data.codes import PromptsSettings, paper_prompt, prompt_of
 
 from tests.train.labelled import LABEL
 
@@ -18,7 +17,7 @@ from tests.train.labelled import LABEL
     ],
 )
 def test_the_paper_s_prompt(mood: str | None, caption: str | None, words: str) -> None:
-    assert prompt(mood, caption) == words
+    assert paper_prompt(mood, caption) == words
 
 
 def test_clips_without_a_mood_are_kept_or_left_out() -> None:

@@ -55,7 +55,7 @@ def published(adapter: VideoAdapter) -> dict[str, Tensor]:
 
 
 def logits(backbone: Backbone, adapter: VideoAdapter, codes: Tensor, video: Tensor) -> Tensor:
-    with torch.no_grad(), adapter.watching(video):
+    with torch.no_grad(), adapter.show(video):
         return backbone.logits(codes, backbone.encode_text(PROMPT))[0]
 
 
@@ -82,7 +82,7 @@ def test_the_position_fault_can_be_imitated_and_leaves_no_trace(
         assert (found[-1] - base).abs().max() > 0.1
         # Streaming knows its step: greedy tokens are those of one forward.
         greedy = Sampling(temperature=0, text_guidance=1)
-        with adapter.watching(video):
+        with adapter.show(video):
             tokens = backbone.generate(text, 25, greedy)
             again, valid = backbone.logits(tokens, text)
         assert torch.equal(again.argmax(-1)[valid], tokens[valid])
@@ -175,7 +175,7 @@ def test_the_video_is_projected_once_and_not_at_every_step(
     """The reference projects all video tokens in every layer at every decoding step."""
     for backbone in backbones:
         adapter = adapter_for(backbone, video_dim=WIDTH, alpha_init=0.5)
-        with adapter.watching(video):
+        with adapter.show(video):
             backbone.generate(backbone.encode_text(PROMPT), 20, Sampling(text_guidance=3))
         assert adapter.projections == backbone.shape.n_layers
         adapter.detach()
@@ -189,7 +189,7 @@ def test_guidance_can_strengthen_the_video(backbones: list[Backbone], video: Ten
         runs = []
         for weight in (1.0, 4.0):
             greedy = Sampling(temperature=0, text_guidance=3, video_guidance=weight)
-            with adapter.watching(video):
+            with adapter.show(video):
                 runs.append(backbone.generate(text, 12, greedy))
                 seeing, valid = backbone.logits(runs[-1], text)
             adapter.detach()
@@ -209,9 +209,9 @@ def test_a_blind_copy_is_the_base_model_to_the_bit(
         twice = codes.repeat(2, 1, 1)
         base = backbone.logits(twice, text)[0]
         adapter = adapter_for(backbone, video_dim=WIDTH, alpha_init=0.5)
-        with adapter.watching(video, guidance="none"):
+        with adapter.show(video, guidance="none"):
             blind = backbone.logits(twice, text)[0]
-        with adapter.watching(video, guidance="same"):
+        with adapter.show(video, guidance="same"):
             same = backbone.logits(twice, text)[0]
         adapter.detach()
         assert torch.equal(blind[2:], base[2:])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from ossl_train.data.batch import batches
-from ossl_train.data.storage import key_of, read_tensor, store_path
+from ossl_train.data.dataset import batches
+from ossl_train.data.storage import read_tensor, store_path, window_key
 from ossl_train.data.window_loader import window_audio
 from ossl_train.data.windows import WindowSpan
 
@@ -49,8 +49,8 @@ def test_music_keeps_its_loudness(long_corpus: Path) -> None:
         (audio,) = window_audio(path, [WindowSpan(0, 0.0, 8.0)], 32_000)
         assert np.abs(audio - soundfile.read(path, dtype="float32")[0]).max() < 1e-6
         assert np.abs(audio).max() == pytest.approx(gain, rel=1e-3)
-    loud = read_tensor(store_path(long_corpus, "loud", "codes"), key_of("clip1", 0))
-    soft = read_tensor(store_path(long_corpus, "soft", "codes"), key_of("clip2", 0))
+    loud = read_tensor(store_path(long_corpus, "loud", "codes"), window_key("clip1", 0))
+    soft = read_tensor(store_path(long_corpus, "soft", "codes"), window_key("clip2", 0))
     assert (loud == soft).float().mean() < 0.9, (
         "brought to one peak, both would have the same codes"
     )

@@ -19,13 +19,12 @@ from typing import Any
 import pytest
 import torch
 from ossl_train.adapter.adapter_file import load_adapter
-from ossl_train.data.batch import Batch, batches, collate
+from ossl_train.data.dataset import Batch, batches, collate
 from ossl_train.training.checkpoint import load_weights
-from ossl_train.training.dataloader import kept
-from ossl_train.training.distributed import Processes
-from ossl_train.training.loop import Parts, step_of
+from ossl_train.training.distributed import Processes, dropout_masks
+from ossl_train.training.loop import Parts, train_step
 from ossl_train.training.monitor import read_metrics
-from ossl_train.training.optimiser import adamw, rate_at, set_rate
+from ossl_train.training.optimiser import create_optimiser, rate_at, set_rate
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule, token_losses
 
@@ -85,7 +84,7 @@ def test_two_processes_train_one_adapter_the_one_that_a_single_process_trains(
         if "film" in this:
             assert this["film"] == pytest.approx(other["film"], abs=1e-6)
     # A single process cannot go on with it: its windows would come in another order.
-    with pytest.raises(OsslError, match="begun with 2 processes") as raised:
+    with pytest.raises(OsslError, match="started with 2 processes") as raised:
         run(parts_of(tiny_models), out, **settings)
     assert raised.value.code == "processes_differ"
 
@@ -109,7 +108,7 @@ def test_the_gradient_is_that_of_the_mean_over_tokens_and_clipped_to_the_length_
     # By hand: the mean over all tokens of the four windows, each alone and unpadded.
     total, n_tokens = torch.zeros(()), 0
     for batch in batches(parts.train, 1, 0, 0):
-        with parts.adapter.watching(batch.video, batch.video_times):
+        with parts.adapter.show(batch.video, batch.video_times):
             logits, predicted = parts.backbone.logits(batch.codes, batch.text)
         total = total + token_losses(logits, batch.codes, predicted).sum()
         n_tokens += int(predicted.sum())
@@ -118,12 +117,12 @@ def test_the_gradient_is_that_of_the_mean_over_tokens_and_clipped_to_the_length_
     for clip_norm in (0.0, 0.01):
         settings = FitSettings(**SETTINGS | {"batch_size": 2, "accumulation": 2})
         settings = settings.model_copy(update={"clip_norm": clip_norm})
-        optimiser = adamw(parts.adapter, settings)
+        optimiser = create_optimiser(parts.adapter, settings)
         used: list[torch.Tensor] = []
         optimiser.register_step_pre_hook(
             lambda *_: used.append(torch.cat([one.flatten() for one in gradients(parts).values()]))  # noqa: B023
         )
-        loss, norm, _ = step_of(
+        loss, norm, _ = train_step(
             watched_of(parts), optimiser, batches(parts.train, 2, 0, 0), settings, 0, ALONE
         )
         assert loss == pytest.approx(float(total.detach()) / n_tokens, abs=1e-5)
@@ -147,7 +146,7 @@ def test_the_rate_follows_the_steps_of_the_optimiser(tiny_models: Path, tmp_path
 
     state = load_file(tmp_path / "last" / "state.safetensors")
     assert {float(value) for name, value in state.items() if name.endswith("/step")} == {12.0}
-    optimiser = adamw(parts.adapter, chosen)
+    optimiser = create_optimiser(parts.adapter, chosen)
     set_rate(optimiser, 1e-3)
     alphas = [group for group in optimiser.param_groups if group["multiple"] == 10]
     assert [group["lr"] for group in alphas] == [1e-2]
@@ -156,7 +155,7 @@ def test_the_rate_follows_the_steps_of_the_optimiser(tiny_models: Path, tmp_path
 
 def test_the_optimiser_holds_the_adapter_and_nothing_else(tiny_models: Path) -> None:
     parts = parts_of(tiny_models)
-    optimiser = adamw(parts.adapter, FitSettings())
+    optimiser = create_optimiser(parts.adapter, FitSettings())
     held = [id(one) for group in optimiser.param_groups for one in group["params"]]
     assert sorted(held) == sorted(map(id, parts.adapter.parameters()))
     assert not any(one.requires_grad for one in parts.backbone.parameters())
@@ -215,16 +214,18 @@ def test_weights_under_another_key_are_refused(tiny_models: Path, tmp_path: Path
     base, _ = watched_of(parts_of(tiny_models))(batch, None, None)
     assert not torch.allclose(watched_of(fitted)(batch, None, None)[0], base)
     save_file({f"model.{name}": value for name, value in load_file(path).items()}, path)
-    with pytest.raises(OsslError, match="is of another size") as raised:
+    with pytest.raises(OsslError, match="does not fit the adapter") as raised:
         load_weights(tmp_path / "last", parts_of(tiny_models).adapter)
     assert raised.value.code == "checkpoint_size"
 
 
 def test_conditions_are_dropped_as_often_as_asked_and_never_unasked(tiny_models: Path) -> None:
     """Fault: no condition dropout at all."""
-    assert kept(FitSettings(), 0, 0, 4, ALONE) == (None, None)
+    assert dropout_masks(FitSettings(), 0, 0, 4, ALONE) == (None, None)
     settings = FitSettings(video_dropout=0.25, text_dropout=0.5, batch_size=500)
-    drawn = [kept(settings, step, turn, 500, ALONE) for step in range(4) for turn in range(2)]
+    drawn = [
+        dropout_masks(settings, step, turn, 500, ALONE) for step in range(4) for turn in range(2)
+    ]
     video, text = (torch.stack([one[split] for one in drawn]).float() for split in range(2))  # type: ignore[misc]
     assert float(video.mean()) == pytest.approx(0.75, abs=0.03)
     assert float(text.mean()) == pytest.approx(0.5, abs=0.03)
@@ -237,8 +238,8 @@ def test_conditions_are_dropped_as_often_as_asked_and_never_unasked(tiny_models:
     for losses in (watched(batch, keep, None)[0], watched(batch, None, keep)[0]):
         assert ((losses != all_kept) == ~keep).all()
     # Without video the window has the base model's loss, to the bit.
-    with parts.adapter.watching(batch.video, batch.video_times, strength=0.0):
+    with parts.adapter.show(batch.video, batch.video_times, strength=0.0):
         logits, _ = parts.backbone.logits(batch.codes, batch.text)
-    with parts.adapter.watching(batch.video, batch.video_times, keep=keep):
+    with parts.adapter.show(batch.video, batch.video_times, keep=keep):
         blind, _ = parts.backbone.logits(batch.codes, batch.text)
     assert torch.equal(blind[1], logits[1])

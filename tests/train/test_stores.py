@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 import torch
 from ossl_train.cli import app
+from ossl_train.data.codes import prompt_key
+from ossl_train.data.features import load_encoder
 from ossl_train.data.prepare import plan, prepare
-from ossl_train.data.storage import StoreWriter, key_of, read_metadata, read_tensor, store_path
-from ossl_train.data.text import prompt_key
-from ossl_train.data.vivit import load_encoder
-from ossl_train.data.windows import window_spans
+from ossl_train.data.storage import StoreWriter, read_metadata, read_tensor, store_path, window_key
+from ossl_train.data.windows import WindowsSettings, window_spans
 from ossl_train.musicgen import load_backbone
-from ossl_train.recipe import WindowsSettings
 from typer.testing import CliRunner
 
 from ossl_builder.engine.schedule import Event, Finished
@@ -50,7 +49,7 @@ def running(root: Path, *overrides: str) -> set[tuple[str, str]]:
 
 def test_every_window_of_every_clip_is_stored(train_corpus: Path) -> None:
     wanted = {
-        (clip.film_id, key_of(clip.clip_id, window.index), window.start_s, window.duration_s)
+        (clip.film_id, window_key(clip.clip_id, window.index), window.start_s, window.duration_s)
         for clip in clips_of(train_corpus)
         for window in window_spans(clip, WINDOWS)
     }
@@ -76,7 +75,7 @@ def test_sample_times_and_tokens_are_those_of_the_decoded_frames(train_corpus: P
         path = store_path(train_corpus, clip.film_id, "features")
         said = read_metadata(path)
         for window in window_spans(clip, WINDOWS):
-            key = key_of(clip.clip_id, window.index)
+            key = window_key(clip.clip_id, window.index)
             middles = window.start_s + (np.arange(32) + 0.5) * window.duration_s / 32
             chosen = np.searchsorted(shown_s, middles + 1e-4, side="right") - 1
             assert said["windows"][key]["sample_s"] == pytest.approx(shown_s[chosen], abs=1e-6)
@@ -99,7 +98,7 @@ def test_codes_are_those_of_encoding_the_window_directly(train_corpus: Path) -> 
             direct = backbone.encode_audio(torch.from_numpy(part)[None, None])[0]
             path = store_path(train_corpus, clip.film_id, "codes")
             assert torch.equal(
-                read_tensor(path, key_of(clip.clip_id, window.index)), direct.short()
+                read_tensor(path, window_key(clip.clip_id, window.index)), direct.short()
             )
             assert direct.shape[1] == int(np.ceil(len(part) / 640)), "no padding is stored"
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from ossl_train.adapter.adapter import VideoAdapter, adapter_for
 from ossl_train.musicgen import Backbone, Shape, TextStates
-from ossl_train.musicgen.audiocraft import AudiocraftModel
+from ossl_train.musicgen.decoders import AudiocraftModel
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -119,7 +119,7 @@ def fit(
     def one() -> Tensor:
         clips = world.clips(32)
         video = clips.video.roll(1, 0) if shuffled else clips.video
-        with adapter.watching(video, world.times.expand(32, -1)):
+        with adapter.show(video, world.times.expand(32, -1)):
             return loss(backbone, clips.codes)
 
     descend(list(adapter.parameters()), steps, rate, one)
@@ -131,7 +131,7 @@ def measured(
     backbone: Backbone, clips: Clips, adapter: VideoAdapter, video: Tensor, times: Tensor
 ) -> float:
     """The loss on clips while the adapter sees these videos at these times."""
-    with adapter.watching(video, times.expand(len(video), -1)):
+    with adapter.show(video, times.expand(len(video), -1)):
         return float(loss(backbone, clips.codes))
 
 

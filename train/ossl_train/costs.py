@@ -1,8 +1,8 @@
-"""What a recipe costs, worked out from the shapes of its models: work, memory, disk, hours.
+"""Estimate the costs of a recipe from the shapes of its models: work, memory, disk, hours.
 
-`python -m ossl_train.costs` prints the tables of train/README.md; a test sees that they stand
-there. Operations agree to a few hundredths with those that PyTorch's counter found; what a training
-step keeps for its backward pass was counted on small models with PyTorch's hooks for saved tensors.
+`python -m ossl_train.costs` prints the tables of train/README.md; a test checks that they are
+there. Operations agree within a few percent with PyTorch's counter. Activations for the backward
+pass were counted on small models with PyTorch's hooks for saved tensors.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from ossl_train.recipe import TrainRecipe, load_train_recipe
 
 CODEBOOKS, CARDINALITY, FRAME_RATE = 4, 2048, 50.0
 VIDEO_DIM, ALL_TOKENS, FEW_TOKENS = 768, 3137, 17
-"""Of ViViT-B 16x2 with 32 frames of 224 x 224, as they are or pooled by time."""
+"""Of ViViT-B 16x2 with 32 frames of 224 x 224: all tokens, or pooled by time."""
 TEXT_BYTES = 74_000
-"""T5 states of a long prompt; one for each clip."""
-KEPT_PER_FRAME, KEPT_PER_TOKEN = 17.2, 3.0
-"""Values kept for the backward pass, per layer, in units of the model's width."""
+"""T5 states of a long prompt; one per clip."""
+STORED_PER_FRAME, STORED_PER_TOKEN = 17.2, 3.0
+"""Activations stored for the backward pass, per layer, in units of the model's width."""
 SUSTAINED = 400e12
-"""Operations per second in bf16 that a well fed H200 may sustain, two fifths of its peak. Not
-measured here."""
+"""Assumed operations per second in bf16 of an H200, two fifths of its peak. Not measured."""
 CORPORA = (("OSSL v1", 36.5), ("OSSL v2", 246.4))
 
 
@@ -55,36 +54,36 @@ SIZES = {
 
 
 def operations(size: Size, n_tokens: int, window_s: float = 30.0) -> float:
-    """Floating-point operations of one training step on one window.
+    """Return the floating-point operations of one training step on one window.
 
     A frozen layer costs a forward pass and the gradient of its input, a trained one also that of
-    its weights; attention to the past is counted as the half of all pairs that it is.
+    its weights. Causal attention counts half of all pairs.
     """
     frames, dim, layers = window_s * FRAME_RATE, size.dim, size.layers
     frozen = 4 * size.frozen * frames
-    itself = 3 * 0.5 * 4 * frames**2 * dim * layers
+    self_attention = 3 * 0.5 * 4 * frames**2 * dim * layers
     queries = 6 * 2 * dim**2 * frames * layers
     tokens = (4 * VIDEO_DIM * dim + 6 * 2 * dim**2) * n_tokens * layers
-    looking = 3 * 4 * frames * n_tokens * dim * layers
-    return frozen + itself + queries + tokens + looking
+    to_video = 3 * 4 * frames * n_tokens * dim * layers
+    return frozen + self_attention + queries + tokens + to_video
 
 
 def memory(size: Size, n_tokens: int, batch: int, precision: str, window_s: float = 30.0) -> float:
-    """Bytes of a training step: weights, gradients, AdamW's averages, and what is kept."""
-    each = 2 if precision == "bf16" else 4
+    """Return the bytes of a training step: weights, gradients, AdamW's averages, activations."""
+    bytes_each = 2 if precision == "bf16" else 4
     frames, wide = window_s * FRAME_RATE, size.dim * size.layers
-    kept = frames * (KEPT_PER_FRAME * wide + CODEBOOKS * CARDINALITY)
-    kept += n_tokens * (KEPT_PER_TOKEN * wide + VIDEO_DIM)
-    return each * size.frozen + 16 * size.trained + batch * each * kept
+    activations = frames * (STORED_PER_FRAME * wide + CODEBOOKS * CARDINALITY)
+    activations += n_tokens * (STORED_PER_TOKEN * wide + VIDEO_DIM)
+    return bytes_each * size.frozen + 16 * size.trained + batch * bytes_each * activations
 
 
 def stored(n_tokens: int, window_s: float = 30.0) -> int:
-    """Bytes on disk for one window: features in half precision, codes in 16 bits, the prompt."""
+    """Return the bytes on disk of one window: float16 features, 16-bit codes, the prompt."""
     return 2 * VIDEO_DIM * n_tokens + 2 * round(CODEBOOKS * window_s * FRAME_RATE) + TEXT_BYTES
 
 
 def model_rows() -> Iterator[Sequence[str]]:
-    """A row for each MusicGen and number of video tokens."""
+    """Yield a row for each MusicGen and number of video tokens."""
     for size in SIZES.values():
         for n_tokens in (FEW_TOKENS, ALL_TOKENS):
             work = operations(size, n_tokens)
@@ -101,7 +100,7 @@ def model_rows() -> Iterator[Sequence[str]]:
 
 
 def recipe_rows(names: Iterable[str] = ("small", "paper_medium")) -> Iterator[Sequence[str]]:
-    """A row for each recipe: its whole run, on one GPU and on eight."""
+    """Yield a row for each recipe: its complete run."""
     for name in names:
         recipe = load_train_recipe(name)
         size, n_tokens = SIZES[recipe.model.source], tokens_of(recipe)
@@ -123,7 +122,7 @@ def recipe_rows(names: Iterable[str] = ("small", "paper_medium")) -> Iterator[Se
 
 
 def disk_rows() -> Iterator[Sequence[str]]:
-    """A row for each corpus: what features, codes and prompts take."""
+    """Yield a row for each corpus: disk space of features, codes and prompts."""
     for name, hours in CORPORA:
         windows = round(hours * 3600 / 30)
         few, every = (windows * stored(n) for n in (FEW_TOKENS, ALL_TOKENS))
@@ -131,12 +130,12 @@ def disk_rows() -> Iterator[Sequence[str]]:
 
 
 def tokens_of(recipe: TrainRecipe) -> int:
-    """Video tokens of a window."""
+    """Return the number of video tokens of a window."""
     return ALL_TOKENS if recipe.features.pooling == "all" else FEW_TOKENS
 
 
 def tables() -> str:
-    """The tables of train/README.md."""
+    """Return the tables of train/README.md."""
     return "\n\n".join(
         "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows))
         for header, rows in (

@@ -14,7 +14,12 @@ from click.testing import Result
 from ossl_train.adapter.adapter import adapter_for
 from ossl_train.adapter.adapter_file import save_adapter
 from ossl_train.generation.models import Models, load_models
-from ossl_train.generation.requests import GenerateSettings, GenerationRequest, Words, of_clips
+from ossl_train.generation.requests import (
+    GenerateSettings,
+    GenerationRequest,
+    PromptOptions,
+    clip_requests,
+)
 from ossl_train.generation.sampling import GeneratedSample, sample_codes
 from ossl_train.musicgen import load_backbone
 from ossl_train.recipe import TrainRecipe
@@ -97,7 +102,9 @@ class Seen:
 
 
 def piece_of(root: Path, clip_id: str, prompt: str | None = None) -> GenerationRequest:
-    return of_clips(root, None, [clip_id], Words(prompt, None, recipe_for(root).prompts))[0]
+    return clip_requests(
+        root, None, [clip_id], PromptOptions(prompt, None, recipe_for(root).prompts)
+    )[0]
 
 
 @pytest.fixture(scope="module")

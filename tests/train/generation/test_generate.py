@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from ossl_train.generation import audio, sampling
-from ossl_train.generation.generate import _write, plan
+from ossl_train.generation import sample_files, sampling
+from ossl_train.generation.generate import _write, plan_samples
 from ossl_train.generation.models import Models
 from ossl_train.generation.requests import GenerateSettings
 
@@ -20,14 +20,16 @@ from tests.train.generation.conftest import LENGTHS, ONE, Generate, Seen, comman
 from tests.train.long_clips import FPS
 
 
-def test_files_are_as_long_as_their_frame_and_play(
+def test_files_are_as_long_as_their_video_and_play(
     root: Path, generate: Generate, models: Models, seen: Seen, tmp_path: Path
 ) -> None:
     given = [part for number in (1, 2) for part in ("--video", root / f"clip{number}.mp4")]
     found = generate(*given, "--out", tmp_path, "--mood", "sad", *ONE)
     # What was drawn for 75 s is written as the command writes it.
     settings = GenerateSettings(window_s=30, overlap_s=10)
-    (job,) = plan([piece_of(root, "clip0", "sad")], [1], tmp_path, True, {"with_dialogue": False})
+    (job,) = plan_samples(
+        [piece_of(root, "clip0", "sad")], [1], tmp_path, True, {"with_dialogue": False}
+    )
     found.append(vars(_write(job, seen.whole, models, settings)))
     assert sorted(one["name"] for one in found) == ["clip0", "clip1", "clip2"]
     for one in found:
@@ -76,21 +78,21 @@ def test_what_is_there_is_left_alone(root: Path, generate: Generate, tmp_path: P
     assert wav.stat().st_mtime_ns == before[wav][0]
     assert wav.with_suffix(".mp4").read_bytes() == before[wav.with_suffix(".mp4")][1]
     wav.write_bytes(b"cut off")
-    assert [one["why"] for one in generate(*given, "--dry-run")] == ["", "the WAV was changed"]
+    assert [one["why"] for one in generate(*given, "--dry-run")] == ["", "the WAV has changed"]
     assert [one["state"] for one in generate(*given)] == ["fresh", "made"]
     assert {path: path.read_bytes() for path in before} == {p: b for p, (_, b) in before.items()}
     planned = generate(*given, "--prompt", "drums", "--dry-run")
-    assert {one["why"] for one in planned} == {"made from other prompt"}
+    assert {one["why"] for one in planned} == {"changed: prompt"}
 
 
 def test_peaks_are_lowered_and_the_rest_is_left() -> None:
     time_s = np.arange(32_000) / 32_000
     quiet = (0.3 * np.sin(2 * np.pi * 200 * time_s)).astype(np.float32)
-    assert audio.limited(quiet, 32_000)[0] is quiet
+    assert sample_files.limit_peaks(quiet, 32_000)[0] is quiet
     loud = quiet.copy()
     loud[16_000:16_040] *= 8
-    lowered, said = audio.limited(loud, 32_000)
-    assert np.abs(lowered).max() <= audio.CEILING
+    lowered, said = sample_files.limit_peaks(loud, 32_000)
+    assert np.abs(lowered).max() <= sample_files.CEILING
     assert np.array_equal(lowered[:15_000], loud[:15_000])
     assert np.array_equal(lowered[17_000:], loud[17_000:])
     assert said.peak == pytest.approx(np.abs(loud).max())
@@ -101,9 +103,9 @@ def test_peaks_are_lowered_and_the_rest_is_left() -> None:
 def test_a_film_is_decoded_in_parts(
     models: Models, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = audio.decoded(models.backbone, seen.whole[:, :1000])
-    monkeypatch.setattr(audio, "PART_S", 6.0)
-    parts = audio.decoded(models.backbone, seen.whole[:, :1000])
+    whole = sample_files.decode(models.backbone, seen.whole[:, :1000])
+    monkeypatch.setattr(sample_files, "PART_S", 6.0)
+    parts = sample_files.decode(models.backbone, seen.whole[:, :1000])
     assert len(whole) == len(parts) == 20 * 32_000
     assert np.abs(whole - parts).max() < 1e-3 * np.abs(whole).max()
 

@@ -9,9 +9,9 @@ import av
 import pytest
 import soundfile
 from ossl_train.generation.generate import generate as generate_jobs
-from ossl_train.generation.generate import plan
+from ossl_train.generation.generate import plan_samples
 from ossl_train.generation.models import Models
-from ossl_train.generation.requests import GenerateSettings, Words, of_files
+from ossl_train.generation.requests import GenerateSettings, PromptOptions, file_requests
 
 from tests import films, shapes
 from tests.train.generation.conftest import ONE, Generate
@@ -78,8 +78,10 @@ def test_music_is_kept_where_its_video_cannot_be_written(
     shutil.copy(plain, video)
     settings = GenerateSettings(window_s=8, overlap_s=2, text_guidance=1)
     recipe = recipe_for(root)
-    words = Words("", None, recipe.prompts)
-    jobs = plan(of_files([video], words), [1], tmp_path / "out", True, {"with_dialogue": False})
+    words = PromptOptions("", None, recipe.prompts)
+    jobs = plan_samples(
+        file_requests([video], words), [1], tmp_path / "out", True, {"with_dialogue": False}
+    )
     target = tmp_path / "out/film.mp4"
     target.mkdir(parents=True)  # a folder where the video should go
     (failed,) = generate_jobs(jobs, models, recipe, settings, lambda: None)
@@ -89,7 +91,9 @@ def test_music_is_kept_where_its_video_cannot_be_written(
     assert soundfile.info(str(wav)).duration == pytest.approx(8.0, abs=0.01)
     before = wav.read_bytes()
     target.rmdir()
-    jobs = plan(of_files([video], words), [1], tmp_path / "out", True, {"with_dialogue": False})
+    jobs = plan_samples(
+        file_requests([video], words), [1], tmp_path / "out", True, {"with_dialogue": False}
+    )
     (made,) = generate_jobs(jobs, None, recipe, settings, lambda: None)
     assert (made.state, wav.read_bytes()) == ("made", before)
     assert len(numbers(target)) == 200

@@ -8,10 +8,16 @@ from typing import Any
 
 import soundfile
 import torch
-from ossl_train.generation import audio
+from ossl_train.generation import sample_files
 from ossl_train.generation.models import Models
 from ossl_train.generation.requests import GenerateSettings
-from ossl_train.generation.sampling import GeneratedSample, sample_codes, seed_of, spans, stretch
+from ossl_train.generation.sampling import (
+    GeneratedSample,
+    frame_spans,
+    sample_codes,
+    video_window,
+    window_seed,
+)
 from ossl_train.generation.video_features import window_features
 from ossl_train.musicgen import Sampling, load_backbone
 
@@ -38,15 +44,15 @@ def test_windows_go_on_from_the_codes_of_their_overlap(seen: Seen) -> None:
     assert (seen.whole[:, :1000] == seen.whole[:, 1000:2000]).float().mean() < 0.5
 
 
-def test_each_window_sees_its_own_stretch_of_the_frame_once(
+def test_each_window_sees_its_own_segment_of_the_video_once(
     root: Path, models: Models, seen: Seen
 ) -> None:
     """The reference shows the first 30 s, and projects them at every step."""
     assert models.encoder is not None
     recipe, piece = recipe_for(root, THIRTY), piece_of(root, "clip0")
     for index, start_s in enumerate((0, 20, 40, 60)):
-        (span,) = [one for one in spans(75, 50, 30, 10) if one.index == index]
-        alone = dataclasses.replace(stretch(span, 50, 75), index=0)
+        (span,) = [one for one in frame_spans(75, 50, 30, 10) if one.index == index]
+        alone = dataclasses.replace(video_window(span, 50, 75), index=0)
         assert (alone.start_s, alone.end_s) == (start_s, min(start_s + 30, 75))
         (look,) = window_features(piece, [alone], models.encoder, recipe.features, False)
         assert torch.equal(look.video, seen.videos[index])
@@ -59,7 +65,7 @@ def test_a_window_is_seen_as_it_was_in_training(root: Path, models: Models) -> N
     store_all(root, THIRTY)
     dataset = opened(root, "train", THIRTY)
     piece, recipe = piece_of(root, "clip0"), recipe_for(root, THIRTY)
-    windows = [stretch(span, 50, 75) for span in spans(75, 50, 30, 0)]
+    windows = [video_window(span, 50, 75) for span in frame_spans(75, 50, 30, 0)]
     assert models.encoder is not None
     shown = list(
         window_features(piece, windows, models.encoder, recipe.features, with_dialogue=True)
@@ -86,8 +92,8 @@ def test_alpha_0_is_the_base_model_to_the_bit(
     piece = piece_of(root, "clip2", "a sad piano")
     backbone = load_backbone(recipe_for(root).model.source)
     text = backbone.encode_text(["a sad piano"])
-    seed = seed_of(5, piece.video_sha256, 0)
-    base = audio.decoded(backbone, backbone.generate(text, 350, Sampling(seed=seed))[0])
+    seed = window_seed(5, piece.video_sha256, 0)
+    base = sample_files.decode(backbone, backbone.generate(text, 350, Sampling(seed=seed))[0])
     soundfile.write(tmp_path / "base.wav", base, 32_000, subtype="PCM_16")
     write_run(root, "closed", alpha=0.0)
     given = ("--clip", "clip2", "--prompt", "a sad piano", "--seed", 5, "--no-mux")

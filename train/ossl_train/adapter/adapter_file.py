@@ -19,7 +19,7 @@ from ossl_builder.files import replacing
 from ossl_train.adapter.adapter import AdapterConfig, VideoAdapter
 
 HEADER, FORMAT = "ossl_adapter", 1
-"""The one metadata field (safetensors does not keep the order of several), and its version."""
+"""The only metadata field (safetensors does not preserve the order of several), and its version."""
 READABLE = 0o644
 
 
@@ -35,15 +35,15 @@ def save_adapter(path: Path, adapter: VideoAdapter, metadata: Mapping[str, str])
     weights = {name: weight.detach().contiguous() for name, weight in adapter.state_dict().items()}
     with replacing(path) as temporary:
         save_file(weights, temporary, {HEADER: json.dumps(header, sort_keys=True)})
-        # safetensors makes files that only their owner can read.
+        # safetensors creates files that only their owner can read.
         temporary.chmod(READABLE)
 
 
 def load_adapter(path: Path, device: str = "cpu") -> VideoAdapter:
-    """Read an adapter, every weight of it.
+    """Read an adapter with all of its weights.
 
     Raises:
-        OsslError: adapter_unreadable, if the file is none, is damaged, or lacks or adds a weight.
+        OsslError: `adapter_unreadable`: not an adapter file, damaged, or missing or extra weights.
     """
     import torch
     from safetensors.torch import load_file
@@ -52,7 +52,7 @@ def load_adapter(path: Path, device: str = "cpu") -> VideoAdapter:
     try:
         config = AdapterConfig(**header["config"])
         weights = load_file(path, device=device)
-        # A configuration of others must not make a model larger than its own weights.
+        # A foreign configuration must not create a model larger than its weights.
         if not config.n_layers <= len(weights):
             raise ValueError("it has fewer weights than layers")
         with torch.device("meta"):
@@ -65,13 +65,11 @@ def load_adapter(path: Path, device: str = "cpu") -> VideoAdapter:
         raise unreadable(path, f"is damaged ({parse.cut(str(error))})") from error
     differing = set(weights) ^ set(adapter.state_dict())
     if differing:
-        raise unreadable(
-            path, f"does not hold just its weights ({', '.join(sorted(differing)[:5])})"
-        )
+        raise unreadable(path, f"has missing or extra weights ({', '.join(sorted(differing)[:5])})")
     try:
         adapter.load_state_dict(weights)
     except RuntimeError as error:
-        raise unreadable(path, "holds weights of other sizes than its configuration") from error
+        raise unreadable(path, "has weights of other sizes than its configuration") from error
     adapter.to(device)
     return adapter
 
@@ -82,11 +80,11 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def unreadable(path: Path, what: str) -> OsslError:
-    """The error for a file that is no adapter of ours."""
+    """Return the error for a file that is not an adapter of this program."""
     return OsslError(
         "adapter_unreadable",
         f"{path} {what}.",
-        "Name the adapter.safetensors of a checkpoint that `ossl train fit` wrote.",
+        "Give the adapter.safetensors of a checkpoint that `ossl train fit` wrote.",
     )
 
 
@@ -94,22 +92,24 @@ def _header(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise unreadable(path, "is no file")
+        raise unreadable(path, "is not a file")
     try:
         with safe_open(path, "pt") as stream:
             text = (stream.metadata() or {}).get(HEADER)
     except (SafetensorError, OSError) as error:
-        raise unreadable(path, "is no safetensors file, or is cut short") from error
+        raise unreadable(path, "is not a safetensors file, or is incomplete") from error
     if text is None:
-        raise unreadable(path, "is no video adapter")
+        raise unreadable(path, "is not a video adapter")
     try:
         header: dict[str, Any] = parse.json_value(text)
     except ValueError as error:
         raise unreadable(path, f"is damaged ({error})") from error
     if not isinstance(header, dict):
-        raise unreadable(path, "is no video adapter")
+        raise unreadable(path, "is not a video adapter")
     if header.get("format") != FORMAT:
-        raise unreadable(path, f"has format {header.get('format')}, and {FORMAT} is known here")
+        raise unreadable(
+            path, f"has format {header.get('format')}, and this program reads {FORMAT}"
+        )
     return header
 
 
@@ -118,13 +118,13 @@ LAYER = re.compile(r"layers\.(\d+)\.(.*)$")
 
 
 def load_reference(path: Path, device: str = "cpu", n_heads: int | None = None) -> VideoAdapter:
-    """Read a checkpoint of the published v1 code, with its position fault imitated.
+    """Read a checkpoint of the published v1 code, and imitate its position error.
 
     Args:
         path: the ``.pt`` file.
         device: where to put the adapter.
-        n_heads: of the language model that it was fitted on, which weights do not tell; by default
-            one for each 64 of its width, as in every published MusicGen.
+        n_heads: heads of the language model, which the weights do not show; by default one for
+            each 64 of its width, as in every published MusicGen.
 
     Raises:
         OsslError: adapter_unreadable, reference_unknown.
@@ -151,21 +151,21 @@ def load_reference(path: Path, device: str = "cpu", n_heads: int | None = None) 
 
 def _weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise unreadable(path, "is no file")
+        raise unreadable(path, "is not a file")
     try:
         package = torch.load(path, map_location="cpu", weights_only=True)
         state = dict(package.get("model_state_dict", package))
     except (AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
             UnpicklingError) as error:  # fmt: skip
-        raise unreadable(path, "holds no plain weights, or is damaged") from error
-    found = {
+        raise unreadable(path, "has no plain weights, or is damaged") from error
+    weights = {
         name: weight.float()
         for name, weight in state.items()
         if isinstance(weight, Tensor) and isinstance(name, str) and "video" in name
     }
-    if not found:
-        raise _unknown(path, "has no weight with `video` in its name, so it is plain MusicGen")
-    return found
+    if not weights:
+        raise _unknown(path, "has no weight with `video` in its name: it is plain MusicGen")
+    return weights
 
 
 def _by_layer(path: Path, weights: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
@@ -173,40 +173,40 @@ def _by_layer(path: Path, weights: dict[str, Tensor]) -> dict[int, dict[str, Ten
     for name, weight in weights.items():
         match = LAYER.search(name)
         if match is None:
-            raise _unknown(path, f"has {name}, which belongs to no layer")
+            raise _unknown(path, f"has {name}, which is not in a layer")
         parts.setdefault(int(match[1]), {})[match[2]] = weight
     if sorted(parts) != list(range(len(parts))):
-        raise _unknown(path, f"lacks layers: it has {sorted(parts)}")
+        raise _unknown(path, f"has missing layers: it has {sorted(parts)}")
     return dict(sorted(parts.items()))
 
 
 def _layer(path: Path, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """One layer's weights by our names."""
-    found: dict[str, Tensor] = {}
+    """Return the weights of one layer by the names of `VideoAttention`."""
+    renamed: dict[str, Tensor] = {}
     for name, weight in weights.items():
         end = name.rsplit(".", 1)[-1]
         if end.startswith("in_proj_"):
             kind = end.removeprefix("in_proj_")
             for ours, rows in zip(("query", "key", "value"), weight.chunk(3), strict=True):
-                found[f"{ours}.{kind}"] = rows
+                renamed[f"{ours}.{kind}"] = rows
         elif ".out_proj." in f".{name}":
-            found[f"out.{end}"] = weight
+            renamed[f"out.{end}"] = weight
         elif weight.numel() == 1:
-            found["alpha"] = weight.reshape(1)
+            renamed["alpha"] = weight.reshape(1)
         elif end in ("weight", "bias"):
-            found[f"project.{end}"] = weight
+            renamed[f"project.{end}"] = weight
         else:
-            raise _unknown(path, f"has {name}, which is no part of an adapter")
+            raise _unknown(path, f"has {name}, which is not part of an adapter")
     needed = {"query.weight", "key.weight", "value.weight", "out.weight", "project.weight"}
-    missing = (needed | {"project.bias", "alpha"}) - set(found)
+    missing = (needed | {"project.bias", "alpha"}) - set(renamed)
     if missing:
-        raise _unknown(path, f"lacks {', '.join(sorted(missing))}")
-    return found
+        raise _unknown(path, f"has no {', '.join(sorted(missing))}")
+    return renamed
 
 
 def _unknown(path: Path, what: str) -> OsslError:
     return OsslError(
         "reference_unknown",
         f"{path} {what}.",
-        "Name a checkpoint that the published v1 training script wrote.",
+        "Give a checkpoint that the published v1 training script wrote.",
     )

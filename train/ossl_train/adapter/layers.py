@@ -39,13 +39,13 @@ class VideoAttention(nn.Module):  # type: ignore[misc] # torch has no types here
         return self._heads(self.key(tokens)), self._heads(self.value(tokens))
 
     def forward(self, h: Tensor, keys_values: KeysValues, allowed: Tensor | None) -> Tensor:
-        """What to add to the text attention's output [B, T, dim] for its queries h [B, T, dim].
+        """Return the term for the text attention's output [B, T, dim], for queries h [B, T, dim].
 
         `allowed` is [B, 1, 1, Tv] bool, False for keys that are padding.
         """
-        asked = self._heads(self.query(h))
-        found = functional.scaled_dot_product_attention(asked, *keys_values, attn_mask=allowed)
-        return self.alpha * self.out(found.transpose(1, 2).flatten(2))
+        queries = self._heads(self.query(h))
+        attended = functional.scaled_dot_product_attention(queries, *keys_values, attn_mask=allowed)
+        return self.alpha * self.out(attended.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
@@ -76,22 +76,22 @@ MAX_PERIOD = 10_000.0
 
 
 def sinusoids(steps: Tensor, dim: int) -> Tensor:
-    """MusicGen's positions [..., dim] of steps [...], which need not be whole."""
+    """Return MusicGen's positions [..., dim] of steps [...], which can be fractions."""
     return _waves(steps, dim, spread=dim // 2 - 1)
 
 
-def of_times(times: Tensor, frame_rate: float, dim: int) -> Tensor:
-    """Positions [..., dim] of times [...] in seconds; zeros where the time is NaN."""
+def positions_of_times(times: Tensor, frame_rate: float, dim: int) -> Tensor:
+    """Return positions [..., dim] of times [...] in seconds; zeros where the time is NaN."""
     timeless = times.isnan()
-    found = sinusoids(torch.nan_to_num(times) * frame_rate, dim)
-    return found.masked_fill(timeless[..., None], 0.0)
+    positions = sinusoids(torch.nan_to_num(times) * frame_rate, dim)
+    return positions.masked_fill(timeless[..., None], 0.0)
 
 
 def reference_fault(steps: Tensor, dim: int) -> Tensor:
-    """What the reference's positions add to MusicGen's own [..., dim].
+    """Return the difference of the reference's positions from MusicGen's own [..., dim].
 
-    The reference code defines a second function of the same name after MusicGen's. Here its
-    exponents are taken to run as ``i / half`` where MusicGen's run as ``i / (half - 1)``. That is
+    The reference code defines a second function of the same name after MusicGen's. Its
+    exponents are assumed to be ``i / half`` where MusicGen's are ``i / (half - 1)``. That is
     inferred, not read: it is the usual other form, and of the usual ones the only one that moves
     positions by the 7 % that were measured (over 20 steps at width 64). Compare with the published
     weights before relying on it.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ossl_builder.files import replacing, write_bytes
-from ossl_train.silence_logs import quiet
+from ossl_train.pretrained import quiet
 
 MUSICGEN, VIVIT = "musicgen", "vivit"
 """Folders of the tiny models."""
@@ -151,9 +151,9 @@ def codec_settings() -> dict[str, Any]:
 
 SEED = 20250
 SENSITIVITY = 8.0
-"""By how much the tiny codec's first layer is made to hear better."""
+"""Factor on the first layer of the tiny codec, which makes it more sensitive."""
 LOUDNESS = 0.05
-"""RMS of what the tiny codec decodes, so that it can be heard."""
+"""RMS of the tiny codec's output, so that it is audible."""
 WORDS = (
     "a an the of for and with in on to film soundtrack scene music tense scary sad calm romantic "
     "happy exciting peaceful dark bright slow fast piano strings drums brass synth organ flute"
@@ -163,7 +163,7 @@ WORDS = (
 def write_tiny_models(folder: Path) -> None:
     """Write ``musicgen/`` (audiocraft's layout, with ``t5/`` in it) and ``vivit/``.
 
-    The random state of the caller is left as it was.
+    The random state of the caller does not change.
     """
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -243,15 +243,15 @@ def write_tiny_vivit(folder: Path) -> None:
 
 def _save(path: Path, weights: dict[str, Tensor], settings: str) -> None:
     package = {"best_state": weights, "xp.cfg": settings, "version": "1.3.0", "exported": True}
-    # A stream, because torch writes a path's own name into the file.
+    # A stream, because torch writes the name of a path into the file.
     with replacing(path) as temporary, temporary.open("wb") as stream:
         torch.save(package, stream)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def _fit_codec(codec: Any) -> None:
-    """Take code vectors from sounds, so that sounds that differ get codes that differ."""
-    # Small convolutions of random weights hardly hear sounds of a film's loudness.
+    """Take code vectors from sounds, so that different sounds get different codes."""
+    # Small random convolutions hardly react to sounds of a film's loudness.
     codec.encoder.model[0].conv.conv.weight_g.mul_(SENSITIVITY)
     residual = codec.encoder(_sounds()).transpose(1, 2).flatten(0, 1)
     for layer in codec.quantizer.vq.layers:
@@ -262,14 +262,14 @@ def _fit_codec(codec: Any) -> None:
         book.inited.fill_(1.0)
         residual = residual - book.embed[book.quantize(residual)]
     codec.eval()
-    heard = codec.decode(codec.encode(_sounds())[0])
+    decoded = codec.decode(codec.encode(_sounds())[0])
     last = codec.decoder.model[-1].conv.conv
     last.bias.zero_()
-    last.weight_g.mul_(LOUDNESS / (heard - heard.mean()).square().mean().sqrt())
+    last.weight_g.mul_(LOUDNESS / (decoded - decoded.mean()).square().mean().sqrt())
 
 
 def _spread(vectors: Tensor, count: int) -> Tensor:
-    """`count` of the vectors, each as far as can be from those before it."""
+    """Pick `count` of the vectors, each as far as possible from those before it."""
     picked = [0]
     distance = (vectors - vectors[0]).norm(dim=1)
     while len(picked) < count:
@@ -279,7 +279,7 @@ def _spread(vectors: Tensor, count: int) -> Tensor:
 
 
 def _sounds() -> Tensor:
-    """Chords, noise, beats and near silence [n, 1, 8000]."""
+    """Return chords, noise, beats and near silence [n, 1, 8000]."""
     time = torch.arange(SAMPLE_RATE // 4) / SAMPLE_RATE
     tones = torch.stack(
         [torch.sin(2 * torch.pi * 80 * 2 ** (step / 4) * time) for step in range(24)]

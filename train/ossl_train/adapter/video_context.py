@@ -1,4 +1,4 @@
-"""What an adapter shows at present: the videos of one batch of windows, checked."""
+"""The videos that an adapter conditions a model on: one batch of windows, checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ossl_builder.errors import OsslError
-from ossl_train.adapter.layers import of_times
+from ossl_train.adapter.layers import positions_of_times
 from ossl_train.musicgen import Guidance
 
 
@@ -21,10 +21,10 @@ class VideoContext:
         video: [B, Tv, video_dim].
         positions: [B, Tv, dim] to add to the projected tokens, or None.
         allowed: [B, 1, 1, Tv] bool of the tokens that are no padding, or None for all.
-        weights: [B, 1, 1] what each item's video counts: `strength`, or 0 where it sees none.
+        weights: [B, 1, 1] the weight of each item's video: `strength`, or 0 without video.
         dialogue: [B, Tv, 2], or None.
-        guidance: whether the last of several copies sees the video.
-        caching: keep keys and values for the next forward.
+        guidance: whether the last of several copies has the video.
+        caching: cache keys and values for the next forward.
         tokens: the video after modulation by the dialogue.
         keys_values: by layer.
     """
@@ -40,12 +40,12 @@ class VideoContext:
     keys_values: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def copies_that_see(self, n_sequences: int, copies: tuple[bool, ...]) -> int:
-        """How many of the stacked copies of the batch, from the first, see the video."""
+        """Return the number of stacked copies of the batch, from the first, that have the video."""
         count, rest = divmod(n_sequences, len(self.video))
         if rest or count == 0 or (copies and len(copies) != count):
             raise wrong(
-                f"The model runs {n_sequences} sequences and was shown {len(self.video)} videos",
-                "Show one video for each item of the batch.",
+                f"The model runs {n_sequences} sequences, and there are {len(self.video)} videos",
+                "Give one video for each item of the batch.",
             )
         if copies:
             return sum(copies)
@@ -64,20 +64,20 @@ def video_context(
     strength: float,
     caching: bool,
 ) -> VideoContext:
-    """Check what `VideoAdapter.watching` was given and bring it to the adapter's device and type.
+    """Check what `VideoAdapter.show` gets, and move it to the adapter's device and type.
 
     Raises:
         OsslError: adapter_input.
     """
     if video.shape[-1] != config.video_dim:
         raise wrong(
-            f"The video tokens are {video.shape[-1]} wide and the adapter wants {config.video_dim}",
-            "Use the features that the adapter was fitted on: see its configuration.",
+            f"The video tokens are {video.shape[-1]} wide and the adapter needs {config.video_dim}",
+            "Use the features that the adapter was trained on: see its configuration.",
         )
     if config.positions == "time" and times is None:
-        raise wrong("The adapter places video tokens in time and got no times", "Pass `times`.")
+        raise wrong("The adapter uses time positions, and no times are given", "Pass `times`.")
     if config.dialogue and dialogue is None:
-        raise wrong("The adapter is modulated by dialogue and got none", "Pass `dialogue`.")
+        raise wrong("The adapter uses dialogue, and none is given", "Pass `dialogue`.")
     video = video.to(weight.device, weight.dtype)
     sees = torch.ones(len(video), dtype=torch.bool, device=weight.device)
     sees = sees if keep is None else keep.to(weight.device)
@@ -85,12 +85,12 @@ def video_context(
     if mask is not None:
         mask = mask.to(weight.device)
         sees = sees & mask.any(dim=1)
-        # An item without any token looks at its padding, and what it sees counts nothing.
+        # An item without any token attends to its padding, with weight 0.
         mask = mask | ~mask.any(dim=1, keepdim=True)
         allowed = None if bool(mask.all()) else mask[:, None, None, :]
     placed = None
     if config.positions == "time" and times is not None:
-        placed = of_times(times.to(weight.device), config.frame_rate, config.dim)
+        placed = positions_of_times(times.to(weight.device), config.frame_rate, config.dim)
     weights = (sees.to(weight.dtype) * strength)[:, None, None]
     dialogue = (
         dialogue.to(weight.device, weight.dtype)
@@ -101,5 +101,5 @@ def video_context(
 
 
 def wrong(message: str, hint: str) -> OsslError:
-    """The error for something shown that the adapter cannot use."""
+    """Return the error for input that the adapter cannot use."""
     return OsslError("adapter_input", f"{message}.", hint)

@@ -1,19 +1,14 @@
-"""`ossl train`: one short file per command; `context.obj` is the corpus' folder (`-C`)."""
+"""`ossl train`: one short file per command group; `context.obj` is the corpus' folder (`-C`)."""
 
 from __future__ import annotations
 
 import typer
 
-from ossl_train.cli import evaluate as evaluation
-from ossl_train.cli import generate as generation
-from ossl_train.cli import listen
-from ossl_train.cli.codes import codes
-from ossl_train.cli.features import features
-from ossl_train.cli.fit import fit
+from ossl_train.cli import encode, evaluate, fit, generate, listen
 
 app = typer.Typer(
     name="train",
-    help="Fit a video adapter on a frozen MusicGen, and write music for a scene.",
+    help="Train a video adapter on a frozen MusicGen, and generate music for videos.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,12 +18,12 @@ app = typer.Typer(
 
 @app.callback()
 def root() -> None:
-    """Hold the commands together."""
+    """Group the commands."""
 
 
-app.command(epilog="Example: ossl -C corpus train features --recipe small --dry-run")(features)
-app.command(epilog="Example: ossl -C corpus train codes --recipe small --device cuda")(codes)
-app.command(epilog="Example: ossl -C corpus train fit --recipe small --dry-run")(fit)
-app.command(epilog=evaluation.EPILOG)(evaluation.evaluate)
-app.command(epilog=generation.EPILOG)(generation.generate)
+app.command(epilog=encode.FEATURES_EXAMPLE)(encode.features)
+app.command(epilog=encode.CODES_EXAMPLE)(encode.codes)
+app.command(epilog=fit.EXAMPLE)(fit.fit)
+app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+app.command(epilog=generate.EXAMPLE)(generate.generate)
 app.add_typer(listen.app)

@@ -1,4 +1,4 @@
-"""`ossl train evaluate`."""
+"""`ossl train evaluate`: measure generated music."""
 
 from __future__ import annotations
 
@@ -9,102 +9,103 @@ import typer
 
 from ossl_builder.cli import output
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.settings import CLAP, Settings
+from ossl_train.cli import options
+from ossl_train.evaluation.settings import CLAP, EvaluationSettings
 
 if TYPE_CHECKING:
     from ossl_train.evaluation.cache import ResultCache
     from ossl_train.evaluation.eval_set import EvalSet
     from ossl_train.evaluation.evaluate import Evaluation
 
-EPILOG = "Example: ossl -C corpus train evaluate generated --split test"
+EXAMPLE = "Example: ossl -C corpus train evaluate generated --split test"
 NONE = "none"
 
 
 def evaluate(
     context: typer.Context,
     generated: Annotated[
-        Path, typer.Argument(help="Folder of generated music, one file per clip, named by its id.")
+        Path,
+        typer.Argument(help="A folder of generated music: one file per clip, named by its id."),
     ],
-    split: Annotated[str, typer.Option(help="Split of the split whose own music is compared.")] = (
-        "test"
-    ),
+    split: options.Split = "test",
     real: Annotated[
-        Path | None, typer.Option(help="Compare with this folder of audio instead.", metavar="DIR")
+        Path | None,
+        typer.Option(help="Compare with this folder of audio, not with a split.", metavar="DIR"),
     ] = None,
     video: Annotated[
-        Path | None, typer.Option(help="With --real: the folder of videos, by name.", metavar="DIR")
-    ] = None,
-    data: Annotated[
         Path | None,
-        typer.Option(help="An export of `ossl export parquet` instead of a corpus.", metavar="DIR"),
+        typer.Option(help="With --real: the folder of videos, with the same names.", metavar="DIR"),
     ] = None,
+    data: options.Data = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where the report goes.", metavar="DIR", show_default="in GENERATED"),
+        typer.Option(help="The folder of the report.", metavar="DIR", show_default="in GENERATED"),
     ] = None,
     clap: Annotated[
-        str, typer.Option(help="CLAP on the Hugging Face hub, or its folder; none: without.")
+        str, typer.Option(help="A CLAP on the Hugging Face hub, or its folder. none: no CLAP.")
     ] = CLAP,
-    revision: Annotated[str | None, typer.Option(help="Revision of it on the hub.")] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="The revision of the CLAP on the hub.")
+    ] = None,
     kl: Annotated[
-        bool, typer.Option("--kl", help="Measure the KL divergence too (needs hear21passt).")
+        bool, typer.Option("--kl", help="Measure the KL divergence as well (needs hear21passt).")
     ] = False,
-    frame: Annotated[
-        bool, typer.Option(help="Measure music against cuts and motion of the video.")
+    video_sync: Annotated[
+        bool, typer.Option(help="Compare the music with cuts and motion of the video.")
     ] = True,
     prompts: Annotated[
         str | None,
         typer.Option(
-            help="JSON file {clip: prompt}; none: no prompts.",
+            help="A JSON file {clip: prompt}. none: no prompts.",
             show_default="from the labels",
             metavar="FILE",
         ),
     ] = None,
     neighbours: Annotated[
-        int, typer.Option(min=1, help="k of precision, recall, density and coverage.")
+        int, typer.Option(min=1, help="The k of precision, recall, density and coverage.")
     ] = 5,
-    resamples: Annotated[int, typer.Option(min=0, help="Of the intervals of means.")] = 1000,
+    resamples: Annotated[
+        int, typer.Option(min=0, help="The resamples for intervals of means.")
+    ] = 1000,
     distance_resamples: Annotated[
-        int, typer.Option(min=0, help="Of the Fréchet distance's interval.")
+        int, typer.Option(min=0, help="The resamples for the interval of the Fréchet distance.")
     ] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn by chance.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be measured, and of how much.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print for scripts.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of all random numbers.")] = 0,
+    device: options.Device = "auto",
+    dry_run: options.DryRun = False,
+    json: options.AsJson = False,
 ) -> None:
-    """Measure generated music against the films' own, its prompt, and its video."""
-    from ossl_train.evaluation import evaluate as evaluation
+    """Compare generated music with the films' own music, with its prompt and with its video."""
     from ossl_train.evaluation.cache import ResultCache
+    from ossl_train.evaluation.evaluate import evaluate as measure
     from ossl_train.evaluation.report import write_report
 
-    settings = Settings(
+    settings = EvaluationSettings(
         clap=None if clap == NONE else clap,
         revision=revision,
         with_kl=kl,
-        with_video=frame,
+        with_video=video_sync,
         seed=seed,
         resamples=resamples,
         distance_resamples=distance_resamples,
         neighbours=neighbours,
-        device=device,
+        device=device or "auto",
     )
-    material = _material(context.obj, generated, split, real, video, data, prompts)
+    eval_set = _eval_set(context.obj, generated, split or "test", real, video, data, prompts)
     folder = out or generated / "evaluation"
     root = data or context.obj
     in_corpus = real is None or (root / "manifests").is_dir()
-    kept = ResultCache((root / "train" if in_corpus else folder) / "measured")
+    cache = ResultCache((root / "train" if in_corpus else folder) / "measured")
     if dry_run:
-        _show_plan(material, settings, kept, json)
+        _show_plan(eval_set, settings, cache, json)
         return
-    found = evaluation.evaluate(material, settings, kept, output.counted)
-    written = write_report(folder, found)
-    _show(found, json)
+    evaluation = measure(eval_set, settings, cache, output.counted)
+    written = write_report(folder, evaluation)
+    _show(evaluation, json)
     output.say(f"Report: {written[1]}, {written[0]}")
 
 
-def _material(
+def _eval_set(
     corpus: Path,
     generated: Path,
     split: str,
@@ -115,50 +116,54 @@ def _material(
 ) -> EvalSet:
     from dataclasses import replace
 
-    from ossl_train.evaluation.eval_set import of_folders, of_split, read_prompts
+    from ossl_train.evaluation.eval_set import folders_eval_set, read_prompts, split_eval_set
 
     if video is not None and real is None:
         raise OsslError(
-            "option_alone", "--video goes with --real only.", "A split has its own videos."
+            "option_alone",
+            "--video works only together with --real.",
+            "Remove --video: the clips of a split have their own videos.",
         )
     if real is not None:
-        material = of_folders(generated, real, video)
+        eval_set = folders_eval_set(generated, real, video)
     else:
-        material = of_split(generated, corpus, split, data)
+        eval_set = split_eval_set(generated, corpus, split, data)
     if prompts is None:
-        return material
-    return replace(material, prompts={} if prompts == NONE else read_prompts(Path(prompts)))
+        return eval_set
+    return replace(eval_set, prompts={} if prompts == NONE else read_prompts(Path(prompts)))
 
 
-def _show(found: Evaluation, json: bool) -> None:
+def _show(evaluation: Evaluation, json: bool) -> None:
     from ossl_train.evaluation.report import HEADER, cells
 
     if json:
-        output.as_json(found.plain())
+        output.as_json(evaluation.plain())
         return
-    output.table(HEADER, [cells(figure) for figure in found.figures])
-    for figure in found.figures:
+    output.table(HEADER, [cells(figure) for figure in evaluation.figures])
+    for figure in evaluation.figures:
         if figure.value is None:
             output.say(f"{figure.name} is not defined: {figure.why}")
-    for sentence in found.warnings:
-        output.say(f"Careful: {sentence}")
-    for sentence in found.left_out:
+    for sentence in evaluation.warnings:
+        output.say(f"Warning: {sentence}")
+    for sentence in evaluation.left_out:
         output.say(f"Left out: {sentence.rstrip('.')}.")
 
 
-def _show_plan(material: EvalSet, settings: Settings, kept: ResultCache, json: bool) -> None:
-    """Say what would be measured; nothing is loaded but the models' names."""
+def _show_plan(
+    eval_set: EvalSet, settings: EvaluationSettings, cache: ResultCache, json: bool
+) -> None:
+    """Show what would be measured; no model is loaded."""
     from ossl_train.evaluation.evaluate import plan
 
-    found = plan(material, settings, kept)
+    planned = plan(eval_set, settings, cache)
     if json:
-        output.as_json(found)
+        output.as_json(planned)
         return
     rows: list[tuple[Any, ...]] = [
-        (one["what"], one["files"], one["kept"], one["model"]) for one in found["work"]
+        (one["what"], one["files"], one["kept"], one["model"]) for one in planned["work"]
     ]
-    output.table(("what", "files", "of which known", "model"), rows)
-    for sentence in found["left_out"]:
+    output.table(("what", "files", "already measured", "model"), rows)
+    for sentence in planned["left_out"]:
         output.say(f"Left out: {sentence}.")
-    for sentence in found["problems"]:
-        output.say(f"It would end with: {sentence}")
+    for sentence in planned["problems"]:
+        output.say(f"The run would fail: {sentence}")

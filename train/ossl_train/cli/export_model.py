@@ -1,4 +1,4 @@
-"""`ossl export model`."""
+"""`ossl export model`: write the folder of an adapter for publication."""
 
 from __future__ import annotations
 
@@ -19,53 +19,62 @@ def model(
     context: typer.Context,
     checkpoint: Annotated[
         Path,
-        typer.Argument(exists=True, help="Run, one of its checkpoints, or an adapter's file."),
+        typer.Argument(exists=True, help="A run, one of its checkpoints, or an adapter file."),
     ],
     out: Out,
     evaluation: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="evaluation.json of `ossl train evaluate`."),
+        typer.Option(
+            exists=True, dir_okay=False, help="The evaluation.json of `ossl train evaluate`."
+        ),
     ] = None,
     listening: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="results.json of `ossl train listen pull`."),
+        typer.Option(
+            exists=True, dir_okay=False, help="The results.json of `ossl train listen pull`."
+        ),
     ] = None,
     data: options.Data = None,
     title: Annotated[
-        str, typer.Option(help="The model's name.", show_default="made from the base model's")
+        str, typer.Option(help="The title of the model.", show_default="made from the base model's")
     ] = "",
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> None:
-    """An adapter to be published: weights, configuration, checksums, and a model card.
+    """Export an adapter for publication: weights, configuration, checksums, and a model card.
 
-    The card tells the recipe, the films and their rights, checksums of tables and splits, figures
-    where they are given, and that MusicGen's weights are for non-commercial use.
+    The card lists the recipe, the films and their rights, checksums of tables and splits, and
+    figures if they are given. It states that MusicGen's weights are for non-commercial use.
     """
-    from ossl_train.model_card.facts import described
-    from ossl_train.model_card.folder import check_free, contents, write
+    from ossl_train.model_card.card import check_folder_free, folder_contents, write_folder
+    from ossl_train.model_card.facts import gather_facts
 
-    found = described(checkpoint, data or context.obj, evaluation, listening)
-    base = found.metadata.get("source", "MusicGen").rpartition("/")[2]
-    made = contents(found, title or f"Video adapter for {base}")
-    check_free(out)
+    facts = gather_facts(checkpoint, data or context.obj, evaluation, listening)
+    base = facts.metadata.get("source", "MusicGen").rpartition("/")[2]
+    contents = folder_contents(facts, title or f"Video adapter for {base}")
+    check_folder_free(out)
     if not dry_run:
-        write(out, made)
-    facts = {
+        write_folder(out, contents)
+    shown = {
         "out": str(out),
         "written": not dry_run,
-        "checkpoint": str(found.adapter),
-        "parameters": found.n_parameters,
-        "films": None if found.films is None else len(found.films.splits),
-        "files": {name: len(content) for name, content in sorted(made.items())},
+        "checkpoint": str(facts.adapter),
+        "parameters": facts.n_parameters,
+        "films": None if facts.films is None else len(facts.films.splits),
+        "files": {name: len(content) for name, content in sorted(contents.items())},
     }
     if json:
-        output.as_json(facts)
+        output.as_json(shown)
         return
     would = "would be written" if dry_run else "written"
-    output.say(f"{len(made)} files, {sum(map(len, made.values())) / 1e6:.1f} MB, {would} to {out}.")
-    if found.films is None:
-        output.say("The films' table is not at hand: the card does not say why they may be used.")
-    if found.evaluation is None:
-        output.say("Without figures: `ossl train evaluate` measures some, --evaluation adds them.")
+    output.say(
+        f"{len(contents)} files, {sum(map(len, contents.values())) / 1e6:.1f} MB, {would} to {out}."
+    )
+    if facts.films is None:
+        output.say("The table of the films is missing: the card cannot list their rights.")
+    if facts.evaluation is None:
+        output.say(
+            "The card has no figures. Measure them with `ossl train evaluate`, then add them "
+            "with --evaluation."
+        )
     output.say("MusicGen's weights are for non-commercial use (CC-BY-NC 4.0); so is this adapter.")

@@ -1,4 +1,4 @@
-"""`ossl train generate`."""
+"""`ossl train generate`: generate music for clips or for any video file."""
 
 from __future__ import annotations
 
@@ -14,112 +14,113 @@ from ossl_builder.errors import OsslError
 from ossl_train.cli import options
 
 if TYPE_CHECKING:
-    from ossl_train.generation.generate import Done, Job
-    from ossl_train.generation.models import Chosen
-    from ossl_train.generation.requests import GenerateSettings, GenerationRequest, Words
+    from ossl_train.generation.generate import SampleJob, SampleResult
+    from ossl_train.generation.models import ChosenAdapter
+    from ossl_train.generation.requests import GenerateSettings, GenerationRequest, PromptOptions
     from ossl_train.recipe import TrainRecipe
 
-EPILOG = "Example: ossl -C corpus train generate --split test --recipe small --samples 2"
-ON_GPU = 8
-"""Samples drawn at a time there, unless --batch says otherwise."""
+EXAMPLE = "Example: ossl -C corpus train generate --split test --recipe small --samples 2"
+GPU_BATCH = 8
+"""Samples generated at a time on a GPU, without --batch."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """For what music is wanted; exactly one of the three.
+class Videos:
+    """The videos that music is generated for; exactly one of the three is set.
 
     Attributes:
-        clips: ids.
-        split: all its clips.
-        videos: files.
+        clips: clip ids.
+        split: a split: all of its clips.
+        files: video files.
     """
 
     clips: Sequence[str]
     split: str | None
-    videos: Sequence[Path]
+    files: Sequence[Path]
 
 
 def generate(
     context: typer.Context,
     clip: Annotated[
-        list[str] | None, typer.Option("--clip", help="A clip's id; repeatable.", metavar="ID")
+        list[str] | None, typer.Option("--clip", help="A clip's id. Can be repeated.", metavar="ID")
     ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="All clips of a split: train, validation, test.")
-    ] = None,
+    split: options.Split = None,
     video: Annotated[
         list[Path] | None,
-        typer.Option("--video", help="Any video file; repeatable.", metavar="FILE"),
+        typer.Option("--video", help="Any video file. Can be repeated.", metavar="FILE"),
     ] = None,
     prompt: Annotated[
         str | None,
-        typer.Option(help='The whole prompt; "": no text.', show_default="from the label"),
+        typer.Option(help='The whole prompt. "" means no text.', show_default="from the label"),
     ] = None,
     mood: Annotated[
-        str | None, typer.Option(help="A mood, put into the prompt that adapters are fitted with.")
+        str | None, typer.Option(help="A mood for the prompt that adapters are trained with.")
     ] = None,
     recipe: options.RecipeName = "small",
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            help="Adapter file, checkpoint or run.",
-            show_default="best of train/RECIPE",
-            metavar="DIR|FILE",
-        ),
-    ] = None,
+    checkpoint: options.Checkpoint = None,
     alpha: Annotated[
-        float, typer.Option(min=0, help="Multiplies the adapter's gates; 0: the base model.")
+        float, typer.Option(min=0, help="A factor on the adapter's gates. 0 is the base model.")
     ] = 1.0,
-    samples: Annotated[int, typer.Option(min=1, help="Pieces of music for each video.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first sample; the next count on.")] = 0,
-    text_guidance: Annotated[float, typer.Option(min=0, help="Weight of the text.")] = 3.0,
-    video_guidance: Annotated[
-        float, typer.Option(min=0, help="Weight of the video; over 1: stronger.")
+    samples: Annotated[int, typer.Option(min=1, help="The number of samples for each video.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The seed of the first sample. The next ones count up.")
+    ] = 0,
+    text_guidance: options.TextGuidance = 3.0,
+    video_guidance: options.VideoGuidance = 1.0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="The temperature. 0 takes the most probable token.")
     ] = 1.0,
-    temperature: Annotated[float, typer.Option(min=0, help="0: the most probable token.")] = 1.0,
-    top_k: Annotated[int, typer.Option(min=0, help="Draw among so many tokens; 0: all.")] = 250,
+    top_k: Annotated[
+        int, typer.Option(min=0, help="Sample from the k most probable tokens. 0 means all.")
+    ] = 250,
     window: Annotated[
         float | None,
-        typer.Option(min=0.1, max=30, help="Window, s.", show_default="the recipe's"),
+        typer.Option(
+            min=0.1, max=30, help="The length of a window, s.", show_default="the recipe's"
+        ),
     ] = None,
     overlap: Annotated[
         float | None,
-        typer.Option(min=0, max=30, help="Of windows, s.", show_default="a third of it"),
+        typer.Option(
+            min=0, max=30, help="The overlap of windows, s.", show_default="a third of it"
+        ),
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, help="Samples drawn at a time.", show_default="1; on a GPU 8"),
+        typer.Option(min=1, help="The number of samples at a time.", show_default="1; on a GPU 8"),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="fp32 or bf16.", show_default="fp32; on a GPU the recipe's"),
+        typer.Option(
+            help="The precision: fp32 or bf16.", show_default="fp32; on a GPU the recipe's"
+        ),
     ] = None,
     data: options.Data = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder.", show_default="train/RECIPE/generated/…"),
+        typer.Option("--out", help="The output folder.", show_default="train/RECIPE/generated/…"),
     ] = None,
-    mux: Annotated[bool, typer.Option(help="Write the video with the music, too.")] = True,
+    mux: Annotated[bool, typer.Option(help="Write the video with the music as well.")] = True,
     overrides: options.Set = None,
-    device: options.On = None,
+    device: options.Device = None,
     dry_run: options.DryRun = False,
     json: options.AsJson = False,
 ) -> None:
-    """Write music for clips or for any video file: WAV, and the video with it.
+    """Generate music for clips or for any video file: a WAV, and the video with it.
 
-    Beside each stands a JSON that says what it was made from; what was made from the same is left
-    alone. Ends with 0 if all went well, 1 if everything failed, 3 if something did.
+    A JSON file beside each WAV records what it was made from. Samples that are up to date are
+    skipped. The exit code is 0 if all samples are done, 1 if all failed, 3 if some failed.
     """
-    from ossl_train.generation.generate import plan
-    from ossl_train.generation.models import choose
-    from ossl_train.generation.provenance import shared_facts
-    from ossl_train.model_paths import with_models
+    from ossl_train.generation.generate import plan_samples
+    from ossl_train.generation.models import choose_adapter
+    from ossl_train.generation.requests import PromptOptions
+    from ossl_train.generation.sample_files import shared_facts
+    from ossl_train.pretrained import with_models
 
-    wish = _checked_wish(Wish(clip or (), split, video or ()), prompt, mood)
+    videos = _checked(Videos(clip or (), split, video or ()), prompt, mood)
     root = data or context.obj
-    chosen = choose(root, recipe, overrides or (), checkpoint, alpha)
-    on_gpu = _place(device or chosen.recipe.fit.device, dry_run) == "cuda"
+    chosen = choose_adapter(root, recipe, overrides or (), checkpoint, alpha)
+    on_gpu = _device(device or chosen.recipe.fit.device, dry_run) == "cuda"
     settings = _settings(
         alpha=alpha,
         text_guidance=text_guidance,
@@ -129,90 +130,90 @@ def generate(
         window_s=chosen.recipe.windows.length_s if window is None else window,
         overlap_s=overlap,
         precision=precision or (chosen.recipe.fit.precision if on_gpu else "fp32"),
-        batch_size=batch or (ON_GPU if on_gpu else 1),
+        batch_size=batch or (GPU_BATCH if on_gpu else 1),
     )
-    pieces = _pieces(context.obj, data, wish, _words(prompt, mood, chosen.recipe))
+    requests = _requests(
+        context.obj, data, videos, PromptOptions(prompt, mood, chosen.recipe.prompts)
+    )
     placed = with_models(chosen.recipe, root, write=not dry_run)
-    folder = out or chosen.folder / "generated" / _named(alpha)
+    folder = out or chosen.folder / "generated" / _folder_name(alpha)
     seeds = range(seed, seed + samples)
-    jobs = plan(pieces, seeds, folder, mux, shared_facts(chosen, placed, settings))
+    jobs = plan_samples(requests, seeds, folder, mux, shared_facts(chosen, placed, settings))
     if dry_run:
         _show_plan(jobs, chosen, json)
         return
     ended = _run(jobs, chosen, placed, settings, "cuda" if on_gpu else "cpu")
-    _conclude(ended, chosen, folder, json)
+    _show_results(ended, chosen, folder, json)
 
 
-def _checked_wish(wish: Wish, prompt: str | None, mood: str | None) -> Wish:
-    if sum((bool(wish.clips), wish.split is not None, bool(wish.videos))) != 1:
+def _checked(videos: Videos, prompt: str | None, mood: str | None) -> Videos:
+    if sum((bool(videos.clips), videos.split is not None, bool(videos.files))) != 1:
         raise OsslError(
             "nothing_chosen",
-            "Say for what music is wanted: one of --clip, --split and --video.",
-            EPILOG,
+            "No video is chosen, or more than one kind.",
+            f"Give one of --clip, --split and --video. {EXAMPLE}",
         )
     if prompt is not None and mood is not None:
         raise OsslError(
-            "prompt_twice", "--prompt is the whole prompt, and --mood makes one.", "Give one."
+            "prompt_twice", "--prompt and --mood are both given.", "Give only one of them."
         )
-    return wish
+    return videos
 
 
-def _place(device: str, dry_run: bool) -> str:
-    from ossl_train.model_paths import checked_device
+def _device(device: str, dry_run: bool) -> str:
+    from ossl_train.pretrained import checked_device
 
     if device not in ("auto", "cpu", "cuda"):
-        raise OsslError("device_unknown", f"{device!r} is no device.", "Use auto, cpu or cuda.")
+        raise OsslError("device_unknown", f"{device!r} is not a device.", "Use auto, cpu or cuda.")
     return checked_device("auto" if dry_run else device)
 
 
-def _settings(overlap_s: float | None, **given: Any) -> GenerateSettings:
+def _settings(overlap_s: float | None, **options: Any) -> GenerateSettings:
     from ossl_builder.config import validated
     from ossl_train.generation.requests import GenerateSettings
 
-    overlap = given["window_s"] / 3 if overlap_s is None else overlap_s
-    hint = "`ossl train generate --help` says what each option takes."
-    return validated(GenerateSettings, {**given, "overlap_s": overlap}, "the options", hint)
+    overlap = options["window_s"] / 3 if overlap_s is None else overlap_s
+    hint = "`ossl train generate --help` lists the values of each option."
+    return validated(GenerateSettings, {**options, "overlap_s": overlap}, "the options", hint)
 
 
-def _words(prompt: str | None, mood: str | None, recipe: TrainRecipe) -> Words:
-    from ossl_train.generation.requests import Words
-
-    return Words(prompt, mood, recipe.prompts)
-
-
-def _pieces(corpus: Path, data: Path | None, wish: Wish, words: Words) -> list[GenerationRequest]:
+def _requests(
+    corpus: Path, data: Path | None, videos: Videos, prompts: PromptOptions
+) -> list[GenerationRequest]:
     from ossl_train.generation import requests
 
-    if wish.videos:
-        return requests.of_files(wish.videos, words)
-    if wish.split is not None:
-        return requests.of_split(corpus, data, wish.split, words)
-    return requests.of_clips(corpus, data, wish.clips, words)
+    if videos.files:
+        return requests.file_requests(videos.files, prompts)
+    if videos.split is not None:
+        return requests.split_requests(corpus, data, videos.split, prompts)
+    return requests.clip_requests(corpus, data, videos.clips, prompts)
 
 
-def _named(alpha: float) -> str:
+def _folder_name(alpha: float) -> str:
     return {0.0: "base", 1.0: "adapter"}.get(alpha, f"alpha-{alpha:g}")
 
 
 def _run(
-    jobs: Sequence[Job],
-    chosen: Chosen,
+    jobs: Sequence[SampleJob],
+    chosen: ChosenAdapter,
     recipe: TrainRecipe,
     settings: GenerateSettings,
     device: str,
-) -> list[Done]:
-    from ossl_train.generation.generate import batched, generate, total_steps
+) -> list[SampleResult]:
+    from ossl_train.generation.generate import batch_jobs, generate, total_steps
     from ossl_train.generation.models import load_models
 
     models, steps = None, 0
-    if batched(jobs, settings.batch_size):
+    if batch_jobs(jobs, settings.batch_size):
         models = load_models(recipe, chosen.adapter, device, settings.precision)
         steps = total_steps(jobs, models, settings)
         for note in models.notes:
             output.say(note)
-        deaf = sorted({job.sample.piece.name for job in jobs if job.sample.piece.dialogue is None})
-        if models.adapter is not None and models.adapter.config.dialogue and deaf:
-            output.say(f"No dialogue is known of {', '.join(deaf[:3])}: taken as silence.")
+        without = sorted(
+            {job.sample.request.name for job in jobs if job.sample.request.dialogue is None}
+        )
+        if models.adapter is not None and models.adapter.config.dialogue and without:
+            output.say(f"No dialogue stem is known for {', '.join(without[:3])}: silence is used.")
     ended = []
     with output.bar(steps, "Steps") as advance:
         for done in generate(jobs, models, recipe, settings, advance):
@@ -224,7 +225,9 @@ def _run(
     return ended
 
 
-def _conclude(ended: Sequence[Done], chosen: Chosen, folder: Path, json: bool) -> None:
+def _show_results(
+    ended: Sequence[SampleResult], chosen: ChosenAdapter, folder: Path, json: bool
+) -> None:
     if json:
         output.as_json([vars(done) for done in ended])
     else:
@@ -244,20 +247,22 @@ def _conclude(ended: Sequence[Done], chosen: Chosen, folder: Path, json: bool) -
     failed = sum(done.state == "failed" for done in ended)
     made = sum(done.state == "made" for done in ended)
     by = "the base model" if chosen.adapter is None else str(chosen.adapter)
-    output.say(f"{made} made by {by}, {len(ended) - made - failed} as before, {failed} failed.")
+    output.say(
+        f"{made} generated by {by}, {len(ended) - made - failed} up to date, {failed} failed."
+    )
     if made:
         output.say("MusicGen's weights are for non-commercial use (CC-BY-NC 4.0).")
     if failed:
         raise typer.Exit(1 if failed == len(ended) else 3)
 
 
-def _show_plan(jobs: Sequence[Job], chosen: Chosen, json: bool) -> None:
+def _show_plan(jobs: Sequence[SampleJob], chosen: ChosenAdapter, json: bool) -> None:
     rows = [
         {
-            "name": job.sample.piece.name,
+            "name": job.sample.request.name,
             "seed": job.sample.seed,
-            "duration_s": round(job.sample.piece.duration_s, 3),
-            "prompt": job.sample.piece.prompt,
+            "duration_s": round(job.sample.request.duration_s, 3),
+            "prompt": job.sample.request.prompt,
             "action": "refused" if job.error else "run" if job.why else "fresh",
             "why": job.error.message if job.error else job.why,
             "wav": str(job.target.wav),
@@ -271,6 +276,6 @@ def _show_plan(jobs: Sequence[Job], chosen: Chosen, json: bool) -> None:
         ("name", "seed", "length, s", "prompt", "action", "why"),
         [[row[key] for key in list(rows[0])[:-1]] for row in rows],
     )
-    waiting = sum(job.sample.piece.duration_s for job in jobs if job.why)
+    waiting = sum(job.sample.request.duration_s for job in jobs if job.why)
     by = "the base model" if chosen.adapter is None else str(chosen.adapter)
-    output.say(f"{waiting:.1f} s of music to be made by {by}.")
+    output.say(f"{waiting:.1f} s of music would be generated by {by}.")

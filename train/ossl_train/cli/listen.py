@@ -1,4 +1,4 @@
-"""`ossl train listen push`, `pull`: the listening test."""
+"""`ossl train listen push` and `pull`: the listening test."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from ossl_train.cli import options
 
 if TYPE_CHECKING:
     from ossl_builder.corpus import Corpus
-    from ossl_train.listening_test.assemble import Plan
-    from ossl_train.listening_test.push import Sent
+    from ossl_train.listening_test.push import PushReport, TestPlan
     from ossl_train.listening_test.results import Results
 
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="The test's folder.", show_default="train/listening"),
+    typer.Option("--out", help="The folder of the test.", show_default="train/listening"),
 ]
 
 app = typer.Typer(
     name="listen",
-    help="Have people compare the film's own music, the base model, the adapter and a control.",
+    help="Let people compare the film's own music, the base model, the adapter and a control.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -33,77 +32,80 @@ app = typer.Typer(
 @app.command(epilog="Example: ossl -C corpus train listen push --clips 20 --url http://…:8080")
 def push(
     context: typer.Context,
-    clips: Annotated[int, typer.Option(min=1, help="How many clips are drawn.")] = 20,
-    split: Annotated[str, typer.Option(help="Whose: train, validation or test.")] = "test",
-    longest: Annotated[float, typer.Option(min=1, help="None is longer than this, s.")] = 60.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of clips, order and music.")] = 0,
+    clips: Annotated[int, typer.Option(min=1, help="The number of clips.")] = 20,
+    split: options.Split = "test",
+    longest: Annotated[float, typer.Option(min=1, help="The longest clip to use, s.")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of clips, order and music.")] = 0,
     sounds: Annotated[
         Path | None,
         typer.Option(
             exists=True,
             file_okay=False,
-            help="Finished music, SYSTEM/CLIP.wav, instead of generating it.",
+            help="Use finished music, SYSTEM/CLIP.wav, and generate none.",
             metavar="DIR",
         ),
     ] = None,
     recipe: options.RecipeName = "small",
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(exists=True, help="As for generate.", metavar="DIR|FILE"),
-    ] = None,
-    text_guidance: Annotated[float, typer.Option(min=0, help="Weight of the text.")] = 3.0,
-    video_guidance: Annotated[float, typer.Option(min=0, help="Weight of the video.")] = 1.0,
+    checkpoint: options.Checkpoint = None,
+    text_guidance: options.TextGuidance = 3.0,
+    video_guidance: options.VideoGuidance = 1.0,
     overrides: options.Set = None,
-    device: options.On = None,
+    device: options.Device = None,
     data: options.Data = None,
     out: Out = None,
     url: Url = "",
     address: Address = "",
     clips_url: ClipsUrl = "",
-    title: Annotated[str, typer.Option(help="The project's title, if it must be made.")] = "",
-    raters: Annotated[int, typer.Option(min=1, help="People asked for each stimulus.")] = 3,
+    title: Annotated[str, typer.Option(help="The title of a new project.")] = "",
+    raters: Annotated[
+        int, typer.Option(min=1, help="The number of people who rate each stimulus.")
+    ] = 3,
     timeout: Timeout = TIMEOUT_S,
     dry_run: options.DryRun = False,
     json: options.AsJson = False,
 ) -> None:
-    """Make a listening test and send it to Label Studio; the token is LABEL_STUDIO_API_KEY.
+    """Create a listening test and send it to Label Studio. The token is LABEL_STUDIO_API_KEY.
 
-    However often it is run, and whatever fails on the way, each stimulus has one task. The test's
-    folder is a corpus of its own: `ossl -C FOLDER label serve` serves it. Its key.json says which
-    is which.
+    Each stimulus gets exactly one task, even if the command fails and is run again. The folder of
+    the test is a corpus of its own: `ossl -C FOLDER label serve` serves it. Its key.json maps each
+    stimulus to its system.
     """
     from ossl_builder.corpus import Corpus
-    from ossl_builder.label_studio import clip_urls, url_key
-    from ossl_builder.label_studio import state as states
+    from ossl_builder.label_studio import clip_urls, state, url_key
     from ossl_builder.label_studio.project import ProjectOptions, connected
-    from ossl_train.listening_test import push as sending
-    from ossl_train.listening_test.assemble import Chosen, assemble, plan
-    from ossl_train.listening_test.music import Wanted
+    from ossl_train.listening_test.music import MusicOptions
+    from ossl_train.listening_test.push import (
+        TestOptions,
+        assemble_test,
+        check_server,
+        plan_test,
+        send_stimuli,
+    )
 
     root = data or context.obj
     folder = _folder(root, out)
-    wanted = Wanted(
+    music = MusicOptions(
         root, recipe, overrides or (), checkpoint, device, text_guidance, video_guidance, seed
     )
-    chosen = Chosen(split, clips, longest, seed, sounds)
-    planned = plan(context.obj, data, chosen, wanted, folder, dry_run)
+    chosen = TestOptions(split or "test", clips, longest, seed, sounds)
+    planned = plan_test(context.obj, data, chosen, music, folder, dry_run)
     if dry_run:
         _show_plan(planned, folder, json)
         return
-    wish = ProjectOptions(title or f"OSSL listening {root.resolve().name}"[:50], None, raters)
+    project = ProjectOptions(title or f"OSSL listening {root.resolve().name}"[:50], None, raters)
     with connected(Corpus(folder.resolve()), url, timeout) as server:
-        sending.look(server, Corpus(folder.resolve()), wish)
+        check_server(server, Corpus(folder.resolve()), project)
         folder.mkdir(parents=True, exist_ok=True)
         with Corpus(folder.resolve()).locked():
-            test = assemble(planned, folder, output.bar, output.say)
-            choice = clip_urls.with_url_options(states.load(test.root), address, clips_url, "")
-            word = url_key.renew_key(test.root)
-            if word and choice.address in ("", clip_urls.SERVE):
-                output.say(word)
+            test = assemble_test(planned, folder, output.bar, output.say)
+            choice = clip_urls.with_url_options(state.load(test.root), address, clips_url, "")
+            warning = url_key.renew_key(test.root)
+            if warning and choice.address in ("", clip_urls.SERVE):
+                output.say(warning)
             addresses = clip_urls.urls_of_state(test, choice)
-            states.save(test.root, choice)
-            sent = sending.send(server, test, addresses, wish, output.counted)
-    _conclude(sent, server.url, folder, json)
+            state.save(test.root, choice)
+            sent = send_stimuli(server, test, addresses, project, output.counted)
+    _show_push(sent, server.url, folder, json)
 
 
 @app.command(epilog="Example: ossl -C corpus train listen pull")
@@ -113,34 +115,35 @@ def pull(
     out: Out = None,
     url: Url = "",
     offline: Annotated[
-        bool, typer.Option("--offline", help="Ask no server: results of what was pulled.")
+        bool,
+        typer.Option("--offline", help="Do not contact the server. Use the ratings pulled before."),
     ] = False,
-    resamples: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    resamples: Annotated[
+        int, typer.Option(min=0, help="The resamples for the intervals.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the resamples.")] = 0,
     timeout: Timeout = TIMEOUT_S,
     json: options.AsJson = False,
 ) -> None:
-    """Take the raters' answers, and say what they mean: results.json and results.md.
+    """Pull the raters' answers and compute the results: results.json and results.md.
 
-    Means and differences have 95 % intervals over clips and raters; raters who have not finished
-    are named.
+    Means and differences have 95 % intervals over clips and raters. The report names raters who
+    have not finished.
     """
-    from ossl_builder.annotations import label_schema as taxonomies
-    from ossl_builder.annotations import records
-    from ossl_train.listening_test import test_folder
-    from ossl_train.listening_test.report import write_report
-    from ossl_train.listening_test.results import results
+    from ossl_builder.annotations import label_schema, records
+    from ossl_train.listening_test import design
+    from ossl_train.listening_test.results import compute_results, write_report
 
     folder = _folder(data or context.obj, out)
-    key = test_folder.read_key(folder)
-    test = test_folder.found(folder)
+    key = design.read_key(folder)
+    test = design.create_test_corpus(folder)
     with test.locked():
         if not offline:
-            _take(test, url, timeout)
-        given = list(records.read_all(test.root))
-        found = results(key, given, taxonomies.load(test.root), resamples, seed)
-        written = write_report(folder, found)
-    _show(found, json)
+            _pull_ratings(test, url, timeout)
+        ratings = list(records.read_all(test.root))
+        results = compute_results(key, ratings, label_schema.load(test.root), resamples, seed)
+        written = write_report(folder, results)
+    _show(results, json)
     output.say(f"Report: {written[1]}, {written[0]}")
 
 
@@ -148,27 +151,25 @@ def _folder(root: Path, out: Path | None) -> Path:
     return out or root / "train" / "listening"
 
 
-def _take(test: Corpus, url: str, timeout: float) -> None:
-    """Bring the records of ratings up to date; the server is right, nobody changes them here."""
-    from ossl_builder.annotations import label_schema as taxonomies
-    from ossl_builder.label_studio import project as connection
-    from ossl_builder.label_studio import pull as pulling
-    from ossl_builder.label_studio import state as states
+def _pull_ratings(test: Corpus, url: str, timeout: float) -> None:
+    """Pull the ratings. On a conflict the server's version is used: nobody edits them here."""
+    from ossl_builder.annotations import label_schema
+    from ossl_builder.label_studio import project, pull, state
 
-    with connection.connected(test, url, timeout) as server:
-        project = connection.project_of(server, test)
-        report = pulling.pull(
-            server, test, states.load(test.root), project, taxonomies.load(test.root), side="server"
+    with project.connected(test, url, timeout) as server:
+        found = project.project_of(server, test)
+        report = pull.pull(
+            server, test, state.load(test.root), found, label_schema.load(test.root), side="server"
         )
     output.say(
-        f"{report.n_tasks} tasks looked at: {report.new} new ratings, {report.changed} changed, "
+        f"{report.n_tasks} tasks checked: {report.new} new ratings, {report.changed} changed, "
         f"{report.skipped} skips, {report.withdrawn} withdrawn."
     )
-    for one in report.invalid:
-        output.say(f"Kept out: {one.clip_id} by {one.annotator}: {one.why}.")
+    for rating in report.invalid:
+        output.say(f"Rejected: {rating.clip_id} by {rating.annotator}: {rating.why}.")
 
 
-def _show_plan(planned: Plan, folder: Path, json: bool) -> None:
+def _show_plan(planned: TestPlan, folder: Path, json: bool) -> None:
     rows = [
         {
             "clip": name,
@@ -194,42 +195,44 @@ def _show_plan(planned: Plan, folder: Path, json: bool) -> None:
     output.table(
         ("clip", "film", "length, s", "control sees"), [tuple(row.values()) for row in rows]
     )
-    length = sum(job.sample.piece.duration_s for job in waiting)
-    heard = sum(clip.duration_s for clip in planned.clips.values()) * len(planned.systems)
+    length = sum(job.sample.request.duration_s for job in waiting)
+    seconds = sum(clip.duration_s for clip in planned.clips.values()) * len(planned.systems)
     output.say(
         f"{len(planned.stimuli)} stimuli: each clip with {', '.join(planned.systems)}. "
-        f"{len(waiting)} pieces, {length:.0f} s of music, are to be generated. A rater listens "
-        f"for {heard / 60:.0f} minutes."
+        f"{len(waiting)} samples, {length:.0f} s of music, would be generated. A rater listens "
+        f"for {seconds / 60:.0f} minutes."
     )
 
 
-def _conclude(sent: Sent, url: str, folder: Path, json: bool) -> None:
+def _show_push(report: PushReport, url: str, folder: Path, json: bool) -> None:
     if json:
-        output.as_json({"url": url, "out": str(folder), **vars(sent)})
+        output.as_json({"url": url, "out": str(folder), **vars(report)})
         return
     output.say(
-        f"{sent.sent} stimuli sent to project {sent.project_id} ({sent.title}) at {url}; "
-        f"{sent.present} were there already."
+        f"{report.sent} stimuli sent to project {report.project_id} ({report.title}) at {url}; "
+        f"{report.present} had a task before."
     )
-    if sent.copies_removed:
-        output.say(f"{sent.copies_removed} copies that nobody had answered removed.")
-    output.say(f"Next: ossl -C {folder} label serve, and give raters the project's address.")
-    output.say(f"{folder / 'key.json'} says which is which: keep it from them.")
+    if report.copies_removed:
+        output.say(f"{report.copies_removed} duplicate tasks without an answer removed.")
+    output.say(
+        f"Next: run `ossl -C {folder} label serve`, and send raters the address of the project."
+    )
+    output.say(f"{folder / 'key.json'} maps each stimulus to its system: do not show it to raters.")
 
 
-def _show(found: Results, json: bool) -> None:
-    from ossl_train.listening_test.report import explained, tables
+def _show(results: Results, json: bool) -> None:
+    from ossl_train.listening_test.results import explained, tables
 
     if json:
-        output.as_json(found.plain())
+        output.as_json(results.plain())
     else:
         rows: list[tuple[Any, ...]]
-        for title, header, rows in tables(found):
+        for title, header, rows in tables(results):
             if rows:
                 output.line(f"\n{title}")
                 output.table(header, rows)
         output.line()
-        for sentence in explained(found):
+        for sentence in explained(results):
             output.say(sentence)
-    for sentence in found.warnings:
-        output.say(f"Careful: {sentence}")
+    for sentence in results.warnings:
+        output.say(f"Warning: {sentence}")

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""The options that several commands share, each declared once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 RecipeName = Annotated[
-    str, typer.Option("--recipe", help="Name of a recipe, or a YAML file.", metavar="NAME|FILE")
+    str,
+    typer.Option("--recipe", help="The name of a recipe, or a YAML file.", metavar="NAME|FILE"),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Another value for this run: section.key=value; repeatable."),
+    typer.Option(
+        "--set", help="Change a setting of the recipe: section.key=value. Can be repeated."
+    ),
 ]
 Data = Annotated[
     Path | None,
@@ -20,12 +23,29 @@ Data = Annotated[
         "--data",
         exists=True,
         file_okay=False,
-        help="A folder that `ossl export parquet` wrote, instead of the corpus.",
+        help="Read this folder, written by `ossl export parquet`, instead of the corpus.",
         metavar="DIR",
     ),
 ]
-On = Annotated[
-    str | None, typer.Option("--device", help="auto, cpu or cuda, instead of the recipe's.")
+Split = Annotated[str | None, typer.Option("--split", help="The split: train, validation or test.")]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="auto, cpu or cuda.", show_default="the recipe's"),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and why.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print for scripts.")]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        help="An adapter file, a checkpoint, or the folder of a run.",
+        show_default="best of train/RECIPE",
+        metavar="DIR|FILE",
+    ),
+]
+TextGuidance = Annotated[float, typer.Option(min=0, help="The weight of the text.")]
+VideoGuidance = Annotated[
+    float, typer.Option(min=0, help="The weight of the video. Above 1 it is stronger.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would run, and why. Write nothing.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

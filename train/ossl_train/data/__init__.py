@@ -1,1 +1,1 @@
-"""What the adapter sees and what it is to write: windows, encoded once, kept, and handed out."""
+"""Windows of clips: encoded once, stored, and read in batches."""

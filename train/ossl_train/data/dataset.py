@@ -1,38 +1,42 @@
-"""A split's windows, read from the stores when they are asked for: memory stays flat."""
+"""The windows of a split as a dataset, and batches of them in an order that a seed fixes."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
-from ossl_train.data import store_check
+from ossl_train.data import consistency
+from ossl_train.data.codes import prompt_key, prompt_of
 from ossl_train.data.source import Source, SplitClip
-from ossl_train.data.storage import CODES, FEATURES, TEXT, key_of, read_tensor, store_path
-from ossl_train.data.text import prompt_key, prompt_of
+from ossl_train.data.storage import CODES, FEATURES, TEXT, read_tensor, store_path, window_key
 from ossl_train.data.windows import Window, WindowSpan, window_spans
 from ossl_train.recipe import TrainRecipe
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from ossl_train.musicgen.types import TextStates
 
 
 @dataclass
 class TrainSample:
-    """One window, unpadded; see `ossl_train.data.batch.Batch` for the units.
+    """One window, unpadded; see `Batch` for the units.
 
     Attributes:
-        window: which.
+        window: its position.
         codes: [K, T], int16.
         video: [Tv, D], float16.
         video_times: [Tv], float32.
         text: [tokens, width], float32.
-        dialogue: [Tv, 2], float32; None: not asked for.
+        dialogue: [Tv, 2], float32; None if the recipe does not use dialogue.
     """
 
     window: Window
@@ -45,19 +49,19 @@ class TrainSample:
 
 @dataclass
 class Dataset:
-    """The windows of one split.
+    """The windows of one split, read from the stores on access: memory use stays constant.
 
     Attributes:
-        root: where the stores lie.
+        root: the folder of the stores.
         windows: in the order of film, clip and time.
-        prompts: of each window.
-        left_out: how many are not among them, by reason: windows that are `silent`, clips that are
+        prompts: the prompt of each window.
+        left_out: counts of what is left out, by reason: windows that are `silent`, clips that are
             `too_short` or `unlabelled`.
-        made: for each kind of store what its metadata say for all films alike: encoder, digest
-            and so on; a checkpoint remembers it.
-        with_dialogue: whether samples have it.
-        slots_s: for each window, [1 + slots]: the middle of the window and of what each slot saw,
-            after its beginning.
+        made: for each kind of store the metadata that all films share (encoder, digest and so
+            on); a run records it.
+        with_dialogue: whether samples have dialogue.
+        slots_s: for each window, [1 + slots]: the middle of the window, and the mean time of each
+            slot's frames, in seconds after the start of the window.
     """
 
     root: Path
@@ -81,7 +85,7 @@ class Dataset:
         import torch
 
         window = self.windows[index]
-        key = key_of(window.clip_id, window.index)
+        key = window_key(window.clip_id, window.index)
         features = store_path(self.root, window.film_id, FEATURES)
         video = read_tensor(features, key)
         if not np.isfinite(video.numpy()).all():
@@ -104,7 +108,7 @@ class Dataset:
         )
 
     def _per_token(self, values: Tensor) -> Tensor:
-        """Values [1 + slots, ...] for each token: the class token, then those of each slot."""
+        """Expand values [1 + slots, ...] to tokens: the class token, then those of each slot."""
         import torch
 
         made = self.made[FEATURES]
@@ -114,18 +118,18 @@ class Dataset:
 
 
 def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
-    """Find the windows of a split and see that all of them can be read.
+    """Find the windows of a split and check that all of them are stored.
 
     Raises:
         OsslError: `split_empty`; `features_missing`, `codes_missing`, `text_missing`;
-            `features_mixed` and the like, where films were not made in the same way;
-            `features_differ`, where they were made otherwise than the recipe says;
-            `features_stale`, where clips or labels have changed since; `dialogue_missing`;
-            `split_silent`, where nothing is left.
+            `features_mixed` and the like, if films were encoded with different settings;
+            `features_differ`, if the settings are not those of the recipe;
+            `features_stale`, if clips or labels have changed since; `dialogue_missing`;
+            `split_silent`, if no window is left.
     """
     clips = source.on(split)
-    stored = store_check.agreed(source, recipe, {one.clip.film_id for one in clips})
-    found: list[tuple[Window, str, NDArray[np.float32]]] = []
+    stores = consistency.read_matching_stores(source, recipe, {one.clip.film_id for one in clips})
+    entries: list[tuple[Window, str, NDArray[np.float32]]] = []
     left_out: Counter[str] = Counter()
     for one in clips:
         prompt = prompt_of(one.label, recipe.prompts)
@@ -133,26 +137,28 @@ def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
         if prompt is None or not windows:
             left_out["unlabelled" if prompt is None else "too_short"] += 1
             continue
-        store_check.check_clip(one, prompt, stored, recipe)
-        kept = [window for window in windows if store_check.is_heard(one.clip, window, stored)]
-        left_out["silent"] += len(windows) - len(kept)
-        for window in kept:
-            slots_s = _slots_s(one, window, stored[FEATURES].of[one.clip.film_id])
-            found.append((_window(one, window), prompt, slots_s))
-    if not found:
+        consistency.check_clip_unchanged(one, prompt, stores, recipe)
+        with_music = [
+            window for window in windows if consistency.has_codes(one.clip, window, stores)
+        ]
+        left_out["silent"] += len(windows) - len(with_music)
+        for window in with_music:
+            slots_s = _slots_s(one, window, stores[FEATURES].of[one.clip.film_id])
+            entries.append((_window(one, window), prompt, slots_s))
+    if not entries:
         raise OsslError(
             "split_silent",
             f"No window of the split {split} can be used: {_counted(left_out)}.",
-            "Put other films on it, or see windows.shortest_s and codes.silent_dbfs.",
+            "Assign other films to the split, or change windows.shortest_s or codes.silent_dbfs.",
         )
     return Dataset(
         root=source.root,
-        windows=tuple(window for window, _, _ in found),
-        prompts=tuple(prompt for _, prompt, _ in found),
+        windows=tuple(window for window, _, _ in entries),
+        prompts=tuple(prompt for _, prompt, _ in entries),
         left_out=dict(sorted((+left_out).items())),
-        made={kind: stored[kind].made for kind in stored},
+        made={kind: stores[kind].made for kind in stores},
         with_dialogue=recipe.model.dialogue,
-        slots_s=tuple(slots_s for _, _, slots_s in found),
+        slots_s=tuple(slots_s for _, _, slots_s in entries),
     )
 
 
@@ -163,15 +169,158 @@ def _window(one: SplitClip, window: WindowSpan) -> Window:
     )  # fmt: skip
 
 
-def _slots_s(one: SplitClip, window: WindowSpan, said: Mapping[str, Any]) -> NDArray[np.float32]:
-    """[1 + slots]: middle of the window, and of each slot's frames, after its beginning."""
+def _slots_s(
+    one: SplitClip, window: WindowSpan, metadata: Mapping[str, Any]
+) -> NDArray[np.float32]:
+    """Return [1 + slots]: the middle of the window, and the mean time of each slot's frames."""
     import numpy as np
 
-    sample_s = said["windows"][key_of(one.clip.clip_id, window.index)]["sample_s"]
-    slots = np.array(sample_s).reshape(said["slots"], -1).mean(axis=1) - window.start_s
+    sample_s = metadata["windows"][window_key(one.clip.clip_id, window.index)]["sample_s"]
+    slots = np.array(sample_s).reshape(metadata["slots"], -1).mean(axis=1) - window.start_s
     return np.concatenate(([window.duration_s / 2], slots)).astype(np.float32)
 
 
 def _counted(left_out: Mapping[str, int]) -> str:
-    said = (f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(left_out.items()))
-    return ", ".join(said)
+    parts = (f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(left_out.items()))
+    return ", ".join(parts)
+
+
+@dataclass
+class Batch:
+    """The windows that the model gets at a time.
+
+    Attributes:
+        windows: B windows.
+        codes: [B, K, T], int64; 0 where padded. T is the longest window's number of frames.
+        valid: [B, T], bool; False where codes are padding.
+        video: [B, Tv, D], float32.
+        video_times: [B, Tv], float32: the middle of the time that each token covers, in seconds
+            after the window's start; for a class token the middle of the window.
+        video_mask: [B, Tv], bool; False where padded (features of one pooling never are).
+        text: states of the prompts.
+        dialogue: [B, Tv, 2], float32: loudness (0: -70 LUFS or less, 1: 0 LUFS) and energy (root
+            mean square, full scale 1) of the dialogue during each token; None if unused.
+    """
+
+    windows: tuple[Window, ...]
+    codes: Tensor
+    valid: Tensor
+    video: Tensor
+    video_times: Tensor
+    video_mask: Tensor
+    text: TextStates
+    dialogue: Tensor | None
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch with its tensors on a device."""
+        import torch
+
+        from ossl_train.musicgen.types import TextStates
+
+        moved = {
+            field.name: value.to(device, non_blocking=True)
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), torch.Tensor)
+        }
+        text = TextStates(
+            self.text.states.to(device, non_blocking=True),
+            self.text.mask.to(device, non_blocking=True),
+        )
+        return dataclasses.replace(self, **moved, text=text)
+
+
+def batches(
+    dataset: Dataset,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    start_batch: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    shuffle: bool = True,
+) -> Iterator[Batch]:
+    """Yield one pass over a split.
+
+    Args:
+        dataset: the split.
+        batch_size: windows per process and batch.
+        seed: fixes the order, together with `epoch`.
+        epoch: number of the pass.
+        start_batch: number of the first batch to yield.
+        rank: number of this process, of `world`.
+        world: number of processes that share the pass. All batches of one step together depend
+            only on `batch_size` times `world`.
+        shuffle: True, for training: every process gets the same number of batches; windows at
+            the end that cannot be divided evenly are left to another pass. False, for validation:
+            each window goes to one process, once, in the dataset's order; some processes may get
+            one batch less.
+
+    Raises:
+        OsslError: see `Dataset.sample`.
+    """
+    for chosen in batch_indices(len(dataset), batch_size, seed, epoch, rank, world, shuffle)[
+        start_batch:
+    ]:
+        yield collate([dataset.sample(index) for index in chosen])
+
+
+def n_batches(n_windows: int, batch_size: int, world: int = 1, shuffle: bool = True) -> int:
+    """Return the number of batches of the first process; shuffled, of every process."""
+    return len(batch_indices(n_windows, batch_size, 0, 0, 0, world, shuffle))
+
+
+def batch_indices(
+    n_windows: int, batch_size: int, seed: int, epoch: int, rank: int, world: int, shuffle: bool
+) -> list[list[int]]:
+    """Return the indices of each batch of one process; see `batches`."""
+    import numpy as np
+
+    order = np.arange(n_windows)
+    if shuffle:
+        np.random.default_rng([seed, epoch]).shuffle(order)
+    batches_of_process = []
+    for start in range(0, n_windows, batch_size * world):
+        step_windows = order[start : start + batch_size * world]
+        if shuffle:
+            # The same number for each process, so that their gradients have the same weight.
+            step_windows = step_windows[: len(step_windows) // world * world]
+        of_process = np.array_split(step_windows, world)[rank].tolist()
+        if of_process:
+            batches_of_process.append(of_process)
+    return batches_of_process
+
+
+def collate(samples: Sequence[TrainSample]) -> Batch:
+    """Stack windows into a batch; pad shorter ones at the end."""
+    import torch
+
+    from ossl_train.musicgen.types import TextStates
+
+    codes, valid = pad([sample.codes.T for sample in samples])
+    video, video_mask = pad([sample.video for sample in samples])
+    times, _ = pad([sample.video_times for sample in samples])
+    states, mask = pad([sample.text for sample in samples])
+    dialogue = [sample.dialogue for sample in samples if sample.dialogue is not None]
+    return Batch(
+        windows=tuple(sample.window for sample in samples),
+        codes=codes.transpose(1, 2).to(torch.int64).contiguous(),
+        valid=valid,
+        video=video.to(torch.float32),
+        video_times=times,
+        video_mask=video_mask,
+        text=TextStates(states, mask),
+        dialogue=pad(dialogue)[0] if len(dialogue) == len(samples) else None,
+    )
+
+
+def pad(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Stack tensors [n, ...] of several lengths to [B, longest, ...], with a mask [B, longest]."""
+    import torch
+
+    longest = max(len(tensor) for tensor in tensors)
+    whole = tensors[0].new_zeros((len(tensors), longest, *tensors[0].shape[1:]))
+    mask = torch.zeros((len(tensors), longest), dtype=torch.bool)
+    for row, tensor in enumerate(tensors):
+        whole[row, : len(tensor)] = tensor
+        mask[row, : len(tensor)] = True
+    return whole, mask

@@ -1,29 +1,190 @@
-"""Stage `features`: what ViViT sees in every window of a film's clips."""
+"""Stage `features`: ViViT tokens of every window of a film's clips.
+
+ViViT is the frozen video encoder of Arnab et al. 2021, "ViViT: a video vision transformer".
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
+from ossl_builder import parse
+from ossl_builder.engine.cache import UNSHAPING
+from ossl_builder.engine.settings import Settings
 from ossl_builder.engine.stage import Item, Outcome, Reject, Stage, versions
 from ossl_builder.errors import OsslError
 from ossl_builder.files import sha256_json
+from ossl_builder.models.hub import NOT_HERE, UNREADABLE, fetch_model, fingerprint
 from ossl_builder.tables import Clip
-from ossl_train.data import vivit
-from ossl_train.data.storage import FEATURES, FEATURES_TABLE, StoredWindow, StoreWriter, key_of
+from ossl_train.data.storage import FEATURES, FEATURES_TABLE, StoredWindow, StoreWriter, window_key
 from ossl_train.data.window_loader import WindowInput, window_inputs
-from ossl_train.data.windows import FeaturesWork, window_spans
-from ossl_train.model_paths import shown_name
-from ossl_train.recipe import WindowsSettings
+from ossl_train.data.windows import WindowsSettings, window_spans
+from ossl_train.pretrained import checked_device, shown_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
+WEIGHT_FILES = ("*.safetensors", "*.bin")
+CONFIG_FILES = ("config.json", "preprocessor_config.json")
 
-def features_facts(clips: Sequence[Clip]) -> str:
-    """Hash of what of a film's clips shapes its features: not their music."""
+
+class FeaturesSettings(Settings):
+    """Section `features` of a training recipe: how the video is encoded."""
+
+    encoder: str = Field(
+        "google/vivit-b-16x2-kinetics400",
+        description="ViViT by its name on the hub, a local folder, or `tiny`",
+    )
+    revision: str = Field("main", description="revision on the hub")
+    pooling: Literal["all", "time_slots"] = Field(
+        "time_slots",
+        description="all: every token; time_slots: the class token and each slot's mean",
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="precision of the encoder")
+    batch_size: int = Field(
+        4, ge=1, le=256, description="windows encoded at a time", json_schema_extra=UNSHAPING
+    )
+    workers: int = Field(
+        2, ge=1, le=256, description="clips decoded at a time", json_schema_extra=UNSHAPING
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="device of the encoder", json_schema_extra=UNSHAPING
+    )
+
+
+class FeaturesStageSettings(FeaturesSettings, WindowsSettings):
+    """The recipe's sections `features` and `windows`; the encoder counts by its digest."""
+
+    encoder: str = Field("", description="ViViT", json_schema_extra=UNSHAPING)
+    revision: str = Field("main", description="revision on the hub", json_schema_extra=UNSHAPING)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A loaded ViViT.
+
+    Attributes:
+        model, processor: objects of transformers.
+        device: where the model is.
+        n_frames: video frames per window (32).
+        n_slots: time slots per window (16: two frames each).
+        per_slot: tokens of each slot (196: 14 by 14).
+        width: of a token (768).
+    """
+
+    model: Any
+    processor: Any
+    device: str
+    n_frames: int
+    n_slots: int
+    per_slot: int
+    width: int
+
+    def prepared(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Return frames [height, width, 3] as the model's input [n_frames, 3, size, size]."""
+        pixels: Tensor = self.processor(list(frames), return_tensors="pt")["pixel_values"][0]
+        return pixels
+
+    def states(self, pixels: Tensor, precision: str) -> Tensor:
+        """Return the last hidden states of windows.
+
+        Args:
+            pixels: [B, n_frames, 3, size, size], of `prepared`.
+            precision: `fp32` or `bf16`.
+
+        Returns:
+            [B, 1 + n_slots * per_slot, width], float32, on the CPU.
+        """
+        import torch
+
+        kind = torch.device(self.device).type
+        with (
+            torch.inference_mode(),
+            torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"),
+        ):
+            states = self.model(pixel_values=pixels.to(self.device)).last_hidden_state
+        on_cpu: Tensor = states.float().cpu()
+        return on_cpu
+
+
+def encoder_digest(source: str, revision: str) -> str:
+    """Return the hashes of a ViViT's weights and configuration, without a network.
+
+    Returns:
+        `hub.NOT_HERE` if it is not complete on this machine.
+    """
+    patterns = (WEIGHT_FILES, *((file,) for file in CONFIG_FILES))
+    parts = [fingerprint(source, names, revision) for names in patterns]
+    return NOT_HERE if NOT_HERE in parts else "+".join(part[:16] for part in parts)
+
+
+def encoder_shape(source: str, revision: str) -> tuple[int, int, int, int]:
+    """Read frames per window, time slots, tokens per slot and width from the configuration.
+
+    Raises:
+        OsslError: `model_missing`, `model_unavailable`, `model_invalid`.
+    """
+    path = fetch_model(source, revision).path
+    try:
+        config = parse.json_value((path / "config.json").read_text())
+        frames_per_slot, height, width = config["tubelet_size"]
+        size, n_frames = config["image_size"], config["num_frames"]
+        per_slot = (size // height) * (size // width)
+        return n_frames, n_frames // frames_per_slot, per_slot, config["hidden_size"]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise _not_vivit(source, error) from error
+
+
+def load_encoder(source: str, revision: str, device: str) -> Encoder:
+    """Load a ViViT; the last one stays loaded for the next call.
+
+    Args:
+        source: its name on the hub, or a folder in transformers' layout.
+        revision: branch, tag or commit on the hub.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        OsslError: `model_missing`, `model_unavailable`, `model_invalid`, `no_gpu`,
+            `train_not_installed`.
+    """
+    chosen = checked_device(device)
+    return _load_encoder(source, fetch_model(source, revision).path, revision, chosen)
+
+
+@lru_cache(maxsize=1)
+def _load_encoder(source: str, path: Path, revision: str, device: str) -> Encoder:
+    from transformers import VivitImageProcessor, VivitModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    sizes = encoder_shape(source, revision)
+    try:
+        processor = VivitImageProcessor.from_pretrained(path)
+        model = VivitModel.from_pretrained(path, add_pooling_layer=False)
+    except UNREADABLE as error:
+        raise _not_vivit(source, error) from error
+    return Encoder(model.to(device).eval(), processor, device, *sizes)
+
+
+def _not_vivit(source: str, error: Exception) -> OsslError:
+    return OsslError(
+        "model_invalid",
+        f"{source!r} cannot be loaded as a ViViT ({type(error).__name__}: {error}).",
+        "Set features.encoder to the name of a ViViT on the hub, or to a folder that "
+        "save_pretrained of transformers wrote, with its preprocessor_config.json.",
+    )
+
+
+def features_input_hash(clips: Sequence[Clip]) -> str:
+    """Return the hash of what the features of a film depend on: all of its clips but the music."""
     return sha256_json(
         [[c.clip_id, c.duration_s, c.video_sha256, c.dialogue_sha256] for c in clips]
     )
@@ -34,86 +195,66 @@ def make_features(item: Item) -> Outcome:
 
     Raises:
         OsslError: `video_undecodable`, `no_video`, `not_media`, `audio_unreadable`,
-            `features_not_finite`, and those of `vivit.load_encoder`.
+            `features_not_finite`, and those of `load_encoder`.
     """
-    work: FeaturesWork = item.config
+    settings: FeaturesStageSettings = item.config
     clips: tuple[Clip, ...] = item.rows["clips"]
-    encoder = vivit.load_encoder(work.encoder, work.revision, work.device)
-    total = sum(len(window_spans(clip, work.windows)) for clip in clips)
-    frames = window_inputs(item.corpus, clips, work.windows, encoder, work.workers)
+    encoder = load_encoder(settings.encoder, settings.revision, settings.device)
+    total = sum(len(window_spans(clip, settings)) for clip in clips)
+    inputs = iter(window_inputs(item.corpus, clips, settings, encoder, settings.workers))
     rows: list[StoredWindow] = []
-    said: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
     with StoreWriter(item.folder / f"{FEATURES}.safetensors") as store:
-        for seen in _batched(frames, work.batch_size):
-            for one, tokens in zip(seen, _tokens(encoder, seen, work), strict=True):
-                key = key_of(one.clip.clip_id, one.window.index)
+        while batch := list(itertools.islice(inputs, settings.batch_size)):
+            for one, tokens in zip(batch, _tokens(encoder, batch, settings), strict=True):
+                clip, window = one.clip, one.window
+                key = window_key(clip.clip_id, window.index)
                 store.add(key, tokens)
                 if one.dialogue is not None:
                     store.add(f"{key}/dialogue", one.dialogue)
-                said[key] = {
-                    "start_s": one.window.start_s,
-                    "duration_s": one.window.duration_s,
+                stored[key] = {
+                    "start_s": window.start_s,
+                    "duration_s": window.duration_s,
                     "sample_s": [round(time, 6) for time in one.times_s],
                 }
-                rows.append(_row(one, len(tokens)))
+                rows.append(
+                    StoredWindow(
+                        clip.film_id, clip.clip_id, window.index, window.start_s,
+                        window.duration_s, len(tokens),
+                    )
+                )  # fmt: skip
             item.progress(len(rows) / total)
-        store.metadata = _metadata(work, encoder, clips) | {"windows": said}
-    return Outcome(tuple(rows), tuple(_too_short(clips, work.windows)))
-
-
-def _metadata(work: FeaturesWork, encoder: vivit.Encoder, clips: Sequence[Clip]) -> dict[str, Any]:
-    return {
-        "encoder": shown_name(work.encoder),
-        "revision": work.revision,
-        "digest": vivit.digest(work.encoder, work.revision),
-        "pooling": work.pooling,
-        "precision": work.precision,
-        "length_s": work.length_s,
-        "shortest_s": work.shortest_s,
-        "frames_per_window": encoder.n_frames,
-        "rate": encoder.n_frames / work.length_s,
-        "slots": encoder.n_slots,
-        "per_slot": encoder.per_slot,
-        "width": encoder.width,
-        "clips": {clip.clip_id: clip.video_sha256 for clip in clips},
-        "dialogue": {clip.clip_id: clip.dialogue_sha256 for clip in clips},
-    }
-
-
-def _row(seen: WindowInput, length: int) -> StoredWindow:
-    window = seen.window
-    return StoredWindow(
-        seen.clip.film_id,
-        seen.clip.clip_id,
-        window.index,
-        window.start_s,
-        window.duration_s,
-        length,
-    )
+        store.metadata = {
+            "encoder": shown_name(settings.encoder),
+            "revision": settings.revision,
+            "digest": encoder_digest(settings.encoder, settings.revision),
+            "pooling": settings.pooling,
+            "precision": settings.precision,
+            "length_s": settings.length_s,
+            "shortest_s": settings.shortest_s,
+            "frames_per_window": encoder.n_frames,
+            "rate": encoder.n_frames / settings.length_s,
+            "slots": encoder.n_slots,
+            "per_slot": encoder.per_slot,
+            "width": encoder.width,
+            "clips": {clip.clip_id: clip.video_sha256 for clip in clips},
+            "dialogue": {clip.clip_id: clip.dialogue_sha256 for clip in clips},
+            "windows": stored,
+        }
+    return Outcome(tuple(rows), tuple(_too_short(clips, settings)))
 
 
 def _too_short(clips: Sequence[Clip], settings: WindowsSettings) -> Iterator[Reject]:
     for clip in clips:
         if not window_spans(clip, settings):
-            message = f"{clip.clip_id} has {clip.duration_s:.2f} s, less than a shortest window."
+            message = f"{clip.clip_id} has {clip.duration_s:.2f} s, less than windows.shortest_s."
             yield Reject("too_short", message)
 
 
-def _batched(seen: Iterator[WindowInput], size: int) -> Iterator[list[WindowInput]]:
-    held: list[WindowInput] = []
-    for one in seen:
-        held.append(one)
-        if len(held) == size:
-            yield held
-            held = []
-    if held:
-        yield held
-
-
 def _tokens(
-    encoder: vivit.Encoder, seen: Sequence[WindowInput], work: FeaturesWork
+    encoder: Encoder, batch: Sequence[WindowInput], settings: FeaturesSettings
 ) -> NDArray[np.float16]:
-    """[B, tokens, width], as they are stored.
+    """Return the tokens [B, tokens, width] to store.
 
     Raises:
         OsslError: `features_not_finite`.
@@ -121,24 +262,27 @@ def _tokens(
     import numpy as np
     import torch
 
-    states = encoder.states(torch.stack([one.pixels for one in seen]), work.precision)
-    stored: NDArray[np.float16] = pooled(states, work.pooling, encoder.n_slots).half().numpy()
-    for one, tokens in zip(seen, stored, strict=True):
-        if not np.isfinite(tokens).all():
+    states = encoder.states(torch.stack([one.pixels for one in batch]), settings.precision)
+    tokens: NDArray[np.float16] = (
+        pool_tokens(states, settings.pooling, encoder.n_slots).half().numpy()
+    )
+    for one, values in zip(batch, tokens, strict=True):
+        if not np.isfinite(values).all():
             raise OsslError(
                 "features_not_finite",
                 f"The encoder gives values that are not finite for {one.clip.clip_id} at "
                 f"{one.window.start_s:.0f} s.",
                 "Use `--set features.precision=fp32`, or another features.encoder.",
             )
-    return stored
+    return tokens
 
 
-def pooled(states: Tensor, pooling: str, n_slots: int) -> Tensor:
-    """Tokens to be kept of the encoder's states [B, 1 + n_slots * per_slot, width].
+def pool_tokens(states: Tensor, pooling: str, n_slots: int) -> Tensor:
+    """Reduce the encoder's states [B, 1 + n_slots * per_slot, width] to the tokens to use.
 
     Returns:
-        All of them; or [B, 1 + n_slots, width], the class token and the mean of each time slot.
+        With `all`, every state; else [B, 1 + n_slots, width]: the class token and the mean of
+        each time slot.
     """
     import torch
 
@@ -149,13 +293,13 @@ def pooled(states: Tensor, pooling: str, n_slots: int) -> Tensor:
     return torch.cat([states[:, :1], slots], dim=1)
 
 
-def _tools(work: FeaturesWork) -> dict[str, str]:
-    found = vivit.digest(work.encoder, work.revision)
-    return {"encoder": found, **versions("av", "torch", "transformers")}
+def _tools(settings: FeaturesStageSettings) -> dict[str, str]:
+    digest = encoder_digest(settings.encoder, settings.revision)
+    return {"encoder": digest, **versions("av", "torch", "transformers")}
 
 
-def _prepare(work: FeaturesWork) -> None:
-    vivit.load_encoder(work.encoder, work.revision, work.device)
+def _prepare(settings: FeaturesStageSettings) -> None:
+    load_encoder(settings.encoder, settings.revision, settings.device)
 
 
 FEATURES_STAGE = Stage(
@@ -164,7 +308,7 @@ FEATURES_STAGE = Stage(
     version=1,
     reads=("clips",),
     writes=FEATURES_TABLE,
-    config=FeaturesWork,
+    config=FeaturesStageSettings,
     run=make_features,
     folder=FEATURES,
     tools=_tools,

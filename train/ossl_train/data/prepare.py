@@ -1,7 +1,7 @@
-"""Bring the stores up to date on the builder's engine: decide film by film, and run what is stale.
+"""Bring stored features, codes and text up to date on the builder's engine.
 
-Films are taken one after the other in this process, so that a model is loaded once; a film's next
-clips are decoded while it works.
+Films are encoded one after the other in this process, so that a model is loaded once. The next
+clips of a film are decoded while the model works.
 """
 
 from __future__ import annotations
@@ -18,17 +18,30 @@ from ossl_builder.engine.run import run_item
 from ossl_builder.engine.schedule import Event, Finished, Progressed, Started
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
-from ossl_train.data import vivit
-from ossl_train.data.codes import CODES_STAGE, codes_facts
-from ossl_train.data.features import FEATURES_STAGE, features_facts
+from ossl_builder.models.hub import NOT_HERE
+from ossl_train.data.codes import (
+    CODES_STAGE,
+    TEXT_STAGE,
+    ClipPrompt,
+    CodesStageSettings,
+    TextStageSettings,
+    codes_input_hash,
+    prompt_of,
+    text_input_hash,
+)
+from ossl_train.data.features import (
+    FEATURES_STAGE,
+    FeaturesStageSettings,
+    encoder_digest,
+    encoder_shape,
+    features_input_hash,
+)
 from ossl_train.data.source import Source
-from ossl_train.data.storage import home
-from ossl_train.data.text import TEXT_STAGE, Prompted, prompt_of, text_facts
-from ossl_train.data.windows import FeaturesWork, codes_work, features_work, text_work, window_spans
-from ossl_train.model_paths import NOT_HERE
+from ossl_train.data.storage import store_folder
+from ossl_train.data.windows import window_spans
 from ossl_train.recipe import TrainRecipe
 
-# Sizes of the published models, for estimates before one is here.
+# Sizes of the published models, for estimates before a model is on this machine.
 VIVIT_SHAPE = (32, 16, 196, 768)
 BYTES_PER_S = 50 * 4 * 2  # of codes: frames per second, codebooks, 16 bits
 BYTES_PER_PROMPT = 24 * 768 * 4
@@ -36,13 +49,13 @@ BYTES_PER_PROMPT = 24 * 768 * 4
 
 @dataclass(frozen=True)
 class Job:
-    """A stage with what it reads of each film.
+    """A stage with its input for each film.
 
     Attributes:
-        stage, config: the stage and what it is told.
-        rows: by film, its rows.
-        facts: by film, the hash of what of them shapes its result.
-        size_bytes: by film, what it will write, about.
+        stage, config: the stage and its settings.
+        rows: its input rows, by film.
+        facts: the hash of what the result depends on, by film.
+        size_bytes: the approximate size of the result, by film.
     """
 
     stage: Stage
@@ -52,42 +65,48 @@ class Job:
     size_bytes: Mapping[str, int]
 
 
-def features_job(source: Source, recipe: TrainRecipe) -> Job:
-    """Features of all films in a split."""
-    config = features_work(recipe)
-    clips = {film: tuple(one.clip for one in source.of_film(film)) for film in source.film_ids()}
-    _, slots, per_slot, width = _shape(config)
+def features_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
+    """Return the job of `ossl train features`: features of all films in a split."""
+    config = FeaturesStageSettings(**recipe.features.model_dump(), **recipe.windows.model_dump())
+    clips = _clips(source)
+    if encoder_digest(config.encoder, config.revision) == NOT_HERE:
+        _, slots, per_slot, width = VIVIT_SHAPE
+    else:
+        _, slots, per_slot, width = encoder_shape(config.encoder, config.revision)
     size = (1 + slots * (per_slot if config.pooling == "all" else 1)) * width * 2
-    return Job(
+    job = Job(
         stage=FEATURES_STAGE,
         config=config,
         rows=clips,
-        facts={film: features_facts(rows) for film, rows in clips.items()},
+        facts={film: features_input_hash(rows) for film, rows in clips.items()},
         size_bytes={
-            film: sum(len(window_spans(clip, config.windows)) for clip in rows) * size
+            film: sum(len(window_spans(clip, config)) for clip in rows) * size
             for film, rows in clips.items()
         },
     )
+    return (job,)
 
 
-def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, Job]:
-    """Codes of all films in a split, and the states of their prompts."""
-    codes = codes_work(recipe)
-    clips = {film: tuple(one.clip for one in source.of_film(film)) for film in source.film_ids()}
+def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
+    """Return the jobs of `ossl train codes`: codes of all films in a split, and prompt states."""
+    model: dict[str, Any] = recipe.model.model_dump(include={"source", "backbone"})
+    clips = _clips(source)
     prompts = {
         film: tuple(
-            Prompted(film, one.clip.clip_id, words)
+            ClipPrompt(film, one.clip.clip_id, prompt)
             for one in source.of_film(film)
-            if (words := prompt_of(one.label, recipe.prompts)) is not None
+            if (prompt := prompt_of(one.label, recipe.prompts)) is not None
         )
         for film in clips
     }
     return (
         Job(
             stage=CODES_STAGE,
-            config=codes,
+            config=CodesStageSettings(
+                **model, **recipe.codes.model_dump(), **recipe.windows.model_dump()
+            ),
             rows=clips,
-            facts={film: codes_facts(rows) for film, rows in clips.items()},
+            facts={film: codes_input_hash(rows) for film, rows in clips.items()},
             size_bytes={
                 film: round(sum(clip.duration_s for clip in rows) * BYTES_PER_S)
                 for film, rows in clips.items()
@@ -95,31 +114,29 @@ def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, Job]:
         ),
         Job(
             stage=TEXT_STAGE,
-            config=text_work(recipe),
+            config=TextStageSettings(**model, device=recipe.prompts.device),
             rows=prompts,
-            facts={film: text_facts(rows) for film, rows in prompts.items()},
+            facts={film: text_input_hash(rows) for film, rows in prompts.items()},
             size_bytes={film: len(rows) * BYTES_PER_PROMPT for film, rows in prompts.items()},
         ),
     )
 
 
-def _shape(config: FeaturesWork) -> tuple[int, int, int, int]:
-    if vivit.digest(config.encoder, config.revision) == NOT_HERE:
-        return VIVIT_SHAPE
-    return vivit.shape(config.encoder, config.revision)
+def _clips(source: Source) -> dict[str, tuple[Any, ...]]:
+    return {film: tuple(one.clip for one in source.of_film(film)) for film in source.film_ids()}
 
 
 def plan(root: Path, jobs: Sequence[Job]) -> list[Decision]:
-    """For each film and stage: whether it would run, and why."""
+    """Decide for each film and stage whether it would run, with the reason."""
     return [
         Decision(job.stage.name, film_id, "run" if why else "fresh", why)
         for job in jobs
-        for film_id, _, why in _stale(root, job)
+        for film_id, _, why in _decisions(root, job)
     ]
 
 
-def _stale(root: Path, job: Job) -> Iterator[tuple[str, dict[str, str], str]]:
-    """Film, inputs, and why it must run; empty: it need not."""
+def _decisions(root: Path, job: Job) -> Iterator[tuple[str, dict[str, str], str]]:
+    """Yield film, inputs, and the reason to run; the reason is empty if it is up to date."""
     shaping = cache.shaping_of(job.stage, job.config)
     (table,) = job.stage.reads
     for film_id in sorted(job.rows):
@@ -129,32 +146,40 @@ def _stale(root: Path, job: Job) -> Iterator[tuple[str, dict[str, str], str]]:
 
 
 def expected_bytes(jobs: Sequence[Job], decisions: Sequence[Decision]) -> int:
-    """What would be written, about."""
+    """Return the approximate number of bytes that would be written."""
     sizes = {job.stage.name: job.size_bytes for job in jobs}
     return sum(sizes[one.stage][one.item_id] for one in decisions if one.action == "run")
 
 
-def prepare(root: Path, jobs: Sequence[Job], tell: Callable[[str, Event], None]) -> None:
-    """Run what is stale; the caller holds the lock.
+def prepare(root: Path, jobs: Sequence[Job], report: Callable[[str, Event], None]) -> None:
+    """Run what is stale; the caller holds the lock of the corpus.
 
     Args:
         root: the corpus or the export.
-        jobs: what is wanted.
-        tell: is told what begins, goes on and ends.
+        jobs: see `features_jobs` and `codes_jobs`.
+        report: called with film and event when an item starts, advances and ends.
 
     Raises:
-        OsslError: what stops the whole run: a model that cannot be had, a full disk.
+        OsslError: what stops the whole run: `disk_small`, a model that cannot be loaded.
     """
-    _check_room(root, expected_bytes(jobs, plan(root, jobs)))
+    needed, free = expected_bytes(jobs, plan(root, jobs)), shutil.disk_usage(root).free
+    if needed > free:
+        raise OsslError(
+            "disk_small",
+            f"About {needed / 1e9:.1f} GB are needed, and the disk that holds {root} has "
+            f"{free / 1e9:.1f} GB free.",
+            "Free disk space; or use `--set features.pooling=time_slots`, which needs 180 times "
+            "less.",
+        )
     for job in jobs:
-        if not any(why for _, _, why in _stale(root, job)):
+        if not any(why for _, _, why in _decisions(root, job)):
             continue
-        # Only with its model here can a stage say which model it is.
+        # The digest of a model, which decides what is stale, is known only once it is loaded.
         job.stage.prepare(job.config)
-        for film_id, inputs, why in list(_stale(root, job)):
+        for film_id, inputs, why in list(_decisions(root, job)):
             if why:
-                tell(film_id, Started(job.stage.name))
-                tell(film_id, Finished(_run(root, job, film_id, inputs, tell)))
+                report(film_id, Started(job.stage.name))
+                report(film_id, Finished(_run(root, job, film_id, inputs, report)))
 
 
 def _run(
@@ -162,27 +187,38 @@ def _run(
     job: Job,
     film_id: str,
     inputs: dict[str, str],
-    tell: Callable[[str, Event], None],
+    report: Callable[[str, Event], None],
 ) -> records.Record:
     (table,) = job.stage.reads
     return run_item(
         job.stage,
         film_id,
         root,
-        home(film_id),
+        store_folder(film_id),
         job.config,
         {table: job.rows[film_id]},
         inputs,
-        lambda part: tell(film_id, Progressed(job.stage.name, part)),
+        lambda part: report(film_id, Progressed(job.stage.name, part)),
     )
 
 
-def _check_room(root: Path, needed: int) -> None:
-    free = shutil.disk_usage(root).free
-    if needed > free:
-        raise OsslError(
-            "disk_small",
-            f"About {needed / 1e9:.1f} GB are needed, and the disk that holds {root} has "
-            f"{free / 1e9:.1f} GB free.",
-            "Make room; or use `--set features.pooling=time_slots`, which takes 180 times less.",
-        )
+def results(root: Path, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Return how each film ended in each stage, as plain values."""
+    ends = []
+    for job in jobs:
+        for film_id in sorted(job.rows):
+            record = records.read(root, job.stage.name, film_id)
+            assert record is not None, "every film has ended"
+            ends.append(
+                {
+                    "film_id": film_id,
+                    "stage": job.stage.name,
+                    "state": record.state,
+                    "n_rows": record.n_rows,
+                    "left_out": record.rejects,
+                    "code": record.code,
+                    "message": record.message,
+                    "hint": record.hint,
+                }
+            )
+    return ends

@@ -18,7 +18,7 @@ from ossl_builder.tables.splits import SPLIT_NAMES
 
 @dataclass(frozen=True)
 class SplitClip:
-    """A clip, the split its film stands on, and its label if it has one."""
+    """A clip, the split of its film, and its label if it has one."""
 
     clip: Clip
     split: str
@@ -27,12 +27,12 @@ class SplitClip:
 
 @dataclass(frozen=True)
 class Source:
-    """What may be learned from.
+    """The clips that a training can use.
 
     Attributes:
         root: the folder that paths in rows are relative to.
         clips: all clips of films that are in a split, sorted by film and clip.
-        n_left_out: clips of films that stand on none.
+        n_left_out: clips of films without a split.
         checksums: SHA-256 of each table read, by its name.
     """
 
@@ -42,15 +42,15 @@ class Source:
     checksums: Mapping[str, str]
 
     def film_ids(self) -> list[str]:
-        """The films, sorted."""
+        """Return the ids of all films, sorted."""
         return sorted({one.clip.film_id for one in self.clips})
 
     def of_film(self, film_id: str) -> tuple[SplitClip, ...]:
-        """A film's clips."""
+        """Return the clips of a film."""
         return tuple(one for one in self.clips if one.clip.film_id == film_id)
 
     def on(self, split: str) -> tuple[SplitClip, ...]:
-        """The clips of one split.
+        """Return the clips of one split.
 
         Raises:
             OsslError: `split_unknown`, `split_empty`.
@@ -59,23 +59,23 @@ class Source:
             raise OsslError(
                 "split_unknown", f"There is no split {split!r}.", f"Use one of {SPLIT_NAMES}."
             )
-        found = tuple(one for one in self.clips if one.split == split)
-        if not found:
+        clips = tuple(one for one in self.clips if one.split == split)
+        if not clips:
             raise OsslError(
                 "split_empty",
                 f"No clip of {self.root} is in the split {split}.",
-                "Split again with a share for it: `ossl split`.",
+                "Run `ossl split` with a share for this split.",
             )
-        return found
+        return clips
 
 
 def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = True) -> Source:
-    """Read the tables.
+    """Read clips, splits and labels from the tables.
 
     Args:
         corpus: the corpus' folder (`ossl -C`).
         data: a folder written by `ossl export parquet`, used instead.
-        use_labels: whether the labels table is read; else no clip has a label.
+        use_labels: whether to read the labels table; without it no clip has a label.
 
     Raises:
         OsslError: `no_tables`, `table_missing`, `table_version`, `splits_empty`.
@@ -85,7 +85,7 @@ def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = Tr
     if not folder.is_dir():
         raise OsslError(
             "no_tables",
-            f"{root} is no corpus and no export: it has no folder manifests.",
+            f"{root} is not a corpus and not an export: it has no folder manifests.",
             "Name a corpus with `ossl -C DIR`, or an export with --data DIR.",
         )
     splits: dict[str, str | None] = {
@@ -102,7 +102,7 @@ def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = Tr
         raise OsslError(
             "splits_empty",
             f"No film of {root} that has clips is in a split.",
-            "`ossl split` assigns films to splits.",
+            "Run `ossl split` to assign films to splits.",
         )
     names = [CLIPS.name, SPLITS.name, *([LABELS.name] if use_labels else [])]
     return Source(

@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 FORMAT = "1"
 STORE_KINDS = {"float16": "F16", "float32": "F32", "int16": "I16"}
-# Open files are kept, but no more than any system's limit allows.
-OPEN = 128
+# Files stay open, but fewer than the limit of any system.
+MAX_OPEN_FILES = 128
 
 
 class StoreWriter:
-    """Writes a store; use it in a `with` statement, which finishes it."""
+    """Writes a store; use it in a `with` statement, which completes the file."""
 
     def __init__(self, path: Path) -> None:
-        """Begin the file; what is written stands beside it until it is finished."""
+        """Open a temporary file beside `path` for the tensors."""
         self._path = path
         self._data_path = path.with_name(f".{path.name}.data")
         self._data: BinaryIO = self._data_path.open("wb")
         self._header: dict[str, Any] = {}
         self._end = 0
         self.metadata: dict[str, Any] = {}
-        """Plain values by name, to be filled in before the end."""
+        """Plain values by name; set them before the end of the `with` block."""
 
     def add(self, key: str, array: NDArray[np.generic]) -> None:
         """Append a tensor of float16, float32 or int16."""
@@ -61,10 +61,10 @@ class StoreWriter:
         self._data_path.unlink()
 
     def _finish(self) -> None:
-        said = {"format": FORMAT} | {
+        metadata = {"format": FORMAT} | {
             name: json_bytes(value).decode() for name, value in self.metadata.items()
         }
-        header = json_bytes({"__metadata__": said, **self._header})
+        header = json_bytes({"__metadata__": metadata, **self._header})
         header += b" " * (-len(header) % 8)  # tensors begin at a multiple of eight
         with self._path.open("wb") as whole, self._data_path.open("rb") as data:
             whole.write(len(header).to_bytes(8, "little") + header)
@@ -72,10 +72,10 @@ class StoreWriter:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What a store says of itself.
+    """Read the metadata of a store.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no store.
         OsslError: `store_damaged`, `store_version`.
     """
     try:
@@ -84,25 +84,27 @@ def read_metadata(path: Path) -> dict[str, Any]:
             if length > path.stat().st_size:
                 raise ValueError("the header is longer than the file")
             header = parse.json_value(file.read(length))
-        said: Mapping[str, str] = header["__metadata__"]
+        metadata: Mapping[str, str] = header["__metadata__"]
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name[0] != "_"]
         if 8 + length + max(ends, default=0) != path.stat().st_size:
             raise ValueError("it was cut off")
-        found = said["format"]
-        values = {name: parse.json_value(value) for name, value in said.items() if name != "format"}
+        version = metadata["format"]
+        values = {
+            name: parse.json_value(value) for name, value in metadata.items() if name != "format"
+        }
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise _damaged(path) from error
-    if found != FORMAT:
+    if version != FORMAT:
         raise OsslError(
             "store_version",
-            f"{path} has the format {found!r}; this program knows {FORMAT!r}.",
-            "Delete it and make it again.",
+            f"{path} has the format {version!r}; this program reads {FORMAT!r}.",
+            f"Delete it and run `ossl train {path.stem}` again.",
         )
     return values
 
 
 def read_tensor(path: Path, key: str) -> Tensor:
-    """One tensor, a view of the file as it lies on the disk.
+    """Read one tensor, as a view of the file.
 
     Raises:
         OsslError: `store_damaged`.
@@ -116,7 +118,7 @@ def read_tensor(path: Path, key: str) -> Tensor:
     return tensor
 
 
-@lru_cache(maxsize=OPEN)
+@lru_cache(maxsize=MAX_OPEN_FILES)
 def _opened(path: Path, mtime_ns: int) -> Any:
     from safetensors import safe_open
 
@@ -133,20 +135,20 @@ def _damaged(path: Path) -> OsslError:
 
 FEATURES, CODES, TEXT = "features", "codes", "text"
 KINDS = (FEATURES, CODES, TEXT)
-# The command that makes each.
-MAKERS = {
+# The command that writes each kind.
+COMMANDS = {
     FEATURES: "ossl train features", CODES: "ossl train codes", TEXT: "ossl train codes",
 }  # fmt: skip
 
 
-def home(film_id: str) -> str:
-    """Where a film's stores lie, relative to the root; `films/` is for `ossl clean`."""
+def store_folder(film_id: str) -> str:
+    """Return the folder of a film's stores, relative to the root (`ossl clean` owns `films/`)."""
     return f"train/data/{film_id}"
 
 
 def store_path(root: Path, film_id: str, kind: str) -> Path:
-    """A film's store of one kind."""
-    return root / home(film_id) / kind / f"{kind}.safetensors"
+    """Return the path of a film's store of one kind."""
+    return root / store_folder(film_id) / kind / f"{kind}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class StoredWindow:
     film_id: str = column("the film")
     clip_id: str = column("the clip")
     index: int = column("number of the window within the clip, from 0")
-    start_s: float = column("where it begins, after the clip's first video", "s")
+    start_s: float = column("its start, after the clip's first video frame", "s")
     duration_s: float = column("its length, without padding", "s")
     length: int = column("tokens or frames stored")
 
@@ -171,8 +173,8 @@ class StoredPrompt:
     length: int = column("tokens stored")
 
 
-def key_of(clip_id: str, index: int) -> str:
-    """The name of a window's tensor; its dialogue's ends in `/dialogue`."""
+def window_key(clip_id: str, index: int) -> str:
+    """Return the name of a window's tensor; that of its dialogue ends in `/dialogue`."""
     return f"{clip_id}/{index}"
 
 

@@ -17,31 +17,31 @@ from ossl_builder.media.stream_choice import inspect
 from ossl_builder.media.video_frames import timed_frames
 from ossl_builder.media.video_transforms import orientation_of
 from ossl_builder.tables import Clip
-from ossl_train.data.vivit import Encoder
-from ossl_train.data.windows import WindowSpan, window_spans
-from ossl_train.recipe import WindowsSettings
+from ossl_train.data.windows import WindowSpan, WindowsSettings, window_spans
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from ossl_train.data.features import Encoder
+
     Rgb = NDArray[np.uint8]
     Mono = NDArray[np.float32]
     Curve = NDArray[np.float32]
 
 
-# Times in files are rounded to their time base: a video that begins this little after a moment
-# is the one shown then.
+# Times in files are rounded to their time base: a frame that starts at most this much after a
+# time is the frame shown at that time.
 TOLERANCE_S = 1e-4
 
 
 @dataclass(frozen=True)
 class SampledFrames:
-    """A video that is shown at an asked moment.
+    """The video frame that is shown at a requested time.
 
     Attributes:
-        time_s: when it begins, in seconds after the clip's first video.
+        time_s: its start, in seconds after the clip's first video frame.
         rgb: [height, width, 3].
     """
 
@@ -50,37 +50,37 @@ class SampledFrames:
 
 
 def frames_at(path: Path, times_s: Sequence[float]) -> Iterator[SampledFrames]:
-    """For each of some moments the video that is shown then.
+    """Yield the video frame that is shown at each of some times.
 
     Args:
         path: a video file.
-        times_s: moments after its first video, in order; behind its end the last video stands.
+        times_s: seconds after its first frame, ascending; after its end the last frame is used.
 
     Yields:
-        As many as there are moments, in their order; equal objects where a video is asked twice.
+        One frame per time, in order; the same object if a frame is shown at several times.
 
     Raises:
         OsslError: `no_video`, `video_undecodable`, `not_media`, `file_missing`.
     """
     waiting = list(reversed(times_s))
-    before: Any = None
-    before_s = 0.0
+    shown_frame: Any = None
+    shown_s = 0.0
     for frame, time_s in _frames(path):
-        if before is not None and waiting and waiting[-1] + TOLERANCE_S < time_s:
-            shown = _sampled(before, before_s)
+        if shown_frame is not None and waiting and waiting[-1] + TOLERANCE_S < time_s:
+            shown = _sampled(shown_frame, shown_s)
             while waiting and waiting[-1] + TOLERANCE_S < time_s:
                 waiting.pop()
                 yield shown
         if not waiting:
             return
-        before, before_s = frame, time_s
-    if before is None:
+        shown_frame, shown_s = frame, time_s
+    if shown_frame is None:
         raise OsslError(
             "video_undecodable",
-            f"Not one video of {path.name} could be decoded.",
+            f"No video frame of {path.name} can be decoded.",
             "Build the clip again, or leave its film out.",
         )
-    shown = _sampled(before, before_s)
+    shown = _sampled(shown_frame, shown_s)
     for _ in waiting:
         yield shown
 
@@ -90,7 +90,7 @@ def _sampled(frame: Any, time_s: float) -> SampledFrames:
 
 
 def _frames(path: Path) -> Iterator[tuple[Any, float]]:
-    """Decoded frames and when they begin, after the first; what is damaged is passed over."""
+    """Yield decoded frames with their start after the first frame; skip damaged ones."""
     first: int | None = None
     for timed in timed_frames(inspect(path)):
         if timed.frame is None:
@@ -99,32 +99,32 @@ def _frames(path: Path) -> Iterator[tuple[Any, float]]:
         yield timed.frame, float((timed.pts - first) * timed.frame.time_base)
 
 
-def window_audio(path: Path, found: Sequence[WindowSpan], rate: int) -> Iterator[Mono]:
-    """The audio of each window, [samples], full scale being 1; nothing is normalised.
+def window_audio(path: Path, windows: Sequence[WindowSpan], rate: int) -> Iterator[Mono]:
+    """Yield the audio of each window, [samples], full scale 1, not normalised.
 
-    The file is read once; a window's worth of it is in memory at a time.
+    The file is read once; about one window is in memory at a time.
 
     Args:
-        path: an audio file of the clip; channels become one by their mean.
-        found: windows that follow one another.
-        rate: wanted sample rate, in Hz; resampled by libswresample.
+        path: an audio file of the clip; the mean of its channels is used.
+        windows: windows that follow one another.
+        rate: sample rate of the result, in Hz.
 
     Raises:
-        OsslError: `audio_unreadable`, also where the file is shorter than its windows.
+        OsslError: `audio_unreadable`, also if the file is shorter than its windows.
     """
     import numpy as np
 
-    held: Mono = np.zeros(0, np.float32)
+    buffered: Mono = np.zeros(0, np.float32)
     try:
         blocks = FilmAudio(path, rate, 1).blocks()
-        for window in found:
+        for window in windows:
             wanted = round(window.end_s * rate) - round(window.start_s * rate)
-            while len(held) < wanted and (block := next(blocks, None)) is not None:
-                held = np.concatenate((held, block[0]))
-            if len(held) < wanted - 1:  # a sample may be lost to rounding
+            while len(buffered) < wanted and (block := next(blocks, None)) is not None:
+                buffered = np.concatenate((buffered, block[0]))
+            if len(buffered) < wanted - 1:  # a sample may be lost to rounding
                 raise _unreadable(path)
-            yield held[:wanted]
-            held = held[wanted:]
+            yield buffered[:wanted]
+            buffered = buffered[wanted:]
     except (OSError, OsslError, Rejected) as error:
         raise _unreadable(path) from error
 
@@ -137,22 +137,22 @@ def _unreadable(path: Path) -> OsslError:
     )
 
 
-RATE = 16_000  # speech has next to nothing above 8 kHz
+SPEECH_RATE = 16_000  # speech has almost no energy above 8 kHz
 FLOOR_LUFS = -70.0  # the absolute gate of BS.1770
 
 
-def dialogue_curves(path: Path, found: Sequence[WindowSpan], n_slots: int) -> Iterator[Curve]:
-    """Loudness and energy of the dialogue stem, window by window.
+def dialogue_curves(path: Path, windows: Sequence[WindowSpan], n_slots: int) -> Iterator[Curve]:
+    """Yield loudness and energy of the dialogue stem, window by window.
 
     Args:
         path: the stem.
-        found: windows that follow one another.
+        windows: windows that follow one another.
         n_slots: equal parts of each window.
 
     Yields:
-        [1 + n_slots, 2]: first of the whole window, then of each slot. Loudness (BS.1770-4, of the
-        mean of its channels) goes from 0 (-70 LUFS and less) to 1 (0 LUFS); energy is the root
-        mean square, full scale being 1.
+        [1 + n_slots, 2]: first the whole window, then each slot. Loudness (BS.1770-4, of the mean
+        of its channels) goes from 0 (-70 LUFS or less) to 1 (0 LUFS); energy is the root mean
+        square, full scale 1.
 
     Raises:
         OsslError: `audio_unreadable`.
@@ -160,8 +160,8 @@ def dialogue_curves(path: Path, found: Sequence[WindowSpan], n_slots: int) -> It
     import numpy as np
     from scipy.signal import sosfilt
 
-    for audio in window_audio(path, found, RATE):
-        weighted = sosfilt(k_weighting(RATE), audio.astype(np.float64)) ** 2
+    for audio in window_audio(path, windows, SPEECH_RATE):
+        weighted = sosfilt(k_weighting(SPEECH_RATE), audio.astype(np.float64)) ** 2
         plain = audio.astype(np.float64) ** 2
         edges = np.rint(np.linspace(0, len(audio), n_slots + 1)).astype(int)
         parts = [slice(0, len(audio)), *map(slice, edges[:-1], edges[1:])]
@@ -173,7 +173,7 @@ def dialogue_curves(path: Path, found: Sequence[WindowSpan], n_slots: int) -> It
 
 @dataclass(frozen=True)
 class WindowInput:
-    """A window ready for the encoder; times in seconds after the clip's first video."""
+    """A window ready for the encoder; times in seconds after the clip's first frame."""
 
     clip: Clip
     window: WindowSpan
@@ -183,23 +183,23 @@ class WindowInput:
 
 
 def sample_times(window: WindowSpan, n_frames: int) -> tuple[float, ...]:
-    """The middles of equal parts of a window, in seconds after the clip's first video."""
+    """Return the middles of equal parts of a window, in seconds after the clip's first frame."""
     return tuple(
-        window.start_s + (number + 0.5) * window.duration_s / n_frames for number in range(n_frames)
+        window.start_s + (index + 0.5) * window.duration_s / n_frames for index in range(n_frames)
     )
 
 
 def window_inputs(
     root: Path, clips: Sequence[Clip], settings: WindowsSettings, encoder: Encoder, workers: int
 ) -> Iterator[WindowInput]:
-    """Windows of all clips, in order; the next clips are decoded while these are encoded.
+    """Yield the windows of all clips, in order; decode the next clips in the background.
 
     Args:
         root: the folder that paths in rows are relative to.
         clips: of one film.
-        settings: how they are cut.
-        encoder: says how many frames it wants, and how.
-        workers: clips decoded at a time; as many and one more are in memory.
+        settings: how clips are cut into windows.
+        encoder: defines number and format of the frames.
+        workers: clips decoded at a time; one more than that is in memory.
 
     Raises:
         OsslError: `video_undecodable`, `no_video`, `not_media`, `audio_unreadable`.
@@ -220,19 +220,21 @@ def window_inputs(
 def _window_input(
     root: Path, clip: Clip, settings: WindowsSettings, encoder: Encoder
 ) -> list[WindowInput]:
-    """A clip's windows, its video decoded once."""
-    found = window_spans(clip, settings)
-    times = [sample_times(window, encoder.n_frames) for window in found]
-    shown = frames_at(inside(root, clip.video_path), [time for some in times for time in some])
+    """Load the windows of a clip; its video is decoded once."""
+    windows = window_spans(clip, settings)
+    times = [sample_times(window, encoder.n_frames) for window in windows]
+    shown = frames_at(
+        inside(root, clip.video_path), [time for of_window in times for time in of_window]
+    )
     curves = (
-        dialogue_curves(inside(root, clip.dialogue_path), found, encoder.n_slots)
+        dialogue_curves(inside(root, clip.dialogue_path), windows, encoder.n_slots)
         if clip.dialogue_path is not None
         else None
     )
-    seen = []
-    for window in found:
+    inputs = []
+    for window in windows:
         frames = [next(shown) for _ in range(encoder.n_frames)]
-        seen.append(
+        inputs.append(
             WindowInput(
                 clip=clip,
                 window=window,
@@ -241,4 +243,4 @@ def _window_input(
                 dialogue=None if curves is None else next(curves),
             )
         )
-    return seen
+    return inputs

@@ -1,1 +1,1 @@
-"""How good generated music is: against the films' own music, its prompt, and its video."""
+"""Measure generated music: against the films' own music, its prompt, and its video."""

@@ -12,8 +12,8 @@ import numpy as np
 from ossl_builder.errors import OsslError
 from ossl_train.evaluation.cache import ResultCache
 from ossl_train.evaluation.eval_set import EvalSet
-from ossl_train.evaluation.figures import Figure, undefined
-from ossl_train.evaluation.settings import Counted, Settings
+from ossl_train.evaluation.report import Figure, undefined
+from ossl_train.evaluation.settings import EvaluationSettings, WithProgress
 from ossl_train.metrics import NotDefined, embeddings, frechet, intervals
 
 if TYPE_CHECKING:
@@ -38,31 +38,31 @@ _FRACTIONS = (0.5, 1.0)
 
 
 def vectors_of(
-    files: Mapping[str, Path], clap: Clap, kept: ResultCache, counted: Counted, what: str
+    files: Mapping[str, Path], clap: Clap, cache: ResultCache, progress: WithProgress, what: str
 ) -> tuple[dict[str, Values], list[str]]:
-    """Vectors of each file's windows, by clip id, and sentences on files that cannot be read."""
-    found, unreadable = {}, []
-    for clip_id in counted(list(files), what):
+    """Return the vectors of each file's windows, by clip id, and sentences on unreadable files."""
+    vectors, unreadable = {}, []
+    for clip_id in progress(list(files), what):
         try:
-            found[clip_id] = kept.of(files[clip_id], clap.how(), clap.audio)["vectors"]
+            vectors[clip_id] = cache.of(files[clip_id], clap.how(), clap.audio)["vectors"]
         except OsslError as error:
             if error.code != "audio_unreadable":
                 raise
             unreadable.append(error.message)
-    return found, unreadable
+    return vectors, unreadable
 
 
-def readable(
-    material: EvalSet, generated: Mapping[str, object], real: Mapping[str, object]
+def without_unreadable(
+    eval_set: EvalSet, generated: Mapping[str, object], real: Mapping[str, object]
 ) -> EvalSet:
-    """The material without files that could not be read, nor their partners if all are pairs."""
+    """Return the set without unreadable files; also without their partners if all are pairs."""
     ours, theirs = set(generated), set(real)
-    if material.is_paired:
+    if eval_set.is_paired:
         ours = theirs = ours & theirs
     return replace(
-        material,
-        generated={name: path for name, path in material.generated.items() if name in ours},
-        real={name: path for name, path in material.real.items() if name in theirs},
+        eval_set,
+        generated={name: path for name, path in eval_set.generated.items() if name in ours},
+        real={name: path for name, path in eval_set.real.items() if name in theirs},
     )
 
 
@@ -70,17 +70,17 @@ def distance_figures(
     generated: Sequence[Values],
     real: Sequence[Values],
     is_paired: bool,
-    settings: Settings,
-    counted: Counted,
+    settings: EvaluationSettings,
+    progress: WithProgress,
 ) -> list[Figure]:
-    """Fréchet distance over all windows, as it is and for infinitely many clips.
+    """Compute the Fréchet distance over all windows, plain and for infinitely many clips.
 
     Args:
-        generated: for each clip its windows' vectors, shape (windows, d).
+        generated: for each clip the vectors of its windows, shape (windows, d).
         real: likewise.
-        is_paired: whether both sides have the same clips in the same order.
+        is_paired: whether both have the same clips in the same order.
         settings: seeds and resamples.
-        counted: shows progress.
+        progress: shows progress.
     """
     n = min(sum(map(len, generated)), sum(map(len, real)))
     value: float | None
@@ -94,7 +94,7 @@ def distance_figures(
     except NotDefined as error:
         far, why = None, str(error)
     plain, extrapolated = _replicates(
-        generated, real, is_paired, far is not None, settings, counted
+        generated, real, is_paired, far is not None, settings, progress
     )
     figures = [
         Figure(
@@ -123,34 +123,36 @@ def _replicates(
     real: Sequence[Values],
     is_paired: bool,
     extrapolates: bool,
-    settings: Settings,
-    counted: Counted,
+    settings: EvaluationSettings,
+    progress: WithProgress,
 ) -> tuple[list[float], list[float]]:
-    """Distances of resampled clips, as they are and extrapolated."""
+    """Return the distances of resampled clips, plain and extrapolated."""
     rng = settings.rng("fad interval")
     plain: list[float] = []
     far: list[float] = []
     if min(len(generated), len(real)) < 2:
         return plain, far
-    for _ in counted(range(settings.distance_resamples), "intervals"):
+    for _ in progress(range(settings.distance_resamples), "intervals"):
         chosen = rng.integers(0, len(generated), len(generated))
         others = chosen if is_paired else rng.integers(0, len(real), len(real))
         left, right = [generated[k] for k in chosen], [real[k] for k in others]
         if extrapolates:
-            found = frechet.extrapolated(left, right, is_paired, rng, _FRACTIONS, 2)
-            plain.append(found.distance)
-            far.append(found.value)
+            replicate = frechet.extrapolated(left, right, is_paired, rng, _FRACTIONS, 2)
+            plain.append(replicate.distance)
+            far.append(replicate.value)
         else:
             plain.append(frechet.frechet_distance(frechet.joined(left), frechet.joined(right)))
     return plain, far
 
 
-def neighbour_figures(generated: Values, real: Values, settings: Settings) -> list[Figure]:
-    """Precision, recall, density and coverage over clips.
+def neighbour_figures(
+    generated: Values, real: Values, settings: EvaluationSettings
+) -> list[Figure]:
+    """Compute precision, recall, density and coverage over clips.
 
-    One vector for each clip: windows of one clip are each other's nearest neighbours, and would
-    leave no room for another's. The intervals are those of the means, the neighbourhoods given: a
-    resample repeats clips, and to a clip its copy is the nearest neighbour.
+    Each clip has one vector: windows of one clip would be each other's nearest neighbours. The
+    intervals are those of the means, for fixed neighbourhoods: a resample repeats clips, and the
+    nearest neighbour of a clip would be its copy.
 
     Args:
         generated: shape (clips, d).
@@ -158,17 +160,17 @@ def neighbour_figures(generated: Values, real: Values, settings: Settings) -> li
         settings: k, seeds and resamples.
     """
     try:
-        found = embeddings.neighbourhoods(real, generated, settings.neighbours)
+        contributions = embeddings.neighbourhoods(real, generated, settings.neighbours)
     except NotDefined as error:
         n = min(len(real), len(generated))
         return [undefined(name, s, "generated", str(error), n) for name, s in NEIGHBOURS.items()]
     figures = []
     for name, says in NEIGHBOURS.items():
-        each = getattr(found, name)
-        interval = intervals.of_mean(each, settings.resamples, settings.rng(name))
+        values = getattr(contributions, name)
+        interval = intervals.of_mean(values, settings.resamples, settings.rng(name))
         figures.append(
             Figure(
-                name, says, "generated", float(each.mean()), len(each), "clips",
+                name, says, "generated", float(values.mean()), len(values), "clips",
                 interval=interval, better="higher",
             )
         )  # fmt: skip
@@ -176,9 +178,9 @@ def neighbour_figures(generated: Values, real: Values, settings: Settings) -> li
 
 
 def similarity_figure(
-    name: str, says: str, of: str, left: Values, right: Values, settings: Settings
+    name: str, says: str, of: str, left: Values, right: Values, settings: EvaluationSettings
 ) -> Figure:
-    """Mean cosine of pairs; chance: the mean of pairs that do not belong together.
+    """Compute the mean cosine of pairs; chance is the mean of pairs that do not belong together.
 
     Args:
         name, says, of: see `Figure`.
@@ -187,47 +189,47 @@ def similarity_figure(
         settings: seeds and resamples.
     """
     if not len(left):
-        return undefined(name, says, of, "There is no pair.")
-    each = embeddings.cosines(left, right)
+        return undefined(name, says, of, "There are no pairs.")
+    values = embeddings.cosines(left, right)
     return Figure(
-        name, says, of, float(each.mean()), len(each), "clips",
-        interval=intervals.of_mean(each, settings.resamples, settings.rng(name + of)),
+        name, says, of, float(values.mean()), len(values), "clips",
+        interval=intervals.of_mean(values, settings.resamples, settings.rng(name + of)),
         chance=embeddings.mismatched(left, right), better="higher",
     )  # fmt: skip
 
 
 def clap_figures(
-    material: EvalSet,
+    eval_set: EvalSet,
     generated: Mapping[str, Values],
     real: Mapping[str, Values],
     clap: Clap,
-    settings: Settings,
-    counted: Counted,
+    settings: EvaluationSettings,
+    progress: WithProgress,
 ) -> Iterator[Figure]:
-    """All figures from CLAP's vectors, which are by clip id."""
-    ours, theirs = list(material.generated), list(material.real)
+    """Yield all figures from CLAP's vectors, which are by clip id."""
+    ours, theirs = list(eval_set.generated), list(eval_set.real)
     if not ours or not theirs:
         raise OsslError(
             "nothing_to_compare",
-            "No file of one of the two sides can be read.",
-            "See the sentences on files that were left out, and generate them again.",
+            "All files of one of the two folders are unreadable.",
+            "Generate them again.",
         )
     our_windows = [generated[name] for name in ours]
     their_windows = [real[name] for name in theirs]
-    is_paired = material.is_paired
-    yield from distance_figures(our_windows, their_windows, is_paired, settings, counted)
+    is_paired = eval_set.is_paired
+    yield from distance_figures(our_windows, their_windows, is_paired, settings, progress)
     yield from neighbour_figures(_means(our_windows), _means(their_windows), settings)
-    pairs = material.pairs
+    pairs = eval_set.pairs
     if pairs:
         yield similarity_figure(
             "similarity", "cosine of generated and real music of the same clip", "generated",
             _means([generated[name] for name in pairs]), _means([real[name] for name in pairs]),
             settings,
         )  # fmt: skip
-    for of, vectors in (("generated", generated), (material.real_name, real)):
-        prompted = sorted(vectors.keys() & material.prompts.keys())
+    for of, vectors in (("generated", generated), (eval_set.real_name, real)):
+        prompted = sorted(vectors.keys() & eval_set.prompts.keys())
         if prompted:
-            texts = clap.texts([material.prompts[name] for name in prompted])
+            texts = clap.texts([eval_set.prompts[name] for name in prompted])
             yield similarity_figure(
                 "text_similarity", "cosine of music and prompt", of,
                 _means([vectors[name] for name in prompted]), texts, settings,
@@ -235,7 +237,7 @@ def clap_figures(
 
 
 def _means(windows: Sequence[Values]) -> Values:
-    """One unit vector for each clip: the direction of its windows' mean."""
+    """Return one unit vector for each clip: the direction of its windows' mean."""
     means = np.stack([vectors.mean(axis=0) for vectors in windows])
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
     return np.asarray(means / np.where(lengths > 0, lengths, 1.0))
@@ -245,41 +247,47 @@ SAYS = "KL divergence of PaSST's classes, real from generated music of the same 
 
 
 def kl_figure(
-    material: EvalSet, passt: Passt, kept: ResultCache, settings: Settings, counted: Counted
+    eval_set: EvalSet,
+    passt: Passt,
+    cache: ResultCache,
+    settings: EvaluationSettings,
+    progress: WithProgress,
 ) -> Figure:
-    """The mean divergence of pairs that can be read on both sides."""
+    """Compute the mean divergence of pairs whose files can be read."""
     import numpy as np
 
-    heard = {
+    probabilities = {
         name: (ours, theirs)
-        for name in counted(material.pairs, "tags")
-        if (ours := _heard(material.generated, name, passt, kept)) is not None
-        and (theirs := _heard(material.real, name, passt, kept)) is not None
+        for name in progress(eval_set.pairs, "tags")
+        if (ours := _probabilities(eval_set.generated, name, passt, cache)) is not None
+        and (theirs := _probabilities(eval_set.real, name, passt, cache)) is not None
     }
-    if not heard:
-        return undefined("kl", SAYS, "generated", "There is no pair.")
-    generated = np.concatenate([ours for ours, _ in heard.values()])
-    real = np.concatenate([theirs for _, theirs in heard.values()])
-    return figure_of(generated, real, settings)
+    if not probabilities:
+        return undefined("kl", SAYS, "generated", "There are no pairs.")
+    generated = np.concatenate([ours for ours, _ in probabilities.values()])
+    real = np.concatenate([theirs for _, theirs in probabilities.values()])
+    return kl_figure_from(generated, real, settings)
 
 
-def figure_of(generated: Values, real: Values, settings: Settings) -> Figure:
-    """The figure from probabilities of pairs, shape (pairs, classes)."""
+def kl_figure_from(generated: Values, real: Values, settings: EvaluationSettings) -> Figure:
+    """Return the figure from probabilities of pairs, shape (pairs, classes)."""
     import numpy as np
 
-    each = embeddings.divergences(real, generated)
-    # Every clip against the next one's music: no clip against its own.
+    values = embeddings.divergences(real, generated)
+    # Each clip against the music of the next one: no clip against its own.
     chance = embeddings.divergences(np.roll(real, 1, axis=0), generated).mean()
     return Figure(
-        "kl", SAYS, "generated", float(each.mean()), len(each), "clips",
-        interval=intervals.of_mean(each, settings.resamples, settings.rng("kl")),
-        chance=float(chance) if len(each) > 1 else None, better="lower",
+        "kl", SAYS, "generated", float(values.mean()), len(values), "clips",
+        interval=intervals.of_mean(values, settings.resamples, settings.rng("kl")),
+        chance=float(chance) if len(values) > 1 else None, better="lower",
     )  # fmt: skip
 
 
-def _heard(files: Mapping[str, Path], name: str, passt: Passt, kept: ResultCache) -> Values | None:
+def _probabilities(
+    files: Mapping[str, Path], name: str, passt: Passt, cache: ResultCache
+) -> Values | None:
     try:
-        return kept.of(files[name], passt.how(), passt.audio)["probabilities"]
+        return cache.of(files[name], passt.how(), passt.audio)["probabilities"]
     except OsslError as error:
         if error.code != "audio_unreadable":
             raise

@@ -1,4 +1,4 @@
-"""Folders of audio, and their files' audio in windows that cover all of it."""
+"""Read folders of audio files, and audio in windows that cover the whole file."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ VIDEO = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".m
 
 
 def files_in(folder: Path, endings: frozenset[str] = AUDIO) -> dict[str, Path]:
-    """A folder's files by clip id, sorted; what is in its folders is not looked at.
+    """Return the files of a folder by clip id, sorted; subfolders are ignored.
 
     Raises:
         OsslError: `folder_missing`, `no_files`, `clip_twice`.
     """
     if not folder.is_dir():
-        raise OsslError("folder_missing", f"There is no folder {folder}.", "Check its name.")
-    found: dict[str, Path] = {}
+        raise OsslError("folder_missing", f"There is no folder {folder}.", "Check the path.")
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in endings or path.name.startswith("."):
             continue
-        if path.stem in found:
+        if path.stem in files:
             raise OsslError(
                 "clip_twice",
-                f"{folder} has {found[path.stem].name} and {path.name}: which one is meant?",
-                "Leave one file for each clip.",
+                f"{folder} has {files[path.stem].name} and {path.name} for one clip.",
+                "Keep one file for each clip.",
             )
-        found[path.stem] = path
-    if not found:
+        files[path.stem] = path
+    if not files:
         raise OsslError(
             "no_files",
             f"{folder} has no files that end in {', '.join(sorted(endings))}.",
-            "Name the folder that holds one file for each clip.",
+            "Give a folder with one file for each clip.",
         )
-    return found
+    return files
 
 
-def mono(path: Path, rate: int) -> Iterator[Mono]:
-    """A file's audio in blocks of one channel, full scale being 1.
+def mono_blocks(path: Path, rate: int) -> Iterator[Mono]:
+    """Yield the audio of a file in mono blocks, full scale 1.
 
     Args:
         path: an audio or video file.
-        rate: wanted sample rate, in Hz.
+        rate: sample rate of the blocks, in Hz.
 
     Raises:
         OsslError: `audio_unreadable`.
@@ -66,22 +66,22 @@ def mono(path: Path, rate: int) -> Iterator[Mono]:
         raise OsslError(
             "audio_unreadable",
             f"{path.name} has no audio that can be decoded.",
-            "Generate or copy it again.",
+            "Generate or copy the file again.",
         ) from error
     if audio.damaged:
         raise OsslError(
             "audio_unreadable",
-            f"{path.name} is damaged at {audio.damaged[0].start_s:.2f} s: it has a gap there, or "
-            "samples that are no numbers.",
-            "Generate or copy it again; a figure of it would mean nothing.",
+            f"{path.name} is damaged at {audio.damaged[0].start_s:.2f} s: there is a gap, or "
+            "samples are not finite numbers.",
+            "Generate or copy the file again.",
         )
 
 
-def windows(blocks: Iterable[Mono], length: int) -> Iterator[Mono]:
-    """Windows that together cover all samples, in order.
+def covering_windows(blocks: Iterable[Mono], length: int) -> Iterator[Mono]:
+    """Yield windows that together cover all samples, in order.
 
     The last window ends with the audio, so it overlaps the one before it. Audio that is shorter
-    than a window gives one short window. Nothing is drawn at random.
+    than a window is one short window. Nothing is random.
 
     Args:
         blocks: audio of one channel.
@@ -90,24 +90,24 @@ def windows(blocks: Iterable[Mono], length: int) -> Iterator[Mono]:
     import numpy as np
 
     before: Mono | None = None
-    held: Mono = np.zeros(0, np.float32)
+    buffered: Mono = np.zeros(0, np.float32)
     for block in blocks:
-        held = np.concatenate((held, block))
-        while len(held) >= length:
-            before, held = held[:length], held[length:]
+        buffered = np.concatenate((buffered, block))
+        while len(buffered) >= length:
+            before, buffered = buffered[:length], buffered[length:]
             yield before
-    if len(held):
-        yield held if before is None else np.concatenate((before, held))[-length:]
+    if len(buffered):
+        yield buffered if before is None else np.concatenate((before, buffered))[-length:]
 
 
-def beginning(path: Path, seconds: float, rate: int) -> Mono:
-    """The first `seconds` of a file, or all of it if it is shorter."""
+def first_seconds(path: Path, seconds: float, rate: int) -> Mono:
+    """Return the first `seconds` of a file, or all of it if it is shorter."""
     import numpy as np
 
     wanted = round(seconds * rate)
-    taken: list[Mono] = []
-    for block in mono(path, rate):
-        taken.append(block)
-        if sum(map(len, taken)) >= wanted:
+    parts: list[Mono] = []
+    for block in mono_blocks(path, rate):
+        parts.append(block)
+        if sum(map(len, parts)) >= wanted:
             break
-    return np.concatenate(taken)[:wanted] if taken else np.zeros(0, np.float32)
+    return np.concatenate(parts)[:wanted] if parts else np.zeros(0, np.float32)

@@ -1,4 +1,4 @@
-"""What was measured of a file, kept by content: a second run does not measure it again."""
+"""A cache of measurements of single files, by content: a second run does not repeat them."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ class ResultCache:
     """A folder of measurements.
 
     Attributes:
-        folder: made when the first one is kept.
+        folder: created with the first measurement.
     """
 
     folder: Path
 
     def has(self, path: Path, how: Mapping[str, Any]) -> bool:
-        """Whether `of` would not have to measure."""
-        return self._place(path, how).exists()
+        """Return whether the measurement of a file is in the cache."""
+        return self._path(path, how).exists()
 
     def of(self, path: Path, how: Mapping[str, Any], measure: Callable[[Path], Arrays]) -> Arrays:
-        """What `measure` gives for a file, measured now or earlier.
+        """Return the measurement of a file, from the cache or measured now.
 
         Args:
-            path: the file; what counts is its bytes.
-            how: whatever else the result depends on: model, window, version.
-            measure: gives arrays by name.
+            path: the file; its bytes are part of the key.
+            how: everything else that the result depends on: model, window, version.
+            measure: returns arrays by name.
         """
-        place = self._place(path, how)
-        known = _read(place)
-        if known is None:
-            known = measure(path)
-            files.write_bytes(place, _written(known))
-        return known
+        cached = self._path(path, how)
+        arrays = _read(cached)
+        if arrays is None:
+            arrays = measure(path)
+            files.write_bytes(cached, _npz_bytes(arrays))
+        return arrays
 
-    def _place(self, path: Path, how: Mapping[str, Any]) -> Path:
-        key = files.sha256_json({"file": digest(path), "how": dict(how)})
+    def _path(self, path: Path, how: Mapping[str, Any]) -> Path:
+        key = files.sha256_json({"file": file_digest(path), "how": dict(how)})
         return self.folder / key[:2] / f"{key}.npz"
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, read once while its size and time stay."""
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, remembered while its size and time do not change."""
     status = path.stat()
     return _digest(path, status.st_size, status.st_mtime_ns)
 
@@ -63,7 +63,7 @@ def _digest(path: Path, size: int, mtime_ns: int) -> str:
     return files.sha256_file(path)
 
 
-def _written(arrays: Arrays) -> bytes:
+def _npz_bytes(arrays: Arrays) -> bytes:
     import numpy as np
 
     buffer = io.BytesIO()
@@ -72,7 +72,7 @@ def _written(arrays: Arrays) -> bytes:
 
 
 def _read(place: Path) -> Arrays | None:
-    """None where there is nothing, or something that was damaged."""
+    """Return None if there is no file, or a damaged one."""
     import zipfile
 
     import numpy as np

@@ -1,4 +1,4 @@
-"""CLAP: audio and text as vectors of one space, through transformers.
+"""CLAP: embed audio and text in one space, through transformers.
 
 Wu et al., "Large-Scale Contrastive Language-Audio Pretraining with Feature Fusion and
 Keyword-to-Caption Augmentation" (ICASSP 2023). The weights of `laion/clap-htsat-fused` are those
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.audio_files import mono, windows
-from ossl_train.evaluation.model_folder import UNREADABLE, ModelFolder
+from ossl_builder.models.hub import UNREADABLE, ModelFolder
+from ossl_train.evaluation.audio_files import covering_windows, mono_blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,12 +34,12 @@ class Clap:
     """A loaded CLAP.
 
     Attributes:
-        folder: which model it is.
-        digest: of its files.
-        device: where it runs.
-        rate: sample rate it listens at, in Hz.
-        window: samples it listens to at a time.
-        dimension: of its vectors.
+        folder: its files.
+        digest: digest of its files.
+        device: its device.
+        rate: sample rate of its input, in Hz.
+        window: samples of its input.
+        dimension: dimension of its vectors.
     """
 
     folder: ModelFolder
@@ -52,14 +52,13 @@ class Clap:
     _extractor: Any
 
     def how(self) -> dict[str, Any]:
-        """All that a file's vectors depend on, beside the file."""
+        """Return all that the vectors of a file depend on, besides the file."""
         return how_of(self.digest)
 
     def audio(self, path: Path) -> dict[str, Values]:
-        """Unit vectors of a file's windows: {"vectors": shape (windows, dimension)}.
+        """Return unit vectors of a file's windows: {"vectors": shape (windows, dimension)}.
 
-        The windows are no longer than what the model listens to at once, so that nothing of its
-        input is drawn by chance: longer ones it would crop at random places.
+        Windows are not longer than the model's input: it would crop longer ones at random.
 
         Raises:
             OsslError: `audio_unreadable`, `embedding_not_finite`.
@@ -67,7 +66,7 @@ class Clap:
         import numpy as np
 
         parts, waiting = [], []
-        for window in windows(mono(path, self.rate), self.window):
+        for window in covering_windows(mono_blocks(path, self.rate), self.window):
             waiting.append(window)
             if len(waiting) == BATCH:
                 parts.append(self._sounds(waiting))
@@ -80,8 +79,8 @@ class Clap:
         if not np.isfinite(vectors).all():
             raise OsslError(
                 "embedding_not_finite",
-                f"{self.folder.source} gives no finite vectors for {path.name}.",
-                "See whether the file holds values that are no numbers.",
+                f"{self.folder.source} gives vectors that are not finite for {path.name}.",
+                "Check the file for samples that are not finite.",
             )
         return {"vectors": vectors}
 
@@ -93,8 +92,8 @@ class Clap:
             features = self._extractor(
                 list(batch), sampling_rate=self.rate, return_tensors="pt", truncation=None
             )
-        # The extractor marks one window, drawn by chance, as longer than it is, and the model
-        # hears that one in another way than the others.
+        # The extractor marks a random window as longer than it is, and the model processes that
+        # one differently.
         is_longer = torch.zeros((len(batch), 1), dtype=torch.bool, device=self.device)
         with torch.inference_mode():
             vectors = self._model.get_audio_features(
@@ -104,14 +103,14 @@ class Clap:
         return np.asarray(vectors.float().cpu().numpy(), np.float64)
 
     def texts(self, prompts: Sequence[str]) -> Values:
-        """Unit vectors of texts, shape (n, dimension); one at a time, so that none is padded."""
+        """Return unit vectors of texts, shape (n, dimension); one at a time, without padding."""
         import numpy as np
         import torch
 
         tokenizer = _tokenizer(self.folder)
-        found: dict[str, Values] = {}
+        vectors: dict[str, Values] = {}
         for prompt in prompts:
-            if prompt in found:
+            if prompt in vectors:
                 continue
             tokens = tokenizer(
                 prompt, return_tensors="pt", truncation=True, max_length=TEXT_TOKENS
@@ -120,12 +119,12 @@ class Clap:
                 vector = self._model.get_text_features(
                     input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
                 ).pooler_output
-            found[prompt] = np.asarray(vector[0].float().cpu().numpy(), np.float64)
-        return np.stack([found[prompt] for prompt in prompts])
+            vectors[prompt] = np.asarray(vector[0].float().cpu().numpy(), np.float64)
+        return np.stack([vectors[prompt] for prompt in prompts])
 
 
 def how_of(digest: str) -> dict[str, Any]:
-    """All that a file's vectors depend on, beside the file, by the model's digest."""
+    """Return all that the vectors of a file depend on, besides the file, by the model's digest."""
     return {"measure": "clap", "version": VERSION, "model": digest}
 
 
@@ -133,7 +132,7 @@ def load_clap(folder: ModelFolder, device: str = "cpu") -> Clap:
     """Load a CLAP in float32.
 
     Args:
-        folder: see `model_folder`.
+        folder: see `hub.fetch_model`.
         device: `cpu`, `cuda`, `cuda:1` ….
 
     Raises:
@@ -153,8 +152,8 @@ def load_clap(folder: ModelFolder, device: str = "cpu") -> Clap:
     except UNREADABLE as error:
         raise OsslError(
             "model_invalid",
-            f"{folder.source} is no CLAP that can be loaded ({type(error).__name__}).",
-            "Give `laion/clap-htsat-fused`, another ClapModel, or the folder of one.",
+            f"{folder.source} cannot be loaded as a CLAP ({type(error).__name__}).",
+            "Use `laion/clap-htsat-fused`, another ClapModel, or its folder.",
         ) from error
     return Clap(
         folder=folder,
@@ -169,7 +168,7 @@ def load_clap(folder: ModelFolder, device: str = "cpu") -> Clap:
 
 
 def _tokenizer(folder: ModelFolder) -> Any:
-    # Without this the tokenizer warns of a fork that comes later, from av or a data loader.
+    # Without this the tokenizer warns when av or a data loader forks later.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from transformers import AutoTokenizer
 
@@ -178,14 +177,14 @@ def _tokenizer(folder: ModelFolder) -> Any:
     except UNREADABLE as error:
         raise OsslError(
             "model_invalid",
-            f"{folder.source} has no tokenizer that can be loaded ({type(error).__name__}).",
-            "Add its tokenizer's files, or leave prompts out with --prompts none.",
+            f"{folder.source} has no usable tokenizer ({type(error).__name__}).",
+            "Add the files of the tokenizer, or use --prompts none.",
         ) from error
 
 
 @contextmanager
 def _random_state_kept() -> Iterator[None]:
-    """The extractor draws from numpy's global generator; give that back as it was."""
+    """Restore numpy's global random state, which the extractor changes."""
     import numpy as np
 
     state = np.random.get_state()

@@ -1,4 +1,4 @@
-"""What is measured of a piece of music and of a video over time, without a trained model."""
+"""Curves of music and of video over time, measured without a trained model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.audio_files import mono
+from ossl_train.evaluation.audio_files import mono_blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,19 +16,22 @@ if TYPE_CHECKING:
     Values = NDArray[np.float64]
 
 HOP_S = 0.1
-"""Step of all curves; value k stands for the 0.4 s that begin at k * HOP_S."""
+"""Step of all curves; value k covers the 0.4 s that begin at k * HOP_S."""
 WINDOW_HOPS = 4
 QUIETEST_LUFS = -70.0  # the absolute gate of BS.1770-4: below it everything counts as silence
 RATE = 22_050  # what librosa's defaults for onsets and beats are made for
 MUSIC = {"measure": "music curves", "version": 1}
 VIDEO = {"measure": "video curves", "version": 1}
 
-_LEAST_CUT = 8.0  # change, in levels, that a cut has at least, as the scenes stage has it
-_REACH_S = 0.5  # on either side of a cut is compared
+_LEAST_CUT = 8.0  # smallest change of a cut, in levels, as in the scenes stage
+_REACH_S = 0.5  # compared time on either side of a cut
 
 
 def music_curves(path: Path) -> dict[str, Values]:
-    """`onsets` and `beats` in seconds, `loudness` in LUFS at `HOP_S`, `duration` in seconds [1].
+    """Measure the curves of a piece of music.
+
+    Returns:
+        `onsets` and `beats` in seconds, `loudness` in LUFS at `HOP_S`, `duration` in seconds [1].
 
     Onsets: peaks of spectral flux (Böck and Widmer 2013); beats: Ellis, "Beat Tracking by Dynamic
     Programming" (2007); both by librosa. Loudness: momentary, BS.1770-4.
@@ -42,7 +45,7 @@ def music_curves(path: Path) -> dict[str, Values]:
 
     from ossl_builder.media import loudness
 
-    blocks = list(mono(path, RATE))
+    blocks = list(mono_blocks(path, RATE))
     audio = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     if not len(audio):
         raise OsslError("audio_unreadable", f"{path.name} is empty.", "Generate it again.")
@@ -64,10 +67,10 @@ def music_curves(path: Path) -> dict[str, Values]:
 
 
 def video_curves(path: Path) -> dict[str, Values]:
-    """`cuts` in seconds, `motion` in levels per frame at `HOP_S`, `duration` in seconds [1].
+    """Return `cuts` in seconds, `motion` in levels per frame at `HOP_S`, `duration` in seconds [1].
 
-    Motion is the mean absolute change of luma from one small video to the next. A cut is no
-    motion: its change is replaced by what is around it.
+    Motion is the mean absolute change of luma from one downscaled frame to the next. A cut is not
+    motion: its change is replaced by an interpolation.
 
     Raises:
         OsslError: `video_undecodable`, `no_video`, `not_media`.
@@ -78,7 +81,7 @@ def video_curves(path: Path) -> dict[str, Values]:
     from ossl_builder.media.video_reader import VideoReader
     from ossl_builder.stages.scenes.cut_check import CutChecker
 
-    # The step counts only in files that do not say how long their frames last.
+    # The step is used only for files without frame durations.
     reader = VideoReader(path, Fraction(1, 25))
     checker = CutChecker(_REACH_S)
     times: list[float] = []
@@ -106,13 +109,13 @@ def video_curves(path: Path) -> dict[str, Values]:
 
 
 def motion_curve(times: Values, changes: Values, cuts: list[int], duration_s: float) -> Values:
-    """Changes between frames as a curve at `HOP_S`, in the windows that loudness has.
+    """Return the changes between frames as a curve at `HOP_S`, in the windows of the loudness.
 
     Args:
-        times: of the frames, in seconds, growing.
-        changes: from the video before; the first has none.
-        cuts: numbers of the first frames after cuts.
-        duration_s: of the video.
+        times: times of the frames, in seconds, ascending.
+        changes: change from the frame before; the first has none.
+        cuts: indices of the first frames after cuts.
+        duration_s: duration of the video.
     """
     import numpy as np
 
@@ -123,7 +126,7 @@ def motion_curve(times: Values, changes: Values, cuts: list[int], duration_s: fl
     n_hops = int(duration_s / HOP_S + 1e-9)
     if not kept.any() or n_hops < WINDOW_HOPS:
         return np.zeros(max(0, n_hops - WINDOW_HOPS + 1))
-    # Linear between frames: films have 15 to 60 a second, and held ones in between.
+    # Linear between frames: films have 15 to 60 a second, and some repeat frames.
     middles = (np.arange(n_hops) + 0.5) * HOP_S
     sums = np.interp(middles, times[kept], changes[kept])
     for hop, value in _means(times[kept], changes[kept], n_hops).items():
@@ -132,7 +135,7 @@ def motion_curve(times: Values, changes: Values, cuts: list[int], duration_s: fl
 
 
 def _means(times: Values, changes: Values, n_hops: int) -> dict[int, float]:
-    """Mean change of each hop that has frames."""
+    """Return the mean change of each hop that has frames."""
     import numpy as np
 
     hops = np.floor(times / HOP_S + 1e-9).astype(int)

@@ -12,24 +12,24 @@ from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.files import inside
 from ossl_builder.tables import SCENES, Clip, Scene
+from ossl_train.data.codes import WITHOUT_MOOD, paper_prompt
 from ossl_train.data.source import Source, SplitClip, read_source
-from ossl_train.data.text import WITHOUT_MOOD, prompt
 from ossl_train.evaluation.audio_files import VIDEO, files_in
 
 
 @dataclass(frozen=True)
 class EvalSet:
-    """Files by clip id, each mapping sorted.
+    """The files to compare, by clip id; each mapping is sorted.
 
     Attributes:
         generated: generated music.
         real: music to compare it with.
-        video: frames that the generated music was made for.
-        cuts: times of the video's cuts by the scenes table, in seconds; a clip that is not
-            here has its cuts looked for in its video.
+        video: videos that the music was generated for.
+        cuts: times of the video's cuts by the scenes table, in seconds; for a clip without an
+            entry, cuts are detected in its video.
         prompts: texts that the music was generated from.
         real_name: `own music` of a split's clips, or `reference`.
-        left_out: sentences: what of the two sides is not compared.
+        left_out: sentences about files that are not compared.
     """
 
     generated: Mapping[str, Path]
@@ -42,17 +42,17 @@ class EvalSet:
 
     @property
     def pairs(self) -> list[str]:
-        """Clips that are on both sides, sorted."""
+        """Clips with generated and real music, sorted."""
         return sorted(self.generated.keys() & self.real.keys())
 
     @property
     def is_paired(self) -> bool:
-        """Whether the same clips are on both sides."""
+        """Whether the same clips have generated and real music."""
         return self.generated.keys() == self.real.keys()
 
 
-def of_folders(generated: Path, real: Path, video: Path | None = None) -> EvalSet:
-    """Two folders of audio; files of the same name are pairs.
+def folders_eval_set(generated: Path, real: Path, video: Path | None = None) -> EvalSet:
+    """Compare two folders of audio; files of the same name are pairs.
 
     Raises:
         OsslError: see `files_in`.
@@ -70,8 +70,8 @@ def of_folders(generated: Path, real: Path, video: Path | None = None) -> EvalSe
     )
 
 
-def of_split(generated: Path, corpus: Path, split: str, data: Path | None = None) -> EvalSet:
-    """The clips of a split, each with its own music, video, cuts and prompt.
+def split_eval_set(generated: Path, corpus: Path, split: str, data: Path | None = None) -> EvalSet:
+    """Compare with the clips of a split, each with its own music, video, cuts and prompt.
 
     Args:
         generated: folder with a file for each clip, named by clip id.
@@ -84,23 +84,23 @@ def of_split(generated: Path, corpus: Path, split: str, data: Path | None = None
     """
     source = _source(corpus, data)
     clips = named_clips(source.on(split))
-    found = files_in(generated)
-    shared = sorted(found.keys() & clips.keys())
+    generated_files = files_in(generated)
+    shared = sorted(generated_files.keys() & clips.keys())
     if not shared:
         raise OsslError(
             "no_pairs",
-            f"No file of {generated} has the name of a clip in the split {split}: it has, say, "
-            f"{next(iter(found.values())).name}, and the split {next(iter(clips))}.",
+            f"No file of {generated} has the name of a clip in the split {split}: the folder has "
+            f"{next(iter(generated_files.values())).name}, and the split has {next(iter(clips))}.",
             "Name each file by its clip's id, or choose the split with --split.",
         )
     left_out = []
-    if missing := sorted(clips.keys() - found.keys()):
+    if missing := sorted(clips.keys() - generated_files.keys()):
         left_out.append(f"{_named(missing)} of the split {split} have no generated music")
-    if unknown := sorted(found.keys() - clips.keys()):
-        left_out.append(f"{_named(unknown)} of {generated.name} are no clips of the split {split}")
+    if unknown := sorted(generated_files.keys() - clips.keys()):
+        left_out.append(f"{_named(unknown)} of {generated.name} are not clips of the split {split}")
     chosen = {name: clips[name] for name in shared}
     return EvalSet(
-        generated={name: found[name] for name in shared},
+        generated={name: generated_files[name] for name in shared},
         real={name: inside(source.root, one.clip.music_path) for name, one in chosen.items()},
         video={name: inside(source.root, one.clip.video_path) for name, one in chosen.items()},
         cuts=_cuts(source.root, {name: one.clip for name, one in chosen.items()}),
@@ -111,38 +111,40 @@ def of_split(generated: Path, corpus: Path, split: str, data: Path | None = None
 
 
 def read_prompts(path: Path) -> dict[str, str]:
-    """Prompts by clip id, from a JSON object.
+    """Read prompts by clip id from a JSON object.
 
     Raises:
         OsslError: `prompts_invalid`.
     """
     try:
-        found = parse.json_value(path.read_text(encoding="utf-8"))
+        prompts = parse.json_value(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise OsslError(
-            "prompts_invalid", f"{path} cannot be read as JSON.", "Give an object {clip: prompt}."
+            "prompts_invalid",
+            f"{path} cannot be read as JSON.",
+            "Give a file with an object {clip: prompt}.",
         ) from error
-    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
         raise OsslError(
             "prompts_invalid",
-            f"{path} is no JSON object of texts.",
+            f"{path} is not a JSON object with texts.",
             'Write {"clip id": "prompt", …}.',
         )
-    return found
+    return prompts
 
 
 def _source(corpus: Path, data: Path | None) -> Source:
     try:
         return read_source(corpus, data)
     except OsslError as error:
-        # Labels only give prompts, and without them everything else can be measured.
+        # Labels are needed only for prompts; everything else can be measured without them.
         if error.code != "table_missing" or "labels" not in error.message:
             raise
         return read_source(corpus, data, use_labels=False)
 
 
 def named_clips(clips: tuple[SplitClip, ...]) -> dict[str, SplitClip]:
-    """By clip id; imported corpora may number each film's clips from 0, then with the film's."""
+    """Name clips by clip id; prefix the film id where films use the same clip ids."""
     counts = Counter(one.clip.clip_id for one in clips)
     return {
         one.clip.clip_id
@@ -153,11 +155,13 @@ def named_clips(clips: tuple[SplitClip, ...]) -> dict[str, SplitClip]:
 
 
 def _prompts(clips: Mapping[str, SplitClip]) -> dict[str, str]:
-    """Of clips whose label says something."""
-    found = {
-        name: prompt(one.label.mood, one.label.caption) for name, one in clips.items() if one.label
+    """Return the prompts of clips whose label has a mood or a caption."""
+    prompts = {
+        name: paper_prompt(one.label.mood, one.label.caption)
+        for name, one in clips.items()
+        if one.label
     }
-    return {name: text for name, text in found.items() if text != WITHOUT_MOOD}
+    return {name: text for name, text in prompts.items() if text != WITHOUT_MOOD}
 
 
 def _cuts(root: Path, clips: Mapping[str, Clip]) -> dict[str, tuple[float, ...]]:
@@ -171,16 +175,16 @@ def _cuts(root: Path, clips: Mapping[str, Clip]) -> dict[str, tuple[float, ...]]
     for scene in scenes:
         if scene.transition_in == "cut":
             begins[scene.film_id].append(scene.start_s)
-    found = {}
+    cuts = {}
     for name, clip in clips.items():
         if clip.start_s is None or clip.end_s is None or clip.film_id not in begins:
             continue
-        found[name] = tuple(
+        cuts[name] = tuple(
             start_s - clip.start_s
             for start_s in begins[clip.film_id]
             if clip.start_s < start_s < clip.end_s
         )
-    return found
+    return cuts
 
 
 def _named(names: list[str]) -> str:

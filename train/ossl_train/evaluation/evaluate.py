@@ -1,4 +1,4 @@
-"""Evaluate generated music: every figure, with what it was measured of."""
+"""Evaluate generated music: compute every figure, with the facts for the report."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from typing import Any
 
 from ossl_builder import __version__, files
 from ossl_builder.errors import OsslError
+from ossl_builder.models.hub import choose_device, fetch_model, find_model
 from ossl_train.evaluation import passt
-from ossl_train.evaluation.cache import ResultCache, digest
+from ossl_train.evaluation.cache import ResultCache, file_digest
 from ossl_train.evaluation.clap import how_of
 from ossl_train.evaluation.curves import MUSIC, VIDEO
 from ossl_train.evaluation.eval_set import EvalSet
-from ossl_train.evaluation.figures import Figure
-from ossl_train.evaluation.model_folder import found_here
-from ossl_train.evaluation.settings import Counted, Settings, chosen_device, quietly
+from ossl_train.evaluation.report import Figure
+from ossl_train.evaluation.settings import (
+    EvaluationSettings,
+    WithProgress,
+    without_progress,
+)
 
 VERSION = 1
 """Of the report's layout."""
@@ -25,13 +29,13 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found.
+    """The result of an evaluation.
 
     Attributes:
         figures: in the order of the report.
-        warnings: sentences that belong beside the figures.
-        left_out: sentences on what was not measured.
-        facts: of what and how was measured: plain values.
+        warnings: sentences that limit what the figures mean.
+        left_out: sentences about files that were not measured.
+        facts: files, models and settings, as plain values.
     """
 
     figures: tuple[Figure, ...]
@@ -40,14 +44,14 @@ class Evaluation:
     facts: Mapping[str, Any]
 
     def figure(self, name: str, of: str = "generated") -> Figure:
-        """The figure of that name; KeyError if it was not measured."""
+        """Return the figure of a name; KeyError if it was not measured."""
         for figure in self.figures:
             if (figure.name, figure.of) == (name, of):
                 return figure
         raise KeyError(name)
 
     def plain(self) -> dict[str, Any]:
-        """All of it as plain values; equal input and seeds give equal values."""
+        """Return plain values; equal input and seeds give equal values."""
         return {
             "version": VERSION,
             **self.facts,
@@ -58,18 +62,20 @@ class Evaluation:
 
 
 def evaluate(
-    material: EvalSet, settings: Settings, kept: ResultCache, counted: Counted = quietly
+    eval_set: EvalSet,
+    settings: EvaluationSettings,
+    cache: ResultCache,
+    progress: WithProgress = without_progress,
 ) -> Evaluation:
-    """Measure everything that the settings ask for.
+    """Compute all figures that the settings ask for.
 
-    Models are loaded before the first file is read, so that one that cannot be had ends the run
-    at once.
+    Models are loaded before the first file is read, so that a missing model stops the run at once.
 
     Args:
-        material: what is compared.
+        eval_set: the files to compare.
         settings: models, seeds, resamples.
-        kept: where measurements of single files are kept.
-        counted: shows progress.
+        cache: measurements of single files.
+        progress: shows progress.
 
     Raises:
         OsslError: `model_missing`, `model_unavailable`, `model_invalid`, `passt_not_installed`,
@@ -81,81 +87,88 @@ def evaluate(
     from ossl_train.evaluation.warnings import warnings_of
 
     clap, passt = _models(settings)
-    with_video = settings.with_video and bool(material.video)
+    with_video = settings.with_video and bool(eval_set.video)
     if clap is None and passt is None and not with_video:
         raise OsslError(
             "measures_none",
-            "There is nothing to measure: no CLAP, no KL, and no video.",
-            "Name a CLAP with --clap, the folder of videos with --video, or ask for --kl.",
+            "Nothing is left to measure: no CLAP, no KL and no video is chosen.",
+            "Set a CLAP with --clap, a folder of videos with --video, or add --kl.",
         )
     figures: list[Figure] = []
     warnings: list[str] = []
-    left_out = list(material.left_out)
-    read = material
+    left_out = list(eval_set.left_out)
+    read = eval_set
     if clap is not None:
-        read, found, said, warnings = _by_clap(material, clap, settings, kept, counted)
-        figures += found
-        left_out += said
+        read, new_figures, unreadable, warnings = _by_clap(
+            eval_set, clap, settings, cache, progress
+        )
+        figures += new_figures
+        left_out += unreadable
     if passt is not None:
-        figures.append(kl_figure(read, passt, kept, settings, counted))
+        figures.append(kl_figure(read, passt, cache, settings, progress))
     if with_video:
-        found, said = video_figures(read, kept, settings, counted)
-        figures += found
-        left_out += said
+        new_figures, unreadable = video_figures(read, cache, settings, progress)
+        figures += new_figures
+        left_out += unreadable
     dimension = clap.dimension if clap else None
     return Evaluation(
         tuple(figures),
         (*warnings_of(figures, read, dimension, settings.neighbours), *warnings),
         tuple(dict.fromkeys(left_out)),
-        _facts(material, settings, clap, passt),
+        _facts(eval_set, settings, clap, passt),
     )
 
 
-def _models(settings: Settings) -> tuple[Any, Any]:
-    """CLAP and PaSST, as far as they are asked for."""
+def _models(settings: EvaluationSettings) -> tuple[Any, Any]:
+    """Load CLAP and PaSST, if the settings ask for them."""
     clap = passt = None
     if settings.with_kl:
         from ossl_train.evaluation.passt import load_passt
 
-        passt = load_passt(chosen_device(settings.device))
+        passt = load_passt(choose_device(settings.device))
     if settings.clap is not None:
         from ossl_train.evaluation.clap import load_clap
-        from ossl_train.evaluation.model_folder import model_folder
 
-        folder = model_folder(settings.clap, settings.revision)
-        clap = load_clap(folder, chosen_device(settings.device))
+        folder = fetch_model(settings.clap, settings.revision)
+        clap = load_clap(folder, choose_device(settings.device))
     return clap, passt
 
 
 def _by_clap(
-    material: EvalSet, clap: Any, settings: Settings, kept: ResultCache, counted: Counted
+    eval_set: EvalSet,
+    clap: Any,
+    settings: EvaluationSettings,
+    cache: ResultCache,
+    progress: WithProgress,
 ) -> tuple[EvalSet, list[Figure], list[str], list[str]]:
-    """What could be read, its figures, sentences on what could not, and warnings."""
-    from ossl_train.evaluation.audio_figures import clap_figures, readable, vectors_of
+    """Return the readable files, their figures, sentences on unreadable files, and warnings."""
+    from ossl_train.evaluation.audio_figures import clap_figures, vectors_of, without_unreadable
     from ossl_train.evaluation.warnings import of_lengths
 
-    generated, ours = vectors_of(material.generated, clap, kept, counted, "generated music")
-    real, theirs = vectors_of(material.real, clap, kept, counted, material.real_name)
-    read = readable(material, generated, real)
+    generated, ours = vectors_of(eval_set.generated, clap, cache, progress, "generated music")
+    real, theirs = vectors_of(eval_set.real, clap, cache, progress, eval_set.real_name)
+    read = without_unreadable(eval_set, generated, real)
     generated = {name: generated[name] for name in read.generated}
     real = {name: real[name] for name in read.real}
-    found = list(clap_figures(read, generated, real, clap, settings, counted))
+    figures = list(clap_figures(read, generated, real, clap, settings, progress))
     lengths = [{name: len(rows) for name, rows in side.items()} for side in (generated, real)]
-    return read, found, ours + theirs, list(of_lengths(*lengths))
+    return read, figures, ours + theirs, list(of_lengths(*lengths))
 
 
-def _facts(material: EvalSet, settings: Settings, clap: Any, passt: Any) -> dict[str, Any]:
+def _facts(
+    eval_set: EvalSet, settings: EvaluationSettings, clap: Any, passt: Any
+) -> dict[str, Any]:
     chosen = asdict(settings)
-    # How fast, and where models lie on this machine, is no part of the result.
+    # Device and folders of this machine are not part of the result.
     for name in ("device", "clap", "revision"):
         del chosen[name]
     return {
         "compared": {
-            "generated": _side(material.generated),
-            material.real_name: _side(material.real),
-            "n_pairs": len(material.pairs),
-            "n_prompts": len(material.prompts.keys() & material.generated.keys()),
-            "n_videos": len(material.video),
+            "generated": _side(eval_set.generated),
+            eval_set.real_name: _side(eval_set.real),
+            "n_pairs": len(eval_set.pairs),
+            "n_prompts": len(eval_set.prompts.keys() & eval_set.generated.keys()),
+            "n_videos": len(eval_set.video),
         },
         "settings": chosen,
         "embedding": None if clap is None else _embedding(clap),
@@ -176,61 +189,61 @@ def _embedding(clap: Any) -> dict[str, Any]:
     }
 
 
-def _side(found: Mapping[str, Path]) -> dict[str, Any]:
-    hashes = [[name, digest(path)] for name, path in sorted(found.items()) if path.exists()]
-    return {"n": len(found), "sha256": files.sha256_json(hashes)}
+def _side(paths: Mapping[str, Path]) -> dict[str, Any]:
+    hashes = [[name, file_digest(path)] for name, path in sorted(paths.items()) if path.exists()]
+    return {"n": len(paths), "sha256": files.sha256_json(hashes)}
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in names:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
-def plan(material: EvalSet, settings: Settings, kept: ResultCache) -> dict[str, Any]:
-    """The work, by kind, with how many files' results are kept already.
+def plan(eval_set: EvalSet, settings: EvaluationSettings, cache: ResultCache) -> dict[str, Any]:
+    """Return what would be measured, and how much of it is in the cache.
 
     Returns:
-        `work`: what, files, kept (None where that cannot be known), model; `left_out` and
+        `work`: what, files, kept (files in the cache; None if unknown), model; `left_out` and
         `problems`: sentences.
     """
     work: list[dict[str, Any]] = []
     problems: list[str] = []
-    sides = [*material.generated.values(), *material.real.values()]
+    sides = [*eval_set.generated.values(), *eval_set.real.values()]
     if settings.clap is not None:
         how = None
         try:
-            folder = found_here(settings.clap, settings.revision)
+            folder = find_model(settings.clap, settings.revision)
             how = None if folder is None else how_of(folder.digest())
             if folder is None:
                 problems.append(
-                    f"{settings.clap} is not on this machine: it would be downloaded first, or, "
-                    "without a network, the run would end there."
+                    f"{settings.clap} is not on this machine: it would be downloaded first. "
+                    "Without a network the run would fail."
                 )
         except OsslError as error:
             problems.append(f"{error.message} {error.hint}")
-        work.append(_work("CLAP vectors", sides, how, kept, settings.clap))
+        work.append(_work("CLAP vectors", sides, how, cache, settings.clap))
     if settings.with_kl:
         if not passt.is_installed():
             problems.append(f"{passt.NOT_INSTALLED} {passt.INSTALL}")
         pairs = [
-            side[name] for name in material.pairs for side in (material.generated, material.real)
+            side[name] for name in eval_set.pairs for side in (eval_set.generated, eval_set.real)
         ]
-        work.append(_work("PaSST tags", pairs, None, kept, "PaSST"))
-    if settings.with_video and material.video:
-        music = [*material.generated.values(), *(material.real[name] for name in material.pairs)]
-        work.append(_work("music curves", music, MUSIC, kept, ""))
-        work.append(_work("video curves", material.video.values(), VIDEO, kept, ""))
-    return {"work": work, "left_out": list(material.left_out), "problems": problems}
+        work.append(_work("PaSST tags", pairs, None, cache, "PaSST"))
+    if settings.with_video and eval_set.video:
+        music = [*eval_set.generated.values(), *(eval_set.real[name] for name in eval_set.pairs)]
+        work.append(_work("music curves", music, MUSIC, cache, ""))
+        work.append(_work("video curves", eval_set.video.values(), VIDEO, cache, ""))
+    return {"work": work, "left_out": list(eval_set.left_out), "problems": problems}
 
 
 def _work(
-    what: str, paths: Iterable[Path], how: Mapping[str, Any] | None, kept: ResultCache, model: str
+    what: str, paths: Iterable[Path], how: Mapping[str, Any] | None, cache: ResultCache, model: str
 ) -> dict[str, Any]:
-    there = [path for path in paths if path.is_file()]
-    known = None if how is None else sum(kept.has(path, how) for path in there)
-    return {"what": what, "files": len(there), "kept": known, "model": model}
+    existing = [path for path in paths if path.is_file()]
+    n_cached = None if how is None else sum(cache.has(path, how) for path in existing)
+    return {"what": what, "files": len(existing), "kept": n_cached, "model": model}

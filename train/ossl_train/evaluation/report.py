@@ -1,30 +1,102 @@
-"""An evaluation as files: JSON for scripts, a Markdown table for people."""
+"""The figures of an evaluation, and the report files: JSON for scripts, Markdown for people."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ossl_builder import files
-from ossl_train.evaluation.evaluate import Evaluation
-from ossl_train.evaluation.figures import Figure
+from ossl_train.metrics.intervals import Interval
+
+if TYPE_CHECKING:
+    from ossl_train.evaluation.evaluate import Evaluation
+
+
+DIGITS = 6  # significant: the last digits of sums depend on the number of threads
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A row of the report.
+
+    Attributes:
+        name: stable, for scripts.
+        says: its description.
+        of: the music that it describes: `generated`, `own music` or `reference`.
+        value: None: not defined; the reason is in `why`.
+        interval: 95 % confidence interval; None: not defined.
+        n: number of clips, windows or cuts.
+        unit: what n counts: `clips`, `windows`, `cuts`.
+        chance: the value that unrelated music reaches; None: not defined.
+        better: `lower`, `higher` or empty.
+        why: why it is not defined.
+        more: further values, by name.
+    """
+
+    name: str
+    says: str
+    of: str
+    value: float | None
+    n: int
+    unit: str
+    interval: Interval | None = None
+    chance: float | None = None
+    better: str = ""
+    why: str = ""
+    more: tuple[tuple[str, float], ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """Return values for JSON: finite numbers of `DIGITS` significant digits, or null."""
+        low, high = self.interval or (None, None)
+        return {
+            "name": self.name,
+            "says": self.says,
+            "of": self.of,
+            "value": rounded(self.value),
+            "low": rounded(low),
+            "high": rounded(high),
+            "n": self.n,
+            "unit": self.unit,
+            "chance": rounded(self.chance),
+            "better": self.better,
+            "why": self.why,
+            "more": {name: rounded(value) for name, value in self.more},
+        }
+
+
+def undefined(name: str, says: str, of: str, why: str, n: int = 0, unit: str = "clips") -> Figure:
+    """Return a figure that is not defined for these data."""
+    return Figure(name, says, of, None, n, unit, why=why)
+
+
+def rounded(value: float | None) -> float | None:
+    """Round to `DIGITS` significant digits; None stays None."""
+    if value is None:
+        return None
+    if not math.isfinite(value):
+        raise ValueError(f"a figure is {value}")
+    return float(f"{value:.{DIGITS}g}") + 0.0  # no -0.0
+
 
 JSON = "evaluation.json"
 MARKDOWN = "evaluation.md"
 HEADER = ("measure", "of", "value", "95 % interval", "chance", "n", "better")
 
 
-def write_report(folder: Path, found: Evaluation) -> tuple[Path, Path]:
+def write_report(folder: Path, evaluation: Evaluation) -> tuple[Path, Path]:
     """Write both files; equal evaluations give equal bytes."""
-    text = json.dumps(found.plain(), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(evaluation.plain(), indent=1, ensure_ascii=False, allow_nan=False)
     files.write_bytes(folder / JSON, text.encode() + b"\n")
-    files.write_bytes(folder / MARKDOWN, markdown(found).encode())
+    files.write_bytes(folder / MARKDOWN, markdown(evaluation).encode())
     return folder / JSON, folder / MARKDOWN
 
 
 def cells(figure: Figure) -> tuple[str, ...]:
-    """A figure as cells under `HEADER`."""
+    """Return a figure as cells under `HEADER`."""
     interval = figure.interval
     return (
         figure.name,
@@ -37,38 +109,40 @@ def cells(figure: Figure) -> tuple[str, ...]:
     )
 
 
-def markdown(found: Evaluation) -> str:
-    """The report for people."""
-    return "\n".join(_lines(found)) + "\n"
+def markdown(evaluation: Evaluation) -> str:
+    """Return the report as Markdown."""
+    return "\n".join(_lines(evaluation)) + "\n"
 
 
-def _lines(found: Evaluation) -> Iterator[str]:
+def _lines(evaluation: Evaluation) -> Iterator[str]:
     yield "# Evaluation"
     yield ""
     yield f"| {' | '.join(HEADER)} |"
     yield f"|{'---|' * len(HEADER)}"
-    for figure in found.figures:
+    for figure in evaluation.figures:
         yield f"| {' | '.join(cells(figure))} |"
     yield from _section(
         "Not defined",
-        [f"{one.name} ({one.of}): {one.why}" for one in found.figures if one.value is None],
+        [f"{one.name} ({one.of}): {one.why}" for one in evaluation.figures if one.value is None],
     )
-    yield from _section("Warnings", list(found.warnings))
-    yield from _section("Left out", [f"{sentence.rstrip('.')}." for sentence in found.left_out])
-    yield from _section("Measures", _explained(found))
-    yield from _section("How", list(_how(found)))
+    yield from _section("Warnings", list(evaluation.warnings))
+    yield from _section(
+        "Left out", [f"{sentence.rstrip('.')}." for sentence in evaluation.left_out]
+    )
+    yield from _section("Measures", _explained(evaluation))
+    yield from _section("How", list(_how(evaluation)))
 
 
-def _explained(found: Evaluation) -> list[str]:
+def _explained(evaluation: Evaluation) -> list[str]:
     lines = []
-    for figure in found.figures:
+    for figure in evaluation.figures:
         more = ", ".join(f"{name} {value:.4g}" for name, value in figure.more)
         lines.append(f"{figure.name} ({figure.of}): {figure.says}{'; ' + more if more else ''}.")
     return lines
 
 
-def _how(found: Evaluation) -> Iterator[str]:
-    facts = found.facts
+def _how(evaluation: Evaluation) -> Iterator[str]:
+    facts = evaluation.facts
     for name, side in facts["compared"].items():
         if isinstance(side, dict):
             yield f"{name}: {side['n']} files, SHA-256 {side['sha256'][:16]}…"

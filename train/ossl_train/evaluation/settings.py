@@ -1,4 +1,4 @@
-"""How is evaluated: what counts for the result, beside the files."""
+"""The settings of an evaluation."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
 CLAP = "laion/clap-htsat-fused"
 
-Counted = Callable[[Sequence[Any], str], Iterator[Any]]
-"""Hands on items one by one, showing how far it is (`show.counted`)."""
+WithProgress = Callable[[Sequence[Any], str], Iterator[Any]]
+"""Yields the items one by one and shows progress (`output.counted`)."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What may be chosen.
+class EvaluationSettings:
+    """All that the result depends on, besides the files.
 
     Attributes:
-        clap: a CLAP on the hub or a local folder; None: no measure that needs one.
-        revision: of it, on the hub.
+        clap: a CLAP on the hub or a local folder; None: no figures that need one.
+        revision: revision of the CLAP on the hub.
         with_kl: whether to measure the KL divergence by PaSST.
         with_video: whether to measure against the video.
-        seed: of all that is drawn by chance.
-        resamples: of the intervals of means.
-        distance_resamples: of the Fréchet distance's interval, each of which costs as much as
-            the distance.
+        seed: seed of all random numbers.
+        resamples: resamples for the intervals of means.
+        distance_resamples: resamples for the interval of the Fréchet distance, each as slow as
+            the distance itself.
         neighbours: k of precision, recall, density and coverage.
-        tolerance_s: within which a cut and an onset are at the same time.
+        tolerance_s: largest distance of a cut and an onset that count as simultaneous.
         device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
     """
 
@@ -46,28 +46,12 @@ class Settings:
     device: str = "auto"
 
     def rng(self, figure: str) -> np.random.Generator:
-        """Random numbers of one figure: whatever else is measured does not change them."""
+        """Return the random numbers of one figure; they do not depend on the other figures."""
         import numpy as np
 
         return np.random.default_rng([self.seed, crc32(figure.encode())])
 
 
-def quietly(items: Sequence[Any], what: str) -> Iterator[Any]:
-    """Show nothing."""
+def without_progress(items: Sequence[Any], what: str) -> Iterator[Any]:
+    """Yield the items without a progress bar."""
     return iter(items)
-
-
-def chosen_device(name: str) -> str:
-    """The device to use.
-
-    Raises:
-        OsslError: `no_gpu`.
-    """
-    import torch
-
-    from ossl_builder.errors import OsslError
-
-    has_gpu = torch.cuda.is_available()
-    if name.startswith("cuda") and not has_gpu:
-        raise OsslError("no_gpu", f"The device is {name}, and PyTorch finds no GPU.", "Use auto.")
-    return ("cuda" if has_gpu else "cpu") if name == "auto" else name

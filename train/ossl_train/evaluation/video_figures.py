@@ -12,8 +12,8 @@ from ossl_builder.errors import OsslError
 from ossl_train.evaluation.cache import ResultCache
 from ossl_train.evaluation.curves import MUSIC, VIDEO, music_curves, video_curves
 from ossl_train.evaluation.eval_set import EvalSet
-from ossl_train.evaluation.figures import Figure, undefined
-from ossl_train.evaluation.settings import Counted, Settings
+from ossl_train.evaluation.report import Figure, undefined
+from ossl_train.evaluation.settings import EvaluationSettings, WithProgress
 from ossl_train.metrics import NotDefined
 from ossl_train.metrics.video_sync import Timed, alignment, following
 
@@ -28,7 +28,7 @@ AT_CUTS = {
 }
 FOLLOWS = "rank correlation of loudness and motion, beyond that with other clips' videos"
 
-# Codes of files that are left out, the others being measured.
+# A file with one of these errors is left out; the others are measured.
 UNUSABLE = (
     "audio_unreadable", "video_undecodable", "no_video", "not_media", "file_empty",
     "file_missing",
@@ -36,60 +36,60 @@ UNUSABLE = (
 
 
 def video_figures(
-    material: EvalSet, kept: ResultCache, settings: Settings, counted: Counted
+    eval_set: EvalSet, cache: ResultCache, settings: EvaluationSettings, progress: WithProgress
 ) -> tuple[list[Figure], list[str]]:
-    """Figures of the generated and, where it has the same frames, of the real music.
+    """Compute figures of the generated music, and of the real music where it has the same videos.
 
     Returns:
-        Figures, and sentences on what could not be read.
+        Figures, and sentences on files that cannot be read.
     """
-    wanted = sorted(material.video.keys() & material.generated.keys())
+    wanted = sorted(eval_set.video.keys() & eval_set.generated.keys())
     if not wanted:
         return [], []
     unreadable: list[str] = []
     frames = _measured(
-        {name: material.video[name] for name in wanted}, kept, VIDEO, counted, unreadable
+        {name: eval_set.video[name] for name in wanted}, cache, VIDEO, progress, unreadable
     )
     figures: list[Figure] = []
-    for of, files in (("generated", material.generated), (material.real_name, material.real)):
+    for of, files in (("generated", eval_set.generated), (eval_set.real_name, eval_set.real)):
         shown = {name: files[name] for name in frames if name in files}
         if shown:
-            music = _measured(shown, kept, MUSIC, counted, unreadable)
-            figures += _figures(of, music, frames, material, settings)
+            music = _measured(shown, cache, MUSIC, progress, unreadable)
+            figures += _figures(of, music, frames, eval_set, settings)
     return figures, sorted(set(unreadable))
 
 
 def _measured(
     files: Mapping[str, Path],
-    kept: ResultCache,
+    cache: ResultCache,
     how: Mapping[str, object],
-    counted: Counted,
+    progress: WithProgress,
     unreadable: list[str],
 ) -> dict[str, Curves]:
     measure = music_curves if how is MUSIC else video_curves
-    found = {}
-    for name in counted(list(files), str(how["measure"])):
+    curves = {}
+    for name in progress(list(files), str(how["measure"])):
         try:
-            found[name] = kept.of(files[name], how, measure)
+            curves[name] = cache.of(files[name], how, measure)
         except OsslError as error:
             if error.code not in UNUSABLE:
                 raise
             unreadable.append(error.message)
-    return found
+    return curves
 
 
 def _figures(
     of: str,
     music: Mapping[str, Curves],
     frames: Mapping[str, Curves],
-    material: EvalSet,
-    settings: Settings,
+    eval_set: EvalSet,
+    settings: EvaluationSettings,
 ) -> Iterator[Figure]:
     for kind, (name, says) in AT_CUTS.items():
-        timed = [_timed(music[k][kind], k, music, frames, material) for k in music]
+        timed = [_timed(music[k][kind], k, music, frames, eval_set) for k in music]
         yield _at_cuts(name, says.format(settings.tolerance_s), of, timed, settings)
     try:
-        found = following(
+        sync = following(
             [music[k]["loudness"] for k in music],
             [frames[k]["motion"] for k in music],
             settings.rng("follows" + of),
@@ -99,14 +99,14 @@ def _figures(
         yield undefined("loudness_follows_motion", FOLLOWS, of, str(error), len(music))
         return
     yield Figure(
-        "loudness_follows_motion", FOLLOWS, of, found.excess, found.n_clips, "clips",
-        interval=found.interval, chance=0.0,
+        "loudness_follows_motion", FOLLOWS, of, sync.excess, sync.n_clips, "clips",
+        interval=sync.interval, chance=0.0,
         more=(
-            ("correlation", found.correlation),
-            ("control", found.control),
-            ("lag_s", found.lag_s),
-            ("correlation_at_lag", found.at_lag),
-            ("n_left_out", found.n_left_out),
+            ("correlation", sync.correlation),
+            ("control", sync.control),
+            ("lag_s", sync.lag_s),
+            ("correlation_at_lag", sync.at_lag),
+            ("n_left_out", sync.n_left_out),
         ),
     )  # fmt: skip
 
@@ -116,22 +116,26 @@ def _timed(
     name: str,
     music: Mapping[str, Curves],
     frames: Mapping[str, Curves],
-    material: EvalSet,
+    eval_set: EvalSet,
 ) -> Timed:
-    """Within what both last: behind the end of short music no cut can be hit."""
-    known = material.cuts.get(name)
-    cuts = frames[name]["cuts"] if known is None else np.array(known, np.float64)
+    """Limit events and cuts to the time that music and video both have."""
+    from_table = eval_set.cuts.get(name)
+    cuts = frames[name]["cuts"] if from_table is None else np.array(from_table, np.float64)
     duration_s = float(min(music[name]["duration"][0], frames[name]["duration"][0]))
     return Timed(np.sort(events[events < duration_s]), cuts[cuts < duration_s], duration_s)
 
 
-def _at_cuts(name: str, says: str, of: str, timed: list[Timed], settings: Settings) -> Figure:
+def _at_cuts(
+    name: str, says: str, of: str, timed: list[Timed], settings: EvaluationSettings
+) -> Figure:
     try:
-        found = alignment(timed, settings.rng(name + of), settings.resamples, settings.tolerance_s)
+        aligned = alignment(
+            timed, settings.rng(name + of), settings.resamples, settings.tolerance_s
+        )
     except NotDefined as error:
         return undefined(name, says, of, str(error), 0, "cuts")
     return Figure(
-        name, says, of, found.share, found.n_cuts, "cuts",
-        interval=found.interval, chance=found.chance, better="higher",
-        more=(("p", found.p), ("n_clips", found.n_clips)),
+        name, says, of, aligned.share, aligned.n_cuts, "cuts",
+        interval=aligned.interval, chance=aligned.chance, better="higher",
+        more=(("p", aligned.p), ("n_clips", aligned.n_clips)),
     )  # fmt: skip

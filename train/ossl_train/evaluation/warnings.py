@@ -1,4 +1,4 @@
-"""What a reader of figures must be told before believing them."""
+"""Warnings that limit what the figures of an evaluation mean."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.audio_files import beginning
-from ossl_train.evaluation.cache import digest
+from ossl_train.evaluation.audio_files import first_seconds
+from ossl_train.evaluation.cache import file_digest
 from ossl_train.evaluation.eval_set import EvalSet
-from ossl_train.evaluation.figures import Figure
+from ossl_train.evaluation.report import Figure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 RATE = 8000
 LOOKED_AT_S = 4.0
 STEP_S = 0.25
-ALIKE = 0.9  # of the power is common: independent sounds share 1 / files of it
-FEWEST = 4  # files, below which sounds may be alike by chance
+ALIKE = 0.9  # share of common power; independent sounds share 1 / files
+FEWEST = 4  # files; with fewer, sounds may be alike by chance
 
 
-def shared_beginning_s(paths: Sequence[Path]) -> float:
-    """For how long all files begin with the same audio, in steps of 0.25 s; 0: they do not."""
+def files_shared_start_s(paths: Sequence[Path]) -> float:
+    """Return how long all files begin with the same audio, in steps of 0.25 s; 0: not at all."""
     import numpy as np
 
     length = round(LOOKED_AT_S * RATE)
     rows = []
     for path in paths:
         try:
-            start = beginning(path, LOOKED_AT_S, RATE)
+            start = first_seconds(path, LOOKED_AT_S, RATE)
         except OsslError:
             continue
         rows.append(np.pad(start.astype(np.float64), (0, length - len(start))))
-    return shared_s(np.stack(rows)) if len(rows) >= FEWEST else 0.0
+    return shared_start_s(np.stack(rows)) if len(rows) >= FEWEST else 0.0
 
 
-def shared_s(beginnings: Values) -> float:
-    """The same for sounds at `RATE`, shape (files, samples)."""
+def shared_start_s(beginnings: Values) -> float:
+    """Return the same for audio at `RATE`, shape (files, samples)."""
     import numpy as np
 
     hop = round(STEP_S * RATE)
@@ -58,8 +58,8 @@ def shared_s(beginnings: Values) -> float:
 
 
 def n_copies(paths: Sequence[Path]) -> int:
-    """How many files have the same bytes as another one."""
-    counts = Counter(map(digest, paths))
+    """Return the number of files with the same bytes as another file."""
+    counts = Counter(map(file_digest, paths))
     return sum(count for count in counts.values() if count > 1)
 
 
@@ -70,19 +70,19 @@ MUCH_ERROR = 0.1  # of the distance
 
 
 def warnings_of(
-    figures: Sequence[Figure], material: EvalSet, dimension: int | None, k: int
+    figures: Sequence[Figure], eval_set: EvalSet, dimension: int | None, k: int
 ) -> Iterator[str]:
-    """Sentences on figures that are measured of too little, and on music that is not music.
+    """Yield warnings about figures of too few files, and about unusual files.
 
     Args:
-        figures: all that were measured.
-        material: what they were measured of.
-        dimension: of the embedding; None: there is none.
-        k: neighbours.
+        figures: all figures.
+        eval_set: the files.
+        dimension: dimension of the embedding; None: no embedding.
+        k: number of neighbours.
     """
     named = {figure.name: figure for figure in figures if figure.of == "generated"}
     if dimension is not None:
-        n_clips = min(len(material.generated), len(material.real))
+        n_clips = min(len(eval_set.generated), len(eval_set.real))
         yield from _of_distance(named.get("fad"), named.get("fad_inf"), n_clips, dimension)
     precision = named.get("precision")
     if precision and precision.value is not None:
@@ -90,14 +90,14 @@ def warnings_of(
         if n < FEW_NEIGHBOURS * k:
             yield (
                 f"Precision, recall, density and coverage are of {n} clips: with fewer than "
-                f"{FEW_NEIGHBOURS * k} the neighbourhoods of {k} are wide, and all four too kind."
+                f"{FEW_NEIGHBOURS * k} the neighbourhoods of {k} are wide, and all four too high."
             )
-    if 0 < len(material.generated) < FEW_PAIRS:
+    if 0 < len(eval_set.generated) < FEW_PAIRS:
         yield (
-            f"There are {len(material.generated)} generated files: below {FEW_PAIRS}, bootstrap "
+            f"There are {len(eval_set.generated)} generated files: below {FEW_PAIRS}, bootstrap "
             "intervals are too narrow."
         )
-    yield from _of_files(material)
+    yield from _of_files(eval_set)
 
 
 def _of_distance(
@@ -133,11 +133,11 @@ def _of_distance(
 
 
 def of_lengths(n_generated: Mapping[str, int], n_real: Mapping[str, int]) -> Iterator[str]:
-    """A sentence if generated music is shorter than what it is compared with.
+    """Yield a warning if generated music is shorter than the music of its clip.
 
     Args:
         n_generated: windows of each generated file, by clip id.
-        n_real: of each real one.
+        n_real: windows of each real file, by clip id.
     """
     pairs = n_generated.keys() & n_real.keys()
     short = sum(n_generated[name] < n_real[name] for name in pairs)
@@ -148,18 +148,18 @@ def of_lengths(n_generated: Mapping[str, int], n_real: Mapping[str, int]) -> Ite
         )
 
 
-def _of_files(material: EvalSet) -> Iterator[str]:
-    paths = list(material.generated.values())
-    shared_s = shared_beginning_s(paths)
+def _of_files(eval_set: EvalSet) -> Iterator[str]:
+    paths = list(eval_set.generated.values())
+    shared_s = files_shared_start_s(paths)
     if shared_s:
         yield (
-            f"All generated files begin with the same audio for {shared_s:g} s, perhaps a prompt "
-            "that was left in: it is in every figure. Cut it off and evaluate again."
+            f"All generated files begin with the same audio for {shared_s:g} s, perhaps an "
+            "audio prompt. It affects every figure: cut it off and evaluate again."
         )
     copies = n_copies(paths)
     if copies:
         yield f"{copies} of {len(paths)} generated files are copies of one another."
-    ours = {path.resolve() for path in material.generated.values()}
-    same = len(ours & {path.resolve() for path in material.real.values()})
+    ours = {path.resolve() for path in eval_set.generated.values()}
+    same = len(ours & {path.resolve() for path in eval_set.real.values()})
     if same:
         yield f"{same} files stand on both sides: they are compared with themselves."

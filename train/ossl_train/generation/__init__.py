@@ -1,1 +1,1 @@
-"""Music for a video: windows that overlap, one adapter, one seed per sample."""
+"""Generate music for videos: overlapping windows, one adapter, one seed per sample."""

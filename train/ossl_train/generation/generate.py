@@ -1,4 +1,4 @@
-"""Generate: what is not there yet is drawn, decoded, written and put under its video."""
+"""Generate samples: codes, audio, WAV, and the video with the music; skip what is up to date."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Any
 from ossl_builder.errors import OsslError
 from ossl_builder.media import mux
 from ossl_builder.media.loudness import dbfs, integrated, measured
-from ossl_train.generation import provenance
-from ossl_train.generation.audio import decoded, limited, write_wav
+from ossl_train.generation import sample_files
 from ossl_train.generation.models import Models
-from ossl_train.generation.provenance import Target
 from ossl_train.generation.requests import GenerateSettings, GenerationRequest
+from ossl_train.generation.sample_files import OutputFiles, decode, limit_peaks, write_wav
 from ossl_train.generation.sampling import (
     GeneratedSample,
     n_samples,
@@ -29,36 +28,36 @@ FATAL = ("memory_full", "disk_full")
 
 
 @dataclass(frozen=True)
-class Job:
-    """A sample to be made, or not.
+class SampleJob:
+    """A sample, and whether it must be generated.
 
     Attributes:
-        sample: for which video, with which seed.
-        target: its files.
-        facts: what it is made from.
-        why: it must be made; empty: it is there, or cannot be made.
-        error: why it cannot be made, if that is known beforehand.
+        sample: the request and the seed.
+        target: its output files.
+        facts: all inputs of the sample.
+        why: why it must be generated; empty: it is up to date, or `error` is set.
+        error: why it cannot be generated, if that is known beforehand.
     """
 
     sample: GeneratedSample
-    target: Target
+    target: OutputFiles
     facts: Mapping[str, Any]
     why: str
     error: OsslError | None = None
 
 
 @dataclass(frozen=True)
-class Done:
-    """How a sample ended.
+class SampleResult:
+    """The result of a sample.
 
     Attributes:
-        name: of the piece.
-        seed: of the sample.
-        state: `made`, `fresh` (it was there, made from the same) or `failed`.
-        wav, video: its files, if there are any.
+        name: name of the request.
+        seed: seed of the sample.
+        state: `made`, `fresh` (it was up to date) or `failed`.
+        wav, video: its files, if they exist.
         duration_s: length of the music.
-        notes: what a person should know, for example that peaks were lowered.
-        code, message, hint: of the failure.
+        notes: sentences for the user, for example that peaks were lowered.
+        code, message, hint: the error.
     """
 
     name: str
@@ -73,110 +72,110 @@ class Done:
     hint: str | None = None
 
 
-def plan(
-    pieces: Sequence[GenerationRequest],
+def plan_samples(
+    requests: Sequence[GenerationRequest],
     seeds: Sequence[int],
     out: Path,
     with_video: bool,
     shared: Mapping[str, Any],
-) -> list[Job]:
-    """For each piece and seed: its files, and whether they must be made.
+) -> list[SampleJob]:
+    """Plan a sample for each request and seed, with its files.
 
-    One sample of each piece stands in `out` itself, several in `out/seed-<seed>`: each folder can
-    be given to `ossl train evaluate`.
+    With one seed the files are in `out` itself, with several in `out/seed-<seed>`. So each folder
+    can be the input of `ossl train evaluate`.
 
     Raises:
         OsslError: `output_is_input`.
     """
     jobs = []
-    for piece in pieces:
+    for request in requests:
         for seed in seeds:
             folder = out / f"seed-{seed}" if len(seeds) > 1 else out
-            target = Target(folder / f"{piece.name}.wav", with_video)
-            if target.video is not None and target.video.resolve() == piece.video.resolve():
+            target = OutputFiles(folder / f"{request.name}.wav", with_video)
+            if target.video is not None and target.video.resolve() == request.video.resolve():
                 raise OsslError(
                     "output_is_input",
-                    f"{target.video} would be replaced by itself with other music.",
-                    "Name another folder with --out.",
+                    f"The output {target.video} would replace the input video.",
+                    "Choose another folder with --out.",
                 )
-            sample = GeneratedSample(piece, seed)
-            facts = provenance.facts_of(sample, shared)
-            why = "" if piece.error else provenance.lacking(target, facts)
-            jobs.append(Job(sample, target, facts, why, piece.error))
+            sample = GeneratedSample(request, seed)
+            facts = sample_files.sample_facts(sample, shared)
+            why = "" if request.error else sample_files.reason_to_make(target, facts)
+            jobs.append(SampleJob(sample, target, facts, why, request.error))
     return jobs
 
 
-def batched(jobs: Sequence[Job], size: int) -> list[list[Job]]:
-    """What must be drawn, in batches of pieces of about one length, the longest first."""
-    drawn = [job for job in jobs if job.why not in ("", provenance.VIDEO_ONLY)]
-    drawn.sort(key=lambda job: -job.sample.piece.duration_s)
-    return [drawn[first : first + size] for first in range(0, len(drawn), size)]
+def batch_jobs(jobs: Sequence[SampleJob], size: int) -> list[list[SampleJob]]:
+    """Return the jobs that need new music, in batches of similar length, the longest first."""
+    waiting = [job for job in jobs if job.why not in ("", sample_files.VIDEO_ONLY)]
+    waiting.sort(key=lambda job: -job.sample.request.duration_s)
+    return [waiting[first : first + size] for first in range(0, len(waiting), size)]
 
 
-def total_steps(jobs: Sequence[Job], models: Models, settings: GenerateSettings) -> int:
-    """Steps in all, for a bar."""
+def total_steps(jobs: Sequence[SampleJob], models: Models, settings: GenerateSettings) -> int:
+    """Return the number of steps of all jobs, for a progress bar."""
     return sum(
         n_steps([job.sample for job in batch], models, settings)
-        for batch in batched(jobs, settings.batch_size)
+        for batch in batch_jobs(jobs, settings.batch_size)
     )
 
 
 def generate(
-    jobs: Sequence[Job],
+    jobs: Sequence[SampleJob],
     models: Models | None,
     recipe: TrainRecipe,
     settings: GenerateSettings,
     progress: Callable[[], None],
-) -> Iterator[Done]:
-    """Make what must be made; a piece that fails does not stop the others.
+) -> Iterator[SampleResult]:
+    """Generate what is not up to date; a sample that fails does not stop the others.
 
     Args:
-        jobs: of `plan`.
-        models: loaded; None where nothing must be drawn.
+        jobs: result of `plan_samples`.
+        models: the loaded models; None if no job needs new music.
         recipe: with folders in place of `tiny`.
-        settings: see there.
-        progress: called after each step of drawing.
+        settings: settings of the generation.
+        progress: called after each sampling step.
 
     Raises:
-        OsslError: `memory_full`; `disk_full` comes as `OSError`. What is finished is kept.
+        OsslError: `memory_full`; `disk_full` comes as `OSError`. Finished samples remain.
     """
     for job in jobs:
         if job.error is not None:
             yield _failed(job, job.error)
         elif job.why == "":
             yield _done(job, "fresh", ())
-        elif job.why == provenance.VIDEO_ONLY:
+        elif job.why == sample_files.VIDEO_ONLY:
             yield _tried(job, partial(_mux_again, job))
-    for batch in batched(jobs, settings.batch_size):
-        assert models is not None, "something must be drawn"
+    for batch in batch_jobs(jobs, settings.batch_size):
+        assert models is not None, "a job needs new music"
         yield from _batch(batch, models, recipe, settings, progress)
 
 
 def _batch(
-    batch: Sequence[Job],
+    batch: Sequence[SampleJob],
     models: Models,
     recipe: TrainRecipe,
     settings: GenerateSettings,
     progress: Callable[[], None],
-) -> Iterator[Done]:
+) -> Iterator[SampleResult]:
     samples = [job.sample for job in batch]
     try:
-        drawn = sample_codes(samples, models, recipe, settings, progress)
+        generated = sample_codes(samples, models, recipe, settings, progress)
     except OsslError as error:
         if error.code in FATAL:
             raise
         if len(batch) == 1:
             yield _failed(batch[0], error)
             return
-        # One bad video must not cost the others their music.
+        # One bad video must not stop the other samples.
         for job in batch:
             yield from _batch([job], models, recipe, settings, progress)
         return
-    for job, codes in zip(batch, drawn, strict=True):
+    for job, codes in zip(batch, generated, strict=True):
         yield _tried(job, partial(_write, job, codes, models, settings))
 
 
-def _tried(job: Job, write: Callable[[], Done]) -> Done:
+def _tried(job: SampleJob, write: Callable[[], SampleResult]) -> SampleResult:
     try:
         return write()
     except OsslError as error:
@@ -185,20 +184,20 @@ def _tried(job: Job, write: Callable[[], Done]) -> Done:
         return _failed(job, error)
 
 
-def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> Done:
-    """Decode and write one sample: the WAV, the video with it, and last what vouches for both."""
-    piece, target = job.sample.piece, job.target
+def _write(job: SampleJob, codes: Any, models: Models, settings: GenerateSettings) -> SampleResult:
+    """Decode and write one sample: the WAV, the video with it, and last the provenance file."""
+    request, target = job.sample.request, job.target
     shape = models.backbone.shape
     rate = shape.sample_rate
-    length = n_samples(piece.duration_s, rate)
-    audio, lowered = limited(decoded(models.backbone, codes)[:length], rate)
-    target.note.unlink(missing_ok=True)  # it would vouch for other files than those beside it
+    length = n_samples(request.duration_s, rate)
+    audio, lowered = limit_peaks(decode(models.backbone, codes)[:length], rate)
+    target.note.unlink(missing_ok=True)  # it describes the old files
     if target.video is not None and target.video.is_file():
-        target.video.unlink()  # it holds other music
+        target.video.unlink()  # it has the old music
     write_wav(target.wav, audio, rate)
     meter = measured([audio[None]], rate)
     peak, loudness = dbfs(lowered.peak), integrated(meter.power())
-    windows = request_spans(piece, shape.frame_rate, settings)
+    windows = request_spans(request, shape.frame_rate, settings)
     facts = {
         "n_samples": len(audio),
         "sample_rate": rate,
@@ -217,11 +216,11 @@ def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> 
         "device": models.backbone.device.type,
         "notes": list(models.notes),
     }
-    # The music is kept whatever becomes of the video: the next run makes only that.
-    provenance.write_provenance(target, job.facts, facts)
+    # If the video fails, the music remains, and the next run writes only the video.
+    sample_files.write_provenance(target, job.facts, facts)
     if target.video is not None:
-        mux.mux(piece.video, target.wav, target.video)
-        provenance.write_provenance(target, job.facts, facts)
+        mux.mux(request.video, target.wav, target.video)
+        sample_files.write_provenance(target, job.facts, facts)
     notes = []
     if lowered.lowest_gain_db < 0:
         notes.append(
@@ -231,21 +230,21 @@ def _write(job: Job, codes: Any, models: Models, settings: GenerateSettings) -> 
     return _done(job, "made", tuple(notes))
 
 
-def _mux_again(job: Job) -> Done:
+def _mux_again(job: SampleJob) -> SampleResult:
     assert job.target.video is not None
-    note = provenance.read_provenance(job.target)
+    note = sample_files.read_provenance(job.target)
     assert note is not None
-    mux.mux(job.sample.piece.video, job.target.wav, job.target.video)
-    provenance.write_provenance(job.target, job.facts, note["made"])
+    mux.mux(job.sample.request.video, job.target.wav, job.target.video)
+    sample_files.write_provenance(job.target, job.facts, note["made"])
     return _done(job, "made", ())
 
 
-def _done(job: Job, state: str, notes: tuple[str, ...]) -> Done:
-    note = provenance.read_provenance(job.target)
+def _done(job: SampleJob, state: str, notes: tuple[str, ...]) -> SampleResult:
+    note = sample_files.read_provenance(job.target)
     seconds = None if note is None else note["made"]["n_samples"] / note["made"]["sample_rate"]
     video = job.target.video
-    return Done(
-        name=job.sample.piece.name,
+    return SampleResult(
+        name=job.sample.request.name,
         seed=job.sample.seed,
         state=state,
         wav=str(job.target.wav),
@@ -255,11 +254,11 @@ def _done(job: Job, state: str, notes: tuple[str, ...]) -> Done:
     )
 
 
-def _failed(job: Job, error: OsslError) -> Done:
-    note = provenance.read_provenance(job.target)
+def _failed(job: SampleJob, error: OsslError) -> SampleResult:
+    note = sample_files.read_provenance(job.target)
     has_music = note is not None and job.target.wav.is_file()
-    return Done(
-        name=job.sample.piece.name,
+    return SampleResult(
+        name=job.sample.request.name,
         seed=job.sample.seed,
         state="failed",
         wav=str(job.target.wav) if has_music else None,

@@ -11,22 +11,22 @@ import torch
 from ossl_builder.errors import OsslError
 from ossl_train.adapter.adapter import VideoAdapter
 from ossl_train.adapter.adapter_file import load_adapter, load_reference, read_metadata
-from ossl_train.data import vivit
-from ossl_train.model_paths import checked_device, shown_name
+from ossl_train.data.features import Encoder, load_encoder
 from ossl_train.musicgen import Backbone, load_backbone
+from ossl_train.pretrained import checked_device, shown_name
 from ossl_train.recipe import TrainRecipe, load_train_recipe
 from ossl_train.training.checkpoint import ADAPTER
 from ossl_train.training.run_folder import BEST, RECIPE
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What to generate with.
+class ChosenAdapter:
+    """The adapter and the recipe of a generation.
 
     Attributes:
-        recipe: that of the run, or the one named, where the adapter stands in no run's folder.
-        adapter: its file; None: the base model alone.
-        folder: of the run, where generated files go.
+        recipe: recipe of the run; the named recipe if the adapter is not in a run's folder.
+        adapter: the adapter file; None: the base model alone.
+        folder: the folder of the run, for generated files.
     """
 
     recipe: TrainRecipe
@@ -34,21 +34,21 @@ class Chosen:
     folder: Path
 
 
-def choose(
+def choose_adapter(
     root: Path,
     recipe_name: str,
     overrides: Sequence[str],
     checkpoint: Path | None,
     alpha: float,
-) -> Chosen:
-    """Find the adapter and its recipe.
+) -> ChosenAdapter:
+    """Find an adapter file and its recipe.
 
     Args:
         root: the corpus or the export.
-        recipe_name: as given by `--recipe`.
-        overrides: as given by `--set`.
-        checkpoint: a run's folder, one of its checkpoints, or an adapter's file; None: the best
-            one of the recipe's run.
+        recipe_name: value of `--recipe`.
+        overrides: values of `--set`.
+        checkpoint: a run's folder, one of its checkpoints, or an adapter file; None: the
+            best checkpoint of the recipe's run.
         alpha: 0: no adapter is needed, and none is read.
 
     Raises:
@@ -61,51 +61,51 @@ def choose(
         raise OsslError(
             "no_checkpoint",
             f"There is no adapter in {checkpoint or run}.",
-            f"`ossl train fit --recipe {recipe_name}` makes one; --checkpoint names another; "
-            "--alpha 0 is the base model, which needs none.",
+            f"Run `ossl train fit --recipe {recipe_name}`, or name an adapter with --checkpoint. "
+            "--alpha 0 uses the base model without an adapter.",
         )
     if adapter is not None:
         beside = [folder / RECIPE for folder in (adapter.parent, adapter.parent.parent)]
-        found = next((path for path in beside if path.is_file()), None)
-        if found is not None:
-            named = load_train_recipe(str(found), overrides)
-            run = found.parent
-    return Chosen(named, adapter if alpha > 0 else None, run)
+        recipe_file = next((path for path in beside if path.is_file()), None)
+        if recipe_file is not None:
+            named = load_train_recipe(str(recipe_file), overrides)
+            run = recipe_file.parent
+    return ChosenAdapter(named, adapter if alpha > 0 else None, run)
 
 
 def _adapter_in(path: Path) -> Path | None:
     if path.is_file():
         return path
     places = (path / ADAPTER, path / BEST / ADAPTER)
-    return next((place for place in places if place.is_file()), None)
+    return next((chosen_device for chosen_device in places if chosen_device.is_file()), None)
 
 
-OURS = ".safetensors"
+ADAPTER_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
 class Models:
-    """What draws music.
+    """The loaded models of a generation.
 
     Attributes:
         backbone: the frozen model.
         adapter: attached to it; None: the base model alone.
-        encoder: of frames; None: no video is looked at.
-        notes: sentences that a person should read.
+        encoder: the video encoder; None: the video is not used.
+        notes: sentences for the user.
     """
 
     backbone: Backbone
     adapter: VideoAdapter | None
-    encoder: vivit.Encoder | None
+    encoder: Encoder | None
     notes: tuple[str, ...]
 
 
 def load_models(recipe: TrainRecipe, adapter: Path | None, device: str, precision: str) -> Models:
-    """Load what a recipe names, and see that the adapter belongs to it.
+    """Load the models of a recipe, and check that the adapter belongs to them.
 
     Args:
-        recipe: with folders in place of `tiny`.
-        adapter: the adapter's file, or weights that the paper's authors published; None: none.
+        recipe: with folders in chosen_device of `tiny`.
+        adapter: an adapter file, or weights published by the paper's authors; None: no adapter.
         device: `auto`, `cpu` or `cuda`.
         precision: `fp32` or `bf16`, of the language model.
 
@@ -113,48 +113,48 @@ def load_models(recipe: TrainRecipe, adapter: Path | None, device: str, precisio
         OsslError: `no_gpu`; `adapter_other_model`, `adapter_other_features`, `adapter_size`,
             `adapter_unreadable`; and those of `load_backbone` and `load_encoder`.
     """
-    place = checked_device(device)
+    chosen_device = checked_device(device)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    backbone = load_backbone(recipe.model.source, recipe.model.backbone, place, dtype)
+    backbone = load_backbone(recipe.model.source, recipe.model.backbone, chosen_device, dtype)
     if adapter is None:
         return Models(backbone, None, None, ())
     notes: list[str] = []
-    if adapter.suffix == OURS:
-        loaded = load_adapter(adapter, place)
+    if adapter.suffix == ADAPTER_SUFFIX:
+        loaded = load_adapter(adapter, chosen_device)
         _check(adapter, backbone, recipe)
     else:
-        loaded = load_reference(adapter, n_heads=backbone.shape.n_heads).to(place)
-        notes.append(f"{adapter.name} holds published weights: nothing says what they belong to.")
+        loaded = load_reference(adapter, n_heads=backbone.shape.n_heads).to(chosen_device)
+        notes.append(f"{adapter.name} has published weights: their model cannot be checked.")
     loaded.attach(backbone).eval()
     if not any(bool(layer.alpha.any()) for layer in loaded.layers):
-        notes.append("All gates of the adapter are 0: what it gives is plain MusicGen.")
-    encoder = vivit.load_encoder(recipe.features.encoder, recipe.features.revision, place)
+        notes.append("All gates of the adapter are 0: the result is plain MusicGen.")
+    encoder = load_encoder(recipe.features.encoder, recipe.features.revision, chosen_device)
     if encoder.width != loaded.config.video_dim:
         raise _other_features(adapter, f"tokens {loaded.config.video_dim} wide", recipe)
     return Models(backbone, loaded, encoder, tuple(notes))
 
 
 def _check(path: Path, backbone: Backbone, recipe: TrainRecipe) -> None:
-    """See that model and features are those that the adapter was fitted on, by its metadata."""
-    said = read_metadata(path)
-    if said.get("digest", backbone.digest) != backbone.digest:
+    """Check the adapter's metadata: it was trained with this model and these features."""
+    metadata = read_metadata(path)
+    if metadata.get("digest", backbone.digest) != backbone.digest:
         raise OsslError(
             "adapter_other_model",
-            f"{path} was fitted on another model ({said.get('source', 'unnamed')}) than "
+            f"{path} was trained with another model ({metadata.get('source', 'unnamed')}) than "
             f"{shown_name(recipe.model.source)}.",
-            "Name the recipe it was fitted with by --recipe, or the model by --set model.source=…",
+            "Give the recipe it was trained with by --recipe, or the model by --set model.source=…",
         )
     here = {"encoder": shown_name(recipe.features.encoder), "pooling": recipe.features.pooling}
     for key, value in here.items():
-        if said.get(key, value) != value:
-            raise _other_features(path, f"{key} {said[key]}", recipe)
+        if metadata.get(key, value) != value:
+            raise _other_features(path, f"{key} {metadata[key]}", recipe)
 
 
 def _other_features(path: Path, what: str, recipe: TrainRecipe) -> OsslError:
     features = recipe.features
     return OsslError(
         "adapter_other_features",
-        f"{path} was fitted on other features ({what}) than {shown_name(features.encoder)} "
+        f"{path} was trained on other features ({what}) than {shown_name(features.encoder)} "
         f"with pooling {features.pooling}.",
-        "Name the recipe it was fitted with by --recipe.",
+        "Give the recipe it was trained with by --recipe.",
     )

@@ -16,25 +16,24 @@ from ossl_builder.engine.settings import Settings
 from ossl_builder.errors import OsslError
 from ossl_builder.files import inside
 from ossl_builder.tables import CLIPS, LABELS, Clip, Label
+from ossl_train.data.codes import WITHOUT_MOOD, PromptsSettings, paper_prompt, prompt_of
 from ossl_train.data.source import SplitClip, read_source
-from ossl_train.data.text import WITHOUT_MOOD, prompt, prompt_of
 from ossl_train.evaluation.eval_set import named_clips
-from ossl_train.recipe import PromptsSettings
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A video and the words for its music.
+    """A video, and the prompt for its music.
 
     Attributes:
-        name: of its files; a clip's id, or a video file's name without its ending.
-        video: the video's file.
+        name: name of the output files: a clip's id, or the video file's name without its suffix.
+        video: the video file.
         video_sha256: its checksum.
         duration_s: length of the video.
-        prompt: the words; none at all: MusicGen's "no text".
-        dialogue: the dialogue stem, if it is known.
+        prompt: the text; empty: MusicGen's "no text".
+        dialogue: the dialogue stem, if there is one.
         dialogue_sha256: its checksum.
-        error: why no music can be written for it, if that is known; the other facts are empty.
+        error: why no music can be generated, if that is known; the other facts are empty.
     """
 
     name: str
@@ -48,112 +47,114 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True)
-class Words:
-    """What the prompt is made of.
+class PromptOptions:
+    """How the prompt of a clip is chosen.
 
     Attributes:
-        prompt: the whole of it, if given; empty: no text.
-        mood: as in the paper's prompt, if given.
-        labels: how a clip's label becomes its prompt, where neither is given.
+        prompt: the whole prompt, from the user; empty: no text.
+        mood: a mood for the prompt of the paper, from the user.
+        labels: how a label becomes a prompt, if the user gives neither.
     """
 
     prompt: str | None
     mood: str | None
     labels: PromptsSettings
 
-    def given(self) -> str | None:
-        """The prompt that was asked for, if any was."""
+    def from_user(self) -> str | None:
+        """Return the prompt of the user, if there is one."""
         if self.prompt is not None:
             return self.prompt
-        return None if self.mood is None else prompt(self.mood, None)
+        return None if self.mood is None else paper_prompt(self.mood, None)
 
     def of(self, label: Label | None) -> str:
-        """The prompt of a clip; without words and label it only says what kind of music."""
-        given = self.given()
-        if given is not None:
-            return given
+        """The prompt of a clip; without both it names the kind of music only."""
+        by_user = self.from_user()
+        if by_user is not None:
+            return by_user
         return prompt_of(label, self.labels) or WITHOUT_MOOD
 
 
-def of_split(corpus: Path, data: Path | None, split: str, words: Words) -> list[GenerationRequest]:
-    """All clips of a split, named as `ossl train evaluate` names them.
+def split_requests(
+    corpus: Path, data: Path | None, split: str, prompts: PromptOptions
+) -> list[GenerationRequest]:
+    """Return requests for all clips of a split, named as `ossl train evaluate` names them.
 
     Raises:
         OsslError: as `read_source` and `Source.on`.
     """
     try:
-        source = read_source(corpus, data, use_labels=words.given() is None)
+        source = read_source(corpus, data, use_labels=prompts.from_user() is None)
     except OsslError as error:
         if error.code != "table_missing" or LABELS.name not in error.message:
             raise
         source = read_source(corpus, data, use_labels=False)
     return [
-        _of_clip(source.root, name, one, words)
+        _of_clip(source.root, name, one, prompts)
         for name, one in named_clips(source.on(split)).items()
     ]
 
 
-def of_clips(
-    corpus: Path, data: Path | None, ids: Sequence[str], words: Words
+def clip_requests(
+    corpus: Path, data: Path | None, ids: Sequence[str], prompts: PromptOptions
 ) -> list[GenerationRequest]:
-    """Clips by their ids, whether their films are in a split or not.
+    """Return requests for clips by their ids; their films need not be in a split.
 
     Raises:
         OsslError: `clip_unknown`, `clip_ambiguous`, `table_missing`, `table_version`.
     """
     root = (data or corpus).resolve()
     clips: list[Clip] = tables_io.read_table(root / "manifests", CLIPS)
-    labels = _labels(root) if words.given() is None else {}
+    labels = _labels(root) if prompts.from_user() is None else {}
     chosen = []
     for wanted in dict.fromkeys(ids):
         film_id, _, clip_id = wanted.rpartition("/")
-        found = [c for c in clips if c.clip_id == clip_id and film_id in ("", c.film_id)]
-        if not found:
+        matches = [c for c in clips if c.clip_id == clip_id and film_id in ("", c.film_id)]
+        if not matches:
             raise OsslError(
                 "clip_unknown",
-                f"{root} has no clip {wanted!r}; it has, say, "
+                f"{root} has no clip {wanted!r}; it has for example "
                 f"{', '.join(clip.clip_id for clip in clips[:3]) or 'none'}.",
-                "The table manifests/clips.parquet names them all.",
+                "The table manifests/clips.parquet lists all clips.",
             )
-        if len(found) > 1:
-            named = ", ".join(f"{clip.film_id}/{clip.clip_id}" for clip in found[:3])
+        if len(matches) > 1:
+            named = ", ".join(f"{clip.film_id}/{clip.clip_id}" for clip in matches[:3])
             raise OsslError(
                 "clip_ambiguous",
-                f"{len(found)} films have a clip {wanted!r}: {named}.",
-                "Name it with its film: FILM/CLIP.",
+                f"{len(matches)} films have a clip {wanted!r}: {named}.",
+                "Give film and clip: FILM/CLIP.",
             )
-        (clip,) = found
+        (clip,) = matches
         name = f"{film_id}_{clip_id}" if film_id else clip_id
         label = labels.get((clip.film_id, clip.clip_id))
-        chosen.append(_of_clip(root, name, SplitClip(clip, "", label), words))
+        chosen.append(_of_clip(root, name, SplitClip(clip, "", label), prompts))
     return chosen
 
 
-def of_files(paths: Sequence[Path], words: Words) -> list[GenerationRequest]:
-    """Video files of any length; one that cannot be used carries its error.
+def file_requests(paths: Sequence[Path], prompts: PromptOptions) -> list[GenerationRequest]:
+    """Return requests for video files of any length; a file that cannot be used has its error.
 
     Raises:
         OsslError: `name_twice`.
     """
-    pieces: dict[str, GenerationRequest] = {}
+    requests: dict[str, GenerationRequest] = {}
     for path in paths:
-        if path.stem in pieces:
+        if path.stem in requests:
             raise OsslError(
                 "name_twice",
-                f"{pieces[path.stem].video} and {path} would give files of one name.",
-                "Generate them one after the other, each with its own --out.",
+                f"{requests[path.stem].video} and {path} would get output files of the same name.",
+                "Run the command once for each, with different --out folders.",
             )
         try:
-            pieces[path.stem] = _of_file(path, words)
+            requests[path.stem] = _of_file(path, prompts)
         except OsslError as error:
-            pieces[path.stem] = GenerationRequest(
-                path.stem, path, "", 0.0, words.of(None), error=error
+            requests[path.stem] = GenerationRequest(
+                path.stem, path, "", 0.0, prompts.of(None), error=error
             )
-    return list(pieces.values())
+    return list(requests.values())
 
 
-def _of_file(path: Path, words: Words) -> GenerationRequest:
-    """A video file.
+def _of_file(path: Path, prompts: PromptOptions) -> GenerationRequest:
+    """Return the request for a video file.
 
     Raises:
         OsslError: `file_missing`, and those of `probe`: `file_empty`, `not_media`, `no_video`,
@@ -163,29 +164,31 @@ def _of_file(path: Path, words: Words) -> GenerationRequest:
 
     if not path.is_file():
         raise OsslError("file_missing", f"There is no file {path}.", "Check its name.")
-    frame = probe(path, lambda part: None).video
+    video = probe(path, lambda part: None).video
     return GenerationRequest(
         name=path.stem,
         video=path,
         video_sha256=files.sha256_file(path),
-        duration_s=frame.end_s - frame.start_s,
-        prompt=words.of(None),
+        duration_s=video.end_s - video.start_s,
+        prompt=prompts.of(None),
     )
 
 
-def _of_clip(root: Path, name: str, one: SplitClip, words: Words) -> GenerationRequest:
+def _of_clip(root: Path, name: str, one: SplitClip, prompts: PromptOptions) -> GenerationRequest:
     clip = one.clip
     path = inside(root, clip.video_path)
     if not path.is_file():
         raise OsslError(
-            "file_missing", f"The clip's video {path} is missing.", "`ossl build` makes it again."
+            "file_missing",
+            f"The clip's video {path} is missing.",
+            "Run `ossl build` to create it again.",
         )
     return GenerationRequest(
         name=name,
         video=path,
         video_sha256=clip.video_sha256,
         duration_s=clip.duration_s,
-        prompt=words.of(one.label),
+        prompt=prompts.of(one.label),
         dialogue=None if clip.dialogue_path is None else inside(root, clip.dialogue_path),
         dialogue_sha256=clip.dialogue_sha256,
     )
@@ -202,24 +205,26 @@ def _labels(root: Path) -> dict[tuple[str, str], Label]:
 
 
 LONGEST_S = 30.0
-"""MusicGen was trained on 30 s; beyond that it has not learned to go on."""
+"""MusicGen was trained on windows of 30 s and cannot handle longer ones."""
 
 
 class GenerateSettings(Settings):
-    """What shapes generated music besides models, video and prompt."""
+    """The settings of a generation, besides models, video and prompt."""
 
     alpha: float = Field(
-        1.0, ge=0, le=100, description="multiplies the adapter's gates; 0: the base model alone"
+        1.0, ge=0, le=100, description="factor on the adapter's gates; 0: the base model alone"
     )
     text_guidance: float = Field(3.0, ge=0, le=100, description="weight of the text")
     video_guidance: float = Field(1.0, ge=0, le=100, description="weight of the video")
     temperature: float = Field(1.0, ge=0, le=10, description="0: the most probable token")
-    top_k: int = Field(250, ge=0, description="draw among so many tokens; 0: among all")
+    top_k: int = Field(250, ge=0, description="sample from the k most probable tokens; 0: from all")
     window_s: float = Field(LONGEST_S, gt=0, le=LONGEST_S, description="length of a window, s")
     overlap_s: float = Field(
-        10.0, ge=0, lt=LONGEST_S, description="of a window with the one before it, s"
+        10.0, ge=0, lt=LONGEST_S, description="overlap of a window with the one before it, s"
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="of the language model")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="precision of the language model"
+    )
     batch_size: int = Field(
-        1, ge=1, le=1024, description="samples drawn at a time", json_schema_extra=UNSHAPING
+        1, ge=1, le=1024, description="samples generated at a time", json_schema_extra=UNSHAPING
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ossl_builder.errors import OsslError
 from ossl_train.adapter.adapter import VideoAdapter
-from ossl_train.data.batch import padded
+from ossl_train.data.dataset import pad
 from ossl_train.data.windows import WindowSpan
 from ossl_train.generation.models import Models
 from ossl_train.generation.requests import GenerateSettings, GenerationRequest
@@ -23,14 +23,14 @@ from ossl_train.recipe import TrainRecipe
 
 
 @dataclass(frozen=True)
-class Span:
+class FrameSpan:
     """A window in frames of the music.
 
     Attributes:
         index: its number, from 0.
-        first: the piece's frame that it begins with.
+        first: its first frame within the music.
         n_frames: its length.
-        n_known: frames at its begin that the window before has written.
+        n_known: frames at its start that the window before has generated.
     """
 
     index: int
@@ -40,18 +40,20 @@ class Span:
 
     @property
     def end(self) -> int:
-        """The piece's frame after its last."""
+        """The frame after its last."""
         return self.first + self.n_frames
 
 
-def spans(duration_s: float, rate: float, window_s: float, overlap_s: float) -> tuple[Span, ...]:
-    """Windows that cover a piece; the last one is as long as what remains, and its overlap.
+def frame_spans(
+    duration_s: float, rate: float, window_s: float, overlap_s: float
+) -> tuple[FrameSpan, ...]:
+    """Divide the music into overlapping windows; the last one is as long as what remains.
 
     Args:
-        duration_s: of the piece.
+        duration_s: length of the music.
         rate: frames per second.
         window_s: length of a window.
-        overlap_s: of each window with the one before.
+        overlap_s: overlap of each window with the one before.
 
     Raises:
         OsslError: `overlap_too_long`.
@@ -60,71 +62,71 @@ def spans(duration_s: float, rate: float, window_s: float, overlap_s: float) -> 
     if overlap >= window:
         raise OsslError(
             "overlap_too_long",
-            f"An overlap of {overlap_s:g} s leaves nothing of a window of {window_s:g} s.",
-            "Give --overlap less than --window; a third of it is usual.",
+            f"An overlap of {overlap_s:g} s is not shorter than a window of {window_s:g} s.",
+            "Set --overlap to less than --window; a third of it is usual.",
         )
     total = n_frames(duration_s, rate)
-    found: list[Span] = []
-    while not found or found[-1].end < total:
-        first = len(found) * (window - overlap)
-        known = overlap if found else 0
-        found.append(Span(len(found), first, min(window, total - first), known))
-    return tuple(found)
+    spans: list[FrameSpan] = []
+    while not spans or spans[-1].end < total:
+        first = len(spans) * (window - overlap)
+        known = overlap if spans else 0
+        spans.append(FrameSpan(len(spans), first, min(window, total - first), known))
+    return tuple(spans)
 
 
 def n_frames(duration_s: float, rate: float) -> int:
-    """Frames that cover a duration."""
+    """Return the number of frames that cover a duration."""
     return max(1, math.ceil(duration_s * rate - 1e-6))
 
 
 def n_samples(duration_s: float, sample_rate: int) -> int:
-    """Samples that a video of that length holds: never one that begins after it."""
+    """Return the number of samples of a video: none starts after its end."""
     return max(1, math.floor(duration_s * sample_rate + 1e-6))
 
 
-def stretch(span: Span, rate: float, duration_s: float) -> WindowSpan:
-    """Where a window lies in the video, whose end is its own end."""
+def video_window(span: FrameSpan, rate: float, duration_s: float) -> WindowSpan:
+    """Return the position of a window in the video; it ends at the video's end at the latest."""
     start_s = span.first / rate
     return WindowSpan(span.index, start_s, min(span.n_frames / rate, duration_s - start_s))
 
 
-def seed_of(seed: int, frame: str, index: int) -> int:
-    """The seed of one window.
+def window_seed(seed: int, video_sha256: str, index: int) -> int:
+    """Return the seed of one window.
 
-    Pieces with one prompt and one seed would all be one piece by the base model; so the video,
-    by its checksum, is part of the seed.
+    The base model would generate the same music for all videos with the same prompt and seed. So
+    the checksum of the video is part of the seed.
     """
-    digest = hashlib.sha256(f"{seed}/{frame}/{index}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{video_sha256}/{index}".encode()).digest()
     return int.from_bytes(digest[:6], "big")
 
 
 @dataclass(frozen=True)
 class GeneratedSample:
-    """One piece of music to be drawn.
+    """One sample to generate.
 
     Attributes:
-        piece: for which video.
-        seed: with the video's checksum it fixes what is drawn.
+        request: the video and its prompt.
+        seed: fixes the sample, together with the video's checksum.
     """
 
-    piece: GenerationRequest
+    request: GenerationRequest
     seed: int
 
 
 def request_spans(
-    piece: GenerationRequest, backbone_rate: float, settings: GenerateSettings
-) -> tuple[Span, ...]:
-    """The windows of a piece."""
-    return spans(piece.duration_s, backbone_rate, settings.window_s, settings.overlap_s)
+    request: GenerationRequest, backbone_rate: float, settings: GenerateSettings
+) -> tuple[FrameSpan, ...]:
+    """Return the windows of a request."""
+    return frame_spans(request.duration_s, backbone_rate, settings.window_s, settings.overlap_s)
 
 
 def n_steps(samples: Sequence[GeneratedSample], models: Models, settings: GenerateSettings) -> int:
-    """Steps that `draw` takes for these samples side by side."""
+    """Return the number of steps of `sample_codes` for these samples."""
     shape = models.backbone.shape
-    of = [request_spans(one.piece, shape.frame_rate, settings) for one in samples]
+    of = [request_spans(one.request, shape.frame_rate, settings) for one in samples]
     longest = max(of, key=len)
     return sum(
-        max(found[index].n_frames for found in of if index < len(found))
+        max(spans[index].n_frames for spans in of if index < len(spans))
         - longest[index].n_known
         + shape.n_codebooks
         - 1
@@ -139,65 +141,65 @@ def sample_codes(
     settings: GenerateSettings,
     progress: Callable[[], None],
 ) -> list[Tensor]:
-    """Codes [K, T] of each sample, T being all frames of its video.
+    """Generate the codes [K, T] of each sample, T being all frames of its video.
 
-    Windows go side by side: the first of all, then the second of those that have one, and so on.
-    Each goes on from the codes of its overlap with the one before, and sees its own stretch of the
-    video, whose keys and values are computed once.
+    Samples are processed in parallel, window by window. Each window continues the codes of its
+    overlap with the window before, and is conditioned on its own segment of the video. Keys and
+    values of the video are computed once per window.
 
     Args:
-        samples: one or more; alone, a sample does not depend on others to the last bit.
+        samples: one or more. In a batch, rounding can change the last bit of a sample.
         models: loaded.
         recipe: with folders in place of `tiny`.
         settings: see there.
         progress: called after each step.
 
     Raises:
-        OsslError: `memory_full`, and those of `looks`.
+        OsslError: `memory_full`, and those of `window_features`.
     """
     backbone = models.backbone
     rate = backbone.shape.frame_rate
-    of = [request_spans(one.piece, rate, settings) for one in samples]
-    seen = _all_features(samples, of, models, recipe)
+    of = [request_spans(one.request, rate, settings) for one in samples]
+    features = _all_features(samples, of, models, recipe)
     codes = [torch.zeros(backbone.shape.n_codebooks, 0, dtype=torch.int64) for _ in samples]
     for index in range(max(map(len, of))):
-        active = [number for number, found in enumerate(of) if index < len(found)]
-        here = [of[number][index] for number in active]
-        shown = [next(seen[number]) for number in active] if models.adapter else []
-        with _memory(len(active)):
-            drawn = _window(
-                backbone, models.adapter, shown,
-                [samples[number] for number in active], here,
+        active = [number for number, spans in enumerate(of) if index < len(spans)]
+        current = [of[number][index] for number in active]
+        videos = [next(features[number]) for number in active] if models.adapter else []
+        with _memory_errors(len(active)):
+            generated = _window(
+                backbone, models.adapter, videos,
+                [samples[number] for number in active], current,
                 [codes[number] for number in active], settings, progress,
             )  # fmt: skip
-        for number, span, found in zip(active, here, drawn, strict=True):
-            codes[number] = torch.cat([codes[number], found[:, span.n_known : span.n_frames]], 1)
+        for number, span, window in zip(active, current, generated, strict=True):
+            codes[number] = torch.cat([codes[number], window[:, span.n_known : span.n_frames]], 1)
     return codes
 
 
 def _window(
     backbone: Backbone,
     adapter: VideoAdapter | None,
-    shown: Sequence[WindowFeatures],
+    videos: Sequence[WindowFeatures],
     samples: Sequence[GeneratedSample],
-    here: Sequence[Span],
+    current: Sequence[FrameSpan],
     codes: Sequence[Tensor],
     settings: GenerateSettings,
     progress: Callable[[], None],
 ) -> Tensor:
-    """Codes [B, K, frames] of one window of each sample."""
-    text = backbone.encode_text([one.piece.prompt for one in samples])
+    """Generate the codes [B, K, frames] of one window of each sample."""
+    text = backbone.encode_text([one.request.prompt for one in samples])
     start = torch.stack([
-        known[:, span.first : span.first + span.n_known]
-        for known, span in zip(codes, here, strict=True)
+        before[:, span.first : span.first + span.n_known]
+        for before, span in zip(codes, current, strict=True)
     ])  # fmt: skip
     with (
-        _watching(adapter, shown, settings.alpha),
+        _conditioning(adapter, videos, settings.alpha),
         torch.autocast(backbone.device.type, torch.bfloat16, settings.precision == "bf16"),
     ):
         return backbone.generate(
             text,
-            max(span.n_frames for span in here),
+            max(span.n_frames for span in current),
             Sampling(
                 temperature=settings.temperature,
                 top_k=settings.top_k,
@@ -206,74 +208,74 @@ def _window(
             ),
             start=start.to(backbone.device),
             seeds=[
-                seed_of(one.seed, one.piece.video_sha256, span.index)
-                for one, span in zip(samples, here, strict=True)
+                window_seed(one.seed, one.request.video_sha256, span.index)
+                for one, span in zip(samples, current, strict=True)
             ],
             progress=lambda done, total: progress(),
         ).cpu()
 
 
 @contextlib.contextmanager
-def _watching(
-    adapter: VideoAdapter | None, shown: Sequence[WindowFeatures], alpha: float
+def _conditioning(
+    adapter: VideoAdapter | None, videos: Sequence[WindowFeatures], alpha: float
 ) -> Iterator[None]:
     if adapter is None:
         yield
         return
-    video, mask = padded([look.video for look in shown])
-    times, _ = padded([look.times_s for look in shown])
-    heard = [look.dialogue for look in shown if look.dialogue is not None]
-    dialogue = padded(heard)[0] if heard else None
-    with adapter.watching(video, times, mask, dialogue=dialogue, strength=alpha):
+    video, mask = pad([one.video for one in videos])
+    times, _ = pad([one.times_s for one in videos])
+    curves = [one.dialogue for one in videos if one.dialogue is not None]
+    dialogue = pad(curves)[0] if curves else None
+    with adapter.show(video, times, mask, dialogue=dialogue, strength=alpha):
         yield
 
 
 def _all_features(
     samples: Sequence[GeneratedSample],
-    of: Sequence[Sequence[Span]],
+    of: Sequence[Sequence[FrameSpan]],
     models: Models,
     recipe: TrainRecipe,
 ) -> list[Iterator[WindowFeatures]]:
-    """For each sample its windows' looks; samples of one piece share them."""
+    """Return the window features of each sample; samples of one request share them."""
     import itertools
 
     if models.adapter is None or models.encoder is None:
         return []
     rate = models.backbone.shape.frame_rate
     made: dict[GenerationRequest, list[Iterator[WindowFeatures]]] = {}
-    found = []
+    of_samples = []
     for sample, windows in zip(samples, of, strict=True):
-        piece = sample.piece
-        if piece not in made:
-            stretches = [stretch(span, rate, piece.duration_s) for span in windows]
-            seen = window_features(
-                piece, stretches, models.encoder, recipe.features, models.adapter.config.dialogue
+        request = sample.request
+        if request not in made:
+            segments = [video_window(span, rate, request.duration_s) for span in windows]
+            features = window_features(
+                request, segments, models.encoder, recipe.features, models.adapter.config.dialogue
             )
-            copies = sum(one.piece == piece for one in samples)
-            made[piece] = list(itertools.tee(seen, copies))
-        found.append(made[piece].pop())
-    return found
+            copies = sum(one.request == request for one in samples)
+            made[request] = list(itertools.tee(features, copies))
+        of_samples.append(made[request].pop())
+    return of_samples
 
 
 @contextlib.contextmanager
-def _memory(side_by_side: int) -> Iterator[None]:
-    """Turn what PyTorch says where memory ends into a sentence."""
+def _memory_errors(n_samples: int) -> Iterator[None]:
+    """Raise `memory_full` for PyTorch's errors about memory."""
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise _full(side_by_side) from error
+        raise _full(n_samples) from error
     except RuntimeError as error:
-        # Of the CPU's memory there is no error of its own.
+        # For the memory of the CPU there is no error class.
         if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
             raise
-        raise _full(side_by_side) from error
+        raise _full(n_samples) from error
 
 
-def _full(side_by_side: int) -> OsslError:
-    fewer = f"--batch less than {side_by_side}, " if side_by_side > 1 else ""
+def _full(n_samples: int) -> OsslError:
+    fewer = f"a --batch of less than {n_samples}, " if n_samples > 1 else ""
     return OsslError(
         "memory_full",
-        f"The memory ended while {side_by_side} samples were drawn at a time.",
-        f"Use {fewer}--precision bf16, a shorter --window, or a smaller model; what is finished "
-        "is kept.",
+        f"Not enough memory to generate {n_samples} samples at a time.",
+        f"Use {fewer}--precision bf16, a shorter --window, or a smaller model. Finished "
+        "samples remain.",
     )

@@ -1,4 +1,4 @@
-"""What the adapter sees of each window of a video: what it saw in training, for any window."""
+"""Video features for generation, encoded as in training, for windows that may overlap."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossl_train.data.features import pooled
-from ossl_train.data.vivit import Encoder
+from ossl_train.data.features import Encoder, FeaturesSettings, pool_tokens
 from ossl_train.data.window_loader import dialogue_curves, frames_at, sample_times
 from ossl_train.data.windows import WindowSpan
 from ossl_train.generation.requests import GenerationRequest
-from ossl_train.recipe import FeaturesSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WindowFeatures:
-    """One window's video.
+    """The video of one window.
 
     Attributes:
-        video: [Tv, D], float32, rounded to half precision as in the stores.
-        times_s: [Tv], middles of what each token saw, after the window's beginning.
+        video: [Tv, D], float32, rounded to float16 as in the stores.
+        times_s: [Tv], middle of the time that each token covers, after the window's start.
         dialogue: [Tv, 2], or None.
     """
 
@@ -34,38 +32,38 @@ class WindowFeatures:
 
 
 def window_features(
-    piece: GenerationRequest,
+    request: GenerationRequest,
     windows: Sequence[WindowSpan],
     encoder: Encoder,
     settings: FeaturesSettings,
     with_dialogue: bool,
 ) -> Iterator[WindowFeatures]:
-    """One after the other; the file is decoded once, and frames of few windows are in memory.
+    """Yield the features of each window; the file is decoded once, few frames are in memory.
 
     Raises:
         OsslError: `video_undecodable`, `no_video`, `not_media`, `audio_unreadable`.
     """
     import torch
 
-    for window, (pixels, shown_s) in zip(windows, _pixels(piece, windows, encoder), strict=True):
+    for window, (pixels, shown_s) in zip(windows, _pixels(request, windows, encoder), strict=True):
         states = encoder.states(pixels[None], settings.precision)
-        video = pooled(states, settings.pooling, encoder.n_slots)[0].half().float()
+        video = pool_tokens(states, settings.pooling, encoder.n_slots)[0].half().float()
         slots = torch.tensor(shown_s, dtype=torch.float64).reshape(encoder.n_slots, -1).mean(1)
         middle = torch.tensor([window.duration_s / 2], dtype=torch.float64)
         times = torch.cat([middle, slots - window.start_s]).float()
-        heard = _dialogue(piece.dialogue, window, encoder.n_slots) if with_dialogue else None
+        dialogue = _dialogue(request.dialogue, window, encoder.n_slots) if with_dialogue else None
         per_slot = encoder.per_slot if settings.pooling == "all" else 1
         yield WindowFeatures(
             video,
             _per_token(times, per_slot),
-            None if heard is None else _per_token(heard, per_slot),
+            None if dialogue is None else _per_token(dialogue, per_slot),
         )
 
 
 def _pixels(
-    piece: GenerationRequest, windows: Sequence[WindowSpan], encoder: Encoder
+    request: GenerationRequest, windows: Sequence[WindowSpan], encoder: Encoder
 ) -> Iterator[tuple[Tensor, list[float]]]:
-    """Prepared frames and when they begin, window by window, though windows overlap."""
+    """Yield prepared frames and their start times, window by window; windows may overlap."""
     import torch
 
     wanted = sorted(
@@ -73,19 +71,19 @@ def _pixels(
         for window in windows
         for moment in sample_times(window, encoder.n_frames)
     )
-    held: dict[int, list[tuple[Tensor, float]]] = {}
-    shown = frames_at(piece.video, [moment for moment, _ in wanted])
+    incomplete: dict[int, list[tuple[Tensor, float]]] = {}
+    shown = frames_at(request.video, [moment for moment, _ in wanted])
     for (_, index), frame in zip(wanted, shown, strict=True):
-        mine = held.setdefault(index, [])
-        # Prepared at once: a video of the cinema takes a hundred times what the encoder wants.
-        mine.append((encoder.prepared([frame.rgb]), frame.time_s))
-        if len(mine) == encoder.n_frames:
-            pixels, times_s = zip(*held.pop(index), strict=True)
+        of_window = incomplete.setdefault(index, [])
+        # Prepared at once: a film frame is a hundred times larger than the encoder's input.
+        of_window.append((encoder.prepared([frame.rgb]), frame.time_s))
+        if len(of_window) == encoder.n_frames:
+            pixels, times_s = zip(*incomplete.pop(index), strict=True)
             yield torch.cat(pixels), list(times_s)
 
 
 def _dialogue(path: Path | None, window: WindowSpan, n_slots: int) -> Tensor:
-    """[1 + slots, 2]; zeros, which is silence, where no dialogue is known."""
+    """Return [1 + slots, 2]; zeros, which mean silence, without a dialogue stem."""
     import torch
 
     if path is None:
@@ -96,7 +94,7 @@ def _dialogue(path: Path | None, window: WindowSpan, n_slots: int) -> Tensor:
 
 
 def _per_token(values: Tensor, per_slot: int) -> Tensor:
-    """Values [1 + slots, ...] for each token: the class token, then those of each slot."""
+    """Expand values [1 + slots, ...] to tokens: the class token, then the tokens of each slot."""
     import torch
 
     return torch.cat([values[:1], values[1:].repeat_interleave(per_slot, dim=0)])

@@ -1,12 +1,20 @@
-"""Which clips are heard, whose video the control sees, and in which order all of it comes."""
+"""The design of a listening test: clips, systems, order, and the key that stays secret."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from ossl_builder import files, parse
+from ossl_builder.annotations import label_schema, records
+from ossl_builder.corpus import RECIPE, Corpus
 from ossl_builder.errors import OsslError
+from ossl_builder.tables import CLIPS
 from ossl_train.data.source import SplitClip
 
 if TYPE_CHECKING:
@@ -19,12 +27,12 @@ GENERATED = (BASE, ADAPTER, CONTROL)
 
 @dataclass(frozen=True)
 class Stimulus:
-    """One thing to be heard and judged.
+    """One video with music that raters judge.
 
     Attributes:
-        clip_id: by which raters and server know it: its place in the test, `001`.
-        name: of the clip whose video it has.
-        system: whose music it has.
+        clip_id: its number in the test (`001`), which raters and server see.
+        name: name of the clip whose video it has.
+        system: the system whose music it has.
     """
 
     clip_id: str
@@ -32,23 +40,26 @@ class Stimulus:
     system: str
 
 
-def choose(
+def choose_clips(
     clips: Mapping[str, SplitClip], count: int, longest_s: float, seed: int
 ) -> tuple[str, ...]:
-    """Draw clips, as evenly from the films as they allow; sorted names.
+    """Choose clips at random, as evenly over the films as possible.
 
     Args:
-        clips: by name.
-        count: how many.
-        longest_s: longer ones are not taken: nobody rates four versions of three minutes.
-        seed: draws.
+        clips: clips by name.
+        count: number of clips to choose.
+        longest_s: longer clips are not used: nobody rates four versions of three minutes.
+        seed: seed of the choice.
+
+    Returns:
+        The names, sorted.
 
     Raises:
         OsslError: `clips_too_few`.
     """
     by_film: dict[str, list[str]] = {}
     for name, one in sorted(clips.items()):
-        # A film's own music that is silent cannot be made as loud as the others.
+        # Silent film music cannot be made as loud as the others.
         if one.clip.duration_s <= longest_s and one.clip.music_lufs is not None:
             by_film.setdefault(one.clip.film_id, []).append(name)
     n_fit = sum(map(len, by_film.values()))
@@ -56,8 +67,8 @@ def choose(
         raise OsslError(
             "clips_too_few",
             f"{n_fit} of {len(clips)} clips with music in this split last {longest_s:g} s or less; "
-            f"{count} are asked for, and the control needs a second clip.",
-            "Ask for fewer with --clips, for longer ones with --longest, or for another --split.",
+            f"{count} are needed, and the control needs a second clip.",
+            "Use fewer --clips, a longer --longest, or another --split.",
         )
     rng = _rng(seed, "clips")
     films = [[names[at] for at in rng.permutation(len(names))] for names in by_film.values()]
@@ -68,39 +79,41 @@ def choose(
     return tuple(sorted(drawn))
 
 
-def partners(names: Sequence[str], clips: Mapping[str, SplitClip], seed: int) -> dict[str, str]:
-    """For each chosen clip another, whose video its control is made for.
+def control_partners(
+    names: Sequence[str], clips: Mapping[str, SplitClip], seed: int
+) -> dict[str, str]:
+    """Choose for each clip another one, whose video is the input of its control.
 
-    Taken from another film and at least as long where there is one; else from the same film; else
-    the longest there is, whose last video then stands.
+    It is from another film and at least as long, if there is one; else from the same film; else
+    the longest clip, whose last frame is then repeated.
     """
     rng = _rng(seed, "partners")
-    found = {}
+    partners = {}
     for name in names:
-        own = clips[name].clip
+        clip = clips[name].clip
         others = [one for one in sorted(clips) if one != name]
-        long = [one for one in others if clips[one].clip.duration_s >= own.duration_s]
-        elsewhere = [one for one in long if clips[one].clip.film_id != own.film_id]
+        long = [one for one in others if clips[one].clip.duration_s >= clip.duration_s]
+        elsewhere = [one for one in long if clips[one].clip.film_id != clip.film_id]
         longest = [max(others, key=lambda one: clips[one].clip.duration_s)]
         fitting = elsewhere or long or longest
-        found[name] = fitting[int(rng.integers(len(fitting)))]
-    return found
+        partners[name] = fitting[int(rng.integers(len(fitting)))]
+    return partners
 
 
-def ordered(names: Sequence[str], systems: Sequence[str], seed: int) -> tuple[Stimulus, ...]:
-    """All of them in the order in which they are heard: clip by clip, drawn by chance.
+def order_stimuli(names: Sequence[str], systems: Sequence[str], seed: int) -> tuple[Stimulus, ...]:
+    """Return all stimuli in the order of the test: clip by clip, in random order.
 
-    Within clips the orders come in Latin squares (Williams 1949): each system stands as often
-    in each place, and with an even number of systems each follows each other as often.
+    Within clips the orders are Latin squares (Williams 1949): each system is in each position
+    equally often, and with an even number of systems each follows each other equally often.
     """
     rng = _rng(seed, "order")
     rows: list[list[str]] = []
-    found: list[Stimulus] = []
+    stimuli: list[Stimulus] = []
     for at in rng.permutation(len(names)):
         rows = rows or _square(systems, rng)
         for system in rows.pop():
-            found.append(Stimulus(f"{len(found) + 1:03d}", names[at], system))
-    return tuple(found)
+            stimuli.append(Stimulus(f"{len(stimuli) + 1:03d}", names[at], system))
+    return tuple(stimuli)
 
 
 def _square(systems: Sequence[str], rng: np.random.Generator) -> list[list[str]]:
@@ -118,3 +131,127 @@ def _rng(seed: int, what: str) -> np.random.Generator:
     import numpy as np
 
     return np.random.default_rng([seed, crc32(what.encode())])
+
+
+KEY = "key.json"
+FORMAT = 1
+QUESTIONS = Path(__file__).parent / "questions.yaml"
+RECIPE_TEXT = """\
+# A listening test, written by `ossl train listen push`: a corpus of its own, whose clips are the
+# stimuli. `ossl -C <this folder> label serve` serves them. key.json maps each stimulus to its
+# system: do not show it to raters.
+version: 1
+"""
+
+
+@dataclass(frozen=True)
+class KeyEntry:
+    """The secret facts of a stimulus.
+
+    Attributes:
+        clip_id: see `Stimulus`.
+        name: name of the clip whose video it has.
+        film_id: the film of that clip.
+        system: the system whose music it has.
+        lufs: integrated loudness of the music before the gain; None: silent.
+        gain_db: gain that was applied.
+        sha256: SHA-256 of its MP4.
+    """
+
+    clip_id: str
+    name: str
+    film_id: str
+    system: str
+    lufs: float | None
+    gain_db: float
+    sha256: str
+
+
+@dataclass(frozen=True)
+class TestKey:
+    """The inputs of a test, and the system of each stimulus.
+
+    Attributes:
+        made_from: the inputs by content: clips, systems, seed, checksums of music or models.
+            Equal inputs give an equal test.
+        stimuli: in the order of the test.
+    """
+
+    __test__ = False  # not a test class; pytest would collect it by its name
+
+    made_from: Mapping[str, Any]
+    stimuli: tuple[KeyEntry, ...]
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The systems, in the order of the report."""
+        return tuple(self.made_from["systems"])
+
+
+def write_key(root: Path, key: TestKey) -> None:
+    """Write the key, readable by its owner only."""
+    data = {"format": FORMAT, **dataclasses.asdict(key)}
+    text = json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True)
+    with files.replacing(root / KEY) as temporary:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+
+
+def read_key(root: Path) -> TestKey:
+    """Read the key of a test.
+
+    Raises:
+        OsslError: `listening_missing`, `listening_damaged`.
+    """
+    path = root / KEY
+    if not path.is_file():
+        raise OsslError(
+            "listening_missing",
+            f"There is no listening test in {root}: it has no {KEY}.",
+            "Run `ossl train listen push` to create one; --out names its folder.",
+        )
+    try:
+        data = parse.json_value(path.read_bytes())
+        if data["format"] != FORMAT:
+            raise ValueError("another format")
+        return TestKey(data["made_from"], tuple(KeyEntry(**one) for one in data["stimuli"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise OsslError(
+            "listening_damaged",
+            f"The key {path} cannot be read.",
+            "Restore it from a backup: only this file maps stimuli to systems. Or create a "
+            "new test with another --out.",
+        ) from error
+
+
+def is_complete(root: Path) -> bool:
+    """Return whether all stimuli of a test exist: their table is written last."""
+    return (root / KEY).is_file() and (root / "manifests" / f"{CLIPS.name}.parquet").is_file()
+
+
+def check_same_test(root: Path, made_from: Mapping[str, Any]) -> None:
+    """Check that the test in a folder has the same inputs.
+
+    Raises:
+        OsslError: `listening_differs`, and those of `read_key`.
+    """
+    before = read_key(root).made_from
+    now = json.loads(files.json_bytes(dict(made_from)))
+    differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    if differing:
+        raise OsslError(
+            "listening_differs",
+            f"{root} holds a test with other {', '.join(differing)}.",
+            "Give the new test its own folder with --out.",
+        )
+
+
+def create_test_corpus(root: Path) -> Corpus:
+    """Create the corpus of a test, with the questions of a listening test, unless it exists."""
+    if not (root / RECIPE).exists():
+        # Neither the key nor the films' video may be committed by accident.
+        files.write_bytes(root / ".gitignore", b"*\n")
+        files.write_bytes(root / records.FOLDER / label_schema.FILE_NAME, QUESTIONS.read_bytes())
+        files.write_bytes(root / RECIPE, RECIPE_TEXT.encode())
+    return Corpus(root.resolve())

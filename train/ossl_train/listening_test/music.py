@@ -1,4 +1,4 @@
-"""The music to be judged: generated for this test, or taken from a folder of finished files."""
+"""The music of a listening test: generated for it, or taken from a folder of finished files."""
 
 from __future__ import annotations
 
@@ -10,26 +10,33 @@ from typing import Any
 
 from ossl_builder import files
 from ossl_builder.errors import OsslError
-from ossl_train.generation.generate import Done, Job, batched, generate, plan, total_steps
-from ossl_train.generation.models import Chosen, Models, choose, load_models
-from ossl_train.generation.provenance import shared_facts
+from ossl_train.generation.generate import (
+    SampleJob,
+    SampleResult,
+    batch_jobs,
+    generate,
+    plan_samples,
+    total_steps,
+)
+from ossl_train.generation.models import ChosenAdapter, Models, choose_adapter, load_models
 from ossl_train.generation.requests import GenerateSettings, GenerationRequest
+from ossl_train.generation.sample_files import shared_facts
 from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM
-from ossl_train.model_paths import checked_device, with_models
+from ossl_train.pretrained import checked_device, with_models
 from ossl_train.recipe import TrainRecipe
 
 AUDIO_SUFFIXES = (".wav", ".flac")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """How the music of a test is to be generated.
+class MusicOptions:
+    """How to generate the music of a test.
 
     Attributes:
         root: the corpus or the export.
-        recipe, overrides, checkpoint, device: as `ossl train generate` takes them.
+        recipe, overrides, checkpoint, device: options of `ossl train generate`.
         text_guidance, video_guidance: likewise.
-        seed: of all samples.
+        seed: seed of all samples.
     """
 
     root: Path
@@ -43,81 +50,87 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one model makes.
+class ModelJobs:
+    """The samples that one model generates.
 
     Attributes:
         systems: whose music that is, each with its jobs.
         chosen: the adapter, and the recipe it was fitted with.
-        recipe: that, with folders in place of `tiny`.
+        recipe: that, with folders in device of `tiny`.
         settings: of the generation.
         device: `cpu` or `cuda`.
-        facts: what it is all made from.
+        facts: all inputs of the generation.
     """
 
-    systems: Mapping[str, Sequence[Job]]
-    chosen: Chosen
+    systems: Mapping[str, Sequence[SampleJob]]
+    chosen: ChosenAdapter
     recipe: TrainRecipe
     settings: GenerateSettings
     device: str
     facts: Mapping[str, Any]
 
     @property
-    def jobs(self) -> list[Job]:
-        """All of them."""
+    def jobs(self) -> list[SampleJob]:
+        """The jobs of all systems."""
         return [job for jobs in self.systems.values() for job in jobs]
 
 
-def parts(
-    wanted: Wanted,
-    pieces: Mapping[str, GenerationRequest],
+def plan_music(
+    options: MusicOptions,
+    requests: Mapping[str, GenerationRequest],
     partners: Mapping[str, str],
     folder: Path,
     is_dry: bool,
-) -> list[Part]:
-    """What is to be generated, by the base model and by the adapter; nothing is loaded.
+) -> list[ModelJobs]:
+    """Plan the samples of the base model and of the adapter; no model is loaded.
 
     Args:
-        wanted: see there.
-        pieces: of all clips of the split, by name.
-        partners: chosen clip to the one whose video its control is made for.
-        folder: gets a folder of files for each system.
-        is_dry: do not write tiny models either.
+        options: see `MusicOptions`.
+        requests: requests for all clips of the split, by name.
+        partners: for each chosen clip, the clip whose video its control gets.
+        folder: the output folder; each system gets a folder in it.
+        is_dry: write nothing, not even tiny models.
 
     Raises:
-        OsslError: see `generation.checkpoints.choose`.
+        OsslError: see `choose_adapter`.
     """
-    own = {name: pieces[name] for name in partners}
-    strange = {name: _shown(pieces[name], pieces[other]) for name, other in partners.items()}
-    found = []
-    for alpha, systems in ((0.0, {BASE: own}), (1.0, {ADAPTER: own, CONTROL: strange})):
-        chosen = choose(wanted.root, wanted.recipe, wanted.overrides, wanted.checkpoint, alpha)
-        place = checked_device("auto" if is_dry else wanted.device or chosen.recipe.fit.device)
-        recipe = with_models(chosen.recipe, wanted.root, write=not is_dry)
-        settings = _settings(wanted, chosen.recipe, alpha, place)
+    regular = {name: requests[name] for name in partners}
+    swapped = {
+        name: _with_video_of(requests[name], requests[other]) for name, other in partners.items()
+    }
+    parts = []
+    for alpha, systems in ((0.0, {BASE: regular}), (1.0, {ADAPTER: regular, CONTROL: swapped})):
+        chosen = choose_adapter(
+            options.root, options.recipe, options.overrides, options.checkpoint, alpha
+        )
+        device = checked_device("auto" if is_dry else options.device or chosen.recipe.fit.device)
+        recipe = with_models(chosen.recipe, options.root, write=not is_dry)
+        settings = _settings(options, chosen.recipe, alpha, device)
         facts = shared_facts(chosen, recipe, settings)
         jobs = {
-            system: plan(list(shown.values()), [wanted.seed], folder / system, False, facts)
-            for system, shown in systems.items()
+            system: plan_samples(
+                list(of_system.values()), [options.seed], folder / system, False, facts
+            )
+            for system, of_system in systems.items()
         }
-        found.append(Part(jobs, chosen, recipe, settings, place, facts))
-    return found
+        parts.append(ModelJobs(jobs, chosen, recipe, settings, device, facts))
+    return parts
 
 
-def make(part: Part, bar: Callable[[int], Any], say: Callable[[str], None]) -> None:
-    """Generate what is not there yet.
+def generate_music(part: ModelJobs, bar: Callable[[int], Any], say: Callable[[str], None]) -> None:
+    """Generate the samples that are not up to date.
 
     Args:
-        part: one of `parts`.
-        bar: told how many steps there are, gives a context whose value is called after each.
-        say: told what a person should know.
+        part: an item of `plan_music`.
+        bar: called with the number of steps; returns a context whose value is called per step.
+        say: gets sentences for the user.
 
     Raises:
-        OsslError: the first piece's that cannot be made; what is finished is kept.
+        OsslError: the error of the first sample that fails; finished samples remain.
     """
     models: Models | None = None
     steps = 0
-    if batched(part.jobs, part.settings.batch_size):
+    if batch_jobs(part.jobs, part.settings.batch_size):
         models = load_models(part.recipe, part.chosen.adapter, part.device, part.settings.precision)
         steps = total_steps(part.jobs, models, part.settings)
         for note in models.notes:
@@ -131,12 +144,12 @@ def make(part: Part, bar: Callable[[int], Any], say: Callable[[str], None]) -> N
             models.adapter.detach()
 
 
-def finished(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Path]]:
-    """Finished music: for each folder in `folder` a system, and in it a file for each clip.
+def finished_music(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Path]]:
+    """Find finished music: each folder in `folder` is a system, with a file for each clip.
 
     Args:
         folder: holds `<system>/<clip>.wav` or `.flac`.
-        names: of the chosen clips.
+        names: names of the chosen clips.
 
     Raises:
         OsslError: `no_systems`, `file_missing`.
@@ -145,44 +158,46 @@ def finished(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Path]]:
     if not systems:
         raise OsslError(
             "no_systems",
-            f"{folder} has no folder of music.",
-            "Put each system's files into a folder of its name: base/<clip>.wav, and so on.",
+            f"{folder} has no folder with music.",
+            "Put the files of each system into a folder with its name, as in base/<clip>.wav.",
         )
-    found = {system: {name: _one(folder / system, name) for name in names} for system in systems}
-    missing = [path for of in found.values() for path in of.values() if not path.is_file()]
+    music = {system: {name: _one(folder / system, name) for name in names} for system in systems}
+    missing = [path for of in music.values() for path in of.values() if not path.is_file()]
     if missing:
         named = ", ".join(str(path.relative_to(folder)) for path in missing)
         raise OsslError(
             "file_missing",
-            f"{folder} lacks music for clips that were drawn: {named}.",
-            "Put it there, as WAV or FLAC, as long as the clip or longer.",
+            f"{folder} has no music for some of the chosen clips: {named}.",
+            "Add WAV or FLAC files that are at least as long as the clips.",
         )
-    return found
+    return music
 
 
-def checksums(sounds: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
-    """SHA-256 of finished music, by system and clip."""
+def music_checksums(sounds: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
+    """Return the SHA-256 of finished music, by system and clip."""
     return {
         system: {name: files.sha256_file(path) for name, path in of.items()}
         for system, of in sounds.items()
     }
 
 
-def made(found: Sequence[Part]) -> Iterator[tuple[str, str, Path]]:
-    """System, clip and file of everything that is generated."""
-    for part in found:
+def generated_files(parts: Sequence[ModelJobs]) -> Iterator[tuple[str, str, Path]]:
+    """Yield system, clip and file of each generated sample."""
+    for part in parts:
         for system, jobs in part.systems.items():
             for job in jobs:
-                yield system, job.sample.piece.name, job.target.wav
+                yield system, job.sample.request.name, job.target.wav
 
 
-def _settings(wanted: Wanted, recipe: TrainRecipe, alpha: float, device: str) -> GenerateSettings:
+def _settings(
+    options: MusicOptions, recipe: TrainRecipe, alpha: float, device: str
+) -> GenerateSettings:
     window_s = recipe.windows.length_s
     on_gpu = device == "cuda"
     return GenerateSettings(
         alpha=alpha,
-        text_guidance=wanted.text_guidance,
-        video_guidance=wanted.video_guidance,
+        text_guidance=options.text_guidance,
+        video_guidance=options.video_guidance,
         window_s=window_s,
         overlap_s=window_s / 3,
         precision=recipe.fit.precision if on_gpu else "fp32",
@@ -190,10 +205,10 @@ def _settings(wanted: Wanted, recipe: TrainRecipe, alpha: float, device: str) ->
     )
 
 
-def _shown(piece: GenerationRequest, other: GenerationRequest) -> GenerationRequest:
-    """A clip's music as the adapter writes it when it is shown another clip."""
+def _with_video_of(request: GenerationRequest, other: GenerationRequest) -> GenerationRequest:
+    """Return the request of a clip with the video of another clip."""
     return dataclasses.replace(
-        piece,
+        request,
         video=other.video,
         video_sha256=other.video_sha256,
         dialogue=other.dialogue,
@@ -201,11 +216,11 @@ def _shown(piece: GenerationRequest, other: GenerationRequest) -> GenerationRequ
     )
 
 
-def _check(done: Done) -> None:
+def _check(done: SampleResult) -> None:
     if done.state == "failed":
         raise OsslError(
             done.code or "generation_failed",
-            f"The music for {done.name} could not be made: {done.message}",
+            f"The music for {done.name} could not be generated: {done.message}",
             done.hint or "Choose other clips with another --seed.",
         )
 

@@ -1,22 +1,212 @@
-"""A test to the labelling server: each stimulus has one task, whatever fails on the way."""
+"""Assemble a listening test, and send its stimuli to Label Studio."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ossl_builder.annotations import label_schema as taxonomies
+from ossl_builder.annotations import label_schema
 from ossl_builder.corpus import Corpus
-from ossl_builder.label_studio import project, push
-from ossl_builder.label_studio import state as states
+from ossl_builder.files import inside
+from ossl_builder.label_studio import project, push, state
 from ossl_builder.label_studio.client import Server
 from ossl_builder.label_studio.clip_urls import ClipUrls
 from ossl_builder.label_studio.project import ProjectOptions
+from ossl_builder.tables import Clip
+from ossl_train.data.source import SplitClip, read_source
+from ossl_train.evaluation.eval_set import named_clips
+from ossl_train.generation.requests import PromptOptions, split_requests
+from ossl_train.listening_test import design
+from ossl_train.listening_test.design import (
+    CONTROL,
+    FILM,
+    GENERATED,
+    Stimulus,
+    TestKey,
+    choose_clips,
+    control_partners,
+    order_stimuli,
+)
+from ossl_train.listening_test.music import (
+    ModelJobs,
+    MusicOptions,
+    finished_music,
+    generate_music,
+    generated_files,
+    music_checksums,
+    plan_music,
+)
+from ossl_train.listening_test.stimuli import write_stimuli, write_table
+from ossl_train.recipe import load_train_recipe
+
+MADE = "made"
 
 
 @dataclass(frozen=True)
-class Sent:
+class TestOptions:
+    """The options of a listening test.
+
+    Attributes:
+        split: the split of the clips.
+        count: number of clips.
+        longest_s: longest clip, in seconds.
+        seed: seed of all random choices.
+        sounds: folder of finished music; None: generate it.
+    """
+
+    split: str
+    count: int
+    longest_s: float
+    seed: int
+    sounds: Path | None
+
+
+@dataclass(frozen=True)
+class TestPlan:
+    """The plan of a test.
+
+    Attributes:
+        root: the corpus or the export.
+        clips: the chosen ones, by name.
+        partners: chosen clip to the one whose video its control is made for; empty where
+            finished music is taken.
+        systems: whose music is heard.
+        sounds: finished music by system and clip.
+        parts: music to be generated.
+        made_from: what it all follows from, by content.
+        seed: of the order.
+    """
+
+    root: Path
+    clips: Mapping[str, Clip]
+    partners: Mapping[str, str]
+    systems: tuple[str, ...]
+    sounds: Mapping[str, Mapping[str, Path]]
+    parts: tuple[ModelJobs, ...]
+    made_from: Mapping[str, Any]
+    seed: int
+
+    @property
+    def stimuli(self) -> tuple[Stimulus, ...]:
+        """In the order in which they are heard."""
+        return order_stimuli(list(self.clips), self.systems, self.seed)
+
+
+def plan_test(
+    corpus: Path,
+    data: Path | None,
+    chosen: TestOptions,
+    options: MusicOptions,
+    out: Path,
+    is_dry: bool,
+) -> TestPlan:
+    """Choose the clips and plan their music.
+
+    Raises:
+        OsslError: `clips_too_few`, and those of `read_source`, `plan_music`, `finished_music`.
+    """
+    source = read_source(corpus, data, use_labels=False)
+    split = named_clips(source.on(chosen.split))
+    names = choose_clips(split, chosen.count, chosen.longest_s, chosen.seed)
+    if chosen.sounds is None:
+        pairs = control_partners(names, split, chosen.seed)
+        prompts = PromptOptions(
+            None, None, load_train_recipe(options.recipe, options.overrides).prompts
+        )
+        requests = {one.name: one for one in split_requests(corpus, data, chosen.split, prompts)}
+        parts = plan_music(options, requests, pairs, out / MADE, is_dry)
+        systems: tuple[str, ...] = (FILM, *GENERATED)
+        music: dict[str, Any] = {
+            # Another version of the program can continue the same test.
+            "generated": [
+                {key: value for key, value in part.facts.items() if key != "program"}
+                for part in parts
+            ],
+            "prompts": {name: requests[name].prompt for name in names},
+            CONTROL: dict(pairs),
+        }
+        sounds = {}
+    else:
+        pairs, parts = {}, []
+        sounds = finished_music(chosen.sounds, names)
+        systems = (FILM, *sounds)
+        music = {"finished": music_checksums(sounds)}
+    return TestPlan(
+        root=source.root,
+        clips={name: split[name].clip for name in names},
+        partners=pairs,
+        systems=systems,
+        sounds=sounds,
+        parts=tuple(parts),
+        made_from={
+            "split": chosen.split,
+            "seed": chosen.seed,
+            "systems": list(systems),
+            "clips": {name: _content(split[name]) for name in names},
+            **music,
+        },
+        seed=chosen.seed,
+    )
+
+
+def assemble_test(
+    planned: TestPlan,
+    out: Path,
+    bar: Callable[[int, str], Any],
+    say: Callable[[str], None],
+) -> Corpus:
+    """Create the test, or what is missing of it.
+
+    Args:
+        planned: see `plan_test`.
+        out: the folder of the test.
+        bar: called with number and name of the steps; returns a context with a function that is
+            called after each step.
+        say: gets sentences for the user.
+
+    Raises:
+        OsslError: `listening_differs`, and those of `music.make` and `write_stimuli`.
+    """
+    if (out / design.KEY).exists():
+        design.check_same_test(out, planned.made_from)
+    if design.is_complete(out):
+        return Corpus(out.resolve())
+    test = design.create_test_corpus(out)
+    for part in planned.parts:
+        generate_music(part, lambda steps: bar(steps, "music"), say)
+    key = TestKey(planned.made_from, tuple(_written(planned, test.root, bar)))
+    design.write_key(test.root, key)
+    write_table(test.root, planned.clips, key)
+    for one in key.stimuli:
+        if one.lufs is None:
+            say(f"The music of {one.system} for {one.name} is silent.")
+    return test
+
+
+def _written(
+    planned: TestPlan, root: Path, bar: Callable[[int, str], Any]
+) -> Iterator[design.KeyEntry]:
+    files = {(system, name): path for system, name, path in generated_files(planned.parts)}
+    files |= {(s, name): path for s, of in planned.sounds.items() for name, path in of.items()}
+    files |= {(FILM, n): inside(planned.root, clip.music_path) for n, clip in planned.clips.items()}
+    stimuli: Sequence[Stimulus] = planned.stimuli
+    with bar(len(stimuli), "stimuli") as advance:
+        for keyed in write_stimuli(
+            root, planned.root, planned.clips, stimuli, lambda one: files[one.system, one.name]
+        ):
+            advance()
+            yield keyed
+
+
+def _content(one: SplitClip) -> str:
+    """What of a clip is heard and seen, in short."""
+    return f"{one.clip.music_sha256[:16]} {one.clip.video_sha256[:16]}"
+
+
+@dataclass(frozen=True)
+class PushReport:
     """What a push did.
 
     Attributes:
@@ -33,22 +223,22 @@ class Sent:
     copies_removed: int
 
 
-def look(server: Server, test: Corpus, wish: ProjectOptions) -> None:
-    """See that the server answers, before hours are spent on the music.
+def check_server(server: Server, test: Corpus, wish: ProjectOptions) -> None:
+    """Check that the server answers, before hours are spent on the music.
 
     Raises:
-        Setback, OsslError: see `label_studio.project.find`.
+        TransferError, OsslError: see `label_studio.project.find_project`.
     """
-    project.find_project(server, test, states.load(test.root), wish)
+    project.find_project(server, test, state.load(test.root), wish)
 
 
-def send(
+def send_stimuli(
     server: Server,
     test: Corpus,
     addresses: ClipUrls,
     wish: ProjectOptions,
     counted: Callable[[Sequence[Any], str], Iterator[Any]],
-) -> Sent:
+) -> PushReport:
     """Send the stimuli that have no task yet; the caller holds the lock of the test's folder.
 
     Args:
@@ -58,9 +248,14 @@ def send(
         counted: shows progress.
 
     Raises:
-        Setback, OsslError: see `label_studio.push`.
+        TransferError, OsslError: see `label_studio.push`.
     """
-    taxonomy = taxonomies.load(test.root)
-    result = push.push(server, test, (), addresses, wish, taxonomy, counted)
-    found, plan = result.project, result.plan
-    return Sent(found.project_id, found.title, plan.n_present, len(plan.missing), result.n_deleted)
+    schema = label_schema.load(test.root)
+    result = push.push(server, test, (), addresses, wish, schema, counted)
+    return PushReport(
+        project_id=result.project.project_id,
+        title=result.project.title,
+        present=result.plan.n_present,
+        sent=len(result.plan.missing),
+        copies_removed=result.n_deleted,
+    )

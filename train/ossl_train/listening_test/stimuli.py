@@ -1,4 +1,4 @@
-"""From kinds of music to stimuli: equally loud, in one format, under the clip's own video."""
+"""Write the stimuli: music of equal loudness and format, with the video of its clip."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from ossl_builder.tables import CLIPS, Clip
 from ossl_train.data.window_loader import window_audio
 from ossl_train.data.windows import WindowSpan
 from ossl_train.generation.sampling import n_samples
-from ossl_train.listening_test.design import Stimulus
-from ossl_train.listening_test.test_folder import KeyEntry, TestKey
+from ossl_train.listening_test.design import KeyEntry, Stimulus, TestKey
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,20 +30,20 @@ if TYPE_CHECKING:
     Mono = NDArray[np.float32]
 
 RATE = 32_000
-"""Of all stimuli, with one channel, as MusicGen writes: else its format would tell the film's."""
+"""Of all stimuli, mono, as MusicGen writes: another format would reveal the film's own music."""
 TARGET_LUFS = -23.0
-"""EBU R 128; lower for the stimuli of a clip one of which would clip."""
+"""EBU R 128; lower for all stimuli of a clip if one of them would clip."""
 CEILING_DBFS = -1.0
 FILM_ID = "listening"
-"""The one film of the test's corpus: tasks say nothing of the real one."""
+"""The only film id in the test's corpus: tasks do not show the real one."""
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A sound as it came.
+class StimulusAudio:
+    """Music before the gain.
 
     Attributes:
-        audio: [samples] at `RATE`, full scale being 1.
+        audio: [samples] at `RATE`, full scale 1.
         lufs: integrated loudness; None: silent.
         peak: largest sample.
     """
@@ -61,25 +60,25 @@ def write_stimuli(
     stimuli: Sequence[Stimulus],
     audio_of: Callable[[Stimulus], Path],
 ) -> Iterator[KeyEntry]:
-    """Write each stimulus' audio and film, one after the other.
+    """Write FLAC and MP4 of each stimulus; yield its entry of the key.
 
     Args:
-        root: the test's folder.
-        source: what the paths of `clips` are relative to.
-        clips: by name.
+        root: the folder of the test.
+        source: the folder that paths of `clips` are relative to.
+        clips: clips by name.
         stimuli: in their order, those of a clip together.
-        sound_of: the music of each, at least as long as its clip.
+        audio_of: returns the music of a stimulus, at least as long as its clip.
 
     Raises:
         OsslError: `audio_unreadable`, `file_missing`, and of `mux`.
     """
-    for name, own in itertools.groupby(stimuli, key=lambda one: one.name):
-        clip, together = clips[name], list(own)
-        heard = [read(audio_of(one), clip.duration_s) for one in together]
-        target = target_of(heard)
-        for one, audio in zip(together, heard, strict=True):
+    for name, group in itertools.groupby(stimuli, key=lambda one: one.name):
+        clip, of_clip = clips[name], list(group)
+        sounds = [read_audio(audio_of(one), clip.duration_s) for one in of_clip]
+        target = common_loudness(sounds)
+        for one, audio in zip(of_clip, sounds, strict=True):
             gain_db = 0.0 if audio.lufs is None else target - audio.lufs
-            flac, film = paths(root, one.clip_id)
+            flac, film = stimulus_paths(root, one.clip_id)
             _write_audio(flac, audio.audio, gain_db)
             mux.mux(inside(source, clip.video_path), flac, film)
             yield KeyEntry(
@@ -94,10 +93,10 @@ def write_stimuli(
 
 
 def write_table(root: Path, clips: Mapping[str, Clip], key: TestKey) -> None:
-    """Write the table of the stimuli: what `ossl label` sends and serves."""
+    """Write the clips table of the test, which `ossl label serve` reads."""
     rows = []
     for one in key.stimuli:
-        flac, film = paths(root, one.clip_id)
+        flac, film = stimulus_paths(root, one.clip_id)
         clip = clips[one.name]
         rows.append(
             dataclasses.replace(
@@ -126,33 +125,35 @@ def write_table(root: Path, clips: Mapping[str, Clip], key: TestKey) -> None:
     tables_io.write_corpus_table(root, CLIPS, rows)
 
 
-def paths(root: Path, clip_id: str) -> tuple[Path, Path]:
-    """A stimulus' FLAC and MP4."""
+def stimulus_paths(root: Path, clip_id: str) -> tuple[Path, Path]:
+    """Return the paths of a stimulus' FLAC and MP4."""
     folder = root / "films" / FILM_ID / "clips"
     return folder / f"{clip_id}.music.flac", folder / f"{clip_id}.mp4"
 
 
-def read(path: Path, duration_s: float) -> Heard:
-    """The first `duration_s` of an audio file, in the format of the test.
+def read_audio(path: Path, duration_s: float) -> StimulusAudio:
+    """Read the first `duration_s` of an audio file, in the format of the test.
 
     Raises:
-        OsslError: `file_missing`, `audio_unreadable`, also where it is too short.
+        OsslError: `file_missing`, `audio_unreadable`, also if it is too short.
     """
     import numpy as np
 
     if not path.is_file():
         raise OsslError("file_missing", f"There is no file {path}.", "Check its name.")
     wanted = n_samples(duration_s, RATE)
-    (found,) = window_audio(path, [WindowSpan(0, 0.0, wanted / RATE)], RATE)
-    audio = np.pad(found, (0, wanted - len(found)))
+    (wave,) = window_audio(path, [WindowSpan(0, 0.0, wanted / RATE)], RATE)
+    audio = np.pad(wave, (0, wanted - len(wave)))
     meter = measured([audio[None]], RATE)
-    return Heard(audio, integrated(meter.power()), meter.peak)
+    return StimulusAudio(audio, integrated(meter.power()), meter.peak)
 
 
-def target_of(heard: Sequence[Heard]) -> float:
-    """The loudness that all of a clip's sounds can have without clipping, in LUFS."""
+def common_loudness(sounds: Sequence[StimulusAudio]) -> float:
+    """Return the highest loudness in LUFS at which no music of a clip clips, at most the target."""
     reachable = [
-        one.lufs + CEILING_DBFS - 20 * math.log10(one.peak) for one in heard if one.lufs is not None
+        one.lufs + CEILING_DBFS - 20 * math.log10(one.peak)
+        for one in sounds
+        if one.lufs is not None
     ]
     return min([TARGET_LUFS, *reachable])
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class NotDefined(Exception):
-    """A measure that these data do not define; the message says why, in one sentence."""
+    """A measure is not defined for these data; the message gives the reason."""

@@ -15,13 +15,13 @@ SMOOTHING = 1e-6
 
 
 def softmax(logits: Values) -> Values:
-    """Probabilities over the last axis, safe for logits of any size."""
+    """Return probabilities over the last axis, for logits of any size."""
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
 
 def divergences(real: Values, generated: Values, smoothing: float = SMOOTHING) -> Values:
-    """KL(real || generated) of each pair, in nats, shape (n,).
+    """Return KL(real || generated) of each pair, in nats, shape (n,).
 
     A part `smoothing` of both goes evenly to all classes: at most log(classes / smoothing) then,
     where a class that one side rules out would otherwise make it infinite.
@@ -40,7 +40,7 @@ def divergences(real: Values, generated: Values, smoothing: float = SMOOTHING) -
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """What each vector adds; the measures are the means.
+    """The contribution of each vector; the measures are the means.
 
     Attributes:
         precision: of each generated vector, 1 if it lies within k neighbours of a real one.
@@ -56,7 +56,7 @@ class Neighbourhoods:
 
 
 def neighbourhoods(real: Values, generated: Values, k: int = 5) -> Neighbourhoods:
-    """Which vectors lie in whose neighbourhood of k.
+    """Compute which vectors are in the k-neighbourhoods of others.
 
     Args:
         real: shape (n, d).
@@ -82,7 +82,7 @@ def neighbourhoods(real: Values, generated: Values, k: int = 5) -> Neighbourhood
 
 
 def distances(left: Values, right: Values) -> Values:
-    """Euclidean distances, shape (n, m); equal vectors are at exactly 0 from each other.
+    """Return Euclidean distances, shape (n, m); exactly 0 for equal vectors.
 
     The shorter way, over scalar products, is off by 1e-8 there and so counts a vector's copy in
     or out by chance.
@@ -91,14 +91,14 @@ def distances(left: Values, right: Values) -> Values:
 
 
 def cosines(left: Values, right: Values) -> Values:
-    """Cosine of the angle between `left[i]` and `right[i]`, shape (n,); 0 for a zero vector."""
+    """Return the cosine of `left[i]` and `right[i]`, shape (n,); 0 for a zero vector."""
     if left.shape != right.shape:
         raise ValueError(f"{left.shape} and {right.shape} are no pairs")
     return np.asarray((_unit(left) * _unit(right)).sum(axis=1))
 
 
 def mismatched(left: Values, right: Values) -> float | None:
-    """Mean cosine of all pairs that do not belong together: the level of chance.
+    """Return the mean cosine of all pairs that do not belong together: the level of chance.
 
     None with fewer than two pairs.
     """

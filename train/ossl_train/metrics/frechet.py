@@ -1,4 +1,4 @@
-"""Fréchet distance of two clouds of embeddings, and its value for infinitely many of them.
+"""Fréchet distance of two sets of embeddings, and its value for infinitely many of them.
 
 Fréchet audio distance: Kilgour et al., "Fréchet Audio Distance: A Reference-Free Metric for
 Evaluating Music Enhancement Algorithms" (Interspeech 2019). Extrapolation: Chong and Forsyth,
@@ -19,13 +19,13 @@ from ossl_train.metrics import NotDefined
 Values = NDArray[np.float64]
 
 FRACTIONS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Parts of the clips from which the distance is extrapolated."""
+"""Shares of the clips from which the distance is extrapolated."""
 FEWEST = 8
-"""Clips on a side, below which half of them say nothing."""
+"""Fewest clips per set; with fewer, half of them are not enough."""
 
 
 def frechet_distance(left: Values, right: Values) -> float:
-    """Squared Fréchet (2-Wasserstein) distance of the Gaussians fitted to two clouds.
+    """Return the squared Fréchet (2-Wasserstein) distance of Gaussians fitted to two sets.
 
     |m1 - m2|² + tr C1 + tr C2 - 2 tr (C1 C2)^½. With C = RᵀR, the last trace is the sum of the
     singular values of R1 R2ᵀ: real and not negative for singular covariances too, where the
@@ -36,10 +36,10 @@ def frechet_distance(left: Values, right: Values) -> float:
         right: shape (m, d).
 
     Raises:
-        NotDefined: with fewer than two vectors on a side.
+        NotDefined: with fewer than two vectors in a set.
     """
     if min(len(left), len(right)) < 2:
-        raise NotDefined("A covariance needs two vectors at least.")
+        raise NotDefined("A covariance needs at least two vectors.")
     left_mean, right_mean = left.mean(axis=0), right.mean(axis=0)
     left_root, right_root = _root(left - left_mean), _root(right - right_mean)
     shared = np.linalg.svd(left_root @ right_root.T, compute_uv=False).sum()
@@ -49,7 +49,7 @@ def frechet_distance(left: Values, right: Values) -> float:
 
 
 def _root(centred: Values) -> Values:
-    """R, shape (at most d, d), with RᵀR the covariance."""
+    """Return R, shape (at most d, d), with RᵀR the covariance."""
     scaled = np.asarray(centred / np.sqrt(len(centred) - 1))
     if len(scaled) <= scaled.shape[1]:
         return scaled
@@ -61,10 +61,10 @@ class Extrapolation:
     """A distance extrapolated to infinitely many clips.
 
     Attributes:
-        value: may fall below 0 a little: it is an estimate without the bias, not a distance.
+        value: an estimate without bias; it can be slightly below 0.
         distance: between all of the clips, not extrapolated.
-        fit_error: the standard error of the straight line at infinity: what the choice of
-            sub-samples does to the value, not what the choice of clips does.
+        fit_error: the standard error of the straight line at infinity: the effect of the choice of
+            sub-samples on the value, not that of the choice of clips.
     """
 
     value: float
@@ -80,11 +80,11 @@ def extrapolated(
     fractions: Sequence[float] = FRACTIONS,
     draws: int = 4,
 ) -> Extrapolation:
-    """Fréchet distance for n to infinity, by a straight line over 1/n.
+    """Extrapolate the Fréchet distance to infinite n, by a straight line over 1/n.
 
-    The estimate from n vectors is too large by about c/n. Both sides are sub-sampled in the same
-    proportion, because both are finite; whole clips, because windows of one clip are alike; and
-    the same clips on both sides where they are paired, as then their errors go together.
+    The estimate from n vectors is too large by about c/n. Both sets are sub-sampled in the same
+    proportion, because both are finite. Whole clips are drawn, because windows of one clip are
+    similar. Paired sets use the same clips, since their errors are correlated.
 
     Args:
         left: for each clip its vectors, shape (windows, d).
@@ -95,10 +95,10 @@ def extrapolated(
         draws: sub-samples per size.
 
     Raises:
-        NotDefined: with fewer than `FEWEST` clips on a side.
+        NotDefined: with fewer than `FEWEST` clips in a set.
     """
     if min(len(left), len(right)) < FEWEST:
-        raise NotDefined(f"Extrapolation needs {FEWEST} clips on each side at least.")
+        raise NotDefined(f"Extrapolation needs {FEWEST} clips in each set at least.")
     over, distances = [], []
     for fraction in fractions:
         for _ in range(draws if fraction < 1 else 1):
@@ -110,7 +110,7 @@ def extrapolated(
                     joined([left[k] for k in chosen]), joined([right[k] for k in others])
                 )
             )
-    # The whole counts as much as the mean of the draws of another size.
+    # The full set has the same weight as the mean of the draws of another size.
     weights = [1.0 if part == 1 else draws**-0.5 for part in over]
     line, covariance = np.polyfit(over, distances, 1, w=weights, cov=True)
     error = np.sqrt(max(0.0, covariance[1, 1]))
@@ -119,7 +119,7 @@ def extrapolated(
 
 
 def joined(clips: Sequence[Values]) -> Values:
-    """The vectors of all clips, shape (n, d)."""
+    """Return the vectors of all clips, shape (n, d)."""
     return np.concatenate(list(clips))
 
 

@@ -14,12 +14,12 @@ LEVEL = 0.95
 
 
 def resampled(n: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """`count` times n of n clips, drawn with replacement, shape (count, n)."""
+    """Draw n of n clips with replacement, `count` times, shape (count, n)."""
     return rng.integers(0, n, size=(count, n))
 
 
 def of_mean(values: Values, count: int, rng: np.random.Generator) -> Interval | None:
-    """Percentile interval of a mean; None for fewer than two values.
+    """Return the percentile interval of a mean; None for fewer than two values.
 
     Args:
         values: one for each clip, shape (n,).
@@ -34,7 +34,7 @@ def of_mean(values: Values, count: int, rng: np.random.Generator) -> Interval | 
 def of_ratio(
     numerator: Values, denominator: Values, count: int, rng: np.random.Generator
 ) -> Interval | None:
-    """Percentile interval of sum(numerator) / sum(denominator) over clips; None for fewer than 2.
+    """Return the percentile interval of a ratio of sums over clips; None for fewer than two.
 
     Args:
         numerator: one for each clip (hits, say), shape (n,).
@@ -49,10 +49,10 @@ def of_ratio(
 
 
 def around(value: float, replicates: Sequence[float]) -> Interval | None:
-    """The replicates' interval, moved so that their mean is `value`; None for fewer than two.
+    """Return the interval of replicates, shifted so that their mean is `value`, or None.
 
     For distances between distributions: a resample repeats clips, so each replicate is biased
-    upwards; their spread is right where their place is not.
+    upwards. The spread of the replicates is right, but not their mean.
     """
     if len(replicates) < 2:
         return None

@@ -1,7 +1,7 @@
-"""How music goes with a video: hits on cuts, and loudness that follows motion.
+"""How well music matches a video: events at cuts, and loudness that follows motion.
 
-Each measure stands beside what chance gives: the same cuts moved along the film, and the same
-music with other clips' video.
+Each measure is compared with chance: the same cuts shifted in time, and the same music with the
+videos of other clips.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from ossl_train.metrics.intervals import Interval
 
 Values = NDArray[np.float64]
 
-TOLERANCE_S = 0.1  # a cut and an onset nearer than this are seen and heard together
+TOLERANCE_S = 0.1  # a cut and an onset within this time count as simultaneous
 SHIFTS = 1000
-NEAREST_S = 1.0  # a shift shorter than this hardly moves the cuts
-CONTROLS = 20  # other clips' videos that each clip's music is held against
+NEAREST_S = 1.0  # shortest shift of the cuts
+CONTROLS = 20  # other clips' videos that each clip's music is compared with
 LONGEST_LAG = 20  # hops of 0.1 s
-SHORTEST = 50  # hops that a correlation is computed from at least
+SHORTEST = 50  # fewest hops for a correlation
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Of one clip: when the music has an event and when the video is cut, in seconds."""
+    """The times of events in the music and of cuts in the video of one clip, in seconds."""
 
     events: Values
     cuts: Values
@@ -61,17 +61,17 @@ def alignment(
     resamples: int = 1000,
     tolerance_s: float = TOLERANCE_S,
 ) -> Alignment:
-    """Share of cuts at which the music has an event, and the share that chance gives.
+    """Return the share of cuts at which the music has an event, and the share by chance.
 
-    For chance, all cuts of a clip are moved together by an even random time, by a second at
-    least and around the clip's end; the distances between cuts, and all of the music, stay.
+    For chance, all cuts of a clip are shifted together by a uniform random time of at least a
+    second, cyclically. The distances between cuts and the music do not change.
 
     Raises:
         NotDefined: without a cut.
     """
     cut = [clip for clip in clips if len(clip.cuts)]
     if not cut:
-        raise NotDefined("No clip has a cut within it.")
+        raise NotDefined("No clip has a cut.")
     hits = np.concatenate([_hits(clip, clip.cuts[None], tolerance_s) for clip in cut])
     counts = np.array([len(clip.cuts) for clip in cut], np.float64)
     moved = np.zeros(SHIFTS)
@@ -92,7 +92,7 @@ def alignment(
 
 
 def _hits(clip: Timed, cuts: Values, tolerance_s: float) -> Values:
-    """For each row of cuts, shape (rows, cuts), how many have an event near."""
+    """Return for each row of cuts, shape (rows, cuts), the number with an event near."""
     if not len(clip.events):
         return np.zeros(len(cuts))
     after = np.searchsorted(clip.events, cuts)
@@ -104,7 +104,7 @@ def _hits(clip: Timed, cuts: Values, tolerance_s: float) -> Values:
 
 @dataclass(frozen=True)
 class Following:
-    """How far loudness goes with motion.
+    """How well loudness follows motion.
 
     Attributes:
         correlation: rank correlation of a clip's loudness and motion at the same time; mean.
@@ -134,10 +134,10 @@ def following(
     resamples: int = 1000,
     hop_s: float = 0.1,
 ) -> Following:
-    """Whether music is louder where its video moves more.
+    """Measure whether music is louder where its video moves more.
 
-    Neighbouring values of either curve are alike, so a test that takes them for independent
-    finds relations everywhere; other clips' videos give the honest level of chance.
+    Neighbouring values of a curve are similar, so a test that assumes independence would find
+    relations everywhere. The videos of other clips give the right level of chance.
 
     Args:
         loudness: of each clip, one value per hop.
@@ -157,8 +157,8 @@ def following(
     for index in usable:
         others = [other for other in usable if other != index]
         chosen = [others[k] for k in rng.permutation(len(others))[:CONTROLS]]
-        found = [correlation(loudness[index], motion[other]) for other in chosen]
-        defined = [value for value in found if value is not None]
+        correlations = [correlation(loudness[index], motion[other]) for other in chosen]
+        defined = [value for value in correlations if value is not None]
         value = own[index]
         if value is not None and defined:
             kept.append(index)
@@ -181,7 +181,7 @@ def following(
 
 
 def correlation(left: Values, right: Values, lag: int = 0) -> float | None:
-    """Spearman's rank correlation of left[t + lag] and right[t], over what both have.
+    """Return Spearman's rank correlation of left[t + lag] and right[t], where both are defined.
 
     None if that is shorter than `SHORTEST` hops, or one of them does not change.
     """
@@ -198,11 +198,11 @@ def correlation(left: Values, right: Values, lag: int = 0) -> float | None:
 
 
 def _best_lag(loudness: Sequence[Values], motion: Sequence[Values]) -> tuple[int, float]:
-    """The lag, in hops, of the largest mean correlation; of equal ones that nearest to none."""
+    """Return the lag in hops with the largest mean correlation; of equal ones the smallest."""
     best, highest = 0, -2.0
     for lag in sorted(range(-LONGEST_LAG, LONGEST_LAG + 1), key=lambda lag: (abs(lag), lag)):
-        found = [correlation(*pair, lag) for pair in zip(loudness, motion, strict=True)]
-        values = [value for value in found if value is not None]
+        correlations = [correlation(*pair, lag) for pair in zip(loudness, motion, strict=True)]
+        values = [value for value in correlations if value is not None]
         if values and np.mean(values) > highest + 1e-9:
             best, highest = lag, float(np.mean(values))
     return best, highest

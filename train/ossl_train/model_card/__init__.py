@@ -1,1 +1,1 @@
-"""An adapter made ready for others: what it is, what it was fitted on, how good it is."""
+"""Export an adapter for publication, with its model card."""

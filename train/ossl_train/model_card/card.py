@@ -1,43 +1,48 @@
-"""The model card: what the hub reads at its head, and what people read below."""
+"""The folder that is published for an adapter: weights, configuration and model card."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ossl_builder import __version__
+from ossl_builder import __version__, files
+from ossl_builder.errors import OsslError
 from ossl_builder.exports.card import CITATION, rights, table
-from ossl_train.model_card.facts import Described
+from ossl_builder.exports.shards import CHECKSUMS, write_checksums
+from ossl_train.model_card.facts import CardFacts
+from ossl_train.training.checkpoint import ADAPTER
+from ossl_train.training.run_folder import DATA, RECIPE
 
 LICENCES = """\
 - MusicGen's weights, without which this adapter is of no use, are published under
   [CC-BY-NC 4.0](https://creativecommons.org/licenses/by-nc/4.0/): for non-commercial use only. What
-  was fitted with them goes out under the same terms.
+  was trained with them is published under the same terms.
 - The code, MusicGen's and that of ossl-builder, is under the MIT licence.
-- The films are free, or licensed, one by one: see below. Whether a film is free was judged for the
-  United States only; that is no legal advice."""
+- The films are free, or licensed, one by one: see below. Their status was decided for the
+  United States only; this is no legal advice."""
 LIMITS = """\
-- It was fitted on old films' music as a program separated it from speech and noise: hiss, mono and
-  rests of voices are in what it learned.
-- It knows frames by a video encoder's tokens of 32 frames per window; it follows scenes, not
-  single cuts.
-- It writes music like its films'; whether that resembles a protected work was not examined."""
+- It was trained on music of old films that a program separated from speech and noise. Its
+  training data contain hiss, mono sound and rests of voices.
+- Its input is 32 video frames per window; it follows scenes, not single cuts.
+- Its music is similar to that of its films. Whether it resembles protected works is not known."""
 
 
-def card(found: Described, title: str) -> str:
-    """The text of `README.md`; equal checkpoints and reports give equal texts."""
-    head = yaml.safe_dump(_head(found, title), sort_keys=False, allow_unicode=True)
-    base = str(found.metadata.get("source", ""))
+def render_card(facts: CardFacts, title: str) -> str:
+    """Return the text of `README.md`; equal checkpoints and reports give equal texts."""
+    head = yaml.safe_dump(_head(facts, title), sort_keys=False, allow_unicode=True)
+    base = str(facts.metadata.get("source", ""))
     parts = [
         f"# {title}",
-        f"A video adapter for {base or 'MusicGen'}: with it, the frozen model sees the video "
-        "that it writes music for. Only the adapter's weights are here.",
+        f"A video adapter for {base or 'MusicGen'}: it conditions the frozen model on "
+        "video. This repository has the adapter's weights only.",
         "## Use\n\n" + _use(base),
-        "## Figures\n\n" + _figures(found),
-        "## Data\n\n" + _data(found),
-        "## How it was fitted\n\n" + _fitted(found),
+        "## Figures\n\n" + _figures(facts),
+        "## Data\n\n" + _data(facts),
+        "## Training\n\n" + _fitted(facts),
         f"## Licences\n\n{LICENCES}",
         f"## Limits\n\n{LIMITS}",
         f"## Citation\n\nPlease cite the work this follows:\n\n```bibtex\n{CITATION}```",
@@ -45,8 +50,8 @@ def card(found: Described, title: str) -> str:
     return f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
 
 
-def _head(found: Described, title: str) -> dict[str, Any]:
-    base = str(found.metadata.get("source", ""))
+def _head(facts: CardFacts, title: str) -> dict[str, Any]:
+    base = str(facts.metadata.get("source", ""))
     named = {"base_model": base, "base_model_relation": "adapter"} if "/" in base else {}
     return {
         "pretty_name": title,
@@ -71,18 +76,18 @@ def _use(base: str) -> str:
     )
 
 
-def _figures(found: Described) -> str:
+def _figures(facts: CardFacts) -> str:
     parts = []
-    if found.standing is not None and found.standing.best_loss is not None:
+    if facts.trainer is not None and facts.trainer.best_loss is not None:
         parts.append(
-            f"Loss on the validation films: {found.standing.best_loss:.4f} nats per token, at step "
-            f"{found.standing.best_step}."
+            f"Loss on the validation films: {facts.trainer.best_loss:.4f} nats per token, at step "
+            f"{facts.trainer.best_step}."
         )
-    if found.evaluation is not None:
-        parts.append("By `ossl train evaluate`:\n\n" + _evaluation(found.evaluation))
-    if found.listening is not None:
-        parts.append("By people, `ossl train listen`:\n\n" + _listening(found.listening))
-    return "\n\n".join(parts) or "None were measured."
+    if facts.evaluation is not None:
+        parts.append("By `ossl train evaluate`:\n\n" + _evaluation(facts.evaluation))
+    if facts.listening is not None:
+        parts.append("By listeners, with `ossl train listen`:\n\n" + _listening(facts.listening))
+    return "\n\n".join(parts) or "No figures were measured."
 
 
 def _evaluation(report: Mapping[str, Any]) -> str:
@@ -105,29 +110,29 @@ def _listening(report: Mapping[str, Any]) -> str:
     return text + _listed("Careful", report.get("warnings", ()))
 
 
-def _data(found: Described) -> str:
-    windows = " and ".join(f"{n} of {split}" for split, n in found.data["windows"].items())
-    sums = table(("table", "SHA-256"), sorted(found.data["tables"].items()))
-    told = (
+def _data(facts: CardFacts) -> str:
+    windows = " and ".join(f"{n} of {split}" for split, n in facts.data["windows"].items())
+    sums = table(("table", "SHA-256"), sorted(facts.data["tables"].items()))
+    text = (
         "Clips of films by [ossl-builder](https://github.com/ossl-builder/ossl-builder), films of "
-        f"one split standing on no other. Windows: {windows}. The tables that say which clips, "
-        f"labels and splits these were:\n\n{sums}"
+        f"one split trainer on no other. Windows: {windows}. Checksums of the tables of clips, "
+        f"labels and splits:\n\n{sums}"
     )
-    if found.films is None:
-        return f"{told}\n\nThe table of the films was not at hand when this card was written."
-    splits = table(("film", "split"), sorted(found.films.splits.items()))
-    return f"{told}\n\n{splits}\n\nTheir rights:\n\n{rights(found.films)}"
+    if facts.films is None:
+        return f"{text}\n\nThe table of the films was missing when this card was written."
+    splits = table(("film", "split"), sorted(facts.films.splits.items()))
+    return f"{text}\n\n{splits}\n\nTheir rights:\n\n{rights(facts.films)}"
 
 
-def _fitted(found: Described) -> str:
+def _fitted(facts: CardFacts) -> str:
     recipe = yaml.safe_dump(
-        found.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+        facts.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True
     )
-    config = ", ".join(f"{key} {value}" for key, value in sorted(found.config.items()))
-    step = "" if found.standing is None else f", step {found.standing.step}"
-    rows = sorted(found.metadata.items())
+    config = ", ".join(f"{key} {value}" for key, value in sorted(facts.config.items()))
+    step = "" if facts.trainer is None else f", step {facts.trainer.step}"
+    rows = sorted(facts.metadata.items())
     return (
-        f"{found.n_parameters:,} parameters ({config}){step}. Packed by ossl-builder "
+        f"{facts.n_parameters:,} parameters ({config}){step}. Packed by ossl-builder "
         f"{__version__}.\n\n{table(('said by the file', ''), rows)}\n\nThe recipe:\n\n"
         f"```yaml\n{recipe}```"
     )
@@ -143,3 +148,67 @@ def _interval(one: Mapping[str, Any]) -> str:
 
 def _listed(title: str, lines: Any) -> str:
     return "".join(["\n\n", *(f"- {title}: {line}\n" for line in lines)]).rstrip() if lines else ""
+
+
+CONFIG, CARD = "config.json", "README.md"
+EVALUATION, LISTENING = "evaluation.json", "listening.json"
+
+
+def folder_contents(facts: CardFacts, title: str) -> dict[str, bytes]:
+    """Return the content of all files but the checksums, by name."""
+    recipe = yaml.safe_dump(
+        facts.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+    )
+    config = {
+        "config": dict(facts.config),
+        "metadata": dict(facts.metadata),
+        "n_parameters": facts.n_parameters,
+    }
+    contents = {
+        ADAPTER: facts.adapter.read_bytes(),
+        CONFIG: _json(config),
+        RECIPE: recipe.encode(),
+        DATA: _json(facts.data),
+        CARD: render_card(facts, title).encode(),
+    }
+    for name, report in ((EVALUATION, facts.evaluation), (LISTENING, facts.listening)):
+        if report is not None:
+            contents[name] = _json(report)
+    return contents
+
+
+def write_folder(out: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the folder, or update an earlier export.
+
+    Raises:
+        OsslError: `folder_not_empty`, for a folder that holds something else.
+    """
+    check_folder_free(out)
+    for name, data in contents.items():
+        files.write_bytes(out / name, data)
+    for name in (EVALUATION, LISTENING):
+        if name not in contents:  # of an earlier export
+            (out / name).unlink(missing_ok=True)
+    write_checksums(out, sorted(contents))
+
+
+def check_folder_free(out: Path) -> None:
+    """Check that the folder is empty or has an earlier export.
+
+    Raises:
+        OsslError: `folder_not_empty`.
+    """
+    ours = {ADAPTER, CONFIG, RECIPE, DATA, CARD, EVALUATION, LISTENING, CHECKSUMS}
+    others = sorted(path.name for path in out.iterdir() if path.name not in ours and
+                    not path.name.startswith(".")) if out.is_dir() else []  # fmt: skip
+    if others or (out.exists() and not out.is_dir()):
+        raise OsslError(
+            "folder_not_empty",
+            f"{out} has other content: {', '.join(others[:3]) or 'it is a file'}.",
+            "Choose a new folder with --out.",
+        )
+
+
+def _json(value: Any) -> bytes:
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    return text.encode() + b"\n"

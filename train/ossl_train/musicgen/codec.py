@@ -46,7 +46,7 @@ class Codec:
 
 
 class AudiocraftCodec:
-    """The same of an EnCodec that audiocraft built."""
+    """The same for an EnCodec built by audiocraft."""
 
     def __init__(self, module: Any) -> None:
         self.module = module.float().eval().requires_grad_(False)
@@ -72,7 +72,7 @@ class AudiocraftCodec:
 
 
 class TextEncoder:
-    """A tokenizer and a frozen T5 encoder in float32, which is MusicGen's way (T5 overflows fp16).
+    """A tokenizer and a frozen T5 encoder in float32, as in MusicGen (T5 overflows fp16).
 
     Attributes:
         width: of its states.
@@ -85,12 +85,12 @@ class TextEncoder:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def encode(self, prompts: Sequence[str]) -> TextStates:
-        """States of prompts, padded to the longest; those of an empty prompt are masked."""
+        """Encode prompts, padded to the longest; the states of an empty prompt are masked."""
         device = next(self.model.parameters()).device
         tokens = self.tokenizer(list(prompts), return_tensors="pt", padding=True).to(device)
         states = self.model(
             input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
         ).last_hidden_state
-        said = torch.tensor([bool(prompt) for prompt in prompts], device=device)
-        mask = tokens["attention_mask"].bool() & said[:, None]
+        has_text = torch.tensor([bool(prompt) for prompt in prompts], device=device)
+        mask = tokens["attention_mask"].bool() & has_text[:, None]
         return TextStates(states * mask[..., None], mask)

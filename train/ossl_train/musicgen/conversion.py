@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ossl_train.musicgen.codec import Codec
-from ossl_train.musicgen.transformers import TransformersModel
+from ossl_train.musicgen.decoders import TransformersModel
 
 PARTS = (
     (r"^emb\.", "model.decoder.embed_tokens."),
@@ -22,7 +22,7 @@ PARTS = (
     (r"\.norm2\.", ".final_layer_norm."),
     (r"\.linear(\d)\.", r".fc\1."),
 )
-"""What a part of the language model is called in audiocraft, and in transformers."""
+"""Names of the language model's parts in audiocraft and in transformers, as patterns."""
 CODEC_PARTS = (
     (r"^(encoder|decoder)\.model\.", r"\1.layers."),
     (r"\.conv\.conv\.", ".conv."),
@@ -65,17 +65,17 @@ def convert_language_model(
 
 
 def renamed_language_model(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights by transformers' names, queries, keys and values apart."""
-    found: dict[str, Tensor] = {}
+    """Rename weights to transformers' names; split queries, keys and values."""
+    renamed: dict[str, Tensor] = {}
     for name, weight in weights.items():
         name = _renamed(name, PARTS)
         if name.endswith("in_proj_weight"):
             stem = name.removesuffix("in_proj_weight")
             for part, rows in zip("qkv", weight.chunk(3), strict=True):
-                found[f"{stem}{part}_proj.weight"] = rows
+                renamed[f"{stem}{part}_proj.weight"] = rows
         else:
-            found[name] = weight
-    return found
+            renamed[name] = weight
+    return renamed
 
 
 def convert_codec(settings: Any, weights: dict[str, Tensor]) -> Codec:

@@ -1,4 +1,4 @@
-"""Find a MusicGen and load it, from the hub or from a folder, in either layout."""
+"""Load a MusicGen from the hub or from a folder, in either layout."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from torch import Tensor, nn
 
 from ossl_builder import parse
 from ossl_builder.errors import OsslError
-from ossl_train.model_paths import ALIASES
-from ossl_train.musicgen.audiocraft import AudiocraftModel
+from ossl_builder.models import hub
 from ossl_train.musicgen.codec import AudiocraftCodec, TextEncoder
 from ossl_train.musicgen.codec import Codec as TransformersCodec
 from ossl_train.musicgen.conversion import convert_codec, convert_language_model
+from ossl_train.musicgen.decoders import AudiocraftModel, TransformersModel
 from ossl_train.musicgen.model import Backbone, Codec, LanguageModel, unsupported
-from ossl_train.musicgen.transformers import TransformersModel
 from ossl_train.musicgen.types import Shape
-from ossl_train.silence_logs import quiet
+from ossl_train.pretrained import ALIASES, full_name, quiet
 
 KINDS = ("audiocraft", "transformers")
 LANGUAGE_MODEL, CODEC = "state_dict.bin", "compression_state_dict.bin"
@@ -47,30 +46,32 @@ def load_backbone(
         dtype: of the language model; text encoder and codec stay in float32.
 
     Raises:
-        OsslError: model_missing, model_damaged, model_kind, model_unsupported, with what to do.
+        OsslError: `model_missing`, `model_damaged`, `model_kind`, `model_unsupported`.
     """
     if kind not in KINDS:
-        raise OsslError("model_kind", f"There is no backbone {kind}.", f"Use {' or '.join(KINDS)}.")
-    found = _located(source)
-    in_folder = isinstance(found, Path)
+        raise OsslError(
+            "model_kind", f"There is no backbone {kind!r}.", f"Use {' or '.join(KINDS)}."
+        )
+    location = _located(source)
+    in_folder = isinstance(location, Path)
     try:
         with quiet():
-            if kind == "transformers" and not _has(found, LANGUAGE_MODEL):
-                parts = _from_transformers(str(found), source)
-            elif in_folder and not _has(found, LANGUAGE_MODEL):
+            if kind == "transformers" and not _has(location, LANGUAGE_MODEL):
+                parts = _from_transformers(str(location), source)
+            elif in_folder and not _has(location, LANGUAGE_MODEL):
                 raise OsslError(
                     "model_kind",
-                    f"{source} holds a MusicGen in transformers' layout.",
-                    "Load it with the backbone transformers, or name a folder with "
+                    f"{source} has a MusicGen in transformers' layout.",
+                    "Use `--set model.backbone=transformers`, or give a folder with "
                     f"{LANGUAGE_MODEL} and {CODEC}.",
                 )
             else:
-                parts = _from_audiocraft(found, source, kind)
+                parts = _from_audiocraft(location, source, kind)
     except (AttributeError, EOFError, KeyError, RuntimeError, TypeError, UnpicklingError) as error:
         raise OsslError(
             "model_damaged",
             f"{source} cannot be read as a MusicGen ({_first_line(error)}).",
-            "Fetch or write the model again.",
+            "Download or write the model again.",
         ) from error
     except (OSError, ValueError) as error:
         raise _missing(source, error) from error
@@ -82,28 +83,28 @@ Parts = tuple[LanguageModel, TextEncoder, Codec, Shape]
 
 
 def _located(source: str) -> Path | str:
-    """The folder, or the hub id."""
-    if source in ALIASES:
-        return ALIASES[source]
+    """Return the folder, or the hub id."""
+    if full_name(source) != source:
+        return full_name(source)
     path = Path(source).expanduser()
     if path.is_dir():
         return path
-    # A hub id is OWNER/NAME; anything else was meant to be a folder.
+    # A hub id is OWNER/NAME; anything else must be a folder.
     if source.count("/") == 1 and not source.startswith((".", "/", "~")):
         return source
     raise _missing(source, None)
 
 
-def _has(found: Path | str, name: str) -> bool:
-    return isinstance(found, Path) and (found / name).is_file()
+def _has(location: Path | str, name: str) -> bool:
+    return isinstance(location, Path) and (location / name).is_file()
 
 
 def _missing(source: str, error: Exception | None) -> OsslError:
     why = "" if error is None else f" ({_first_line(error)})"
     return OsslError(
         "model_missing",
-        f"MusicGen {source} is not here and cannot be had{why}.",
-        "Name a folder that holds the model; or, with a network, run the command again, or fetch "
+        f"MusicGen {source} is not on this machine and cannot be downloaded{why}.",
+        "Give a folder with the model. Or, with a network, run the command again, or download "
         f"it once with `hf download {ALIASES.get(source, ALIASES['small'])}`, after which it works "
         "offline.",
     )
@@ -113,24 +114,24 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def _from_audiocraft(found: Path | str, source: str, kind: str) -> Parts:
-    package = _package(found, LANGUAGE_MODEL)
+def _from_audiocraft(location: Path | str, source: str, kind: str) -> Parts:
+    package = _package(location, LANGUAGE_MODEL)
     settings = _settings(package)
     weights: dict[str, Tensor] = dict(package["best_state"])
     size = settings.transformer_lm
     if size.n_q != len(DELAYS) or list(settings.codebooks_pattern.delay.delays) != DELAYS:
         raise unsupported(source, "does not delay four codebooks by 0, 1, 2 and 3 frames")
     if list(settings.conditioners) != ["description"]:
-        raise unsupported(source, "listens to more than a text")
+        raise unsupported(source, "has other conditions than a text")
     projection = nn.Linear(weights[f"{TEXT}weight"].shape[1], size.dim)
     projection.load_state_dict({key: weights.pop(TEXT + key) for key in ("weight", "bias")})
-    text_encoder = _text_encoder(found, settings.conditioners.description.t5.name)
+    text_encoder = _text_encoder(location, settings.conditioners.description.t5.name)
     language_model: LanguageModel
     if kind == "transformers":
         language_model = convert_language_model(size, weights, projection)
     else:
         language_model = _audiocraft_model(settings, weights, projection)
-    codec = _audiocraft_codec(found, kind)
+    codec = _audiocraft_codec(location, kind)
     shape = Shape(
         dim=size.dim,
         n_heads=size.num_heads,
@@ -144,19 +145,14 @@ def _from_audiocraft(found: Path | str, source: str, kind: str) -> Parts:
     return language_model, text_encoder, codec, shape
 
 
-def _package(found: Path | str, name: str) -> dict[str, Any]:
-    if isinstance(found, Path):
-        path = found / name
-    else:
-        from huggingface_hub import hf_hub_download
-
-        path = Path(hf_hub_download(found, name))
+def _package(location: Path | str, name: str) -> dict[str, Any]:
+    path = location / name if isinstance(location, Path) else hub.download_file(location, name)
     package: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return package
 
 
 def _settings(package: dict[str, Any]) -> Any:
-    """Audiocraft's settings in a package: plain values, which name no class."""
+    """Return audiocraft's settings in a package: plain values, which name no class."""
     from omegaconf import OmegaConf
 
     return OmegaConf.create(parse.yaml_value(package["xp.cfg"]))
@@ -167,20 +163,20 @@ def _audiocraft_model(
 ) -> AudiocraftModel:
     from audiocraft.models.builders import get_lm_model
 
-    # The text encoder is ours, and half precision is the caller's wish.
+    # The text encoder is loaded separately, and the caller sets the precision.
     settings.conditioners, settings.device, settings.dtype = {}, "cpu", "float32"
     model = get_lm_model(settings)
     model.load_state_dict(weights)
     return AudiocraftModel(model, projection)
 
 
-def _audiocraft_codec(found: Path | str, kind: str) -> Codec:
-    package = _package(found, CODEC)
+def _audiocraft_codec(location: Path | str, kind: str) -> Codec:
+    package = _package(location, CODEC)
     if "pretrained" in package:
         from transformers import EncodecModel
 
         return TransformersCodec(
-            EncodecModel.from_pretrained(_beside(found, package["pretrained"]))
+            EncodecModel.from_pretrained(_beside(location, package["pretrained"]))
         )
     settings = _settings(package)
     if kind == "transformers":
@@ -193,22 +189,22 @@ def _audiocraft_codec(found: Path | str, kind: str) -> Codec:
     return AudiocraftCodec(model)
 
 
-def _beside(found: Path | str, name: str) -> str:
-    """A model that another one names: a folder inside its own, or an id of the hub.
+def _beside(location: Path | str, name: str) -> str:
+    """Return the location of a model that another one names: a folder in its own, or a hub id.
 
     Raises:
         ValueError: it is a path.
     """
     if not HUB_ID.fullmatch(name):
         raise ValueError(f"it names the model {parse.shown(name)}")
-    inside = found / name if isinstance(found, Path) else None
+    inside = location / name if isinstance(location, Path) else None
     return str(inside) if inside is not None and inside.is_dir() else name
 
 
-def _text_encoder(found: Path | str, name: str) -> TextEncoder:
+def _text_encoder(location: Path | str, name: str) -> TextEncoder:
     from transformers import T5EncoderModel, T5Tokenizer
 
-    where = _beside(found, name)
+    where = _beside(location, name)
     return TextEncoder(T5Tokenizer.from_pretrained(where), T5EncoderModel.from_pretrained(where))
 
 
@@ -218,7 +214,7 @@ def _from_transformers(where: str, source: str) -> Parts:
     whole = MusicgenForConditionalGeneration.from_pretrained(where, dtype=torch.float32)
     size = whole.config.decoder
     if size.num_codebooks != len(DELAYS) or size.audio_channels != 1:
-        raise unsupported(source, "is no mono model of four codebooks")
+        raise unsupported(source, "is not a mono model with four codebooks")
     codec = TransformersCodec(whole.audio_encoder)
     text_encoder = TextEncoder(
         AutoTokenizer.from_pretrained(where, trust_remote_code=False), whole.text_encoder

@@ -1,8 +1,8 @@
-"""What the rest of the package knows of a frozen MusicGen.
+"""A frozen MusicGen: the interface for the rest of the package.
 
 MusicGen (Copet et al. 2023, "Simple and controllable music generation") is a causal language model
 over EnCodec's codes, 50 frames per second, four codebooks that are delayed by 0, 1, 2 and 3 frames,
-and that listens to a T5 text through cross-attention.
+with cross-attention to the T5 states of a text.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ class LanguageModel(Protocol):
     module: nn.Module
 
     def cross_attentions(self) -> list[nn.Module]:
-        """The text cross-attention of each decoder layer, whose first argument is the query."""
+        """Return the text cross-attention of each layer; its first argument is the query."""
 
     def forward(self, sequence: Tensor, text: TextStates) -> Tensor:
-        """Logits [B, K, S, cardinality] of the steps after those of a sequence [B, K, S]."""
+        """Return logits [B, K, S, cardinality] of the steps after those of a sequence [B, K, S]."""
 
     def streaming(self, text: TextStates) -> contextlib.AbstractContextManager[Step]:
-        """A step that remembers the keys and values of the steps before it."""
+        """Yield a step function that caches the keys and values of earlier steps."""
 
     def add_positions(self, extra: Callable[[Tensor], Tensor]) -> Callable[[], None]:
-        """Add `extra` (from steps [S] to [S, dim]) to every input; gives the way to undo it."""
+        """Add `extra` (from steps [S] to [S, dim]) to every input; return the undo function."""
 
     def named_codes(self) -> list[Tensor]:
-        """The code embeddings and the heads, codebook by codebook."""
+        """Return the code embeddings and the heads, codebook by codebook."""
 
 
 class Codec(Protocol):
-    """Audio to codes and back; see `codec`."""
+    """Encodes audio to codes and decodes them; see `codec`."""
 
     module: Any
     sample_rate: int
@@ -72,18 +72,18 @@ class Codec(Protocol):
 
 
 class Backbone:
-    """A frozen MusicGen in evaluation mode; both kinds give the same logits for the same weights.
+    """A frozen MusicGen in evaluation mode; both kinds return the same logits for equal weights.
 
     Attributes:
         kind: ``audiocraft`` or ``transformers``.
-        source: what it was loaded from, as it was named.
+        source: the name that the user gave.
         shape: its sizes.
         digest: of the language model's code embeddings and heads in half precision, so the same in
             either layout and at any precision: an adapter belongs to it.
         codec_digest: of the codec's codebooks: codes belong to it.
-        watched: whether an adapter shows it a video at present; the adapter sets it.
-        copies: which of the stacked copies of a batch see the video at present; the adapter reads
-            it. Empty outside of `generate`.
+        has_video: whether an adapter conditions it on a video now; the adapter sets it.
+        copies: which of the stacked copies of a batch have the video now; the adapter reads it.
+            Empty outside of `generate`.
     """
 
     def __init__(
@@ -104,45 +104,45 @@ class Backbone:
         self.codec = codec
         self.digest = digest_of(language_model.named_codes())
         self.codec_digest = digest_of(codec.codebooks())
-        self.watched = False
+        self.has_video = False
         self.copies: tuple[bool, ...] = ()
         language_model.module.to(dtype).eval().requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
-        """Where the language model is."""
+        """Device of the language model."""
         return next(self.language_model.module.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the language model's weights."""
+        """Type of the language model's weights."""
         return next(self.language_model.module.parameters()).dtype
 
     def to(self, device: str) -> Backbone:
-        """Move all of it; gives itself."""
+        """Move all modules to a device; return the backbone."""
         for module in self.modules():
             module.to(device)
         return self
 
     def modules(self) -> list[nn.Module]:
-        """Language model, text encoder and codec."""
+        """Return language model, text encoder and codec."""
         return [self.language_model.module, self.text_encoder.model, self.codec.module]
 
     def parameters(self) -> list[nn.Parameter]:
-        """Every parameter; none asks for a gradient."""
+        """Return all parameters; none requires a gradient."""
         return [weight for module in self.modules() for weight in module.parameters()]
 
     def cross_attentions(self) -> list[nn.Module]:
-        """The text cross-attention of each decoder layer, whose first argument is the query."""
+        """Return the text cross-attention of each layer; its first argument is the query."""
         return self.language_model.cross_attentions()
 
     def encode_text(self, prompts: Sequence[str]) -> TextStates:
-        """T5's states of prompts; an empty prompt is "no text"."""
+        """Return the T5 states of prompts; an empty prompt is "no text"."""
         text: TextStates = self.text_encoder.encode(prompts)
         return text
 
     def no_text(self, count: int) -> TextStates:
-        """The states of `count` empty prompts, one masked token each."""
+        """Return the states of `count` empty prompts, one masked token each."""
         states = torch.zeros(count, 1, self.shape.text_dim, device=self.device)
         return TextStates(states, torch.zeros(count, 1, dtype=torch.bool, device=self.device))
 
@@ -151,7 +151,7 @@ class Backbone:
         return self.codec.encode(audio)[:, : self.shape.n_codebooks]
 
     def decode_audio(self, codes: Tensor) -> Tensor:
-        """Audio [B, 1, N] float32 of codes [B, K, T]."""
+        """Decode codes [B, K, T] to audio [B, 1, N] float32."""
         return self.codec.decode(codes)
 
     def logits(self, codes: Tensor, text: TextStates) -> tuple[Tensor, Tensor]:
@@ -175,18 +175,18 @@ class Backbone:
         seeds: Sequence[int] | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Draw codes [B, K, n_frames], frame by frame with cached keys and values.
+        """Sample codes [B, K, n_frames], frame by frame with cached keys and values.
 
         Args:
             text: one state per item.
             n_frames: length, with `start`.
             sampling: see `Sampling`.
-            start: codes [B, K, S] with S < n_frames to go on from; they begin the result.
-            seeds: one per item, instead of those that `sampling` gives.
+            start: codes [B, K, S] with S < n_frames to continue; the result starts with them.
+            seeds: one per item, instead of those of `sampling`.
             progress: called with steps done and steps in all.
 
         Raises:
-            OsslError: window_too_short, where there is nothing to draw.
+            OsslError: `window_too_short`, if all frames are known.
         """
         batch, special = len(text.mask), self.shape.cardinality
         sequence, first = blank_sequence(
@@ -196,7 +196,7 @@ class Backbone:
             seeds or range(sampling.seed, sampling.seed + batch), self.device
         )
         text = text.to(self.device)
-        copies = copies_for(sampling, bool(text.mask.any()), self.watched)
+        copies = copies_for(sampling, bool(text.mask.any()), self.has_video)
         with (
             self._copying(copies.seeing),
             self.language_model.streaming(copied_text(text, copies)) as step,
@@ -214,7 +214,7 @@ class Backbone:
 
 
 def digest_of(tensors: Sequence[Tensor]) -> str:
-    """SHA-256 of tensors in half precision, in hexadecimal."""
+    """Return the SHA-256 of tensors in half precision, in hexadecimal."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(tensor.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
@@ -222,7 +222,7 @@ def digest_of(tensors: Sequence[Tensor]) -> str:
 
 
 def unsupported(source: str, what: str) -> OsslError:
-    """The error for a model that is no mono, text-only MusicGen."""
+    """Return the error for a model that is not a mono, text-only MusicGen."""
     return OsslError(
         "model_unsupported",
         f"{source} {what}.",

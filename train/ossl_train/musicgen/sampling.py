@@ -1,4 +1,4 @@
-"""Drawing codes step by step, with guidance for the text and for the video."""
+"""Sample codes step by step, with guidance for the text and for the video."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ossl_builder.errors import OsslError
 from ossl_train.musicgen.types import Sampling, TextStates, delayed
 
 UNKNOWN = -1
-"""Marks a code that is still to be drawn."""
+"""Marks a code that is not sampled yet."""
 Step = Callable[[Tensor], Tensor]
 """From sequence steps [B, K, S] to the logits [B, K, cardinality] of the step after the last."""
 Progress = Callable[[int, int], None]
@@ -20,11 +20,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Copies:
-    """The copies of a batch that one step runs, those that see the video first.
+    """The copies of a batch in one step; those with video come first.
 
     Attributes:
-        seeing: for each copy, whether it sees the video.
-        reading: for each copy, whether it reads the text.
+        seeing: for each copy, whether it has the video.
+        reading: for each copy, whether it has the text.
         weights: the logits are the sum of the copies' logits with these weights.
     """
 
@@ -34,7 +34,7 @@ class Copies:
 
 
 def copies_for(sampling: Sampling, any_text: bool, any_video: bool) -> Copies:
-    """The fewest copies that give the guidance asked for (see `Sampling`)."""
+    """Return the fewest copies for a guidance (see `Sampling`)."""
     text, video = sampling.text_guidance, sampling.video_guidance
     if not any_video:
         video = 1.0
@@ -48,16 +48,16 @@ def copies_for(sampling: Sampling, any_text: bool, any_video: bool) -> Copies:
     }
     if not any_text:
         terms = {(True, False): video, (False, False): 1.0 - video}
-    kept = {key: weight for key, weight in terms.items() if weight != 0.0}
+    used = {key: weight for key, weight in terms.items() if weight != 0.0}
     return Copies(
-        seeing=tuple(seeing for seeing, _ in kept),
-        reading=tuple(reading for _, reading in kept),
-        weights=tuple(kept.values()),
+        seeing=tuple(seeing for seeing, _ in used),
+        reading=tuple(reading for _, reading in used),
+        weights=tuple(used.values()),
     )
 
 
 def copied_text(text: TextStates, copies: Copies) -> TextStates:
-    """The text of the stacked copies [len(copies) * B, T, text_dim]."""
+    """Return the text of the stacked copies [len(copies) * B, T, text_dim]."""
     parts = [text if reading else text.without_text() for reading in copies.reading]
     return TextStates(
         torch.cat([part.states for part in parts]), torch.cat([part.mask for part in parts])
@@ -65,17 +65,17 @@ def copied_text(text: TextStates, copies: Copies) -> TextStates:
 
 
 def guided(logits: Tensor, copies: Copies) -> Tensor:
-    """Weigh the logits [len(copies) * B, K, cardinality] of the copies: [B, K, cardinality]."""
+    """Combine the logits [len(copies) * B, K, cardinality] of the copies to [B, K, cardinality]."""
     parts = logits.chunk(len(copies.weights))
     if len(parts) == 2:
-        # MusicGen's own order of operations, to the last bit.
+        # MusicGen's own order of operations, for the same rounding.
         return parts[1] + (parts[0] - parts[1]) * copies.weights[0]
     weighed = [part * weight for part, weight in zip(parts, copies.weights, strict=True)]
     return torch.stack(weighed).sum(dim=0)
 
 
 def draw(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> Tensor:
-    """Draw a token [B, K] from logits [B, K, cardinality], each item with its own generator."""
+    """Sample a token [B, K] from logits [B, K, cardinality], each item with its own generator."""
     if sampling.temperature <= 0:
         return logits.argmax(dim=-1)
     chances = torch.softmax(logits / sampling.temperature, dim=-1)
@@ -100,7 +100,7 @@ def fill(
     generators: Sequence[torch.Generator],
     progress: Progress | None,
 ) -> Tensor:
-    """Draw what is `UNKNOWN` in a delayed sequence [B, K, S], from step `first` on."""
+    """Sample the `UNKNOWN` codes of a delayed sequence [B, K, S], from step `first` on."""
     done, n_steps = 0, sequence.shape[-1]
     for now in range(first, n_steps):
         present = sequence[..., done:now].repeat(len(copies.weights), 1, 1)
@@ -115,14 +115,14 @@ def fill(
 def blank_sequence(
     batch: int, n_codebooks: int, n_frames: int, start: Tensor | None, special: int, device: object
 ) -> tuple[Tensor, int]:
-    """The delayed sequence to fill, and the first step to draw."""
+    """Return the delayed sequence to fill, and the first step to sample."""
     codes = torch.full((batch, n_codebooks, n_frames), UNKNOWN, device=device)
     n_known = 0 if start is None else start.shape[-1]
     if n_frames <= n_known:
         raise OsslError(
             "window_too_short",
-            f"There is nothing to write: {n_frames} frames were asked for and {n_known} are there.",
-            "Ask for a window that is longer than its overlap with the one before.",
+            f"The window has {n_frames} frames, and {n_known} of them are known already.",
+            "Use a window that is longer than its overlap with the one before.",
         )
     if start is not None:
         codes[..., :n_known] = start
@@ -130,5 +130,5 @@ def blank_sequence(
 
 
 def generators_for(seeds: Sequence[int], device: object) -> list[torch.Generator]:
-    """One generator per item, so that an item does not depend on those beside it."""
+    """Return one generator per item, so that items are independent."""
     return [torch.Generator(device=device).manual_seed(seed) for seed in seeds]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 Guidance = Literal["same", "none"]
-"""What the copy of a batch that is made for guidance sees: the same video, or none."""
+"""The video of the copy of a batch for guidance: the same video, or none."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,17 @@ class TextStates:
     mask: Tensor
 
     def to(self, device: torch.device) -> TextStates:
-        """The same on a device."""
+        """Return the states on a device."""
         return TextStates(self.states.to(device), self.mask.to(device))
 
     def without_text(self) -> TextStates:
-        """As many empty prompts of the same length."""
+        """Return the same number of empty prompts of the same length."""
         return TextStates(self.states.new_zeros(self.states.shape), self.mask & False)
 
     def attended(self) -> Tensor | None:
-        """[B, 1, 1, T] bool of the keys that attention may look at; None where it may look at all.
+        """Return the attention mask over keys, [B, 1, 1, T] bool; None if all keys are allowed.
 
-        An empty prompt looks at its zeros: softmax over nothing would not be a number.
+        An empty prompt attends to its zeros: softmax over no keys is not a number.
         """
         allowed = self.mask | ~self.mask.any(dim=1, keepdim=True)
         return None if bool(allowed.all()) else allowed[:, None, None, :]
@@ -69,21 +69,21 @@ class TextStates:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw tokens.
+    """How tokens are sampled.
 
     With u the logits for neither text nor video, v those for the video alone and b those for both,
-    a token is drawn from ``u + video_guidance * (v - u) + text_guidance * (b - v)``. A
-    `video_guidance` of 1 is the published form (both halves see the video, one forward of two
-    copies); one equal to `text_guidance` strengthens both together (two copies, one of them
-    blind); others take three copies. A blind copy is the base model, to the bit, however the
-    adapter was fitted: strengthening the video needs no condition dropout.
+    a token is sampled from ``u + video_guidance * (v - u) + text_guidance * (b - v)``. A
+    `video_guidance` of 1 is the published form (one forward of two copies, both with video); one
+    equal to `text_guidance` strengthens both together (two copies, one of them without video);
+    others take three copies. A copy without video is the base model, bit by bit,
+    for any adapter: strengthening the video needs no condition dropout.
 
     Attributes:
         temperature: divides the logits; 0 takes the most probable token.
-        top_k: draw among this many most probable tokens; 0, or more than there are, means all.
+        top_k: sample from the k most probable tokens; 0, or more than the cardinality, means all.
         text_guidance: weight of the text (MusicGen's own default is 3).
         video_guidance: weight of the video.
-        seed: item i of a batch is drawn with ``seed + i``, whatever else is in the batch.
+        seed: item i of a batch is sampled with ``seed + i``; other items do not matter.
     """
 
     temperature: float = 1.0
@@ -94,7 +94,7 @@ class Sampling:
 
 
 def delayed(codes: Tensor, special: int) -> Tensor:
-    """The sequence [B, K, T + K] of codes [B, K, T]; unknown codes may be marked by -1."""
+    """Return the delayed sequence [B, K, T + K] of codes [B, K, T]; -1 marks unknown codes."""
     batch, n_codebooks, n_frames = codes.shape
     sequence = codes.new_full((batch, n_codebooks, n_frames + n_codebooks), special)
     for k in range(n_codebooks):
@@ -103,7 +103,7 @@ def delayed(codes: Tensor, special: int) -> Tensor:
 
 
 def undelayed(sequence: Tensor) -> Tensor:
-    """The codes [B, K, T] of a sequence [B, K, T + K]."""
+    """Return the codes [B, K, T] of a delayed sequence [B, K, T + K]."""
     n_codebooks = sequence.shape[1]
     n_frames = sequence.shape[2] - n_codebooks
     rows = [sequence[:, k, k + 1 : k + 1 + n_frames] for k in range(n_codebooks)]
@@ -111,13 +111,13 @@ def undelayed(sequence: Tensor) -> Tensor:
 
 
 def realigned(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring logits of the sequence's first T steps back to the codes that they predict.
+    """Align logits of the sequence's first T steps with the codes that they predict.
 
     Args:
         logits: [B, K, T, cardinality] of steps 0 to T - 1, each of which predicts the next step.
 
     Returns:
-        logits [B, K, T, cardinality] aligned with the codes, zeros where none is; and valid
+        logits [B, K, T, cardinality] aligned with the codes, zeros where there is none; and valid
         [B, K, T] bool, False in the last k frames of codebook k, as in MusicGen's own training.
     """
     batch, n_codebooks, n_frames, _ = logits.shape

@@ -1,1 +1,1 @@
-"""Training the adapter: one loop that reads from top to bottom, and its parts."""
+"""Train the adapter: one loop that reads from top to bottom, and its parts."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: `last` holds all that a run needs to go on, `best` the adapter to use."""
+"""Checkpoints of a run: `last` has all that is needed to resume, `best` the adapter to use."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ SaveAdapter = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class TrainerState:
-    """How far a run has come; the learning rate and the data's place follow from it.
+    """The progress of a run; the learning rate and the position in the data follow from it.
 
     Attributes:
-        step: steps of the optimiser done.
-        world: processes that take part.
+        step: optimiser steps that are done.
+        world: number of processes.
         best_loss: lowest validation loss, nats per token; None before the first validation.
-        best_step: when that was.
-        waited: validations since then.
-        ended: why the run is over (`steps`, `patience`), or nothing.
+        best_step: the step of that loss.
+        waited: validations since then without a better loss.
+        ended: why the run has ended (`steps`, `patience`); empty: it has not.
     """
 
     step: int = 0
@@ -42,16 +42,16 @@ class TrainerState:
     ended: str = ""
 
 
-def save(
-    folder: Path, save_adapter: SaveAdapter, standing: TrainerState, state: dict[str, Tensor] | None
+def save_checkpoint(
+    folder: Path, save_adapter: SaveAdapter, trainer: TrainerState, state: dict[str, Tensor] | None
 ) -> None:
-    """Write a checkpoint in place of the one there; a kill or a full disk leaves the old one.
+    """Replace a checkpoint; after a kill or on a full disk the old one remains.
 
     Args:
         folder: `OUT/last` or `OUT/best`.
         save_adapter: writes the adapter's file.
-        standing: where the run stands.
-        state: of optimiser and random numbers; None for a checkpoint only to be used.
+        trainer: the progress of the run.
+        state: tensors of optimiser and random numbers; None: the run cannot resume from it.
 
     Raises:
         OsslError: `disk_full`.
@@ -66,7 +66,7 @@ def save(
         save_adapter(new / ADAPTER)
         if state is not None:
             save_file({name: value.contiguous() for name, value in state.items()}, new / STATE)
-        (new / TRAINER_STATE).write_text(json.dumps(dataclasses.asdict(standing), indent=1) + "\n")
+        (new / TRAINER_STATE).write_text(json.dumps(dataclasses.asdict(trainer), indent=1) + "\n")
         files.swap_folder(new, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(new, ignore_errors=True)
@@ -79,8 +79,8 @@ def save(
         raise
 
 
-def mend(folder: Path) -> None:
-    """Put right what a kill between the two renames of a swap left behind."""
+def recover(folder: Path) -> None:
+    """Repair a checkpoint after a kill between the two renames of a swap."""
     old = folder.with_name(f".{folder.name}.old")
     if old.exists() and not folder.exists():
         old.rename(folder)
@@ -89,7 +89,7 @@ def mend(folder: Path) -> None:
 
 
 def read_trainer_state(folder: Path) -> TrainerState | None:
-    """Where the run of a checkpoint stands; None where there is no checkpoint.
+    """Read the progress of a run from a checkpoint; None if there is no checkpoint.
 
     Raises:
         OsslError: `checkpoint_damaged`.
@@ -104,7 +104,7 @@ def read_trainer_state(folder: Path) -> TrainerState | None:
 
 
 def read_state(folder: Path) -> dict[str, Tensor]:
-    """The tensors of optimiser and random numbers, on the CPU.
+    """Read the tensors of optimiser and random numbers, on the CPU.
 
     Raises:
         OsslError: `checkpoint_damaged`.
@@ -113,29 +113,30 @@ def read_state(folder: Path) -> dict[str, Tensor]:
 
 
 def load_weights(folder: Path, adapter: nn.Module) -> None:
-    """Give the adapter the weights of a checkpoint.
+    """Load the weights of a checkpoint into the adapter.
 
     Raises:
-        OsslError: `checkpoint_damaged`; `checkpoint_size`: other names or shapes than the adapter's
-            (weights are never loaded in part: what is left out would be silently untrained).
+        OsslError: `checkpoint_damaged`; `checkpoint_size`: names or shapes differ from the
+            adapter's (weights are never loaded in part: the rest would stay untrained).
     """
     path = folder / ADAPTER
-    found = _tensors(path)
-    here = adapter.state_dict()
+    stored = _tensors(path)
+    wanted = adapter.state_dict()
     differing = sorted(
         name
-        for name in found.keys() | here.keys()
-        if name not in found or name not in here or found[name].shape != here[name].shape
+        for name in stored.keys() | wanted.keys()
+        if name not in stored or name not in wanted or stored[name].shape != wanted[name].shape
     )
     if differing:
         name = differing[0]
         raise OsslError(
             "checkpoint_size",
-            f"{path} is of another size than the adapter of this recipe: {name} is "
-            f"{_shape(found.get(name))} there and {_shape(here.get(name))} here.",
-            "Take the recipe and the model it was made with, or another --out for a new run.",
+            f"{path} does not fit the adapter of this recipe: {name} is "
+            f"{_shape(stored.get(name))} in the file, "
+            f"{_shape(wanted.get(name))} in the adapter.",
+            "Use the recipe and the model of that run, or start a new run with another --out.",
         )
-    adapter.load_state_dict(found, strict=True)
+    adapter.load_state_dict(stored, strict=True)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -143,17 +144,17 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        found: dict[str, Tensor] = load_file(path)
+        tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
         raise _damaged(path) from error
-    return found
+    return tensors
 
 
 def _damaged(path: Path) -> OsslError:
     return OsslError(
         "checkpoint_damaged",
-        f"{path} cannot be read.",
-        "Copy the run's folder again, or begin it anew with `--restart`.",
+        f"The checkpoint file {path} cannot be read.",
+        "Copy the run again, or start with `--restart`.",
     )
 
 
@@ -163,16 +164,16 @@ def _shape(tensor: Tensor | None) -> str:
 
 def _disk_full(error: Exception, folder: Path) -> OsslError | None:
     if isinstance(error, OSError):
-        found = files.disk_full(error, folder.parent)
+        full = files.disk_full(error, folder.parent)
     elif "os error 28" in str(error) or "os error 122" in str(error):
-        # safetensors writes by itself and tells ENOSPC and EDQUOT in words.
+        # safetensors reports ENOSPC and EDQUOT only in its message.
         import errno
 
-        found = files.disk_full(OSError(errno.ENOSPC, "full"), folder.parent)
+        full = files.disk_full(OSError(errno.ENOSPC, "full"), folder.parent)
     else:
-        found = None
-    if found is None:
+        full = None
+    if full is None:
         return None
     before: Any = read_trainer_state(folder)
-    kept = f" The checkpoint of step {before.step} is kept." if before else ""
-    return OsslError("disk_full", found.message + kept, found.hint)
+    remains = f" The checkpoint of step {before.step} remains." if before else ""
+    return OsslError("disk_full", full.message + remains, full.hint)

@@ -1,4 +1,4 @@
-"""What a run will need: every clip is opened, two steps are run, nothing is written."""
+"""Estimate a run: open every clip, run two steps, write nothing."""
 
 from __future__ import annotations
 
@@ -12,31 +12,30 @@ from pathlib import Path
 import torch
 
 from ossl_train.data.dataset import Dataset
-from ossl_train.training.dataloader import endless
-from ossl_train.training.distributed import Processes
-from ossl_train.training.loop import Parts, step_of
-from ossl_train.training.optimiser import adamw
+from ossl_train.training.distributed import Processes, endless_batches
+from ossl_train.training.loop import Parts, train_step
+from ossl_train.training.optimiser import create_optimiser
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What was measured, and what follows.
+class RunEstimate:
+    """The measured values, and the estimates from them.
 
     Attributes:
-        device: what computed.
-        train_windows, validation_windows: of the two sides.
-        frozen_parameters, adapter_parameters: of the models.
-        windows_per_step: of all processes.
-        steps: that the recipe asks for.
-        passes: over the train split, that these make.
-        loss: of the first step, nats per token.
-        step_s: the second step's time, without the exchange between processes.
+        device: the name of the device.
+        train_windows, validation_windows: windows in the two splits.
+        frozen_parameters, adapter_parameters: parameters of the two models.
+        windows_per_step: windows of all processes.
+        steps: steps in the recipe.
+        passes: passes over the train split in these steps.
+        loss: loss of the first step, nats per token.
+        step_s: time of the second step, without communication between processes.
         total_s: steps and validations, without early stopping.
-        memory_bytes: highest so far, of the GPU or else of the process.
-        disk_bytes: of all checkpoints while one is replaced.
-        free_bytes: on the disk of `out`.
+        memory_bytes: peak so far, of the GPU or else of the process.
+        disk_bytes: size of all checkpoints while one is replaced.
+        free_bytes: free space on the disk of `out`.
     """
 
     device: str
@@ -55,10 +54,10 @@ class Expected:
     free_bytes: int
 
     def sentences(self) -> Iterator[str]:
-        """For people."""
+        """Yield the estimate as sentences for the user."""
         yield (
-            f"{self.train_windows} windows to learn from, {self.validation_windows} to validate; "
-            "every clip could be opened."
+            f"{self.train_windows} windows in the train split, {self.validation_windows} in the "
+            "validation split; every clip can be opened."
         )
         yield (
             f"Frozen model: {_count(self.frozen_parameters)} parameters; adapter: "
@@ -67,34 +66,34 @@ class Expected:
         yield (
             f"Time: {self.step_s:.2f} s for a step of {self.windows_per_step} windows on "
             f"{self.device}; {self.steps} steps ({self.passes:.1f} passes) and their validations: "
-            f"{_time(self.total_s)}, less if the loss stops falling earlier."
+            f"{_time(self.total_s)}, less if the loss stops falling before."
         )
-        yield f"Memory: {_bytes(self.memory_bytes)} at its highest."
+        yield f"Memory: {_bytes(self.memory_bytes)} at the peak."
         yield f"Disk: {_bytes(self.disk_bytes)} for checkpoints; {_bytes(self.free_bytes)} free."
         if self.disk_bytes > self.free_bytes:
-            yield "That is not enough: make room, or choose another --out."
+            yield "The disk is too small: free space, or choose another --out."
 
 
-def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes) -> Expected:
-    """Open one window of every clip, run two steps, and work out what the run will need.
+def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes) -> RunEstimate:
+    """Open one window of every clip, run two steps, and estimate time, memory and disk.
 
-    The adapter is changed by the steps: it is of no use afterwards.
+    The steps change the adapter: it cannot be used afterwards.
 
     Raises:
         OsslError: see `Dataset.sample`, `step_of`.
     """
     for dataset in filter(None, (parts.train, parts.validation)):
         _open_every_clip(dataset)
-    optimiser = adamw(parts.adapter, settings)
-    watched = TrainModule(parts.backbone, parts.adapter, settings)
+    optimiser = create_optimiser(parts.adapter, settings)
+    module = TrainModule(parts.backbone, parts.adapter, settings)
     alone = dataclasses.replace(processes, rank=0, world=1)
-    source = endless(parts.train, settings, alone, 0)
-    loss, _, _ = step_of(watched, optimiser, source, settings, 0, alone)
-    _finish(processes.device)
-    began = time.perf_counter()
-    step_of(watched, optimiser, source, settings, 1, alone)
-    _finish(processes.device)
-    step_s = time.perf_counter() - began
+    source = endless_batches(parts.train, settings, alone, 0)
+    loss, _, _ = train_step(module, optimiser, source, settings, 0, alone)
+    _synchronize(processes.device)
+    start = time.perf_counter()
+    train_step(module, optimiser, source, settings, 1, alone)
+    _synchronize(processes.device)
+    step_s = time.perf_counter() - start
     n_train = len(parts.train.windows)
     n_validation = len(parts.validation.windows) if parts.validation else 0
     per_step = settings.batch_size * settings.accumulation * processes.world
@@ -104,7 +103,7 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
     disk = out
     while not disk.exists():
         disk = disk.parent
-    return Expected(
+    return RunEstimate(
         device=_name(processes.device),
         train_windows=n_train,
         validation_windows=n_validation,
@@ -132,7 +131,7 @@ def _open_every_clip(dataset: Dataset) -> None:
             dataset.sample(index)
 
 
-def _finish(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

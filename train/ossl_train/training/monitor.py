@@ -1,4 +1,4 @@
-"""What a run tells: a line of JSON per event, TensorBoard, and a bar on a terminal."""
+"""The metrics of a run: a line of JSON per event, TensorBoard, and a progress bar."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ METRICS = "metrics.jsonl"
 
 
 class Monitor:
-    """Writes the metrics of one run; made for the process of rank 0 alone.
+    """Writes the metrics of one run, in the process of rank 0 only.
 
-    A number that describes the machine (seconds, memory) stands in the lines too: two runs of the
-    same seed agree in all others.
+    Two runs of the same seed write the same numbers, except those about the machine (speed).
     """
 
     def __init__(self, lines: Any, board: SummaryWriter, bar: Progress | None, task: Any) -> None:
@@ -31,8 +30,8 @@ class Monitor:
         self._bar = bar
         self._task: TaskID | None = task
 
-    def tell(self, step: int, **values: Any) -> None:
-        """Record what is known after a step: numbers, or tables of numbers by name."""
+    def record(self, step: int, **values: Any) -> None:
+        """Record values after a step: numbers, or tables of numbers by name."""
         line = {"step": step, **values}
         self._lines.write(json.dumps(line) + "\n")
         self._lines.flush()
@@ -48,42 +47,42 @@ class Monitor:
 
 
 @contextlib.contextmanager
-def monitoring(out: Path, begun_at: int, steps: int) -> Iterator[Monitor]:
-    """Record into `out` while inside.
+def open_monitor(out: Path, steps_before: int, steps: int) -> Iterator[Monitor]:
+    """Open the metrics of a run for writing.
 
     Args:
-        out: the run's folder.
-        begun_at: steps done before; what the file tells of later ones is cut off, since a run that
-            was killed after its last checkpoint does them again.
-        steps: where the run will end.
+        out: the folder of the run.
+        steps_before: steps done before. Lines of later steps are removed: a run that was killed
+            after its last checkpoint repeats them.
+        steps: the last step of the run.
     """
     from torch.utils.tensorboard import SummaryWriter
 
-    _cut(out / METRICS, begun_at)
+    _truncate(out / METRICS, steps_before)
     with contextlib.ExitStack() as stack:
         lines = stack.enter_context((out / METRICS).open("a", encoding="utf-8"))
-        board = SummaryWriter(str(out / "tensorboard"), purge_step=begun_at + 1)
+        board = SummaryWriter(str(out / "tensorboard"), purge_step=steps_before + 1)
         stack.callback(board.close)
         bar, task = None, None
         if sys.stderr.isatty():
             bar = stack.enter_context(_bar())
-            task = bar.add_task("fit", total=steps, completed=begun_at, loss="")
+            task = bar.add_task("fit", total=steps, completed=steps_before, loss="")
         yield Monitor(lines, board, bar, task)
 
 
 def read_metrics(out: Path) -> list[dict[str, Any]]:
-    """All lines of a run's metrics; one that a kill cut short is left out."""
-    found = []
+    """Read all metrics of a run; skip a line that a kill cut off."""
+    events = []
     path = out / METRICS
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         with contextlib.suppress(ValueError):
-            found.append(parse.json_value(line))
-    return found
+            events.append(parse.json_value(line))
+    return events
 
 
-def _cut(path: Path, step: int) -> None:
-    kept = [line for line in read_metrics(path.parent) if line["step"] <= step]
-    files.write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+def _truncate(path: Path, step: int) -> None:
+    lines = [line for line in read_metrics(path.parent) if line["step"] <= step]
+    files.write_bytes(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
 def _bar() -> Progress:

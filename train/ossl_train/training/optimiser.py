@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +11,12 @@ from torch.optim import Optimizer
 from ossl_train.adapter.adapter import VideoAdapter
 from ossl_train.training.settings import FitSettings
 
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
 
-    from ossl_train.training.settings import FitSettings
+def create_optimiser(adapter: VideoAdapter, settings: FitSettings) -> Optimizer:
+    """Create the optimiser of the adapter's parameters.
 
-
-def adamw(adapter: VideoAdapter, settings: FitSettings) -> torch.optim.AdamW:
-    """The optimiser of the adapter's parameters and of nothing else.
-
-    Matrices decay; alphas, biases and norms do not: to pull alpha towards 0 is to pull the adapter
-    towards being off.
+    Weight decay applies to matrices only. It would pull alpha towards 0, which switches the
+    adapter off.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in adapter.named_parameters():
@@ -40,7 +34,7 @@ def adamw(adapter: VideoAdapter, settings: FitSettings) -> torch.optim.AdamW:
 
 
 def optimiser_state(optimiser: Optimizer, adapter: VideoAdapter) -> dict[str, Tensor]:
-    """Its averages and counts as flat tensors, by the parameters' names."""
+    """Return averages and step counts as tensors, by the names of the parameters."""
     return {
         f"optimiser/{name}/{key}": value
         for name, parameter in adapter.named_parameters()
@@ -51,7 +45,7 @@ def optimiser_state(optimiser: Optimizer, adapter: VideoAdapter) -> dict[str, Te
 def restore_optimiser(
     optimiser: Optimizer, adapter: VideoAdapter, state: dict[str, Tensor]
 ) -> None:
-    """Give it back what `optimiser_state` gave, each tensor where its parameter lies."""
+    """Load what `optimiser_state` returned, each tensor on the device of its parameter."""
     for name, parameter in adapter.named_parameters():
         begin = f"optimiser/{name}/"
         averages = {
@@ -59,19 +53,19 @@ def restore_optimiser(
         }
         if averages:
             optimiser.state[parameter] = {
-                # Copies: what was read is a view of the file. AdamW counts its steps on the CPU.
+                # Copies: the tensors are views of the file. AdamW counts its steps on the CPU.
                 key: value.to("cpu" if key == "step" else parameter.device, copy=True)
                 for key, value in averages.items()
             }
 
 
 def rate_at(step: int, settings: FitSettings) -> float:
-    """The learning rate of one step of the optimiser.
+    """Return the learning rate of one optimiser step.
 
     Args:
         step: steps done before it: 0 for the first.
-        settings: the rise takes `warmup_steps`, the first step having the rate / `warmup_steps`;
-            the cosine goes from there to `last_rate` of the rate at the step numbered `steps`.
+        settings: a linear rise over `warmup_steps` (the first step has the rate divided by
+            `warmup_steps`), then a cosine down to the share `last_rate` at step `steps`.
 
     Returns:
         The rate, per step.
@@ -86,6 +80,6 @@ def rate_at(step: int, settings: FitSettings) -> float:
 
 
 def set_rate(optimiser: Optimizer, rate: float) -> None:
-    """Give each group the rate times its own `multiple`."""
+    """Set the rate of each parameter group, times its own `multiple`."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group["multiple"]

@@ -28,12 +28,12 @@ from ossl_train.training.optimiser import optimiser_state, restore_optimiser
 
 LAST, BEST = "last", "best"
 RECIPE, DATA = "recipe.yaml", "data.json"
-MADE = (LAST, BEST, "tensorboard", "metrics.jsonl", RECIPE, DATA)
+RUN_FILES = (LAST, BEST, "tensorboard", "metrics.jsonl", RECIPE, DATA)
 
 
 @contextlib.contextmanager
-def held(out: Path) -> Iterator[None]:
-    """Hold a run's folder for writing; the system frees it when the process ends, however.
+def lock_run(out: Path) -> Iterator[None]:
+    """Lock the folder of a run; the lock ends with the process.
 
     Raises:
         OsslError: `run_in_use`.
@@ -46,7 +46,7 @@ def held(out: Path) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout as error:
         raise OsslError(
-            "run_in_use", f"Another process is fitting into {out}.", "Wait for it, or stop it."
+            "run_in_use", f"Another process trains in {out}.", "Wait until it ends, or stop it."
         ) from error
     try:
         yield
@@ -54,9 +54,9 @@ def held(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def clear(out: Path) -> None:
-    """Remove what a run left in its folder."""
-    for name in MADE:
+def clear_run(out: Path) -> None:
+    """Delete the files of a run."""
+    for name in RUN_FILES:
         for path in (out / name, out / f".{name}.old", out / f".{name}.new"):
             if path.is_dir():
                 shutil.rmtree(path)
@@ -64,24 +64,24 @@ def clear(out: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def mend(out: Path) -> None:
-    """Put right what a kill left behind."""
+def recover_run(out: Path) -> None:
+    """Repair the checkpoints after a kill."""
     for name in (LAST, BEST):
-        checkpoint.mend(out / name)
+        checkpoint.recover(out / name)
 
 
 def steps_done(out: Path) -> int:
-    """Steps of the last checkpoint; 0 where there is none.
+    """Return the steps of the last checkpoint; 0 if there is none.
 
     Raises:
         OsslError: `checkpoint_damaged`.
     """
-    standing = checkpoint.read_trainer_state(out / LAST)
-    return 0 if standing is None else standing.step
+    trainer = checkpoint.read_trainer_state(out / LAST)
+    return 0 if trainer is None else trainer.step
 
 
-def describe(out: Path, recipe: TrainRecipe, data: Mapping[str, Any]) -> None:
-    """Write down what a run is made with, or see that it is the run that stands there.
+def record_run(out: Path, recipe: TrainRecipe, data: Mapping[str, Any]) -> None:
+    """Record recipe and data of a new run, or check that they are those of the run in the folder.
 
     Args:
         out: the run's folder.
@@ -89,19 +89,22 @@ def describe(out: Path, recipe: TrainRecipe, data: Mapping[str, Any]) -> None:
         data: checksums of tables, numbers of windows, digests of models.
 
     Raises:
-        OsslError: `run_differs`, which names what does; `run_unreadable`.
+        OsslError: `run_differs`, with the differences; `run_unreadable`.
     """
     import yaml
 
-    here = shaping(recipe)
+    wanted = shaping_settings(recipe)
     if (out / DATA).exists() and (out / RECIPE).exists():
-        there, before = _described(out)
-        differing = [*_differing(shaping(there), here), *_differing(_flat(before), _flat(data))]
+        recorded, data_before = _described(out)
+        differing = [
+            *_differing(shaping_settings(recorded), wanted),
+            *_differing(_flat(data_before), _flat(data)),
+        ]
         if differing:
             raise OsslError(
                 "run_differs",
-                f"{out} holds a run made otherwise: {'; '.join(differing[:4])}.",
-                "Give the new run its own --out, or throw the old one away with --restart.",
+                f"{out} holds a run with other settings or data: {'; '.join(differing[:4])}.",
+                "Give the new run its own --out, or delete the old run with --restart.",
             )
         return
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -117,12 +120,12 @@ def _described(out: Path) -> tuple[TrainRecipe, dict[str, Any]]:
         raise OsslError(
             "run_unreadable",
             f"{out / RECIPE} or {DATA} beside it is damaged, or of another version.",
-            "Give the new run its own --out, or throw the old one away with --restart.",
+            "Give the new run its own --out, or delete the old run with --restart.",
         ) from error
 
 
-def shaping(recipe: TrainRecipe) -> dict[str, Any]:
-    """A recipe's settings that shape the result, by `section.key`."""
+def shaping_settings(recipe: TrainRecipe) -> dict[str, Any]:
+    """Return the settings that the result depends on, by `section.key`."""
     return {
         f"{section}.{key}": getattr(settings, key)
         for section in TrainRecipe.model_fields
@@ -133,13 +136,13 @@ def shaping(recipe: TrainRecipe) -> dict[str, Any]:
 
 
 def _flat(data: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in data.items():
         if isinstance(value, Mapping):
-            found |= _flat(value, f"{above}{key} ")
+            values |= _flat(value, f"{above}{key} ")
         else:
-            found[above + key] = value
-    return found
+            values[above + key] = value
+    return values
 
 
 def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
@@ -157,13 +160,13 @@ def _short(value: Any) -> str:
 
 @dataclass(frozen=True)
 class CheckpointWriter:
-    """Keeps one run's checkpoints.
+    """Writes and restores the checkpoints of one run.
 
     Attributes:
-        out: the run's folder.
-        adapter, optimiser: whose state it is.
-        metadata: written into each adapter file, text by text.
-        processes: this one among its like; rank 0 writes.
+        out: the folder of the run.
+        adapter, optimiser: the objects to save.
+        metadata: texts that are written into each adapter file.
+        processes: this process and the number of others; rank 0 writes.
     """
 
     out: Path
@@ -172,31 +175,31 @@ class CheckpointWriter:
     metadata: Mapping[str, str]
     processes: Processes
 
-    def keep_last(self, standing: TrainerState) -> None:
-        """Write all that the run needs to go on; every process calls it.
+    def keep_last(self, trainer: TrainerState) -> None:
+        """Write all that is needed to resume; every process calls it.
 
         Raises:
             OsslError: `disk_full`.
         """
-        # Each process has random numbers of its own.
+        # Each process has its own random state.
         randoms = self.processes.gather(_random_state(self.processes.device))
         if self.processes.rank == 0:
             state = optimiser_state(self.optimiser, self.adapter)
-            for rank, found in enumerate(randoms):
-                state |= {f"random/{rank}/{kind}": value for kind, value in found.items()}
-            self._save(LAST, standing, state)
+            for rank, tensors in enumerate(randoms):
+                state |= {f"random/{rank}/{kind}": value for kind, value in tensors.items()}
+            self._save(LAST, trainer, state)
 
-    def keep_best(self, standing: TrainerState) -> None:
-        """Write the adapter as the one to use: a third of what `last` takes.
+    def keep_best(self, trainer: TrainerState) -> None:
+        """Write the adapter as the one to use; it takes a third of the space of `last`.
 
         Raises:
             OsslError: `disk_full`.
         """
         if self.processes.rank == 0:
-            self._save(BEST, standing, None)
+            self._save(BEST, trainer, None)
 
     def resume(self) -> TrainerState | None:
-        """Take up `last`; None where there is none.
+        """Restore the state of `last`; return its progress, or None if there is none.
 
         Raises:
             OsslError: `out_not_shared`, `processes_differ`, `checkpoint_damaged`,
@@ -204,21 +207,21 @@ class CheckpointWriter:
         """
         last = self.out / LAST
         world = self.processes.world
-        found = checkpoint.read_trainer_state(last)
-        if any(one != found for one in self.processes.gather(found)):
+        saved = checkpoint.read_trainer_state(last)
+        if any(other != saved for other in self.processes.gather(saved)):
             raise OsslError(
                 "out_not_shared",
-                f"Not all processes of the run see the same checkpoint in {self.out}.",
-                "Put --out where all machines can read it.",
+                f"The processes of the run see different checkpoints in {self.out}.",
+                "Set --out to a folder that all machines share.",
             )
-        if found is None:
+        if saved is None:
             return None
-        if found.world != world:
+        if saved.world != world:
             raise OsslError(
                 "processes_differ",
-                f"The run was begun with {_processes(found.world)}, and there is now {world}: "
-                "its data would come in another order.",
-                "Begin as many as before, or a new run with another --out.",
+                f"The run was started with {_count(saved.world)}, and now there are {world}: the "
+                "order of its data would change.",
+                "Start as many processes as before, or a new run with another --out.",
             )
         checkpoint.load_weights(last, self.adapter)
         state = checkpoint.read_state(last)
@@ -227,24 +230,24 @@ class CheckpointWriter:
         on_gpu = state.get(f"random/{self.processes.rank}/cuda")
         if self.processes.device.type == "cuda" and on_gpu is not None:
             torch.cuda.set_rng_state(on_gpu, self.processes.device)
-        return found
+        return saved
 
-    def _save(self, name: str, standing: TrainerState, state: dict[str, Tensor] | None) -> None:
-        facts = {**self.metadata, "step": str(standing.step)}
-        checkpoint.save(
+    def _save(self, name: str, trainer: TrainerState, state: dict[str, Tensor] | None) -> None:
+        facts = {**self.metadata, "step": str(trainer.step)}
+        checkpoint.save_checkpoint(
             self.out / name,
             lambda path: save_adapter(path, self.adapter, facts),
-            standing,
+            trainer,
             state,
         )
 
 
 def _random_state(device: torch.device) -> dict[str, Tensor]:
-    found = {"cpu": torch.get_rng_state()}
+    state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
-        found["cuda"] = torch.cuda.get_rng_state(device)
-    return found
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
 
 
-def _processes(count: int) -> str:
+def _count(count: int) -> str:
     return "1 process" if count == 1 else f"{count} processes"

@@ -11,55 +11,64 @@ from ossl_builder.engine.settings import Settings
 
 
 class FitSettings(Settings):
-    """How the adapter is fitted. A step is one of the optimiser; rates and limits count steps."""
+    """How the adapter is trained. A step is an optimiser step; rates and limits count steps."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto",
-        description="cuda: refuse to begin without a GPU; auto: a GPU where there is one",
+        description="cuda: stop with an error without a GPU; auto: a GPU if there is one",
         json_schema_extra=UNSHAPING,
     )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: the frozen model in bf16 and autocast; the adapter stays fp32"
     )
-    batch_size: int = Field(
-        4, ge=1, le=1024, description="windows per process that go through the model at a time"
-    )
+    batch_size: int = Field(4, ge=1, le=1024, description="windows per process in one forward pass")
     accumulation: int = Field(
         1, ge=1, le=4096, description="batches per step; each token of a step weighs the same"
     )
-    steps: int = Field(2000, ge=1, description="length of the learning rate's course, steps")
-    learning_rate: float = Field(1e-4, gt=0, le=1, description="AdamW's, at its highest")
+    steps: int = Field(
+        2000, ge=1, description="steps of the run; the learning rate schedule has this length"
+    )
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="highest learning rate of AdamW")
     last_rate: float = Field(
-        0.0, ge=0, le=1, description="where the cosine ends, as a share of the highest rate"
+        0.0, ge=0, le=1, description="end of the cosine, as a share of the highest rate"
     )
     warmup_steps: int = Field(100, ge=0, description="steps of linear rise before the cosine")
     alpha_rate: float = Field(
-        1.0, gt=0, le=1000, description="rate of the gates alpha, as a multiple of the others'"
+        1.0,
+        gt=0,
+        le=1000,
+        description="learning rate of the gates alpha, as a multiple of the others'",
     )
     weight_decay: float = Field(
-        0.01, ge=0, le=1, description="AdamW's, on matrices only: not on alphas, biases and norms"
+        0.01,
+        ge=0,
+        le=1,
+        description="weight decay of AdamW, on matrices only: not on alphas, biases and norms",
     )
-    beta_1: float = Field(0.9, ge=0, lt=1, description="AdamW's first decay of averages")
-    beta_2: float = Field(0.999, ge=0, lt=1, description="AdamW's second decay of averages")
+    beta_1: float = Field(0.9, ge=0, lt=1, description="first beta of AdamW")
+    beta_2: float = Field(0.999, ge=0, lt=1, description="second beta of AdamW")
     clip_norm: float = Field(
-        1.0, ge=0, description="longest gradient of a step, L2 over all parameters; 0: any"
+        1.0, ge=0, description="gradient clipping, L2 norm over all parameters; 0: off"
     )
     video_dropout: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="share of windows trained without their video; video guidance needs none",
+        description="share of windows trained without their video; video guidance works without it",
     )
     text_dropout: float = Field(
         0.0, ge=0, lt=1, description="share of windows trained without their prompt"
     )
     validate_every: int = Field(100, ge=1, description="steps between validations")
     patience: int = Field(
-        3, ge=0, description="validations without a better loss that end the run; 0: none does"
+        3, ge=0, description="validations without a better loss that end the run; 0: never"
     )
     checkpoint_every: int = Field(
         100, ge=1, description="steps between checkpoints", json_schema_extra=UNSHAPING
     )
     seed: int = Field(
-        0, ge=0, lt=2**31, description="of the adapter's first weights, the order and the dropouts"
+        0,
+        ge=0,
+        lt=2**31,
+        description="seed of the adapter's first weights, the order and the dropouts",
     )

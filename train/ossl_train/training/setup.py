@@ -1,7 +1,10 @@
-"""From a recipe and a corpus to what the loop works upon."""
+"""From a recipe and a corpus to a trained adapter: open data, load models, run the loop."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,29 +13,107 @@ from ossl_builder import __version__
 from ossl_builder.errors import OsslError
 from ossl_builder.files import sha256_json
 from ossl_train.adapter.adapter import adapter_for
-from ossl_train.data import store_check
+from ossl_train.data.consistency import check_backbone
 from ossl_train.data.dataset import Dataset, open_dataset
-from ossl_train.data.source import Source
-from ossl_train.model_paths import shown_name, with_models
+from ossl_train.data.source import Source, read_source
 from ossl_train.musicgen import load_backbone
+from ossl_train.pretrained import shown_name, with_models
 from ossl_train.recipe import TrainRecipe
+from ossl_train.training import run_folder
+from ossl_train.training.checkpoint import TrainerState
 from ossl_train.training.distributed import Processes
-from ossl_train.training.loop import Parts
-from ossl_train.training.run_folder import shaping
+from ossl_train.training.dry_run import dry_run
+from ossl_train.training.loop import Parts, fit
+from ossl_train.training.monitor import open_monitor
+from ossl_train.training.run_folder import shaping_settings
+
+Say = Callable[[str], None]
 
 
-def assemble(
+def train(
+    corpus: Path,
+    data: Path | None,
+    recipe: TrainRecipe,
+    out: Path,
+    processes: Processes,
+    stop_at: int | None,
+    restart: bool,
+    say: Say,
+) -> dict[str, Any]:
+    """Train the adapter of a recipe, or resume from the last checkpoint in `out`.
+
+    Args:
+        corpus: the corpus' folder.
+        data: an export to read instead of the corpus.
+        recipe: resolved, with the changes of `--set`.
+        out: the folder of the run.
+        processes: this process and the number of others.
+        stop_at: stop after this many steps.
+        restart: delete the run in `out` first.
+        say: gets sentences for the user.
+
+    Returns:
+        The folder, the step at the start, and the fields of `TrainerState`.
+
+    Raises:
+        OsslError: see `set_up`, `fit`, and the functions of `run_folder`.
+    """
+    first = processes.rank == 0
+    source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)
+    with run_folder.lock_run(out) if first else contextlib.nullcontext():
+        if first:
+            run_folder.clear_run(out) if restart else run_folder.recover_run(out)
+        parts, facts = set_up(source, recipe, processes)
+        steps_before = 0
+        if first:
+            run_folder.record_run(out, recipe, facts)
+            steps_before = run_folder.steps_done(out)
+            say(_start_text(facts, steps_before, recipe, processes))
+        processes.gather(None)  # no process reads the folder before the first has prepared it
+        with contextlib.ExitStack() as stack:
+            monitor = None
+            if first:
+                monitor = stack.enter_context(open_monitor(out, steps_before, recipe.fit.steps))
+            state = fit(parts, recipe.fit, out, processes, monitor, stop_at)
+    say(_end_text(state, out))
+    return {"out": str(out), "begun_at": steps_before, **vars(state)}
+
+
+def estimate_run(
+    corpus: Path,
+    data: Path | None,
+    recipe: TrainRecipe,
+    out: Path,
+    processes: Processes,
+    say: Say,
+) -> dict[str, Any]:
+    """Open every clip, run two steps, and estimate time, memory and disk of the run.
+
+    Args and errors are those of `train`.
+
+    Returns:
+        The fields of `dry_run.RunEstimate`.
+    """
+    source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)
+    parts, _ = set_up(source, recipe, processes)
+    estimate = dry_run(parts, recipe.fit, out, processes)
+    for sentence in estimate.sentences():
+        say(sentence)
+    return vars(estimate)
+
+
+def set_up(
     source: Source, recipe: TrainRecipe, processes: Processes
 ) -> tuple[Parts, dict[str, Any]]:
-    """Open the data, load the frozen model, make the adapter.
+    """Open the data, load the frozen model, create the adapter.
 
     Args:
         source: clips with splits and labels.
         recipe: resolved.
-        processes: this one among its like; it loads to its own device.
+        processes: this process loads the model to its own device.
 
     Returns:
-        what `fit` needs, and what `run_folder.describe` writes down of it.
+        The input of `fit`, and the facts that `run_folder.record_run` writes.
 
     Raises:
         OsslError: see `open_dataset`, `load_backbone`, `check_backbone`.
@@ -41,8 +122,8 @@ def assemble(
         with_models(recipe, source.root)  # one process writes tiny models, the others wait for it
     processes.gather(None)
     placed = with_models(recipe, source.root)
-    train = open_dataset(source, placed, "train")
-    validation = _validation(source, placed)
+    train_windows = open_dataset(source, placed, "train")
+    validation_windows = _validation(source, placed)
     settings = placed.model
     bf16 = recipe.fit.precision == "bf16"
     backbone = load_backbone(
@@ -51,23 +132,25 @@ def assemble(
         str(processes.device),
         torch.bfloat16 if bf16 else torch.float32,
     )
-    store_check.check_backbone(train.made, backbone)
+    check_backbone(train_windows.made, backbone)
     torch.manual_seed(recipe.fit.seed)
     adapter = adapter_for(
         backbone,
-        video_dim=train.sample(0).video.shape[-1],
+        video_dim=train_windows.sample(0).video.shape[-1],
         alpha_init=settings.alpha_init,
         positions=settings.positions,
         dialogue=settings.dialogue,
         reference_positions=settings.reference_positions,
     )
     adapter.to(processes.device).train()
-    splits = {"train": train} | ({"validation": validation} if validation else {})
-    data = {
+    splits = {"train": train_windows}
+    if validation_windows:
+        splits["validation"] = validation_windows
+    facts = {
         "tables": dict(source.checksums),
         "windows": {split: len(dataset.windows) for split, dataset in splits.items()},
         "left out": {split: dict(dataset.left_out) for split, dataset in splits.items()},
-        "stores": {kind: dict(made) for kind, made in train.made.items()},
+        "stores": {kind: dict(made) for kind, made in train_windows.made.items()},
         "model": {
             "source": shown_name(settings.source),
             "digest": backbone.digest,
@@ -76,7 +159,7 @@ def assemble(
     }
     metadata = {
         "recipe": recipe.name,
-        "settings": sha256_json(shaping(recipe)),
+        "settings": sha256_json(shaping_settings(recipe)),
         "backbone": backbone.kind,
         "source": shown_name(settings.source),
         "digest": backbone.digest,
@@ -84,7 +167,7 @@ def assemble(
         "pooling": placed.features.pooling,
         "written_by": f"ossl-builder {__version__}",
     }
-    return Parts(backbone, adapter, train, validation, metadata), data
+    return Parts(backbone, adapter, train_windows, validation_windows, metadata), facts
 
 
 def _validation(source: Source, recipe: TrainRecipe) -> Dataset | None:
@@ -94,3 +177,30 @@ def _validation(source: Source, recipe: TrainRecipe) -> Dataset | None:
         if error.code != "split_empty":
             raise
         return None
+
+
+def _start_text(
+    facts: dict[str, Any], steps_before: int, recipe: TrainRecipe, processes: Processes
+) -> str:
+    windows = " and ".join(f"{n} of {split}" for split, n in facts["windows"].items())
+    devices = f"{processes.world} x {processes.device.type}"
+    steps = recipe.fit.steps
+    if steps_before:
+        return f"Resuming after step {steps_before} of {steps} on {devices}. Windows: {windows}."
+    text = f"Starting {steps} steps on {devices}. Windows: {windows}."
+    if "validation" not in facts["windows"]:
+        text += " No film is in the validation split: the last adapter counts as the best."
+    return text
+
+
+def _end_text(state: TrainerState, out: Path) -> str:
+    why = {
+        "steps": "All steps are done",
+        "patience": "The validation loss stopped falling",
+        "": "Stopped as asked; run the same command to resume",
+    }[state.ended]
+    loss = "" if state.best_loss is None else f", loss {state.best_loss:.4f} nats per token"
+    best = f"best: step {state.best_step}{loss}"
+    if state.best_step == 0:
+        best += ", which is the base model: no step was better"
+    return f"{why}: {state.step} steps; {best}. {out / 'best' / 'adapter.safetensors'}"

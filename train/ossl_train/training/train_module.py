@@ -7,18 +7,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ossl_train.adapter.adapter import VideoAdapter
-from ossl_train.data.batch import Batch
+from ossl_train.data.dataset import Batch
 from ossl_train.musicgen import Backbone, TextStates
 from ossl_train.training.settings import FitSettings
 
 
 def counted_tokens(valid_frames: Tensor, predicted: Tensor) -> Tensor:
-    """Which tokens enter the loss.
+    """Select the tokens that enter the loss.
 
     MusicGen delays codebook k by k frames: its token of frame t is predicted from codebook 0's
-    frames up to t + k - 1. So that no prediction has seen padding, codebook k ends k frames before
-    the clip does, exactly as it ends k frames before a window that is full. A clip's loss is then
-    the same whatever it is padded with, and to whatever length.
+    frames up to t + k - 1. No prediction may depend on padding, so codebook k ends k frames before
+    the clip, as it ends k frames before a full window. The loss of a clip then does not depend on
+    the padding.
 
     Args:
         valid_frames: `[B, T]` bool, False in the padding behind short clips.
@@ -36,20 +36,20 @@ def counted_tokens(valid_frames: Tensor, predicted: Tensor) -> Tensor:
 
 
 def token_losses(logits: Tensor, codes: Tensor, counted: Tensor) -> Tensor:
-    """Cross-entropy of each token, zero where it does not count.
+    """Return the cross-entropy of each token, zero where it does not count.
 
     Args:
         logits: `[B, K, T, cardinality]`, any precision, aligned with `codes`.
-        codes: `[B, K, T]` int64; what stands where `counted` is False does not matter.
+        codes: `[B, K, T]` int64; any value where `counted` is False.
         counted: `[B, K, T]` bool.
 
     Returns:
         `[B, K, T]` float32, nats.
     """
-    # Uncounted logits may be NaN (audiocraft fills with it), and 0 * NaN is NaN, in gradients too.
-    known = logits.masked_fill(~counted[..., None], 0.0).float()
+    # Logits that do not count may be NaN (audiocraft fills with it); 0 * NaN is NaN, in gradients.
+    finite = logits.masked_fill(~counted[..., None], 0.0).float()
     losses = functional.cross_entropy(
-        known.flatten(0, 2), codes.masked_fill(~counted, 0).flatten(), reduction="none"
+        finite.flatten(0, 2), codes.masked_fill(~counted, 0).flatten(), reduction="none"
     )
     return losses.view(codes.shape).masked_fill(~counted, 0.0)
 
@@ -57,8 +57,8 @@ def token_losses(logits: Tensor, codes: Tensor, counted: Tensor) -> Tensor:
 class TrainModule(nn.Module):  # type: ignore[misc] # torch has no types here
     """The frozen model with its adapter, as one module whose parameters are the adapter's alone.
 
-    The adapter works by hooks inside the model's forward. DistributedDataParallel sees to its
-    gradients only if that forward is its own: this is what it wraps.
+    The adapter works by hooks inside the model's forward. DistributedDataParallel synchronises
+    gradients only for the forward of the module that it wraps: this one.
     """
 
     def __init__(self, backbone: Backbone, adapter: VideoAdapter, settings: FitSettings) -> None:
@@ -71,14 +71,14 @@ class TrainModule(nn.Module):  # type: ignore[misc] # torch has no types here
     def forward(
         self, batch: Batch, keep_video: Tensor | None, keep_text: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Sum of the losses, nats, and number of tokens of each window: `[B]` and `[B]`."""
+        """Return the summed loss in nats and the number of tokens of each window, `[B]` each."""
         text = batch.text
         if keep_text is not None:
             text = TextStates(text.states, text.mask & keep_text[:, None])
-        watching = self.adapter.watching(
+        context = self.adapter.show(
             batch.video, batch.video_times, batch.video_mask, keep_video, batch.dialogue
         )
-        with watching, torch.autocast(batch.codes.device.type, torch.bfloat16, self._bf16):
+        with context, torch.autocast(batch.codes.device.type, torch.bfloat16, self._bf16):
             logits, predicted = self._frozen[0].logits(batch.codes, text)
         counted = counted_tokens(batch.valid, predicted)
         losses = token_losses(logits, batch.codes, counted)

@@ -1,0 +1,32 @@
+"""Section `model` of a training recipe."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ossl_builder.engine.settings import Settings
+
+
+class ModelSettings(Settings):
+    """Section `model` of a training recipe: the frozen MusicGen, and the adapter on it."""
+
+    source: str = Field(
+        "facebook/musicgen-small",
+        description="name on the hub, `small`, `medium`, `large`, a local folder, or `tiny`",
+    )
+    backbone: Literal["audiocraft", "transformers"] = Field(
+        "audiocraft", description="the package that runs it; one adapter file fits both"
+    )
+    alpha_init: float = Field(0.0, description="gate of each layer at the start; 0: the base model")
+    positions: Literal["none", "time"] = Field(
+        "time",
+        description="time: give each video token the position of its time; none: as in the paper",
+    )
+    dialogue: bool = Field(
+        False, description="modulate video tokens by the dialogue's loudness and energy (OSSL v2)"
+    )
+    reference_positions: bool = Field(
+        False, description="imitate the position error of the paper's code, to load its adapters"
+    )
