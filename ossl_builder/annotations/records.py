@@ -29,7 +29,7 @@ class Annotation:
         state: `answered`; `skipped`; `withdrawn`: the annotator deleted it, its answers are kept
             here and count nowhere.
         answers: question's name to answer; only questions that were answered.
-        source: `label-studio`, `import` or `carried`.
+        source: `label-studio`, `import`, `carried` or `made-up` (the demo).
         updated_at: when its annotator last changed it, ISO 8601 in UTC to the second.
         carried_from: the clip it was given for, where `source` is `carried`; else None.
     """

@@ -55,7 +55,7 @@ def test_datasets_loads_media_and_columns(
     assert not clips
     streamed = datasets.load_dataset(str(out), split="test", streaming=True)
     first = next(iter(streamed))
-    assert first["film_id"] == "demo-hills"
+    assert first["film_id"] == "demo-steamboat"
     assert first["mix"].get_all_samples().data.shape[0] == 2
     card = datasets.load_dataset_builder(str(out), cache_dir=str(tmp_path / "cache")).info
     assert card.splits["train"].num_examples == 3

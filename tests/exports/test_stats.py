@@ -16,7 +16,7 @@ from tests.said import Run
 def test_figures_agree_with_the_tables(ossl: Ossl, corpus: Path) -> None:
     found = json.loads(ossl("-C", corpus, "stats", "--json").stdout)
     clips = pandas.read_parquet(corpus / "manifests" / "clips.parquet")
-    assert found["clips"]["count"] == len(clips) == 8
+    assert found["clips"]["count"] == len(clips) == 6
     assert found["clips"]["hours"] == round(clips["duration_s"].sum() / 3600, 4)
     assert found["clips"]["length_s"]["most"] == round(clips["duration_s"].max(), 3)
     assert found["films"]["count"] == 3

@@ -116,7 +116,7 @@ def test_the_timeline_is_right_where_it_is_clicked(
 
 
 def test_clips_play_in_every_audio_by_keyboard_alone(labelled: Path, opened: Opened) -> None:
-    with opened(labelled / "report/film-demo-fair.html") as page:
+    with opened(labelled / "report/film-demo-sintel.html") as page:
         button = page.locator("[data-play]").nth(1)
         button.focus()
         page.keyboard.press("Enter")
@@ -127,7 +127,7 @@ def test_clips_play_in_every_audio_by_keyboard_alone(labelled: Path, opened: Ope
         head = page.locator("#head").bounding_box()
         clip = page.locator(".clips i.on").bounding_box()
         assert clip["x"] <= head["x"] <= clip["x"] + clip["width"]
-        assert page.locator("tbody[aria-current]").get_attribute("id") == "demo-fair_22120-34240"
+        assert page.locator("tbody[aria-current]").get_attribute("id") == "demo-sintel_22120-34240"
         page.locator("[name=audio]:checked").focus()
         for audio in ("music", "dialogue"):
             page.keyboard.press("ArrowRight")
@@ -157,7 +157,7 @@ def test_clips_play_in_every_audio_by_keyboard_alone(labelled: Path, opened: Ope
         assert page.locator("#problem").text_content() == ""
 
 
-@pytest.mark.parametrize("name", ["index.html", "film-demo-hills.html"])
+@pytest.mark.parametrize("name", ["index.html", "film-demo-steamboat.html"])
 @pytest.mark.parametrize("size", [PHONE, (1440, 1000)])
 def test_everything_is_reached_by_keyboard_and_nothing_is_too_wide(
     labelled: Path, opened: Opened, name: str, size: tuple[int, int]
@@ -222,7 +222,7 @@ def luminance(colour: str) -> float:
 def test_text_stands_out_and_both_schemes_are_drawn(
     labelled: Path, opened: Opened, scheme: str
 ) -> None:
-    with opened(labelled / "report/film-demo-fair.html", color_scheme=scheme) as page:
+    with opened(labelled / "report/film-demo-sintel.html", color_scheme=scheme) as page:
 
         def colour(name: str) -> str:
             asked = "(name) => getComputedStyle(document.documentElement).getPropertyValue(name)"

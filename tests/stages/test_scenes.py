@@ -49,6 +49,7 @@ def measured(path: Path, corpus: Path) -> Film:
             height=stream.height,
             sar_num=pixel.numerator or 1,
             sar_den=pixel.denominator or 1,
+            video_stream=stream.index,
             **NO_SOUND,
         )
 

@@ -47,7 +47,7 @@ class AdapterConfig:
     n_layers: int
     video_dim: int = 768
     alpha_init: float = 0.0
-    layers: Literal["none", "time"] = "none"
+    positions: Literal["none", "time"] = "none"
     frame_rate: float = 50.0
     dialogue: bool = False
     bias: bool = False
