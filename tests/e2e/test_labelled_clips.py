@@ -20,7 +20,7 @@ from ossl_builder.annotations import records
 from ossl_builder.annotations.records import Annotation
 from tests.e2e.corpora import Ossl, rows, status
 
-FILM = "demo-sintel"
+FILM = "demo-caminandes"
 # Other ids by some hundredths of a second; both a stage before clips and clips themselves run.
 MOVED = ("--set", "clips.snap_s=0", "--set", "cues.bridge_s=2.9")
 

@@ -21,7 +21,7 @@ from separator.mixing import Mixer, Sounds, fixed_batches
 from separator.spoiling import RATE
 
 from ossl_builder.separator.model import TRAINING_NFFT, FilmDemucs
-from tests.pieces import played
+from tests.films.pieces import played
 
 TINY = {"channels": 4, "depth": 5, "segment": 1.0}
 

@@ -21,7 +21,7 @@ from ossl_builder.media.ffmpeg import binary
 from ossl_builder.stages.scenes.stage import SCENES_STAGE
 from ossl_builder.tables.films import Film
 from ossl_builder.tables.scenes import SCENES, Scene
-from tests import hard_shots
+from tests.films import hard_shots
 from tests.rows import NO_SOUND, film_row
 
 MakeItem = Callable[..., Item]

@@ -16,8 +16,8 @@ from ossl_train.generation.models import Models
 from ossl_train.generation.requests import GenerateSettings
 
 from ossl_builder.errors import OsslError
+from tests.films.long_clips import FPS
 from tests.train.generation.conftest import LENGTHS, ONE, Generate, Seen, command, piece_of
-from tests.train.long_clips import FPS
 
 
 def test_files_are_as_long_as_their_frame_and_play(

@@ -52,6 +52,19 @@ class Truth:
     damaged_s: tuple[float, float] | None = None
 
 
+def ffmpeg(*arguments: object, stdin: bytes | None = None) -> None:
+    """Run the ffmpeg of `imageio-ffmpeg`, always the same one; raise what it printed if it fails.
+
+    Args:
+        arguments: its arguments, without those that make it quiet and overwrite files.
+        stdin: what it reads from standard input.
+    """
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
+    done = subprocess.run([*command, *map(str, arguments)], input=stdin, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.decode(errors="replace")[-500:])
+
+
 def number_of(luma: np.ndarray) -> int:
     """The number written in a frame; `luma` is (height, width), 0 to 255."""
     height, width = luma.shape
@@ -182,9 +195,8 @@ def make_film(
         spaced = f"{sum(gaps_ms)}*floor(N/{len(gaps_ms)})+{within}"
         filters = f"settb=1/1000,setpts='{spaced}',{filters}"
         video = (*video, "-fps_mode", "passthrough", "-enc_time_base", "1/1000")
-    # Always the same writer: older ones begin the frame of a WebM after its audio.
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
-    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"]
+    # Always the same ffmpeg: older ones begin the video of a WebM after its audio.
+    command = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"]
     command += ["-r", str(rate), "-i", "-"]
     audio_file = path.with_suffix(".audio.wav")
     if audio_s:
@@ -194,7 +206,7 @@ def make_film(
     command += ["-vf", f"{filters},format=yuv420p", *video, str(path)]
     try:
         frames = _frames(*size, times, flashes, interlaced)
-        subprocess.run(command, input=frames, check=True, capture_output=True)
+        ffmpeg(*command, stdin=frames)
     finally:
         audio_file.unlink(missing_ok=True)
     return Truth(
