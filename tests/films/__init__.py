@@ -137,11 +137,15 @@ def _frames(
 
 
 def _audio(
-    clicks: tuple[float, ...], begin_s: float, end_s: float, channels: int, with_music: bool
+    clicks: tuple[float, ...],
+    begin_s: float,
+    end_s: float,
+    channels: int,
+    cues_s: tuple[tuple[float, float], ...],
 ) -> np.ndarray:
     out = np.zeros(round(end_s * SOUND_RATE))
-    if with_music:
-        out = music(end_s, SOUND_RATE, MUSIC_S[0], min(MUSIC_S[1], end_s))
+    for first, last in cues_s:
+        out += music(end_s, SOUND_RATE, first, min(last, end_s))
     for click in clicks:
         at = round(click * SOUND_RATE)
         out[at : at + SOUND_RATE // 1000] = 0.8
@@ -162,7 +166,7 @@ def make_film(
     channels: int = 2,
     audio_s: tuple[float, float] | None = (0.0, SECONDS),
     gaps_ms: tuple[int, ...] = (),
-    with_music: bool = True,
+    cues_s: tuple[tuple[float, float], ...] = (MUSIC_S,),
     interlaced: bool = False,
 ) -> Truth:
     """Write a film; see the other functions for its kinds.
@@ -176,9 +180,9 @@ def make_film(
         audio: ffmpeg's options for the audio.
         filters: an ffmpeg filter chain for the frames.
         channels: of the audio: 1, 2 or 6.
-        sound_s: film time at which the audio begins and ends; None: no audio.
+        audio_s: film time at which the audio begins and ends; None: no audio.
         gaps_ms: time from each frame to the next, over and over, if that varies.
-        with_music: whether there is music under the clicks.
+        cues_s: when each cue of music begins and ends; none: there is no music.
         interlaced: whether the lines of a frame alternate between two moments.
     """
     starts_ms = [sum(gaps_ms[:number]) for number in range(len(gaps_ms))]
@@ -200,7 +204,7 @@ def make_film(
     command += ["-r", str(rate), "-i", "-"]
     audio_file = path.with_suffix(".audio.wav")
     if audio_s:
-        wave = _audio(clicks, begin, end, channels, with_music)
+        wave = _audio(clicks, begin, end, channels, cues_s)
         soundfile.write(audio_file, wave, SOUND_RATE, subtype="PCM_16")
         command += ["-itsoffset", str(begin), "-i", str(audio_file), *audio]
     command += ["-vf", f"{filters},format=yuv420p", *video, str(path)]
@@ -226,7 +230,7 @@ def _first_at(times: tuple[float, ...], moment: float) -> int:
 
 def make_flash_and_click(path: Path, seconds: float = SECONDS) -> Truth:
     """24 frames a second, H.264 and AAC in MP4: nothing awkward. Flashes and clicks only."""
-    return make_film(path, seconds=seconds, audio_s=(0.0, seconds), with_music=False)
+    return make_film(path, seconds=seconds, audio_s=(0.0, seconds), cues_s=())
 
 
 def make_ntsc_film_rate(path: Path) -> Truth:

@@ -143,6 +143,8 @@ def test_dialogue_that_changed_since_matters_only_where_it_is_used(corpus: Path)
 
 
 def test_clips_without_a_mood_can_be_left_out(corpus: Path) -> None:
+    on_test = {"demo-sintel": "test", "demo-steamboat": "test", "demo-caminandes": "train"}
+    assign_splits(corpus, on_test)
     everything = opened(corpus, "test")
     assert everything.prompts[-1] == "a film soundtrack."
     store_all(corpus, "prompts.unlabelled=leave_out")
