@@ -34,7 +34,9 @@ def short_clips(ossl: Ossl, demo_corpus: Path, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="session")
 def truth(short_clips: Path) -> list[dict[str, Any]]:
     """The rows of the eight clips that are released, in the order of the releases."""
-    return rows(short_clips, "clips")[:8]
+    found = rows(short_clips, "clips")
+    # AB_1 is cut off by tests: half of this clip ends within a packet.
+    return [found[index] for index in (0, 1, 4, 2, 3, 5, 6, 7)]
 
 
 @pytest.fixture(scope="session")
