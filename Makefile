@@ -13,7 +13,7 @@ endif
 .PHONY: help setup demo test test-all lint bench clean
 
 help:
-	@echo "make demo      make three films and build a corpus of them in demo-corpus/"
+	@echo "make demo      build a corpus from three bundled film excerpts in demo-corpus/"
 	@echo "make test      check the code and run the tests"
 	@echo "make test-all  the same with the slow ones (half an hour)"
 	@echo "make bench     measure speed and memory against other tools, as ratios"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ossl_builder import corpus
-from ossl_builder.cli import demo
 from ossl_builder.config import load_recipe, recipe_named
+from ossl_builder.demo import corpus as demo_corpus
 from ossl_builder.errors import OsslError
 from ossl_builder.imports import import_release
 from tests.e2e.corpora import Ossl
@@ -33,7 +33,7 @@ def test_a_recipe_loads_and_every_setting_has_its_source(name: str) -> None:
 TEXTS = {
     "init": corpus.FIRST_RECIPE,
     "import": import_release.FIRST_RECIPE,
-    "demo": demo.RECIPE_TEXT,
+    "demo": demo_corpus.RECIPE_TEXT,
 }
 
 

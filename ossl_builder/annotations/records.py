@@ -29,7 +29,7 @@ class Annotation:
         state: `answered`; `skipped`; `withdrawn`: the annotator deleted it; the record keeps the
             answers, but they do not count.
         answers: question name to answer; only questions that were answered.
-        source: `label-studio`, `import`, or `carried` if it was transferred from another clip.
+        source: `label-studio`, `import`, `carried` (from another clip), `made-up` (the demo).
         updated_at: time of the annotator's last change, ISO 8601 in UTC, to the second.
         carried_from: the first clip of a transferred annotation; else None.
     """

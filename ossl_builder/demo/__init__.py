@@ -1,1 +1,1 @@
-"""The demo films: three short films, pictures and sound, made from nothing but this code."""
+"""The demo: excerpts of three real films, and the corpus that `ossl demo` builds from them."""

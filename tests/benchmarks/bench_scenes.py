@@ -2,7 +2,7 @@
 
 All three run one after the other on the same film of at least five minutes of 720p H.264, which is
 made once and kept in the work folder; what counts is the ratio within one run. Then false and lost
-boundaries on films of `tests.hard_shots`, where the shared media are.
+boundaries on films of `tests.films.hard_shots`, where the shared media are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ossl_builder.engine.stage import Item
 from ossl_builder.media.ffmpeg import binary
 from ossl_builder.stages.scenes.stage import SCENES_STAGE
 from ossl_builder.tables.scenes import Scene
-from tests import hard_shots
+from tests.films import hard_shots
 from tests.rows import NO_SOUND, film_row
 
 ROOT = Path(__file__).parents[2]

@@ -54,7 +54,7 @@ def test_the_catalogue_is_listed_without_a_corpus(
     assert "no corpus here" in table.err
     assert ossl("films", "list", "--tier", "D").code == 2
     assert ossl("films", "list", "--in-corpus").code == 1
-    assert "is no corpus" in ossl("-C", tmp_path / "nowhere", "films", "list").err
+    assert "is not a corpus" in ossl("-C", tmp_path / "nowhere", "films", "list").err
 
 
 def test_listing_is_quick(tmp_path: Path) -> None:

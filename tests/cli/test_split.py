@@ -76,7 +76,7 @@ def test_leaks_in_a_table_made_by_hand_are_found(ossl: Ossl, corpus: Path, tmp_p
 def test_without_clips_it_says_what_makes_them(ossl: Ossl, corpus: Path) -> None:
     said = ossl("-C", corpus, "split")
     assert said.code == 1
-    assert "`ossl build` makes it" in said.err
+    assert "Run `ossl build`" in said.err
     unsplit = ossl("-C", corpus, "split", "--check")
     assert unsplit.code == 1
     assert "Run `ossl split`" in unsplit.err

@@ -29,13 +29,13 @@ LAYERS = (
 )
 RANK = {name: rank for rank, layer in enumerate(reversed(LAYERS)) for name in layer}
 # The only modules that load the training package, and only when they are called.
-MOUNTING = ("train.py", "demo_training.py")
+MOUNTING = ("train.py", "demo.py")
 # Outside programs, and the only modules that may touch each.
 OUTSIDE = {
     "av": ("media/", "pipeline/doctor.py"),
     "scenedetect": ("models/scenedetect.py",),
     "demucs": ("models/", "separator/"),
-    "ffmpeg": ("media/ffmpeg.py", "demo/"),
+    "ffmpeg": ("media/ffmpeg.py",),
     "yt_dlp": ("net/ytdlp.py",),
     "label_studio_sdk": ("label_studio/client.py",),
     "httpx": ("net/", "label_studio/"),

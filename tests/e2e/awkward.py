@@ -18,8 +18,9 @@ import av
 import numpy as np
 import soundfile
 
-from tests import films, shapes
+from tests import films
 from tests.e2e.corpora import Ossl, add_film, rejects, rows, run_ossl
+from tests.films import shapes
 
 
 def shaped(make: Callable[[Path, Path], Path]) -> Callable[[Path], films.Truth]:

@@ -18,8 +18,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests import films, shapes
+from tests import films
 from tests.e2e.corpora import Ossl, rows, run_ossl
+from tests.films import shapes
 
 N_FILMS = 300
 # In a process of its own, as the stages run: a decoder may crash.

@@ -1,4 +1,4 @@
-"""The rules `tagger` and `soundtrack` through the command line, on a corpus of the demo films."""
+"""The rules `tagger` and `soundtrack` through the command line, on a generated film."""
 
 from __future__ import annotations
 
@@ -11,14 +11,31 @@ import pytest
 import soundfile
 
 from tests import tiny_tagger
-from tests.e2e.corpora import Ossl, linked, rows
+from tests.e2e.corpora import Ossl, add_film, linked, rows
+from tests.films import make_film
+
+CUES_S = ((1.0, 12.0), (17.0, 27.0), (32.0, 39.0))
+
+
+@pytest.fixture(scope="module")
+def three_cues(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of one generated film, with three cues and silence between them. Do not touch."""
+    folder = tmp_path_factory.mktemp("cues")
+    make_film(folder / "made.mp4", seconds=40, audio_s=(0.0, 40.0), cues_s=CUES_S)
+    corpus = folder / "corpus"
+    ossl("init", corpus)
+    (corpus / "ossl.yaml").write_text("version: 1\nstems:\n  model: bundled\n")
+    add_film(ossl, corpus, folder / "made.mp4", "made")
+    ossl("-C", corpus, "build")
+    assert np.abs(np.array(spans(corpus, "made")) - np.array(CUES_S)).max() < 0.5
+    return corpus
 
 
 @pytest.fixture
-def corpus(demo_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def corpus(three_cues: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return linked(demo_corpus, tmp_path / "corpus")
+    return linked(three_cues, tmp_path / "corpus")
 
 
 def write_recipe(corpus: Path, **cues: Any) -> None:

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from ossl_builder.cli import demo_training
+from ossl_builder.cli import demo
 from ossl_builder.corpus import open_corpus
+from ossl_builder.demo.corpus import annotations_folder
 from tests.e2e.corpora import Ossl
 from tests.said import Run
 
@@ -35,17 +36,17 @@ def test_the_demo_ends_with_music_and_does_nothing_twice(
 ) -> None:
     root = tmp_path / "demo"
     shutil.copytree(demo_corpus, root, copy_function=os.link)
-    # As if this machine had cut the first film's clips a little later than they were labelled.
-    bundled = demo_training.bundled_annotations() / "demo-fair.jsonl"
-    clip = next(row for row in rows(root, "clips") if row["film_id"] == "demo-fair")
-    earlier = f"demo-fair_{round(1000 * clip['start_s']) - 20}-{round(1000 * clip['end_s'])}"
+    # As if this machine had cut the first clip a little earlier than it was labelled.
+    bundled = annotations_folder() / "demo-sintel.jsonl"
+    clip = next(row for row in rows(root, "clips") if row["film_id"] == "demo-sintel")
+    earlier = f"demo-sintel_{round(1000 * clip['start_s']) + 20}-{round(1000 * clip['end_s'])}"
     (root / "annotations").mkdir()
     moved = bundled.read_text().replace(str(clip["clip_id"]), earlier)
-    (root / "annotations/demo-fair.jsonl").write_text(moved)
+    (root / "annotations/demo-sintel.jsonl").write_text(moved)
     assert earlier in moved
 
     said = ossl("demo", "--out", root)
-    assert "3 carried to clips of other times" in said.stderr
+    assert "3 moved to clips of other times" in said.stderr
     assert {row["clip_id"] for row in rows(root, "labels")} == {
         row["clip_id"] for row in rows(root, "clips")
     }
@@ -82,14 +83,24 @@ def test_without_the_train_extra_it_says_so_and_ends_well(
 ) -> None:
     root = tmp_path / "demo"
     shutil.copytree(demo_corpus, root, copy_function=os.link)
-    monkeypatch.setattr(demo_training, "NEEDED", ("ossl_train", "no_such_package"))
-    demo_training.end_with_music(root, open_corpus(root))
-    assert "no_such_package is not installed" in capsys.readouterr().err
+    monkeypatch.setattr(demo, "TRAIN_PACKAGES", ("ossl_train", "no_such_package"))
+    demo.label_split_train(root, open_corpus(root))
+    assert "which needs no_such_package." in capsys.readouterr().err
     assert len(rows(root, "splits")) == 3
     assert not (root / "train").exists()
 
 
-def test_films_show_has_the_verdict_of_the_day(ossl_here: Run, demo_corpus: Path) -> None:
-    shown = ossl_here("-C", demo_corpus, "films", "show", "demo-fair", "--json").json
-    assert shown["film"]["verdict"] == "licensed"
-    assert shown["verdict"].startswith("licensed: ")
+@pytest.mark.parametrize(
+    ("film_id", "verdict"),
+    [
+        ("demo-caminandes", "licensed"),
+        ("demo-sintel", "licensed"),
+        ("demo-steamboat", "expired"),
+    ],
+)
+def test_films_show_has_the_verdict_of_the_day(
+    ossl_here: Run, demo_corpus: Path, film_id: str, verdict: str
+) -> None:
+    shown = ossl_here("-C", demo_corpus, "films", "show", film_id, "--json").json
+    assert shown["film"]["verdict"] == verdict
+    assert shown["verdict"].startswith(f"{verdict}: ")

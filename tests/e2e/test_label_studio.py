@@ -46,8 +46,8 @@ def test_three_people_label_the_demo_corpus(
     url = ("--url", label_studio.url)
     foreseen = label("push", *url, "--title", TITLE, "--dry-run")
     assert (foreseen["sent"], label_studio.project_ids(TITLE)) == (len(ids), [])
-    assert 0 < label("push", "demo-fair", *url, "--title", TITLE)["sent"] < len(ids)
-    assert label("push")["sent"] + label_studio_clips(label_studio, "demo-fair") == len(ids)
+    assert 0 < label("push", "demo-sintel", *url, "--title", TITLE)["sent"] < len(ids)
+    assert label("push")["sent"] + label_studio_clips(label_studio, "demo-sintel") == len(ids)
     assert label("push")["sent"] == 0
     (project_id,) = label_studio.project_ids(TITLE)
     assert label_studio.clip_ids(project_id) == ids
@@ -69,7 +69,7 @@ def test_three_people_label_the_demo_corpus(
     number = {clip_id: tasks[clip_id]["id"] for clip_id in ids}
     given = {}
     for at, clip_id in enumerate(ids):
-        answers = SAD if clip_id.startswith("demo-harbour") else HAPPY
+        answers = SAD if clip_id.startswith("demo-caminandes") else HAPPY
         given["ada", at] = ada.annotate(number[clip_id], answers)
         if at == 0:
             ben.skip(number[clip_id])

@@ -20,7 +20,7 @@ from ossl_builder.annotations import records
 from ossl_builder.annotations.records import Annotation
 from tests.e2e.corpora import Ossl, rows, status
 
-FILM = "demo-fair"
+FILM = "demo-caminandes"
 # Other ids by some hundredths of a second; both a stage before clips and clips themselves run.
 MOVED = ("--set", "clips.snap_s=0", "--set", "cues.bridge_s=2.9")
 
@@ -166,10 +166,10 @@ def times(clip_id: str) -> tuple[int, int]:
 
 def test_a_film_with_annotated_clips_is_not_removed_unasked(ossl: Ossl, corpus: Path) -> None:
     given, clips = records.read_film(corpus, FILM), clip_ids(corpus)
-    said = ossl("-C", corpus, "films", "remove", "demo-hills", FILM, code=1).stderr
+    said = ossl("-C", corpus, "films", "remove", "demo-steamboat", FILM, code=1).stderr
     for clip_id in {one.clip_id for one in given} & set(clips):
         assert clip_id in said
-    assert "demo-hills" not in said
+    assert "demo-steamboat" not in said
     assert len({row["film_id"] for row in rows(corpus, "clips")}) == 3
     ossl("-C", corpus, "films", "remove", FILM, "--drop-labelled")
     ossl("-C", corpus, "clean")

@@ -17,7 +17,7 @@ from tests.e2e.corpora import Ossl
 from tests.e2e.label_studio_server import PASSWORD, LabelStudio
 from tests.label_studio.clip_server import serving
 
-FILM = "demo-fair"
+FILM = "demo-sintel"
 TITLE = "The page in a browser"
 # What a labeller clicks or types into.
 CONTROLS = ".mood .lsf-choices label, .mood .text input, .lsf-bottombar button"

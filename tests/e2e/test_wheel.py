@@ -1,8 +1,11 @@
 """The wheel, in an environment that has nothing of this checkout."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from ossl_builder.demo.films import FILMS
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,4 +41,11 @@ def test_the_wheel_works_where_nothing_else_is(tmp_path: Path) -> None:
     assert "ossl_builder/bundled/manifests/recipes/ossl-v2.yaml" in files
     assert "ossl_builder/models/audioset_classes.csv" in files
     run(ossl, "init", "second", "--recipe", "ossl-v2")
+    assert "ossl_builder/demo/films/CREDITS.md" in files
+    for film in FILMS:
+        assert f"ossl_builder/demo/films/{film.file}" in files
+        assert f"ossl_builder/bundled/annotations/{film.claim.film_id}.jsonl" in files
+    # How the bundled separator is trained stays in the repository.
+    assert not re.search(r"^(train/)?separator/", files, re.MULTILINE)
     assert "tests/" not in files
+    assert wheel.stat().st_size < 25e6

@@ -11,7 +11,7 @@ import pytest
 from ossl_builder.engine import tables_io
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label, Split
 
-SPLIT_NAMES = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
+SPLIT_NAMES = {"demo-caminandes": "train", "demo-sintel": "validation", "demo-steamboat": "test"}
 
 
 def label(clip: Clip, quadrant: str, caption: str | None) -> Label:

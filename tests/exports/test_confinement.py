@@ -271,14 +271,14 @@ def test_a_record_does_not_lead_out(ossl_here: Run, demo_corpus: Path, tmp_path:
     from tests.train.labelled import copied
 
     corpus = copied(demo_corpus, tmp_path / "corpus")
-    path = corpus / "records/clips/demo-fair.rows.json"
+    path = corpus / "records/clips/demo-sintel.rows.json"
     text = path.read_text()
     path.unlink()
-    path.write_text(text.replace('"films/demo-fair/clips/', '"../films/demo-fair/clips/'))
+    path.write_text(text.replace('"films/demo-sintel/clips/', '"../films/demo-sintel/clips/'))
     (corpus / "manifests/clips.parquet").unlink()
     ended = ossl_here("-C", corpus, "build")
     assert ended.code == 1
-    assert "../films/demo-fair/clips/" in ended.err
+    assert "../films/demo-sintel/clips/" in ended.err
 
 
 def test_a_release_whose_files_are_links_out_is_refused(

@@ -16,7 +16,7 @@ from ossl_builder.tables import CLIPS, LABELS
 from tests.e2e.corpora import Ossl, rows
 
 SHEETS = {"train": "train_meta.csv", "validation": "valid_meta.csv", "test": "test_meta.csv"}
-SPLIT_NAMES = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
+SPLIT_NAMES = {"demo-caminandes": "train", "demo-sintel": "validation", "demo-steamboat": "test"}
 
 
 def published_v1(folder: Path, sheet: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import pandas
 import pytest
 
 from ossl_builder.corpus import Corpus, open_corpus
+from ossl_builder.demo.films import FOLDER
 from ossl_builder.engine import tables_io
 from ossl_builder.pipeline import derived_tables
 from ossl_builder.tables import FILMS
@@ -188,7 +189,7 @@ def test_a_term_that_ends_changes_the_table_and_makes_no_film_stale(
 ) -> None:
     root = copied(demo_corpus, tmp_path / "corpus")
     ended = ossl_here(
-        "-C", root, "films", "add", root / "demo-films/demo-fair.mp4", "--id", "demo-fair",
+        "-C", root, "films", "add", FOLDER / "sintel_trailer_2010.mp4", "--id", "demo-sintel",
         "--title", "The Fair", "--basis", "expired_95y", "--evidence", "A review", "--year", 1931,
         "--allow-unverified",
     )  # fmt: skip
@@ -198,7 +199,7 @@ def test_a_term_that_ends_changes_the_table_and_makes_no_film_stale(
 
     def verdict() -> str | None:
         rows = tables_io.read_table(root / "manifests", FILMS)
-        return next(row.verdict for row in rows if row.film_id == "demo-fair")
+        return next(row.verdict for row in rows if row.film_id == "demo-sintel")
 
     derived_tables.refresh_tables(corpus, date(2026, 11, 1))
     early = table.read_bytes()

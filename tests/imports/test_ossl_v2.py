@@ -48,7 +48,7 @@ def test_what_is_missing_or_disagrees_is_named(run: Run, v2: Path, tmp_path: Pat
     said = run("import", "ossl-v2", v2, "--out", tmp_path / "corpus", "--json")
     assert said.code == 3
     problems = said.problems()
-    assert "they differ by more than 0.040 s" in problems.pop("train/audio/tt0001/0.wav")
+    assert "they differ by more than 0.042 s" in problems.pop("train/audio/tt0001/0.wav")
     assert problems == {
         "train/audio/tt0001/1.wav": "is not here, though train/video/tt0001/1.mp4 is",
         "test/video/his_girl/0.mp4": "is not here, though test/audio/his_girl/0.wav is",

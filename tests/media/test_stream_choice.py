@@ -16,7 +16,7 @@ from ossl_builder.media.stream_choice import Choice, choose, inspect
 from ossl_builder.media.timeline import read_logs
 from ossl_builder.media.video_reader import VideoReader
 from tests import films
-from tests.shapes import ffmpeg
+from tests.films import ffmpeg
 
 FILM_HZ, OTHER_HZ = 440, 1760
 STEP = Fraction(1, 25)

@@ -15,7 +15,8 @@ from ossl_builder.media.cut import frame_times
 from ossl_builder.media.probe import probe
 from ossl_builder.media.timeline import MISSING, PacketLog, find_corrections
 from ossl_builder.media.video_frames import timed_frames
-from tests import films, shapes
+from tests import films
+from tests.films import shapes
 
 STEP_S = 0.04
 TICK_S = 0.0011  # Matroska and FLV round times to 1 ms

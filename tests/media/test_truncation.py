@@ -9,7 +9,8 @@ import pytest
 
 from ossl_builder.errors import OsslError
 from ossl_builder.media.probe import probe
-from tests import films, shapes
+from tests import films
+from tests.films import shapes
 
 
 @pytest.fixture(scope="module")

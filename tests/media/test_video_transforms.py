@@ -18,7 +18,7 @@ from ossl_builder.media.video_frames import timed_frames
 from ossl_builder.media.video_reader import VideoReader, thumbnail
 from ossl_builder.media.video_transforms import OutputFormat, VideoTransformer
 from tests import films
-from tests.shapes import ffmpeg
+from tests.films import ffmpeg
 
 SIZE = (96, 64)
 STEP = Fraction(1, 25)

@@ -39,21 +39,21 @@ def test_equal_corpora_have_equal_reports_and_only_changes_are_written(
     assert (told["pages"], told["kept"], told["index"]) == ([], 3, False)
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     # Somebody changes an answer: that film's page changes, and so does the index.
-    answers = corpus / "annotations/demo-fair.jsonl"
+    answers = corpus / "annotations/demo-sintel.jsonl"
     write_bytes(answers, answers.read_bytes().replace(b'"valence": 4', b'"valence": 2'))
     ossl("-C", corpus, "label", "merge")
     told = json.loads(ossl("-C", corpus, "report", "--json", "--dry-run").stdout)
-    assert (told["pages"], told["index"]) == (["film-demo-fair.html"], True)
+    assert (told["pages"], told["index"]) == (["film-demo-sintel.html"], True)
     assert contents(corpus / "report") == before
     ossl("-C", corpus, "report")
     after = contents(corpus / "report")
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"film-demo-fair.html", "index.html", ".report.json"}
+    assert changed == {"film-demo-sintel.html", "index.html", ".report.json"}
     # A film goes.
-    ossl("-C", corpus, "films", "remove", "demo-fair", "--drop-labelled")
+    ossl("-C", corpus, "films", "remove", "demo-sintel", "--drop-labelled")
     told = json.loads(ossl("-C", corpus, "report", "--json").stdout)
-    assert told["removed"] == ["film-demo-fair.html"]
-    assert b"film-demo-fair.html" not in (corpus / "report/index.html").read_bytes()
+    assert told["removed"] == ["film-demo-sintel.html"]
+    assert b"film-demo-sintel.html" not in (corpus / "report/index.html").read_bytes()
 
 
 def test_another_page_is_not_overwritten(ossl: Ossl, labelled: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_an_imported_corpus_has_sensible_pages(
         if nullable and (name in of_film or name not in ("year", "licence_url"))
     }  # fmt: skip
     put(corpus, FILMS, [film("AA", title="An Import", basis="unknown", **measured)])
-    playing = next((labelled / "films/demo-fair/clips").glob("*.mp4"))
+    playing = next((labelled / "films/demo-sintel/clips").glob("*.mp4"))
     (corpus.root / "clips").mkdir()
     (corpus.root / "clips/AA_0 a.mp4").write_bytes(playing.read_bytes())
     times = {"start_s": None, "end_s": None, "mix_path": None, "music_lufs": None}

@@ -121,9 +121,9 @@ def test_true_stems_of_a_real_film(found, shared_media):
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_dbfs", [None, -50, -42])
 def test_bundled_separators_stems_of_a_real_film(found, shared_media, noise_dbfs):
-    from ossl_builder.models import demucs, demucs_model
+    from ossl_builder.models import demucs, hub
 
-    if not demucs_model.BUNDLED_FILE.exists():
+    if not hub.BUNDLED_FILE.exists():
         pytest.skip("the bundled separator is not here")
     folder = shared_media / "mixfilm"
     truth = json.loads((folder / "truth.json").read_text())

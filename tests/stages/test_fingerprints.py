@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ossl_builder.demo import acoustics
-from ossl_builder.demo.music import compose
 from ossl_builder.engine.stage import Item
 from ossl_builder.engine.tables_io import write_parquet
-from ossl_builder.media.ffmpeg import binary
 from ossl_builder.splits.leaks import find_matches, load_fingerprints
 from ossl_builder.splits.settings import SplitsSettings
 from ossl_builder.stages.fingerprints.landmarks import RATE, at_rate, landmarks
@@ -23,6 +19,7 @@ from ossl_builder.stages.fingerprints.minhash import MOMENT_BITS, minhash
 from ossl_builder.stages.fingerprints.perceptual_hash import frame_pairs
 from ossl_builder.stages.fingerprints.stage import FINGERPRINTS_STAGE
 from ossl_builder.tables import FINGERPRINTS, Clip, Fingerprint
+from tests.films import ffmpeg
 
 CLIP = Clip(
     clip_id="clip", film_id="film", start_s=None, end_s=None, duration_s=1.0, fps=24.0, fps_num=24,
@@ -33,11 +30,6 @@ CLIP = Clip(
 )  # fmt: skip
 
 Stretch = tuple[Path, float, float]
-
-
-def ffmpeg(*arguments: object) -> None:
-    subprocess.run([binary(), "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)],
-                   check=True, capture_output=True)  # fmt: skip
 
 
 def cut(source: Stretch, target: Path, *options: object) -> None:
@@ -150,12 +142,15 @@ def test_the_same_clip_has_the_same_fingerprint_and_long_clips_more_hashes(
 
 
 def test_music_that_a_machine_plays_matches_itself_under_noise_only() -> None:
-    """Without the shared media: pieces of the demo films' composer."""
-    pieces = (("calm", 1), ("calm", 2), ("tense", 1))
-    sounds = [compose(mood, 10.0, seed).T for mood, seed in pieces]
+    """Without the shared media: composed pieces."""
+    pytest.importorskip("mido")
+    from tests.films.pieces import played
+
+    rate = 44_100
+    sounds = [np.tile(played(seed, 10.0, rate), (2, 1)) for seed in (1, 2, 3)]
     noise = np.random.default_rng(0).normal(0, 0.1, sounds[0].shape) * sounds[0].std()
     sounds.append((0.2 * (sounds[0] + noise)[:, 15_000:]).astype(np.float32))
-    kept = [minhash(*landmarks(at_rate(audio, acoustics.RATE)), 200) for audio in sounds]
+    kept = [minhash(*landmarks(at_rate(audio, rate)), 200) for audio in sounds]
     whats = [{value >> MOMENT_BITS for value in hashes} for hashes in kept]
     shared = [len(whats[0] & others) for others in whats[1:]]
     assert shared[-1] > 20

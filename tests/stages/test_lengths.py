@@ -8,7 +8,7 @@ import pytest
 
 from tests import films
 from tests.e2e.corpora import Ossl, add_film, rows, status
-from tests.shapes import ffmpeg
+from tests.films import ffmpeg
 from tests.stages.conftest import Fetch, source_of
 
 

@@ -21,7 +21,7 @@ from ossl_builder.media.ffmpeg import binary
 from ossl_builder.stages.scenes.stage import SCENES_STAGE
 from ossl_builder.tables.films import Film
 from ossl_builder.tables.scenes import SCENES, Scene
-from tests import hard_shots
+from tests.films import hard_shots
 from tests.rows import NO_SOUND, film_row
 
 MakeItem = Callable[..., Item]
@@ -49,6 +49,7 @@ def measured(path: Path, corpus: Path) -> Film:
             height=stream.height,
             sar_num=pixel.numerator or 1,
             sar_den=pixel.denominator or 1,
+            video_stream=stream.index,
             **NO_SOUND,
         )
 

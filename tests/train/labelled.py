@@ -19,7 +19,7 @@ from ossl_builder.engine.schedule import Event
 from ossl_builder.engine.tables_io import read_table, write_corpus_table
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label, Split
 
-SPLIT_OF = {"demo-fair": "train", "demo-harbour": "validation", "demo-hills": "test"}
+SPLIT_OF = {"demo-sintel": "train", "demo-caminandes": "validation", "demo-steamboat": "test"}
 LABEL = Label(
     film_id="", clip_id="", quadrant="Q1", mood="happy", rule="majority", confidence=0.8,
     n_annotators=3, n_skipped=0, majority_quadrant="Q1", majority_share=0.8,

@@ -81,7 +81,7 @@ def test_an_export_gives_the_batches_of_its_corpus(
 
 @pytest.mark.parametrize("kind", ["features", "codes", "text"])
 def test_a_split_without_its_stores_is_refused(kind: str, corpus: Path) -> None:
-    shutil.rmtree(store_path(corpus, "demo-fair", kind).parent)
+    shutil.rmtree(store_path(corpus, "demo-sintel", kind).parent)
     assert code_of(lambda: opened(corpus)) == f"{kind}_missing"
 
 
@@ -97,7 +97,7 @@ def test_a_split_without_its_stores_is_refused(kind: str, corpus: Path) -> None:
 def test_stores_of_two_makes_in_one_run_are_refused(
     kind: str, said: dict[str, object], corpus: Path
 ) -> None:
-    rewritten(store_path(corpus, "demo-harbour", kind), said, unchanged)
+    rewritten(store_path(corpus, "demo-caminandes", kind), said, unchanged)
     assert code_of(lambda: opened(corpus)) == f"{kind}_mixed"
 
 
@@ -142,6 +142,8 @@ def test_dialogue_that_changed_since_matters_only_where_it_is_used(corpus: Path)
 
 
 def test_clips_without_a_mood_can_be_left_out(corpus: Path) -> None:
+    on_test = {"demo-sintel": "test", "demo-steamboat": "test", "demo-caminandes": "train"}
+    assign_splits(corpus, on_test)
     everything = opened(corpus, "test")
     assert everything.prompts[-1] == "a film soundtrack."
     store_all(corpus, "prompts.unlabelled=leave_out")
@@ -151,7 +153,7 @@ def test_clips_without_a_mood_can_be_left_out(corpus: Path) -> None:
 
 
 def test_sides_that_are_not_there_are_refused(corpus: Path) -> None:
-    assign_splits(corpus, {"demo-fair": "train"})
+    assign_splits(corpus, {"demo-sintel": "train"})
     assert code_of(lambda: opened(corpus, "validation")) == "split_empty"
     assert code_of(lambda: opened(corpus, "dev")) == "split_unknown"
 
@@ -161,7 +163,7 @@ def test_values_that_are_not_finite_are_refused_where_they_are_read(corpus: Path
         if key.endswith("/1"):
             array[3, 5] = np.nan
 
-    rewritten(store_path(corpus, "demo-fair", "features"), {}, spoil)
+    rewritten(store_path(corpus, "demo-sintel", "features"), {}, spoil)
     dataset = opened(corpus)
     dataset.sample(0)
     with pytest.raises(OsslError) as caught:
@@ -172,7 +174,7 @@ def test_values_that_are_not_finite_are_refused_where_they_are_read(corpus: Path
 
 def test_reading_a_large_store_takes_no_memory(corpus: Path) -> None:
     """A hundred megabytes are read and held; they stay the file's, and none become the process'."""
-    path = store_path(corpus, "demo-fair", "features")
+    path = store_path(corpus, "demo-sintel", "features")
     said = read_metadata(path)
     path.unlink()
     with StoreWriter(path) as store:

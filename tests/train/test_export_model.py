@@ -113,9 +113,9 @@ def test_a_published_adapter_is_the_checkpoint(root: Path, tmp_path: Path) -> No
         digest = files.sha256_file(root / f"manifests/{table}.parquet")
         assert data["tables"][table] == digest
         assert f"| {table} | {digest} |" in text
-    assert "| demo-fair | train |" in text
-    assert "| demo-harbour | validation |" in text
-    assert "demo-hills" not in text  # the test split was not fitted on
+    assert "| demo-sintel | train |" in text
+    assert "| demo-caminandes | validation |" in text
+    assert "demo-steamboat" not in text  # the test split was not fitted on
     assert "non-commercial" in text
     config = json.loads(names["config.json"])
     assert f"{config['n_parameters']:,} parameters" in text
@@ -155,7 +155,7 @@ def test_what_cannot_be_published_is_said(root: Path, tmp_path: Path) -> None:
     assert refused(root, run, *out, "--evaluation", tmp_path / "bad.json") == "report_invalid"
     assert refused(root, run, "--out", root) == "folder_not_empty"
     other = copied(root, tmp_path / "other")
-    assign_splits(other, {"demo-fair": "train"})
+    assign_splits(other, {"demo-sintel": "train"})
     assert refused(other, other / "train/tiny_cpu", *out) == "export_other_data"
     # Where the tables are not at hand, the card says so.
     bare = command(tmp_path, "export", "model", run, *out)

@@ -68,7 +68,7 @@ def test_another_run_is_not_gone_on_with(fit: Fit, corpus: Path) -> None:
     with pytest.raises(OsslError, match=r"text .* older than its label"):
         fit()
     put_labels(corpus)
-    assign_splits(corpus, SPLIT_OF | {"demo-hills": None})
+    assign_splits(corpus, SPLIT_OF | {"demo-steamboat": None})
     with pytest.raises(OsslError, match="tables splits was") as raised:
         fit()
     assert raised.value.code == "run_differs"

@@ -38,11 +38,11 @@ from ossl_builder.media.audio_reader import FilmAudio
 from ossl_builder.media.loudness import integrated, measured
 from ossl_builder.tables import CLIPS
 from tests.e2e.label_studio_server import LabelStudio
+from tests.films.long_clips import Made, corpus_of
 from tests.label_studio.clip_server import serving
 from tests.train.generation.conftest import write_run
 from tests.train.labelled import assign_splits, clips_of
 from tests.train.listening import QUESTIONS, TAXONOMY, rate
-from tests.train.long_clips import Made, corpus_of
 
 SYSTEMS = (FILM, BASE, ADAPTER, CONTROL)
 N_CLIPS = 8

@@ -12,8 +12,8 @@ from ossl_train.data.window_loader import window_audio
 from ossl_train.data.windows import WindowSpan
 
 from ossl_builder.errors import OsslError
+from tests.films.long_clips import Made, corpus_of
 from tests.train.labelled import SPLIT_OF, opened, recipe_for, source_of, store_all
-from tests.train.long_clips import Made, corpus_of
 
 THIRTY = "windows.length_s=30.0"
 

@@ -105,7 +105,7 @@ def test_codes_are_those_of_encoding_the_window_directly(train_corpus: Path) -> 
 
 def test_a_prompt_s_states_are_those_of_encoding_it_alone(train_corpus: Path) -> None:
     backbone = load_backbone(str(train_corpus / "train/models/musicgen"))
-    path = store_path(train_corpus, "demo-fair", "text")
+    path = store_path(train_corpus, "demo-sintel", "text")
     prompts = set(read_metadata(path)["prompts"].values())
     assert len(prompts) == 2
     for prompt in prompts:
@@ -163,7 +163,7 @@ def test_a_film_that_fails_is_said_and_the_rest_goes_on(corpus: Path) -> None:
     clip = clips_of(corpus)[0]
     (corpus / clip.video_path).unlink()
     (corpus / "records/features" / f"{clip.film_id}.json").unlink()
-    (corpus / "records/features/demo-hills.json").unlink()
+    (corpus / "records/features/demo-steamboat.json").unlink()
     command = ["features", "--recipe", "tiny_cpu", "--json"]
     planned = CliRunner().invoke(app, [*command, "--dry-run"], obj=corpus)
     assert planned.exit_code == 0
@@ -173,15 +173,15 @@ def test_a_film_that_fails_is_said_and_the_rest_goes_on(corpus: Path) -> None:
     ends = {end["film_id"]: end for end in json.loads(done.stdout)}
     assert ends[clip.film_id]["state"] == "failed"
     assert ends[clip.film_id]["code"] == "file_missing"
-    assert ends["demo-hills"]["state"] == "done"
+    assert ends["demo-steamboat"]["state"] == "done"
 
 
 def test_films_without_a_split_are_left_out(corpus: Path) -> None:
-    assign_splits(corpus, {"demo-fair": "train", "demo-harbour": None})
+    assign_splits(corpus, {"demo-sintel": "train", "demo-caminandes": None})
     source = source_of(corpus, recipe_for(corpus))
-    assert source.film_ids() == ["demo-fair"]
+    assert source.film_ids() == ["demo-sintel"]
     assert source.n_left_out == len(clips_of(corpus)) - len(source.clips)
-    assign_splits(corpus, {"demo-fair": None})
+    assign_splits(corpus, {"demo-sintel": None})
     with pytest.raises(OsslError) as caught:
         source_of(corpus, recipe_for(corpus))
     assert caught.value.code == "splits_empty"

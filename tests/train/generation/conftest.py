@@ -28,8 +28,8 @@ from typer.testing import CliRunner
 from ossl_builder import files
 from ossl_builder.cli.main import app
 from ossl_builder.errors import OsslError
+from tests.films.long_clips import Made, corpus_of
 from tests.train.labelled import assign_splits, recipe_for
-from tests.train.long_clips import Made, corpus_of
 
 THIRTY = "windows.length_s=30.0"
 LENGTHS = (75, 30, 7)

@@ -16,8 +16,8 @@ from ossl_train.generation.models import Models
 from ossl_train.generation.requests import GenerateSettings
 
 from ossl_builder.errors import OsslError
+from tests.films.long_clips import FPS
 from tests.train.generation.conftest import LENGTHS, ONE, Generate, Seen, command, piece_of
-from tests.train.long_clips import FPS
 
 
 def test_files_are_as_long_as_their_video_and_play(
@@ -127,7 +127,7 @@ def test_what_cannot_be_is_a_sentence(root: Path, generate: Generate, tmp_path: 
             command(root, *arguments)
         assert caught.value.code == code, arguments
         assert caught.value.hint
-    with pytest.raises(OsslError) as caught, sampling._memory(4):
+    with pytest.raises(OsslError) as caught, sampling._memory_errors(4):
         torch.empty(1 << 55)
     assert caught.value.code == "memory_full"
     assert "--batch" in caught.value.hint

@@ -13,7 +13,8 @@ from ossl_train.generation.generate import plan_samples
 from ossl_train.generation.models import Models
 from ossl_train.generation.requests import GenerateSettings, PromptOptions, file_requests
 
-from tests import films, shapes
+from tests import films
+from tests.films import shapes
 from tests.train.generation.conftest import ONE, Generate
 from tests.train.labelled import recipe_for
 

@@ -52,6 +52,19 @@ class Truth:
     damaged_s: tuple[float, float] | None = None
 
 
+def ffmpeg(*arguments: object, stdin: bytes | None = None) -> None:
+    """Run the ffmpeg of `imageio-ffmpeg`, always the same one; raise what it printed if it fails.
+
+    Args:
+        arguments: its arguments, without those that make it quiet and overwrite files.
+        stdin: what it reads from standard input.
+    """
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
+    done = subprocess.run([*command, *map(str, arguments)], input=stdin, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.decode(errors="replace")[-500:])
+
+
 def number_of(luma: np.ndarray) -> int:
     """The number written in a frame; `luma` is (height, width), 0 to 255."""
     height, width = luma.shape
@@ -124,11 +137,15 @@ def _frames(
 
 
 def _audio(
-    clicks: tuple[float, ...], begin_s: float, end_s: float, channels: int, with_music: bool
+    clicks: tuple[float, ...],
+    begin_s: float,
+    end_s: float,
+    channels: int,
+    cues_s: tuple[tuple[float, float], ...],
 ) -> np.ndarray:
     out = np.zeros(round(end_s * SOUND_RATE))
-    if with_music:
-        out = music(end_s, SOUND_RATE, MUSIC_S[0], min(MUSIC_S[1], end_s))
+    for first, last in cues_s:
+        out += music(end_s, SOUND_RATE, first, min(last, end_s))
     for click in clicks:
         at = round(click * SOUND_RATE)
         out[at : at + SOUND_RATE // 1000] = 0.8
@@ -149,7 +166,7 @@ def make_film(
     channels: int = 2,
     audio_s: tuple[float, float] | None = (0.0, SECONDS),
     gaps_ms: tuple[int, ...] = (),
-    with_music: bool = True,
+    cues_s: tuple[tuple[float, float], ...] = (MUSIC_S,),
     interlaced: bool = False,
 ) -> Truth:
     """Write a film; see the other functions for its kinds.
@@ -163,9 +180,9 @@ def make_film(
         audio: ffmpeg's options for the audio.
         filters: an ffmpeg filter chain for the frames.
         channels: of the audio: 1, 2 or 6.
-        sound_s: film time at which the audio begins and ends; None: no audio.
+        audio_s: film time at which the audio begins and ends; None: no audio.
         gaps_ms: time from each frame to the next, over and over, if that varies.
-        with_music: whether there is music under the clicks.
+        cues_s: when each cue of music begins and ends; none: there is no music.
         interlaced: whether the lines of a frame alternate between two moments.
     """
     starts_ms = [sum(gaps_ms[:number]) for number in range(len(gaps_ms))]
@@ -182,19 +199,18 @@ def make_film(
         spaced = f"{sum(gaps_ms)}*floor(N/{len(gaps_ms)})+{within}"
         filters = f"settb=1/1000,setpts='{spaced}',{filters}"
         video = (*video, "-fps_mode", "passthrough", "-enc_time_base", "1/1000")
-    # Always the same writer: older ones begin the frame of a WebM after its audio.
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
-    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"]
+    # Always the same ffmpeg: older ones begin the video of a WebM after its audio.
+    command = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"]
     command += ["-r", str(rate), "-i", "-"]
     audio_file = path.with_suffix(".audio.wav")
     if audio_s:
-        wave = _audio(clicks, begin, end, channels, with_music)
+        wave = _audio(clicks, begin, end, channels, cues_s)
         soundfile.write(audio_file, wave, SOUND_RATE, subtype="PCM_16")
         command += ["-itsoffset", str(begin), "-i", str(audio_file), *audio]
     command += ["-vf", f"{filters},format=yuv420p", *video, str(path)]
     try:
         frames = _frames(*size, times, flashes, interlaced)
-        subprocess.run(command, input=frames, check=True, capture_output=True)
+        ffmpeg(*command, stdin=frames)
     finally:
         audio_file.unlink(missing_ok=True)
     return Truth(
@@ -214,7 +230,7 @@ def _first_at(times: tuple[float, ...], moment: float) -> int:
 
 def make_flash_and_click(path: Path, seconds: float = SECONDS) -> Truth:
     """24 frames a second, H.264 and AAC in MP4: nothing awkward. Flashes and clicks only."""
-    return make_film(path, seconds=seconds, audio_s=(0.0, seconds), with_music=False)
+    return make_film(path, seconds=seconds, audio_s=(0.0, seconds), cues_s=())
 
 
 def make_ntsc_film_rate(path: Path) -> Truth:

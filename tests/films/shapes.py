@@ -16,17 +16,11 @@ import imageio_ffmpeg
 import numpy as np
 import soundfile
 
+from tests.films import ffmpeg
+
 MPEG = ("-c:v", "mpeg2video", "-q:v", "3", "-g", "12", "-bf", "2", "-c:a", "mp2", "-b:a", "192k")
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-c:a", "aac")
 COPY = ("-c", "copy")
-
-
-def ffmpeg(*arguments: object) -> None:
-    """Run the bundled ffmpeg; raise with what it printed if it fails."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
-    done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-500:])
 
 
 def converted(ending: str, *options: object) -> Callable[[Path, Path], Path]:
