@@ -93,7 +93,9 @@ def click_times(audio: np.ndarray, rate: int) -> list[float]:
     return [float(start) / rate for start in starts]
 
 
-def music(seconds: float, rate: int, begin_s: float, end_s: float) -> np.ndarray:
+def music(
+    seconds: float, rate: int, begin_s: float, end_s: float, semitones: int = 0
+) -> np.ndarray:
     """Slow broken chords of bowed timbre; (samples,) within 0.15 of full scale."""
     times = np.arange(round(seconds * rate)) / rate
     out = np.zeros_like(times)
@@ -102,7 +104,7 @@ def music(seconds: float, rate: int, begin_s: float, end_s: float) -> np.ndarray
         inside = (times >= start) & (times < min(start + 0.5, end_s))
         for note in chords[number // 4 % 3]:
             for harmonic in (1, 2, 3, 4):
-                pitch = note * harmonic * times[inside]
+                pitch = note * 2 ** (semitones / 12) * harmonic * times[inside]
                 out[inside] += np.sin(2 * np.pi * pitch) / harmonic**1.5
     return 0.15 * out / max(1.0, np.abs(out).max())
 
@@ -144,8 +146,9 @@ def _audio(
     cues_s: tuple[tuple[float, float], ...],
 ) -> np.ndarray:
     out = np.zeros(round(end_s * SOUND_RATE))
-    for first, last in cues_s:
-        out += music(end_s, SOUND_RATE, first, min(last, end_s))
+    for number, (first, last) in enumerate(cues_s):
+        # Each cue in a key of its own, so that none is taken for another.
+        out += music(end_s, SOUND_RATE, first, min(last, end_s), semitones=3 * number)
     for click in clicks:
         at = round(click * SOUND_RATE)
         out[at : at + SOUND_RATE // 1000] = 0.8
