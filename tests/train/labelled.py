@@ -81,7 +81,7 @@ def store_all(
     root: Path, *overrides: str, tell: Callable[[str, Event], None] = lambda film, event: None
 ) -> None:
     """`ossl train features` and `ossl train codes`, in this process."""
-    prepare(root, jobs_of(root, *overrides), tell)
+    prepare(jobs_of(root, *overrides), tell)
 
 
 def opened(root: Path, split: str = "train", *overrides: str) -> Dataset:

@@ -43,7 +43,7 @@ WINDOWS = WindowsSettings(length_s=5.0, shortest_s=1.0)
 
 
 def running(root: Path, *overrides: str) -> set[tuple[str, str]]:
-    found = plan(root, jobs_of(root, *overrides))
+    found = plan(jobs_of(root, *overrides))
     return {(one.stage, one.item_id) for one in found if one.action == "run"}
 
 
@@ -206,7 +206,7 @@ def test_a_disk_without_room_is_seen_before_the_work(train_corpus: Path) -> None
     features, *_ = jobs_of(train_corpus, "features.pooling=all")
     job = dataclasses.replace(features, size_bytes=too_much)
     with pytest.raises(OsslError) as caught:
-        prepare(train_corpus, [job], lambda film, event: None)
+        prepare([job], lambda film, event: None)
     assert caught.value.code == "disk_small"
 
 

@@ -79,14 +79,14 @@ def _encode(
     source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)
     recipe = with_models(on_device(recipe, device), source.root, write=not dry_run)
     jobs = make_jobs(source, recipe)
-    decisions = plan(source.root, jobs)
+    decisions = plan(jobs)
     _say_estimate(source, jobs, decisions)
     if dry_run:
         _show_plan(decisions, json)
         return
     watcher = output.Watcher(source.film_ids())
     with Corpus(source.root).locked(), watcher.watching():
-        prepare(source.root, jobs, watcher.show)
+        prepare(jobs, watcher.show)
     _show_results(jobs, results(source.root, jobs), json)
 
 

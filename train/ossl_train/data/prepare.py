@@ -7,15 +7,15 @@ clips of a film are decoded while the model works.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ossl_builder.engine import cache, records
+from ossl_builder.engine import records, schedule
 from ossl_builder.engine.cache import Decision
-from ossl_builder.engine.run import run_item
-from ossl_builder.engine.schedule import Event, Finished, Progressed, Started
+from ossl_builder.engine.executors import inline
+from ossl_builder.engine.schedule import Given, ItemState, Tell
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
 from ossl_builder.models.hub import NOT_HERE
@@ -49,20 +49,42 @@ BYTES_PER_PROMPT = 24 * 768 * 4
 
 @dataclass(frozen=True)
 class Job:
-    """A stage with its input for each film.
+    """A stage with its input for each film; the work of one run of the scheduler.
 
     Attributes:
-        stage, config: the stage and its settings.
+        root: the corpus or the export.
+        stage, settings: the stage and its settings.
         rows: its input rows, by film.
         facts: the hash of what the result depends on, by film.
         size_bytes: the approximate size of the result, by film.
     """
 
+    root: Path
     stage: Stage
-    config: Any
+    settings: Any
     rows: Mapping[str, tuple[Any, ...]]
     facts: Mapping[str, str]
     size_bytes: Mapping[str, int]
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The one stage."""
+        return (self.stage,)
+
+    def config(self, stage: Stage) -> Any:
+        """The settings of the stage."""
+        return self.settings
+
+    def item(self, film_id: str, shaping: Mapping[str, dict[str, str]]) -> ItemState:
+        """A film with its input rows."""
+        (table,) = self.stage.reads
+        return ItemState(
+            root=self.root,
+            item_id=film_id,
+            home=store_folder(film_id),
+            shaping=shaping,
+            given={table: Given(self.facts[film_id], lambda: self.rows[film_id])},
+        )
 
 
 def features_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
@@ -75,8 +97,9 @@ def features_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
         _, slots, per_slot, width = encoder_shape(config.encoder, config.revision)
     size = (1 + slots * (per_slot if config.pooling == "all" else 1)) * width * 2
     job = Job(
+        root=source.root,
         stage=FEATURES_STAGE,
-        config=config,
+        settings=config,
         rows=clips,
         facts={film: features_input_hash(rows) for film, rows in clips.items()},
         size_bytes={
@@ -101,8 +124,9 @@ def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
     }
     return (
         Job(
+            root=source.root,
             stage=CODES_STAGE,
-            config=CodesStageSettings(
+            settings=CodesStageSettings(
                 **model, **recipe.codes.model_dump(), **recipe.windows.model_dump()
             ),
             rows=clips,
@@ -113,8 +137,9 @@ def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
             },
         ),
         Job(
+            root=source.root,
             stage=TEXT_STAGE,
-            config=TextStageSettings(**model, device=recipe.prompts.device),
+            settings=TextStageSettings(**model, device=recipe.prompts.device),
             rows=prompts,
             facts={film: text_input_hash(rows) for film, rows in prompts.items()},
             size_bytes={film: len(rows) * BYTES_PER_PROMPT for film, rows in prompts.items()},
@@ -126,23 +151,9 @@ def _clips(source: Source) -> dict[str, tuple[Any, ...]]:
     return {film: tuple(one.clip for one in source.of_film(film)) for film in source.film_ids()}
 
 
-def plan(root: Path, jobs: Sequence[Job]) -> list[Decision]:
+def plan(jobs: Sequence[Job]) -> list[Decision]:
     """Decide for each film and stage whether it would run, with the reason."""
-    return [
-        Decision(job.stage.name, film_id, "run" if why else "fresh", why)
-        for job in jobs
-        for film_id, _, why in _decisions(root, job)
-    ]
-
-
-def _decisions(root: Path, job: Job) -> Iterator[tuple[str, dict[str, str], str]]:
-    """Yield film, inputs, and the reason to run; the reason is empty if it is up to date."""
-    shaping = cache.shaping_of(job.stage, job.config)
-    (table,) = job.stage.reads
-    for film_id in sorted(job.rows):
-        inputs = cache.inputs_of(job.stage, shaping, {table: job.facts[film_id]})
-        record = records.read(root, job.stage.name, film_id)
-        yield film_id, inputs, cache.why_stale(root, record, inputs)
+    return [decision for job in jobs for decision in schedule.plan(job, sorted(job.rows))]
 
 
 def expected_bytes(jobs: Sequence[Job], decisions: Sequence[Decision]) -> int:
@@ -151,18 +162,20 @@ def expected_bytes(jobs: Sequence[Job], decisions: Sequence[Decision]) -> int:
     return sum(sizes[one.stage][one.item_id] for one in decisions if one.action == "run")
 
 
-def prepare(root: Path, jobs: Sequence[Job], report: Callable[[str, Event], None]) -> None:
-    """Run what is stale; the caller holds the lock of the corpus.
+def prepare(jobs: Sequence[Job], tell: Tell) -> None:
+    """Run what is stale, film by film in this process, so that a model is loaded once.
+
+    The caller holds the lock of the corpus.
 
     Args:
-        root: the corpus or the export.
         jobs: see `features_jobs` and `codes_jobs`.
-        report: called with film and event when an item starts, advances and ends.
+        tell: gets film and event when an item starts, advances and ends.
 
     Raises:
         OsslError: what stops the whole run: `disk_small`, a model that cannot be loaded.
     """
-    needed, free = expected_bytes(jobs, plan(root, jobs)), shutil.disk_usage(root).free
+    root = jobs[0].root
+    needed, free = expected_bytes(jobs, plan(jobs)), shutil.disk_usage(root).free
     if needed > free:
         raise OsslError(
             "disk_small",
@@ -172,34 +185,10 @@ def prepare(root: Path, jobs: Sequence[Job], report: Callable[[str, Event], None
             "less.",
         )
     for job in jobs:
-        if not any(why for _, _, why in _decisions(root, job)):
-            continue
-        # The digest of a model, which decides what is stale, is known only once it is loaded.
-        job.stage.prepare(job.config)
-        for film_id, inputs, why in list(_decisions(root, job)):
-            if why:
-                report(film_id, Started(job.stage.name))
-                report(film_id, Finished(_run(root, job, film_id, inputs, report)))
-
-
-def _run(
-    root: Path,
-    job: Job,
-    film_id: str,
-    inputs: dict[str, str],
-    report: Callable[[str, Event], None],
-) -> records.Record:
-    (table,) = job.stage.reads
-    return run_item(
-        job.stage,
-        film_id,
-        root,
-        store_folder(film_id),
-        job.config,
-        {table: job.rows[film_id]},
-        inputs,
-        lambda part: report(film_id, Progressed(job.stage.name, part)),
-    )
+        schedule.prepare(job, plan([job]))
+        # The digest of a model, which decides what is stale, is known only once it is here.
+        waiting = [decision.item_id for decision in plan([job]) if decision.action == "run"]
+        schedule.run(job, waiting, tell, inline)
 
 
 def results(root: Path, jobs: Sequence[Job]) -> list[dict[str, Any]]:
