@@ -40,14 +40,14 @@ def ask(tables: Mapping[str, Path], question: str) -> Result:
         question: one SELECT in DuckDB's SQL.
 
     Raises:
-        OsslError: `duckdb_missing`; `query_refused`: it is not one SELECT, or reaches for other
+        OsslError: `not_installed`; `query_refused`: it is not one SELECT, or reaches for other
             files; `query_invalid`, with what DuckDB says of it.
     """
     try:
         import duckdb
     except ModuleNotFoundError as error:
         raise OsslError(
-            "duckdb_missing",
+            "not_installed",
             "Queries need DuckDB, which is not installed.",
             'Install it with `pip install "ossl-builder[export]"`.',
         ) from error

@@ -17,13 +17,13 @@ def renderer(folder: Path) -> Render:
     A value that a template names and that is not given is an error, not an empty place.
 
     Raises:
-        OsslError: `jinja_missing`.
+        OsslError: `not_installed`.
     """
     try:
         import jinja2
     except ImportError as error:
         raise OsslError(
-            "jinja_missing", "Jinja is not installed.", "pip install 'ossl-builder[export]'"
+            "not_installed", "Jinja is not installed.", "pip install 'ossl-builder[export]'"
         ) from error
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder, encoding="utf-8"),

@@ -29,7 +29,7 @@ class Origin:
         """The path that a setting names.
 
         Raises:
-            OsslError: `path_outside_corpus`: it is relative, and leads out of the corpus.
+            OsslError: `path_outside`: it is relative, and leads out of the corpus.
         """
         path = Path(name).expanduser()
         if path.is_absolute() or self.folder is None:
@@ -37,7 +37,7 @@ class Origin:
         inside = self.folder / path
         if not inside.resolve().is_relative_to(self.folder.resolve()):
             raise OsslError(
-                "path_outside_corpus",
+                "path_outside",
                 f"{key} is {name!r}, which leads out of the corpus {self.folder}.",
                 "Copy the model into the corpus, or give an absolute path.",
             )

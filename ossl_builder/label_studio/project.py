@@ -60,7 +60,7 @@ def connected(
 
     Raises:
         OsslError: `server_unknown`, `token_missing`, `token_refused`, `server_unreachable`,
-            `project_gone`, `extra_missing`.
+            `project_gone`, `not_installed`.
     """
     server_url = url or state.load(corpus.root).url
     if not server_url:
@@ -80,7 +80,7 @@ def connected(
         server = client.connect(server_url, token, timeout_s)
     except ImportError as error:
         raise OsslError(
-            "extra_missing",
+            "not_installed",
             "The Label Studio SDK is not installed.",
             "Run: pip install 'ossl-builder[label]'",
         ) from error

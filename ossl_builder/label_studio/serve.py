@@ -61,12 +61,12 @@ def listen(host: str, port: int) -> socket.socket:
         port: the port; 0: any free port.
 
     Raises:
-        OsslError: `label_not_installed`, `port_in_use`, `port_forbidden`, `host_unknown`.
+        OsslError: `not_installed`, `port_in_use`, `port_forbidden`, `host_unknown`.
     """
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise OsslError(
-            "label_not_installed",
+            "not_installed",
             f"`ossl label serve` needs packages that are not installed: {', '.join(missing)}.",
             "Run: pip install 'ossl-builder[label]'",
         )

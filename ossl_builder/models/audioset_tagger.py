@@ -109,15 +109,15 @@ def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
         origin: of the recipe that names it.
 
     Raises:
-        OsslError: `tagger_not_installed`, `no_gpu`, `model_unavailable`, `model_missing`,
-            `model_invalid`, `path_outside_corpus`.
+        OsslError: `not_installed`, `no_gpu`, `model_unavailable`, `model_missing`,
+            `model_invalid`, `path_outside`.
     """
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
         raise OsslError(
-            "tagger_not_installed",
+            "not_installed",
             "The tagger needs PyTorch and transformers, which are not installed.",
             "Run `pip install 'ossl-builder[train]'`, or use `--set cues.rule=energy`.",
         ) from error

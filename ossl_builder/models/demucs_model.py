@@ -97,14 +97,14 @@ def load(name: str, device: str, origin: Origin = HERE) -> Model:
         origin: of the recipe that names it.
 
     Raises:
-        OsslError: `stems_not_installed`, `no_gpu`, `model_unavailable`, `model_missing`,
-            `model_invalid`, `model_untrusted`, `path_outside_corpus`.
+        OsslError: `not_installed`, `no_gpu`, `model_unavailable`, `model_missing`,
+            `model_invalid`, `model_untrusted`, `path_outside`.
     """
     try:
         import demucs.pretrained  # noqa: F401
     except ImportError as error:
         raise OsslError(
-            "stems_not_installed",
+            "not_installed",
             "Separation needs Demucs and PyTorch, which are not installed.",
             "Run `pip install 'ossl-builder[stems]'`.",
         ) from error
@@ -163,7 +163,7 @@ def _find(name: str, origin: Origin) -> Path | None:
     """Return the main file of a model; None if it must be downloaded from the hub.
 
     Raises:
-        OsslError: `model_missing`, `model_invalid`, `model_untrusted`, `path_outside_corpus`.
+        OsslError: `model_missing`, `model_invalid`, `model_untrusted`, `path_outside`.
     """
     path = hub.local_path(name, "stems.model", origin, SUFFIXES)
     if path is None:

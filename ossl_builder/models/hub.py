@@ -93,7 +93,7 @@ def local_path(
         suffixes: a name with one of these endings is a path too.
 
     Raises:
-        OsslError: `path_outside_corpus`.
+        OsslError: `path_outside`.
     """
     if name == BUNDLED:
         return BUNDLED_FILE

@@ -88,7 +88,7 @@ def write(
         counted: hands on the films one by one and may show how far it is.
 
     Raises:
-        OsslError: `folder_not_empty`, `jinja_missing`, `table_version`, `annotations_damaged`,
+        OsslError: `folder_not_empty`, `not_installed`, `table_version`, `annotations_damaged`,
             `taxonomy_invalid`, `audio_unreadable`.
     """
     _check(out)

@@ -71,7 +71,7 @@ def test_a_name_is_bundled_a_path_or_a_name_on_the_hub(tmp_path: Path) -> None:
     assert hub.local_path("owner/name", "stems.model", origin) is None
     with pytest.raises(OsslError) as caught:
         hub.local_path("../a", "stems.model", origin)
-    assert caught.value.code == "path_outside_corpus"
+    assert caught.value.code == "path_outside"
 
 
 def test_a_folder_is_a_model_if_it_has_weights_and_a_configuration(tmp_path: Path) -> None:

@@ -232,4 +232,4 @@ def test_relative_paths_are_below_the_corpus(
         recipe.write_text(f"stems: {{model: {name}, device: cpu}}\n")
         with pytest.raises(OsslError) as caught:
             STEMS_STAGE.prepare(load_recipe(recipe).stems)
-        assert caught.value.code == "path_outside_corpus"
+        assert caught.value.code == "path_outside"

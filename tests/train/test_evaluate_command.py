@@ -53,7 +53,7 @@ def test_what_cannot_be_had_is_said(
     assert "give its folder" in offline.hint
     if not passt.is_installed():
         absent = error_of(run(*base, "--clap", clap, "--kl"))
-        assert absent.code == "passt_not_installed"
+        assert absent.code == "not_installed"
         assert "pip install hear21passt" in absent.hint
     (tmp_path / "broken").mkdir()
     shutil.copy(clap / "model.safetensors", tmp_path / "broken")

@@ -184,7 +184,7 @@ def test_films_without_a_split_are_left_out(corpus: Path) -> None:
     assign_splits(corpus, {"demo-sintel": None})
     with pytest.raises(OsslError) as caught:
         source_of(corpus, recipe_for(corpus))
-    assert caught.value.code == "splits_empty"
+    assert caught.value.code == "split_empty"
 
 
 @pytest.mark.parametrize(

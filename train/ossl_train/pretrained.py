@@ -63,14 +63,14 @@ def checked_device(device: str) -> str:
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        OsslError: `no_gpu`, `train_not_installed`.
+        OsslError: `no_gpu`, `not_installed`.
     """
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
         raise OsslError(
-            "train_not_installed",
+            "not_installed",
             "Training needs PyTorch and transformers, which are not installed.",
             "Run `pip install 'ossl-builder[train]'`.",
         ) from error

@@ -94,7 +94,7 @@ def cached_backbone(source: str, backbone: str, device: str) -> Backbone:
     """Load a MusicGen for its codec and text encoder; the last one stays loaded.
 
     Raises:
-        OsslError: `no_gpu`, `train_not_installed`, and those of `load_backbone`.
+        OsslError: `no_gpu`, `not_installed`, and those of `load_backbone`.
     """
     return _load_backbone(source, backbone, checked_device(device))
 

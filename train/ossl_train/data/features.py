@@ -153,7 +153,7 @@ def load_encoder(source: str, revision: str, device: str) -> Encoder:
 
     Raises:
         OsslError: `model_missing`, `model_unavailable`, `model_invalid`, `no_gpu`,
-            `train_not_installed`.
+            `not_installed`.
     """
     chosen = checked_device(device)
     return _load_encoder(source, fetch_model(source, revision).path, revision, chosen)

@@ -78,7 +78,7 @@ def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = Tr
         use_labels: whether to read the labels table; without it no clip has a label.
 
     Raises:
-        OsslError: `no_tables`, `table_missing`, `table_version`, `splits_empty`.
+        OsslError: `no_tables`, `table_missing`, `table_version`, `split_empty`.
     """
     root = (data or corpus).resolve()
     folder = root / "manifests"
@@ -100,7 +100,7 @@ def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = Tr
     ]
     if not clips_in_splits:
         raise OsslError(
-            "splits_empty",
+            "split_empty",
             f"No film of {root} that has clips is in a split.",
             "Run `ossl split` to assign films to splits.",
         )

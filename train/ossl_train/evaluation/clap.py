@@ -142,7 +142,7 @@ def load_clap(folder: ModelFolder, device: str = "cpu") -> Clap:
         from transformers import ClapFeatureExtractor, ClapModel
     except ImportError as error:
         raise OsslError(
-            "train_not_installed",
+            "not_installed",
             "CLAP needs transformers and PyTorch, which are not installed.",
             "Run `pip install 'ossl-builder[train]'`.",
         ) from error

@@ -78,7 +78,7 @@ def evaluate(
         progress: shows progress.
 
     Raises:
-        OsslError: `model_missing`, `model_unavailable`, `model_invalid`, `passt_not_installed`,
+        OsslError: `model_missing`, `model_unavailable`, `model_invalid`, `not_installed`,
             `nothing_to_compare`, `no_gpu`, `embedding_not_finite`, `measures_none`.
     """
     from ossl_builder.errors import OsslError

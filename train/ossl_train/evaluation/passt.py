@@ -76,11 +76,11 @@ def load_passt(device: str = "cpu") -> Passt:
     """Load PaSST; its package downloads the weights if they are missing.
 
     Raises:
-        OsslError: `passt_not_installed`, `model_unavailable`.
+        OsslError: `not_installed`, `model_unavailable`.
     """
     if not is_installed():
         raise OsslError(
-            "passt_not_installed",
+            "not_installed",
             NOT_INSTALLED,
             INSTALL,
         )
@@ -91,7 +91,7 @@ def load_passt(device: str = "cpu") -> Passt:
             model = get_basic_model(mode="logits", arch=ARCHITECTURE).to(device).eval()
     except ImportError as error:
         raise OsslError(
-            "passt_not_installed",
+            "not_installed",
             f"hear21passt is installed, but a package that it needs is missing: {error}.",
             INSTALL,
         ) from error
