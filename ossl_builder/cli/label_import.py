@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import output
-from ossl_builder.cli.label_push import AsJson, DryRun
+from ossl_builder.cli import options, output
 from ossl_builder.corpus import open_corpus
 
 
@@ -54,8 +53,8 @@ def import_file(
     partial: Annotated[
         bool, typer.Option("--partial", help="Allow required answers to be missing.")
     ] = False,
-    dry_run: DryRun = False,
-    json: AsJson = False,
+    dry_run: options.DryRun = False,
+    json: options.AsJson = False,
 ) -> None:
     """Import annotations that were made elsewhere.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ossl_builder.cli import output
-from ossl_builder.cli.label_push import TIMEOUT_S, AsJson, DryRun, Timeout, Url, print_url_check
+from ossl_builder.cli import options, output
+from ossl_builder.cli.label_push import TIMEOUT_S, Timeout, Url, print_url_check
 from ossl_builder.corpus import open_corpus
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def pull(
         typer.Option("--take", help="Which version to keep in a conflict. Default: neither."),
     ] = None,
     timeout: Timeout = TIMEOUT_S,
-    dry_run: DryRun = False,
-    json: AsJson = False,
+    dry_run: options.DryRun = False,
+    json: options.AsJson = False,
 ) -> None:
     """Update the records with the annotations that changed in Label Studio since the last pull.
 
@@ -147,7 +147,10 @@ def _differences(local: Annotation, remote: Annotation) -> tuple[str, str]:
 
 
 def status(
-    context: typer.Context, url: Url = "", timeout: Timeout = TIMEOUT_S, json: AsJson = False
+    context: typer.Context,
+    url: Url = "",
+    timeout: Timeout = TIMEOUT_S,
+    json: options.AsJson = False,
 ) -> None:
     """Show how many clips are annotated, per film and per annotator.
 

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import output
+from ossl_builder.cli import options, output
 from ossl_builder.corpus import Corpus, open_corpus
 
 if TYPE_CHECKING:
     from ossl_builder.label_studio.clip_urls import UrlCheck
     from ossl_builder.label_studio.state import State
 
-Films = Annotated[
-    list[str] | None,
-    typer.Argument(help="Ids of films. Without any: all films of the corpus.", metavar="FILM"),
-]
 Url = Annotated[str, typer.Option("--url", help="URL of Label Studio; later runs remember it.")]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=1, help="Longest wait for a response, in seconds.")
@@ -48,11 +44,6 @@ DocumentRoot = Annotated[
         "corpus or a folder in it. Later runs remember it.",
     ),
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-
 TIMEOUT_S = 60.0
 
 
@@ -63,7 +54,7 @@ def add_commands(group: typer.Typer) -> None:
 
 def push(
     context: typer.Context,
-    film: Films = None,
+    film: options.FilmIds = None,
     url: Url = "",
     address: Address = "",
     clips_url: ClipsUrl = "",
@@ -95,8 +86,8 @@ def push(
         ),
     ] = 0,
     timeout: Timeout = TIMEOUT_S,
-    dry_run: DryRun = False,
-    json: AsJson = False,
+    dry_run: options.DryRun = False,
+    json: options.AsJson = False,
 ) -> None:
     """Create a task in Label Studio for each clip that has none.
 

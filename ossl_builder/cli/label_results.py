@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ossl_builder.cli import output
-from ossl_builder.cli.label_push import AsJson, DryRun, Films
+from ossl_builder.cli import options, output
 from ossl_builder.config import load_recipe
 from ossl_builder.corpus import Corpus, open_corpus
 
 if TYPE_CHECKING:
     from ossl_builder.annotations.records import Annotation
 
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="Change a setting for this run: section.key=value. Can be repeated."
-    ),
-]
 SHOWN_CLIPS = 20
 
 
@@ -32,7 +25,10 @@ def add_commands(group: typer.Typer) -> None:
 
 
 def agreement(
-    context: typer.Context, film: Films = None, overrides: Set = None, json: AsJson = False
+    context: typer.Context,
+    film: options.FilmIds = None,
+    overrides: options.Set = None,
+    json: options.AsJson = False,
 ) -> None:
     """Show how well the annotators agree.
 
@@ -112,7 +108,10 @@ def _annotations(corpus: Corpus, film: list[str] | None) -> list[Annotation]:
 
 
 def merge(
-    context: typer.Context, overrides: Set = None, dry_run: DryRun = False, json: AsJson = False
+    context: typer.Context,
+    overrides: options.Set = None,
+    dry_run: options.DryRun = False,
+    json: options.AsJson = False,
 ) -> None:
     """Derive the labels table from the annotations.
 
@@ -159,7 +158,10 @@ def merge(
 
 
 def transfer(
-    context: typer.Context, film: Films = None, dry_run: DryRun = False, json: AsJson = False
+    context: typer.Context,
+    film: options.FilmIds = None,
+    dry_run: options.DryRun = False,
+    json: options.AsJson = False,
 ) -> None:
     """Transfer annotations of deleted clips to new clips that are nearly the same.
 

@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
-from ossl_builder.cli import output
+from ossl_builder.cli import options, output
 from ossl_builder.cli.label_push import (
     TIMEOUT_S,
     Address,
-    AsJson,
     ClipsUrl,
     DocumentRoot,
-    DryRun,
-    Films,
     Timeout,
     Url,
     choose_urls,
@@ -102,14 +99,14 @@ def _base_url(host: str, port: int) -> str:
 
 def relink(
     context: typer.Context,
-    film: Films = None,
+    film: options.FilmIds = None,
     url: Url = "",
     address: Address = "",
     clips_url: ClipsUrl = "",
     document_root: DocumentRoot = None,
     timeout: Timeout = TIMEOUT_S,
-    dry_run: DryRun = False,
-    json: AsJson = False,
+    dry_run: options.DryRun = False,
+    json: options.AsJson = False,
 ) -> None:
     """Renew or change the clip URLs in existing tasks.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import output
+from ossl_builder.cli import options, output
 from ossl_builder.config import load_recipe
 from ossl_builder.corpus import Corpus, open_corpus
 
@@ -28,9 +28,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def split(
     context: typer.Context,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the splits, and write nothing.")
-    ] = False,
+    dry_run: options.DryRun = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only look for leaks between the existing splits.")
     ] = False,
@@ -49,13 +47,8 @@ def split(
         list[str] | None,
         typer.Option("--forget", metavar="FILM", help="Assign this film anew. Can be repeated."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="Change a setting for this run: section.key=value. Can be repeated."
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    overrides: options.Set = None,
+    json: options.AsJson = False,
 ) -> None:
     """Assign films to train, validation and test. Films that share material get the same split.
 

@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
+from ossl_builder.cli.options import AsJson, DryRun, Set
+
+__all__ = [
+    "AsJson", "Checkpoint", "Data", "Device", "DryRun", "RecipeName", "Set", "Split",
+    "TextGuidance", "VideoGuidance",
+]  # fmt: skip
+
 RecipeName = Annotated[
     str,
     typer.Option("--recipe", help="The name of a recipe, or a YAML file.", metavar="NAME|FILE"),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="Change a setting of the recipe: section.key=value. Can be repeated."
-    ),
 ]
 Data = Annotated[
     Path | None,
@@ -45,7 +46,3 @@ TextGuidance = Annotated[float, typer.Option(min=0, help="The weight of the text
 VideoGuidance = Annotated[
     float, typer.Option(min=0, help="The weight of the video. Above 1 it is stronger.")
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would run, and why. Write nothing.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
