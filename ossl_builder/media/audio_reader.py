@@ -106,7 +106,7 @@ class FilmAudio:
                 "Fetch or copy the film again.",
             )
         seam_s = JOINED_SEAM_S if media.has_time_jumps else SEAM_S
-        placed = _on_time_line(first, frames, seam_s, self.damaged)
+        placed = _align(first, frames, seam_s, self.damaged)
         yield from resampled(_regrouped(placed, first.rate), first.rate, self.rate)
         self.damaged.sort(key=lambda span: span.start_s)
 
@@ -196,7 +196,7 @@ def _repaired(samples: Block) -> tuple[Block, list[tuple[int, int]]]:
     ]
 
 
-def _on_time_line(
+def _align(
     first: _Frame, rest: Iterator[_Frame], seam_s: float, damaged: list[Span]
 ) -> Iterator[Block]:
     """Place frames at their times, from film time 0; adjacent frames are joined without a gap."""

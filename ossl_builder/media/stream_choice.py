@@ -91,7 +91,7 @@ class _Candidate:
 
 
 def inspect(path: Path) -> MediaFile:
-    """Choose the streams of a file by the rules.
+    """Open a file and choose its streams by the rules.
 
     Packets are read only if the file has several streams of one kind, or a container whose clock
     may change.

@@ -67,6 +67,10 @@ def to_bt709(rgb: Floats, transfer: int) -> Floats:
     return coded
 
 
+# Keep the folders until the process ends: a TemporaryDirectory is deleted with its object.
+_temporary_folders: list[tempfile.TemporaryDirectory[str]] = []
+
+
 @cache
 def lut_file(transfer: int) -> Path:
     """Write the mapping as a .cube look-up table for ffmpeg's filter `lut3d`; return its path.
@@ -78,20 +82,13 @@ def lut_file(transfer: int) -> Path:
     axis = np.linspace(0.0, 1.0, LUT_POINTS)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red changes fastest
     mapped = to_bt709(np.stack([red, green, blue], axis=-1).reshape(-1, 3), transfer)
-    folder = _folder()
-    path = folder / f"{transfer}.cube"
+    folder = tempfile.TemporaryDirectory(prefix="ossl-lut-")
+    _temporary_folders.append(folder)
+    path = Path(folder.name) / f"{transfer}.cube"
     with path.open("w", encoding="ascii") as file:
         file.write(f"LUT_3D_SIZE {LUT_POINTS}\n")
         np.savetxt(file, mapped, fmt="%.6f")
     return path
-
-
-_temporary_folders: list[tempfile.TemporaryDirectory[str]] = []
-
-
-def _folder() -> Path:
-    _temporary_folders.append(tempfile.TemporaryDirectory(prefix="ossl-lut-"))
-    return Path(_temporary_folders[-1].name)
 
 
 def _pq_to_nits(code: Floats) -> Floats:

@@ -59,8 +59,8 @@ class VideoReader:
         step: usual frame duration, in seconds.
         time_base: seconds per tick; valid after the first frame was read.
         end: end of the last frame, in ticks; valid after all frames were read.
-        damage: segments (from, to) in ticks in which frames could not be decoded, or refer to
-            damaged frames; complete after all frames were read.
+        damage: segments (from, to) in ticks in which frames could not be decoded, or were
+            decoded from damaged data; complete after all frames were read.
     """
 
     film: Path | MediaFile
@@ -128,7 +128,8 @@ def thumbnail(frame: Any, width: int, pixel_aspect: Fraction) -> bytes:
     if orientation.is_transposed:
         width = max(2, round(width * frame.width * pixel_aspect / frame.height))
     height = max(2, round(width * frame.height / (frame.width * pixel_aspect)))
-    # Use one field of an interlaced frame: it has no combing. Else two rows per row suffice.
+    # Of an interlaced frame, use one field: it has no combing. Of other frames, two source rows
+    # per output row are enough.
     rows = 2 if frame.interlaced_frame else max(1, frame.height // (2 * height))
     small = _averaged(frame, (width, height), rows, 1)
     bgr = orientation.apply(cv2.cvtColor(small, cv2.COLOR_YCrCb2BGR))

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 SETTING = "cues.tagger_model"
 FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 # Classes that are compared to verify that a model has AudioSet's classes in AudioSet's order.
-CHECKED_CLASSES = (0, 137, 526)
+KNOWN = (0, 137, 526)
 # Hop of the model's spectrogram.
 FRAME_S = 0.01
 
@@ -147,7 +147,7 @@ def _load(folder: Path, digest: str | None, device: str) -> Tagger:
     labels = model.config.id2label
     if len(labels) != CLASSES:
         raise _invalid(folder, f"it has {len(labels)} classes, not {CLASSES}")
-    for index in CHECKED_CLASSES:
+    for index in KNOWN:
         if labels[index] != names()[index]:
             raise _invalid(
                 folder, f"its class {index} is {labels[index]!r}, not {names()[index]!r}"

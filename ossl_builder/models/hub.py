@@ -129,11 +129,17 @@ def download_file(name: str, file: str) -> Path:
     return Path(hf_hub_download(name, file))
 
 
-def unavailable(what: str, error: Exception, hint: str) -> OsslError:
-    """Return the error `model_unavailable` for a model that could not be downloaded."""
+def unavailable(model: str, error: Exception, hint: str) -> OsslError:
+    """Return the error `model_unavailable`: the model cannot be downloaded.
+
+    Args:
+        model: the model's name, as the subject of the message.
+        error: exception of the download.
+        hint: what the user can do.
+    """
     return OsslError(
         "model_unavailable",
-        f"{what} is not on this machine, and it cannot be downloaded from the Hugging Face hub "
+        f"{model} is not on this machine, and it cannot be downloaded from the Hugging Face hub "
         f"({type(error).__name__}).",
         hint,
     )

@@ -104,22 +104,22 @@ class ArchiveItem:
         return tuple(dict.fromkeys(urls))
 
 
-def read_item(identifier: str, found: dict[str, Any], document: bytes) -> ArchiveItem:
+def read_item(identifier: str, fields: dict[str, Any], document: bytes) -> ArchiveItem:
     """Parse a metadata document; a field of an unexpected type becomes empty.
 
     Args:
         identifier: the item's identifier.
-        found: the parsed document; it must have the list `files`.
+        fields: the parsed document; it must have the list `files`.
         document: the document's bytes.
     """
-    metadata = found.get("metadata")
+    metadata = fields.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     return ArchiveItem(
         identifier=identifier,
         metadata=metadata,
-        files=tuple(_files(found["files"])),
-        server=_node(found.get("server"), found.get("dir")),
-        alternate_locations=tuple(_alternates(found.get("alternate_locations"))),
+        files=tuple(_files(fields["files"])),
+        server=_node(fields.get("server"), fields.get("dir")),
+        alternate_locations=tuple(_alternates(fields.get("alternate_locations"))),
         licence_url=text_of(metadata.get("licenseurl")),
         rights=text_of(metadata.get("rights")),
         document=document,

@@ -87,7 +87,7 @@ def transfer(
 
 
 def transfer_fragments(
-    found: Look,
+    film: Look,
     name: str,
     sha256: str | None,
     target: Path,
@@ -97,7 +97,7 @@ def transfer_fragments(
     """Download a film that a site serves in fragments.
 
     Args:
-        found: the film, as returned by `ytdlp.look`.
+        film: the film, as returned by `ytdlp.look`.
         name: the film's name in messages.
         sha256: expected SHA-256; None: unknown.
         target: where to write the film.
@@ -113,7 +113,7 @@ def transfer_fragments(
     target.unlink(missing_ok=True)
     try:
         download_fragments(
-            found, target, limits, lambda done, total: progress(done / total if total else 0.0)
+            film, target, limits, lambda done, total: progress(done / total if total else 0.0)
         )
     except TransferError as error:
         hint = "The fragments that came are kept: run the same command to resume."

@@ -23,7 +23,7 @@ ONE_BYTE = {"Range": "bytes=0-0"}
 # The metadata of an item with thousands of files has a few MB.
 MAX_BYTES = 64 << 20
 BLOCK = 64 << 10
-SHOWN_LENGTH = 120  # characters of a server's message in our own
+SHOWN_LENGTH = 120  # maximum quoted characters of a server's message
 # The part of an address that has a user name and a password.
 USER_IN_HOST = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*@")
 

@@ -53,13 +53,13 @@ class Watched:
     very slow server.
     """
 
-    def __init__(self, response: Any, heard: Heard, limits: Limits) -> None:
+    def __init__(self, response: Any, headers: Heard, limits: Limits) -> None:
         self.headers = response.headers
         self._response = response
         # `read1` makes at most one system call; `read` blocks until all bytes have arrived.
         self._read = response.fp.read1
-        self._at = heard.start
-        self._size = heard.size_bytes
+        self._at = headers.start
+        self._size = headers.size_bytes
         self._limits = limits
         self._window_began = time.monotonic()
         self._window_bytes = 0

@@ -53,7 +53,7 @@ def attempt(
     target: Path,
     limits: Limits,
     headers: Mapping[str, str],
-    heard: Callable[[Heard], None],
+    on_headers: Callable[[Heard], None],
     progress: Callable[[int, int | None], None],
 ) -> None:
     """Make one attempt to download a file to `target`; resume `<target>.part` if it exists.
@@ -63,14 +63,14 @@ def attempt(
         target: where to write it.
         limits: maximum size, timeout and minimum speed.
         headers: HTTP headers of the request.
-        heard: called with the response headers before the body is read; may raise.
+        on_headers: called with the response headers before the body is read; may raise.
         progress: called with the number of bytes received, and the file's size (None: unknown).
 
     Raises:
         TransferError: the attempt failed; the received bytes stay in the partial file.
         OSError: the file cannot be written.
     """
-    client = _Client(limits, heard)
+    client = _Client(limits, on_headers)
 
     def hook(state: dict[str, Any]) -> None:
         done = int(state.get("downloaded_bytes") or 0)
@@ -115,12 +115,12 @@ def look(address: str, patience: RetryPolicy, extractors: tuple[str, ...]) -> Lo
 
 
 def download_fragments(
-    found: Look, target: Path, limits: Limits, progress: Callable[[int, int | None], None]
+    film: Look, target: Path, limits: Limits, progress: Callable[[int, int | None], None]
 ) -> None:
     """Download a film that a site serves in fragments; resume yt-dlp's partial files.
 
     Args:
-        found: the film, as returned by `look`.
+        film: the film, as returned by `look`.
         target: where to write it.
         limits: maximum size, timeout and minimum speed.
         progress: called with the number of bytes received, and the estimated total (None: unknown).
@@ -143,7 +143,7 @@ def download_fragments(
     }
     try:
         with yt_dlp.YoutubeDL(options, auto_init=False) as downloader:
-            downloader.dl(str(target), found.info)
+            downloader.dl(str(target), film.info)
     except yt_dlp.utils.DownloadError as error:
         raise _transfer_error(error, limits.timeout_s) from error
     if not target.exists():
@@ -191,10 +191,10 @@ def _not_understood(address: str, why: str) -> OsslError:
 class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
     """yt-dlp's client, with a check of the response headers before the body is read."""
 
-    def __init__(self, limits: Limits, heard: Callable[[Heard], None]) -> None:
+    def __init__(self, limits: Limits, on_headers: Callable[[Heard], None]) -> None:
         super().__init__(_options(limits.timeout_s) | {"retries": 0}, auto_init=False)
         self._limits = limits
-        self._on_headers = heard
+        self._on_headers = on_headers
 
     def urlopen(self, request: Any) -> Any:
         """Send a request; raise `TransferError` on failure."""
