@@ -1,8 +1,8 @@
-"""A film's audio on the film's time line, as a stream of blocks.
+"""Read a film's audio, aligned to film time, as a stream of blocks.
 
-A block is a float32 array [channels, samples], full scale being 1. Film time 0 is the time of the
-film's first frame. What libav knows of priming (edit lists, Opus pre-skip, LAME headers) its
-decoders remove, and the time stamps of the remaining frames say so; here only those are believed.
+A block is a float32 array [channels, samples]; full scale is 1. Film time 0 is the time of the
+film's first frame. libav's decoders remove encoder delay (edit lists, Opus pre-skip, LAME headers)
+and adjust the timestamps of the remaining frames. This module relies on these timestamps only.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
     Block = NDArray[np.float32]
 
-# Frames that begin this near to where the last one ended follow it without a seam: containers
-# round times (Matroska and FLV to 1 ms), and no codec's usual frame is as short as this.
+# A frame that begins within this time of the previous frame's end follows it without a gap.
+# Containers round times (Matroska and FLV to 1 ms), and no common codec has frames this short.
 SEAM_S = 0.015
-# Joined parts have clocks of their own that tick finely: a shift at a joint is real.
+# Joined files have precise clocks of their own: a shift at a joint is real.
 JOINED_SEAM_S = 0.002
-# A longer gap is damage; a shorter one corrects a clock that drifts against its time stamps.
+# A longer gap is damage; a shorter one compensates clock drift against the timestamps.
 DAMAGE_S = 0.018
-# Full scale is 1. Floating-point audio may exceed it a little; beyond this (36 dB) it is damage.
+# Full scale is 1. Floating-point audio may exceed it a little; more than this (36 dB) is damage.
 LOUDEST = 64.0
-# Audio is passed on in blocks of at least this length, silences in blocks of exactly this one.
+# Minimum length of a block of audio; maximum length of a block of silence.
 BLOCK_S = 1.0
 
-# ITU-R BS.775-3, annex 4: the share of each channel in left and right; LFE is left out.
+# ITU-R BS.775-3, annex 4: gain of each channel in left and right; LFE is omitted.
 _HALF = sqrt(0.5)
 DOWNMIX = {
     "FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (_HALF, _HALF), "LFE": (0.0, 0.0),
@@ -52,7 +52,7 @@ DOWNMIX = {
 
 @dataclass(frozen=True)
 class _Frame:
-    """Decoded audio; `start_s` is film time, None where the container does not tell."""
+    """Decoded audio; `start_s` is film time; None: the container states no time."""
 
     start_s: float | None
     rate: int
@@ -61,17 +61,17 @@ class _Frame:
 
 @dataclass
 class FilmAudio:
-    """The audio of a film, at another rate and number of channels.
+    """Reader of a film's audio, resampled and downmixed.
 
     Attributes:
-        film: the film's file; of a path, the streams are chosen by the rules.
+        film: the film's file; for a path, `stream_choice` chooses the streams.
         rate: sample rate of the blocks, in Hz.
-        channels: channels of the blocks, 1 or 2. Mono becomes two equal channels; more than two
-            become ITU-R BS.775 stereo, turned down by the constant that makes clipping
-            impossible (7.7 dB for 5.1); stereo becomes mono by its mean.
+        channels: channels of the blocks, 1 or 2. Mono is copied to two channels; more than two
+            channels are downmixed to ITU-R BS.775 stereo, attenuated by a constant so that
+            clipping is impossible (7.7 dB for 5.1); stereo is averaged to mono.
         step: usual time from frame to frame, in seconds.
-        damaged: spans of film time where there was no audio to decode, or samples that are no
-            numbers; silence is there instead. Complete when `blocks` has ended.
+        damaged: spans of film time without decodable audio or with invalid samples (NaN,
+            infinite), replaced by silence. Complete when `blocks` has ended.
     """
 
     film: Path | MediaFile
@@ -83,13 +83,13 @@ class FilmAudio:
     def blocks(self) -> Iterator[Block]:
         """Decode the audio once, from film time 0 to its end.
 
-        Late audio is preceded by silence, audio before the first frame is cut, gaps become
-        silence, and what overlaps is cut. The number of samples is that of the decoded ones on
-        the film's time line, times the ratio of the rates, rounded once.
+        Silence is inserted before late audio and into gaps; audio before the first frame and
+        overlaps are removed. The number of samples is the number of decoded samples, aligned to
+        film time, times the ratio of the rates, rounded once.
 
         Raises:
             Rejected: `no_audio`.
-            OsslError: `audio_undecodable` if nothing of it can be decoded, and those of
+            OsslError: `audio_undecodable` (no audio can be decoded), and the errors of
                 `demux.open_media`.
         """
         self.damaged.clear()
@@ -106,13 +106,13 @@ class FilmAudio:
                 "Fetch or copy the film again.",
             )
         seam_s = JOINED_SEAM_S if media.has_time_jumps else SEAM_S
-        placed = _on_time_line(first, frames, seam_s, self.damaged)
+        placed = _align(first, frames, seam_s, self.damaged)
         yield from resampled(_regrouped(placed, first.rate), first.rate, self.rate)
         self.damaged.sort(key=lambda span: span.start_s)
 
 
 def first_frame_s(media: MediaFile, step: Fraction) -> float:
-    """Time of the first frame on the file's clock; 0 where none can be decoded."""
+    """Return the time of the first frame on the file's clock, in seconds; 0: no frame decodes."""
     if media.video is None:
         return 0.0
     for timed in timed_frames(media, step):
@@ -122,7 +122,7 @@ def first_frame_s(media: MediaFile, step: Fraction) -> float:
 
 
 def _decoded(media: MediaFile, zero_s: float, channels: int) -> Iterator[_Frame]:
-    """Frames in film time, and, if the last packets could not be decoded, an empty one there."""
+    """Yield frames in film time; if the last packets do not decode, end with an empty frame."""
     import av
     import numpy as np
 
@@ -140,7 +140,7 @@ def _decoded(media: MediaFile, zero_s: float, channels: int) -> Iterator[_Frame]
                 continue
             for frame in frames:
                 rate = rate or frame.sample_rate
-                # Of a stream that changes its rate, or of a frame marked as damaged, a gap remains.
+                # Damaged frames, and frames of another sample rate, become gaps.
                 if frame.is_corrupt or frame.sample_rate != rate:
                     continue
                 time = frame.pts if frame.pts is not None else frame.dts
@@ -151,7 +151,7 @@ def _decoded(media: MediaFile, zero_s: float, channels: int) -> Iterator[_Frame]
 
 
 def _downmixed(frame: Any, channels: int) -> Block:
-    """A decoded frame as a block."""
+    """Convert a decoded frame to a block."""
     import numpy as np
 
     samples: Block
@@ -176,47 +176,49 @@ def _downmixed(frame: Any, channels: int) -> Block:
 
 
 def _repaired(samples: Block) -> tuple[Block, list[tuple[int, int]]]:
-    """Replace samples that cannot be audio (NaN, infinite) by silence, in all channels at once.
+    """Replace invalid samples (NaN, infinite, far too loud) by silence, in all channels.
 
-    A single NaN would spoil whatever is computed from it, seconds of a stem for instance.
+    A single NaN would invalidate everything computed from it, e.g. seconds of a stem.
 
     Returns:
-        The samples, and the runs (from, to) that were replaced.
+        The samples, and the replaced runs (from, to), in samples.
     """
     import numpy as np
 
-    # The comparison is false for NaN too.
+    # This comparison is also false for NaN.
     is_bad = ~(np.abs(samples) <= LOUDEST).all(axis=0)
     if not is_bad.any():
         return samples, []
     edges = np.flatnonzero(np.diff(np.concatenate(([0], is_bad.astype(np.int8), [0]))))
     repaired = np.where(is_bad, np.float32(0), samples)
-    return repaired, [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return repaired, [
+        (int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2], strict=True)
+    ]
 
 
-def _on_time_line(
+def _align(
     first: _Frame, rest: Iterator[_Frame], seam_s: float, damaged: list[Span]
 ) -> Iterator[Block]:
-    """Put frames where their times say, from film time 0 on, without seams where there are none."""
+    """Place frames at their times, from film time 0; adjacent frames are joined without a gap."""
     import numpy as np
 
     rate, channels = first.rate, len(first.samples)
     position = round((first.start_s or 0.0) * rate)  # of the next sample; film time 0 is sample 0
     yield from _silence(channels, position, rate)
     for frame in chain((first,), rest):
-        samples, bad = _repaired(frame.samples)
+        samples, bad_runs = _repaired(frame.samples)
         ahead = 0 if frame.start_s is None else round(frame.start_s * rate) - position
         if ahead > seam_s * rate:
-            seen, position = max(position, 0), position + ahead
-            yield from _silence(channels, position - seen, rate)
-            if ahead > DAMAGE_S * rate and position > seen:
-                damaged.append(Span(seen / rate, position / rate))
+            start, position = max(position, 0), position + ahead
+            yield from _silence(channels, position - start, rate)
+            if ahead > DAMAGE_S * rate and position > start:
+                damaged.append(Span(start / rate, position / rate))
         elif ahead < -seam_s * rate:
             samples = samples[:, -ahead:]
-            bad = [(begin + ahead, end + ahead) for begin, end in bad]
-        for begin, end in bad:
-            if (seen := max(position + begin, 0)) < position + end:
-                _add_span(damaged, seen / rate, (position + end) / rate)
+            bad_runs = [(begin + ahead, end + ahead) for begin, end in bad_runs]
+        for begin, end in bad_runs:
+            if (start := max(position + begin, 0)) < position + end:
+                _add_span(damaged, start / rate, (position + end) / rate)
         too_early = max(-position, 0)
         position += samples.shape[1]
         if too_early < samples.shape[1]:
@@ -224,7 +226,7 @@ def _on_time_line(
 
 
 def _add_span(spans: list[Span], start_s: float, end_s: float) -> None:
-    """Add a span; one that follows the last one without a gap lengthens it."""
+    """Append a span; merge it with the last one if they are adjacent."""
     if spans and abs(spans[-1].end_s - start_s) < 1e-9:
         start_s = spans.pop().start_s
     spans.append(Span(start_s, end_s))
@@ -239,21 +241,21 @@ def _silence(channels: int, length: int, rate: int) -> Iterator[Block]:
 
 
 def _regrouped(pieces: Iterator[Block], length: int) -> Iterator[Block]:
-    """Join pieces until they have at least `length` samples: fewer and larger blocks."""
+    """Join blocks until they have at least `length` samples."""
     import numpy as np
 
-    held: list[Block] = []
+    pending: list[Block] = []
     for piece in pieces:
-        held.append(piece)
-        if sum(block.shape[1] for block in held) >= length:
-            yield np.concatenate(held, axis=1)
-            held = []
-    if held:
-        yield np.concatenate(held, axis=1)
+        pending.append(piece)
+        if sum(block.shape[1] for block in pending) >= length:
+            yield np.concatenate(pending, axis=1)
+            pending = []
+    if pending:
+        yield np.concatenate(pending, axis=1)
 
 
 def resampled(blocks: Iterator[Block], rate: int, to_rate: int) -> Iterator[Block]:
-    """The same audio at another rate (libswresample), n samples becoming n * to_rate / rate."""
+    """Resample audio with libswresample: n samples become round(n * to_rate / rate)."""
     import av
     import numpy as np
 
@@ -261,32 +263,32 @@ def resampled(blocks: Iterator[Block], rate: int, to_rate: int) -> Iterator[Bloc
         yield from blocks
         return
     resampler: Any = None
-    channels, taken, given = 1, 0, 0
+    channels, n_in, n_out = 1, 0, 0
 
     def pull(block: Block | None) -> Iterator[Block]:
-        """Push a block (None: the end); what comes out, but never more than is due."""
-        nonlocal given
+        """Resample a block (None: flush); yield no more samples than the input so far allows."""
+        nonlocal n_out
         frame = None
         if block is not None:
             frame = av.AudioFrame.from_ndarray(
                 block, format="fltp", layout="mono" if channels == 1 else "stereo"
             )
             frame.sample_rate = rate
-        for out in resampler.resample(frame):
-            due = _due(taken, rate, to_rate) - given
-            samples: Block = out.to_ndarray()[:, : max(due, 0)]
-            given += samples.shape[1]
+        for output in resampler.resample(frame):
+            missing = _due(n_in, rate, to_rate) - n_out
+            samples: Block = output.to_ndarray()[:, : max(missing, 0)]
+            n_out += samples.shape[1]
             yield samples
 
     for block in blocks:
         channels = len(block)
         resampler = resampler or av.AudioResampler("fltp", rate=to_rate)
-        taken += block.shape[1]
+        n_in += block.shape[1]
         yield from pull(block)
     if resampler is not None:
         yield from pull(None)
-        yield np.zeros((channels, _due(taken, rate, to_rate) - given), np.float32)
+        yield np.zeros((channels, _due(n_in, rate, to_rate) - n_out), np.float32)
 
 
 def _due(samples: int, rate: int, to_rate: int) -> int:
-    return (2 * samples * to_rate + rate) // (2 * rate)  # rounded, in whole numbers
+    return (2 * samples * to_rate + rate) // (2 * rate)  # integer rounding

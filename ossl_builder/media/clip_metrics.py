@@ -1,4 +1,4 @@
-"""What a clip of others holds, measured by decoding all of it; headers are not believed."""
+"""Measure a clip that was made elsewhere, by decoding all of it; headers are not trusted."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ossl_builder.media.stream_choice import inspect
 from ossl_builder.media.video_frames import no_video
 from ossl_builder.media.video_transforms import orientation_of
 
-# Samples per channel in memory at a time.
+# Samples per channel that are read at a time.
 BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
 class ClipVideo:
-    """A clip's frames.
+    """Measurements of a clip's video.
 
     Attributes:
-        n_frames: frames that were decoded.
-        duration_s: from the first one's time to the last one's end.
-        fps_num, fps_den: nominal frame rate.
-        width, height: as shown: upright, pixels being square.
+        n_frames: number of decoded frames.
+        duration_s: time from the begin of the first frame to the end of the last, in seconds.
+        fps_num, fps_den: nominal frame rate as a fraction, 1/s.
+        width, height: display size in pixels: upright, with square pixels.
     """
 
     n_frames: int
@@ -39,7 +39,7 @@ class ClipVideo:
 
 @dataclass(frozen=True)
 class ClipAudio:
-    """A clip's music: its rate in Hz, samples per channel, loudness in LUFS (None: silent)."""
+    """Measurements of a clip's music: rate (Hz), samples per channel, LUFS (None: silent)."""
 
     sample_rate: int
     n_samples: int
@@ -47,12 +47,12 @@ class ClipAudio:
 
     @property
     def duration_s(self) -> float:
-        """Its length."""
+        """Return the duration in seconds."""
         return self.n_samples / self.sample_rate
 
 
 def measure_video(path: Path) -> ClipVideo:
-    """Decode every frame of a file.
+    """Decode every frame of a file and measure it.
 
     Raises:
         OsslError: `video_undecodable`, `no_video`, `not_media`, `file_empty`.
@@ -66,7 +66,7 @@ def measure_video(path: Path) -> ClipVideo:
     try:
         with open_media(path) as container:
             stream = stream_at(container, media.video, media.path.name)
-            # Several clips are measured at a time, each by one thread.
+            # Several clips are measured in parallel, so use one thread per clip.
             stream.thread_count = 1
             for packet in container.demux(stream):
                 for frame in packet.decode():
@@ -78,20 +78,20 @@ def measure_video(path: Path) -> ClipVideo:
                 raise _undecodable(path, "it holds no video")
             return _measured(stream, first, last, count)
     except (av.FFmpegError, OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise _undecodable(path, f"after {count} frames, at {time_s:.2f} s: {said}") from error
+        why = getattr(error, "strerror", None) or error
+        raise _undecodable(path, f"after {count} frames, at {time_s:.2f} s: {why}") from error
 
 
 def _measured(stream: Any, first: Any, last: Any, count: int) -> ClipVideo:
     rate = stream.guessed_rate or stream.average_rate or Fraction(count)
-    lasts = last.duration * last.time_base if last.duration else 1 / Fraction(rate)
+    last_duration = last.duration * last.time_base if last.duration else 1 / Fraction(rate)
     sar = stream.sample_aspect_ratio or 1
     width, height = round(last.width * sar), last.height
     if orientation_of(last).is_transposed:
         width, height = height, width
     return ClipVideo(
         n_frames=count,
-        duration_s=float(last.pts * last.time_base + lasts - first.pts * first.time_base),
+        duration_s=float(last.pts * last.time_base + last_duration - first.pts * first.time_base),
         fps_num=rate.numerator,
         fps_den=rate.denominator,
         width=width,
@@ -100,7 +100,7 @@ def _measured(stream: Any, first: Any, last: Any, count: int) -> ClipVideo:
 
 
 def measure_audio(path: Path) -> ClipAudio:
-    """Read every sample of an audio file with one or two channels (WAV, FLAC).
+    """Read and measure every sample of a mono or stereo audio file (WAV, FLAC).
 
     Raises:
         OsslError: `audio_unreadable`.
@@ -125,11 +125,11 @@ def measure_audio(path: Path) -> ClipAudio:
         raise _unreadable(path, " ".join(str(error).split())) from error
 
 
-def _undecodable(path: Path, what: str) -> OsslError:
+def _undecodable(path: Path, why: str) -> OsslError:
     return OsslError(
-        "video_undecodable", f"{path.name} cannot be decoded: {what}.", "Fetch it again."
+        "video_undecodable", f"{path.name} cannot be decoded: {why}.", "Fetch it again."
     )
 
 
-def _unreadable(path: Path, what: str) -> OsslError:
-    return OsslError("audio_unreadable", f"{path.name} cannot be read: {what}.", "Fetch it again.")
+def _unreadable(path: Path, why: str) -> OsslError:
+    return OsslError("audio_unreadable", f"{path.name} cannot be read: {why}.", "Fetch it again.")

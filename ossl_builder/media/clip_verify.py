@@ -1,4 +1,4 @@
-"""Verify a clip: decode it, count, and compare its first and last frames with the film's."""
+"""Verify a clip: decode it, count its frames, compare its first and last frame with the film."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
     Sketch = NDArray[np.float64]
 
-# A sketch is the mean luma (0 to 255) in a grid of cells; coding changes it by less than this.
+# A sketch is the mean luma (0 to 255) in a grid of cells. Encoding changes it by less than
+# CODING_LOSS.
 SKETCH_ROWS, SKETCH_COLUMNS = 18, 32
 CODING_LOSS = 6.0
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What decoding a clip has shown."""
+    """Measurements of a decoded clip."""
 
     n_frames: int
     width: int
@@ -29,7 +30,7 @@ class Checked:
 
 
 def sketch(frame: Any) -> Sketch:
-    """A frame's mean luma in a grid of cells: [SKETCH_ROWS, SKETCH_COLUMNS]."""
+    """Return a frame's mean luma in a grid of cells, [SKETCH_ROWS, SKETCH_COLUMNS]."""
     import numpy as np
 
     plane = frame.planes[0]
@@ -43,13 +44,13 @@ def sketch(frame: Any) -> Sketch:
 
 
 def check(path: Path, n_frames: int, first: list[Sketch], last: list[Sketch]) -> Checked:
-    """Decode a clip, and compare count, first and last frame with what they should be.
+    """Decode a clip, and compare frame count, first and last frame with the expected ones.
 
     Args:
         path: the clip's MP4.
-        n_frames: frames it should hold.
-        first: sketches of the film's frames it should begin with: its first two, or its only one.
-        last: sketches of those it should end with.
+        n_frames: expected number of frames.
+        first: sketches of the first two encoded frames (or the only one), in order.
+        last: sketches of the last two encoded frames (or the only one), in order.
 
     Raises:
         OsslError: `clip_unverified`.
@@ -58,7 +59,7 @@ def check(path: Path, n_frames: int, first: list[Sketch], last: list[Sketch]) ->
 
     count, begin, end = 0, None, None
     with av.open(str(path)) as clip:
-        # One thread takes least processor time; the next clip's encoder uses the other ones.
+        # One thread needs the least CPU time; the next clip's encoder uses the other cores.
         clip.streams.video[0].thread_count = 1
         for end in clip.decode(video=0):
             begin = begin or end
@@ -70,24 +71,26 @@ def check(path: Path, n_frames: int, first: list[Sketch], last: list[Sketch]) ->
     return Checked(count, end.width, end.height)
 
 
-def _compare(path: Path, which: str, found: Sketch, own: Sketch, others: list[Sketch]) -> None:
-    off = _distance(found, own)
-    if off > CODING_LOSS:
-        raise _unverified(path, f"its {which} frame is off by {off:.1f} luma levels")
+def _compare(
+    path: Path, which: str, actual: Sketch, expected: Sketch, others: list[Sketch]
+) -> None:
+    distance = _distance(actual, expected)
+    if distance > CODING_LOSS:
+        raise _unverified(path, f"its {which} frame is off by {distance:.1f} luma levels")
     for other in others:
-        if _distance(own, other) > 2 * CODING_LOSS and _distance(found, other) <= off:
+        if _distance(expected, other) > 2 * CODING_LOSS and _distance(actual, other) <= distance:
             raise _unverified(path, f"its {which} frame is the one beside it")
 
 
-def _distance(one: Sketch, other: Sketch) -> float:
+def _distance(first: Sketch, second: Sketch) -> float:
     import numpy as np
 
-    return float(np.abs(one - other).mean())
+    return float(np.abs(first - second).mean())
 
 
-def _unverified(path: Path, what: str) -> OsslError:
+def _unverified(path: Path, why: str) -> OsslError:
     return OsslError(
         "clip_unverified",
-        f"The clip {path.name} differs from what was cut: {what}.",
+        f"The clip {path.name} differs from what was cut: {why}.",
         "Run the stage again. If this happens again, please report it.",
     )

@@ -1,7 +1,7 @@
-"""Write a clip's files: an H.264/AAC MP4 that any browser plays, and slices of stems as FLAC.
+"""Write a clip's files: an H.264/AAC MP4 for any browser, and excerpts of the stems as FLAC.
 
-The bytes depend on the frames, the audio and the settings alone: the number of the encoder's
-threads is fixed (x264's decisions depend on it), and no dates or versions are written.
+The bytes depend only on the frames, the audio and the settings. The number of encoder threads is
+fixed, because x264's decisions depend on it; no dates or versions are written.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ENCODER_THREADS = 4
-# Units of time per second in the MP4, at least; fewer are multiplied.
+# Minimum ticks per second of the MP4; a coarser time base is multiplied.
 MP4_LEAST_UNITS = 10_000
-# The audio is encoded in steps of so much, between the frames that it belongs to.
+# Audio is encoded in steps of this length, interleaved with the frames.
 AUDIO_STEP_S = 0.25
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How clips are encoded.
+    """Encoder settings of clips.
 
     Attributes:
         crf: x264's constant rate factor: 0 is lossless, 23 its default, lower is better.
@@ -46,12 +46,12 @@ class Encoding:
 
 
 class ClipWriter:
-    """Encodes one clip: frames as they come, and the audio that belongs to them.
+    """Encode one clip: its frames one by one, and the audio of the same time span.
 
     Args:
         path: the MP4 file to write.
-        form: of the film's frames.
-        encoding: settings of the encoders.
+        form: format of the output frames.
+        encoding: encoder settings.
         mix: FLAC of the film's audio, whose sample 0 is film time 0.
         start_s: film time of the clip's first frame.
         time_base: unit of `pts`, in seconds.
@@ -71,32 +71,32 @@ class ClipWriter:
         self._encoding = encoding
         self._mix = AudioSlice(mix, start_s)
         self._time_base = time_base
-        self._shaper = VideoTransformer(form)
+        self._transformer = VideoTransformer(form)
         self._file = _mp4(path, time_base)
         self._video: Any = None
         self._audio: Any = None
         self._durations: dict[int, int] = {}
-        self._end = 0  # of the audio that belongs to the frames so far, in samples
+        self._end = 0  # end of the last added frame, in audio samples
         self._first: list[Any] = []
         self._last: deque[Any] = deque(maxlen=2)
 
     def add(self, frame: Any, pts: int, duration: int) -> None:
-        """Add a frame that is shown from `pts` on, for `duration`; the clip's first is at 0."""
+        """Add a frame, shown from `pts` for `duration`, in ticks; the first frame is at 0."""
         self._durations[pts] = duration
-        for shaped in self._shaper.push(frame, pts):
-            self._encode(shaped)
+        for transformed in self._transformer.push(frame, pts):
+            self._encode(transformed)
         self._end = round((pts + duration) * self._time_base * self._mix.rate)
-        if self._video and self._end - self._mix.given > AUDIO_STEP_S * self._mix.rate:
+        if self._video and self._end - self._mix.n_read > AUDIO_STEP_S * self._mix.rate:
             self._add_mix()
 
     def close(self) -> Checked:
-        """Write what is held back, close the file, decode it and compare.
+        """Write the remaining frames and audio, close the file, and verify it by decoding.
 
         Raises:
-            OsslError: `clip_unverified` if the file does not hold exactly the added frames.
+            OsslError: `clip_unverified`: the file does not hold exactly the added frames.
         """
-        for shaped in self._shaper.flush():
-            self._encode(shaped)
+        for transformed in self._transformer.flush():
+            self._encode(transformed)
         self._mux(self._video.encode(None))
         self._add_mix()
         self._file.mux(self._audio.encode(None))
@@ -105,7 +105,7 @@ class ClipWriter:
         return check(self.path, len(self._durations), list(first), list(last))
 
     def abandon(self) -> None:
-        """Close the files, as far as they are written."""
+        """Close the files; the MP4 may be incomplete."""
         self._file.close()
         self._mix.close()
 
@@ -152,7 +152,7 @@ class ClipWriter:
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
-            # The film alone knows how long each frame is shown; the encoder takes the mean.
+            # Set the film's frame duration; the encoder sets a mean duration.
             packet.duration = self._durations[packet.pts]
         self._file.mux(packets)
 
@@ -160,10 +160,10 @@ class ClipWriter:
         """Encode the audio up to the end of the last added frame."""
         import av
 
-        if self._end == self._mix.given:
+        if self._end == self._mix.n_read:
             return
         frame = av.AudioFrame.from_ndarray(
-            self._mix.read(self._end - self._mix.given), format="fltp", layout=self._layout
+            self._mix.read(self._end - self._mix.n_read), format="fltp", layout=self._layout
         )
         frame.sample_rate = self._mix.rate
         frame.time_base = Fraction(1, self._mix.rate)
@@ -174,16 +174,16 @@ class ClipWriter:
 def _mp4(path: Path, time_base: Fraction) -> Any:
     import av
 
-    # In MP4, lengths of tracks are counted in the movie's unit: make it the film's, not 1 ms.
+    # MP4 stores track durations in the movie time scale: use the film's, not the default 1 ms.
     unit = time_base.denominator * -(-MP4_LEAST_UNITS // time_base.denominator)
     options = {"movflags": "+faststart", "fflags": "+bitexact", "movie_timescale": str(unit)}
     return av.open(str(path), "w", format="mp4", options=options)
 
 
 class AudioSlice:
-    """A FLAC file's samples from a moment on, followed by silence without end.
+    """Samples of a FLAC file from `start_s` on, followed by endless silence.
 
-    The first one is `round(start_s * rate)`.
+    The first sample is `round(start_s * rate)`.
 
     Raises:
         OsslError: `audio_unreadable`.
@@ -203,18 +203,18 @@ class AudioSlice:
             ) from error
         self.rate: int = self._file.samplerate
         self.channels: int = self._file.channels
-        self.given = 0
+        self.n_read = 0
 
     def read(self, length: int) -> NDArray[np.float32]:
-        """The next samples, [channels, length], full scale being 1."""
+        """Return the next samples, [channels, length]; full scale is 1."""
         import numpy as np
 
-        self.given += length
-        read = self._file.read(length, dtype="float32", always_2d=True, fill_value=0.0)
-        return np.ascontiguousarray(read.T)
+        self.n_read += length
+        samples = self._file.read(length, dtype="float32", always_2d=True, fill_value=0.0)
+        return np.ascontiguousarray(samples.T)
 
     def blocks(self, n_samples: int) -> Iterator[NDArray[np.float32]]:
-        """The next `n_samples` samples in blocks of at most a second."""
+        """Yield the next `n_samples` samples in blocks of at most one second."""
         for start in range(0, n_samples, self.rate):
             yield self.read(min(self.rate, n_samples - start))
 
@@ -224,9 +224,9 @@ class AudioSlice:
 
 
 def cut_audio(stem: Path, start_s: float, n_samples: int, target: Path) -> None:
-    """Copy `n_samples` of a 16-bit FLAC file from `start_s` on, without loss, into another.
+    """Copy `n_samples` samples of a 16-bit FLAC file, from `start_s` on, into another, lossless.
 
-    Silence follows where the stem has ended.
+    After the end of the stem, write silence.
 
     Raises:
         OsslError: `audio_unreadable`, `disk_full`, `write_failed`.

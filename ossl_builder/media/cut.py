@@ -1,8 +1,8 @@
-"""Cut exact stretches of a film into clips, decoding each frame at most once.
+"""Cut frame-exact segments of a film into clips; decode each frame at most once.
 
-A stretch [start, end) becomes the frames from the one nearest to its start up to, and without,
-the one nearest to its end. Frames are found by their presentation times, never by counting, so
-uneven rates, late starts and frames that a seek leaves undecodable make no difference.
+The clip of a segment [start, end) has the frames from the one nearest to `start` up to, but not
+including, the one nearest to `end`. Frames are found by presentation time, never by counting. So
+variable frame rates, late starts and frames that are undecodable after a seek do no harm.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from ossl_builder.media.video_frames import timed_frames
 from ossl_builder.media.video_transforms import OutputFormat
 from ossl_builder.tables.schema import Span
 
-# Over a shorter stretch, decoding on is about as quick as opening the film anew.
+# Over a shorter segment, decoding is about as fast as seeking in a newly opened file.
 WORTH_JUMPING_S = 2.0
-# How far ahead of a frame to look for a key frame from which it can be decoded.
+# How far before a frame to search for a key frame from which it can be decoded.
 JUMP_AHEAD_S = (0.0, 2.0, 12.0, 60.0)
 
 
 @dataclass(frozen=True)
 class CutClip:
-    """A clip's MP4: its film times, and what decoding it has shown."""
+    """A written clip: its MP4, film times, number of frames, and display size."""
 
     path: Path
     start_s: float
@@ -44,14 +44,14 @@ class CutClip:
 
 
 def frame_times(film: Path | MediaFile, step: Fraction) -> list[float]:
-    """Film times at which frames begin, ascending, by the time stamps of the film's packets.
+    """Return the film times at which frames begin, ascending, from the packets' timestamps.
 
-    Nothing but the first frame is decoded. Where a container has more packets than frames,
-    some times are those of no video.
+    Only the first frame is decoded. If a container has more packets than frames, some times have
+    no frame.
 
     Args:
         film: the film's file.
-        step: usual time from frame to frame, in seconds.
+        step: usual frame duration, in seconds.
 
     Raises:
         OsslError: `video_undecodable`.
@@ -83,27 +83,27 @@ def cut(
     *,
     is_damaged: bool = False,
 ) -> Iterator[CutClip | None]:
-    """Cut a film's clips in one pass; give each when it is written and verified.
+    """Cut a film's clips in one pass; yield each clip when it is written and verified.
 
     Args:
         film: the film's file.
         film_end_s: film time at which its last frame ends.
-        form: of its frames.
-        spans: what to cut, in film time, in order and without overlap.
-        mix: FLAC whose sample 0 is film time 0: the clips' audio.
-        folder: where the MP4 files are written, named by the number of their span.
-        encoding: settings of the encoders.
-        progress: called with the part done, 0 to 1.
-        is_damaged: whether some frames cannot be decoded: then they are decoded one by one, as
-            the scenes were, because what a decoder with frame threads makes of damage varies.
+        form: format of the output frames.
+        spans: the segments, in film time, in order and without overlap.
+        mix: FLAC of the film's audio; its sample 0 is film time 0.
+        folder: folder of the MP4 files; a file's name is the index of its span.
+        encoding: encoder settings.
+        progress: called with the fraction done, 0 to 1.
+        is_damaged: whether some frames cannot be decoded. Then decode without frame threads, as
+            the scene detection does: with frame threads, the result for damaged data varies.
 
     Yields:
-        For each span its clip, or None if no video begins in it.
+        For each span its clip, or None if no frame begins in it.
 
     Raises:
         OsslError: `video_undecodable`, `clip_unverified`.
     """
-    # One clip is flushed, closed and verified while the next one is decoded and encoded.
+    # Flush, close and verify one clip while the next one is decoded and encoded.
     finishing: deque[Future[CutClip | None]] = deque()
     source = _Film(as_media(film), 1 / form.rate, film_end_s, has_frame_threads=not is_damaged)
     try:
@@ -129,7 +129,7 @@ def _encode(
     encoding: Encoding,
     progress: Callable[[float], None],
 ) -> Callable[[], CutClip | None]:
-    """Encode the frames of a span; what then remains to be done is returned."""
+    """Encode the frames of a span; return the function that closes and verifies the clip."""
     film.go_to(span.start_s)
     start_s, first_pts = film.time_s, film.current.pts
     if film.is_at(span.end_s):
@@ -146,24 +146,24 @@ def _encode(
     end_s = film.time_s
 
     def finish() -> CutClip:
-        found = writer.close()
-        return CutClip(path, start_s, end_s, found.n_frames, found.width, found.height)
+        checked = writer.close()
+        return CutClip(path, start_s, end_s, checked.n_frames, checked.width, checked.height)
 
     return finish
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """A decoded frame; without a frame, the film's end."""
+    """A decoded frame; if `frame` is None, the film's end."""
 
     pts: int
     frame: Any
 
 
 class _Film:
-    """A film's frames in the order of their times; one of them is the current one.
+    """Cursor over a film's frames in presentation order.
 
-    After the last frame, the film's end is current.
+    After the last frame, the film's end is the current frame.
     """
 
     def __init__(
@@ -188,32 +188,32 @@ class _Film:
 
     @property
     def time_s(self) -> float:
-        """Film time of the current frame."""
+        """Return the film time of the current frame, in seconds."""
         return self.film_time_s(self.current.pts)
 
     def film_time_s(self, pts: int) -> float:
-        """Film time of a presentation time."""
+        """Convert a presentation time to film time, in seconds."""
         return float((pts - self._zero) * self.time_base)
 
     @property
     def duration(self) -> int:
-        """How long the current frame is shown, in units of the time base."""
+        """Return how long the current frame is shown, in ticks."""
         return self._following.pts - self.current.pts
 
     def is_at(self, edge_s: float) -> bool:
-        """Whether the current frame is the nearest one to a moment, or a later one."""
+        """Whether the current frame is the nearest to the film time `edge_s`, or a later one."""
         if self.current.frame is None:
             return True
         return (self.current.pts + self._following.pts) / 2 > self._pts(edge_s)
 
     def advance(self) -> None:
-        """Make the following frame the current one."""
+        """Move to the next frame."""
         self.current = self._following
         self._following = self._after(self.current)
 
     def go_to(self, edge_s: float) -> None:
-        """Make the frame nearest to a moment the current one, unless a later one is."""
-        # Where time jumps, a seek by time would lead anywhere.
+        """Move forward to the frame nearest to the film time `edge_s`."""
+        # In a file with time jumps, a seek by time is unreliable.
         if edge_s - self.time_s > WORTH_JUMPING_S and not self._media.has_time_jumps:
             self._jump(edge_s)
         while not self.is_at(edge_s):
@@ -233,11 +233,11 @@ class _Film:
         return next(self._frames, end)
 
     def _jump(self, edge_s: float) -> None:
-        """Go on from the key frame before a moment, if that spares decoding.
+        """Seek to the key frame before `edge_s`, if that saves decoding.
 
-        Some frames after a key frame refer to ones before it and cannot be decoded after a
-        seek, and some containers find key frames only roughly: so a jump counts only if a
-        frame at or before the moment has come out.
+        Some frames after a key frame refer to frames before it and cannot be decoded after a
+        seek, and some containers seek only approximately. So a seek is used only if it yields a
+        frame at or before `edge_s`.
         """
         for ahead_s in JUMP_AHEAD_S:
             near = int(self._pts(edge_s - ahead_s))
@@ -254,18 +254,18 @@ class _Film:
             frames.close()
 
     def _decoded(self, near: int | None = None) -> Generator[_Frame, None, None]:
-        """The frames, from the begin or from the key frame at or before `near` (PTS)."""
+        """Yield the frames, from the begin or from the key frame at or before `near` (PTS)."""
         frames = timed_frames(
             self._media, self._step, near=near, has_frame_threads=self._has_frame_threads
         )
         with closing(frames):
             for timed in frames:
-                if timed.frame is not None:  # where frames are damaged, the scenes say
+                if timed.frame is not None:  # the scene detection reports damaged frames
                     yield _Frame(timed.pts, timed.frame)
 
 
 def _key_frame_at(media: MediaFile, near: int) -> int | None:
-    """Time of the packet that a seek to `near` leads to; None if that cannot be told."""
+    """Return the time of the first packet after a seek to `near`; None: unknown."""
     import av
 
     with suppress(av.FFmpegError), open_media(media.path) as container:

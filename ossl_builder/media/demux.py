@@ -1,4 +1,4 @@
-"""Open a media file and read its packets; every reader of media begins here."""
+"""Open a media file and read its packets; all other readers of media use this module."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ossl_builder.errors import OsslError
 from ossl_builder.tables.films import FilmFile
 
 # Containers that hold their media themselves. Playlists (concat, HLS, DASH), image sequences and
-# devices are not among them: such a file would make us read other files or addresses.
+# devices are excluded: such a file would make libav read other files or addresses.
 CONTAINERS = (
     "mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "asf", "ogg", "flv", "dv", "rm",
     "mxf", "gxf", "nut", "ivf", "h264", "hevc", "m4v", "obu", "vc1", "y4m",
     "wav", "w64", "aiff", "au", "caf", "flac", "mp3", "aac", "ac3", "eac3", "dts", "amr", "ape",
     "wv", "tta",
 )  # fmt: skip
-# A file that fails so many reads in a row has ended.
+# After this many failed reads in a row, treat the file as ended.
 FAILED_READS = 100
 # AVFMT_FLAG_GENPTS: guess missing presentation times. The guess is wrong in AVI with B-frames.
 GUESS_TIMES = 0x0001
@@ -26,13 +26,13 @@ GUESS_TIMES = 0x0001
 
 @dataclass(frozen=True)
 class MediaFile:
-    """A file, and which of its streams are the film.
+    """A media file and the streams that are the film.
 
     Attributes:
         path: the file.
-        video: index of the video stream; None: it has none.
-        audio: index of the audio stream; None: it has none.
-        has_time_jumps: whether its timestamps have to be corrected (see `timeline`).
+        video: index of the video stream; None: the file has none.
+        audio: index of the audio stream; None: the file has none.
+        has_time_jumps: whether the timestamps must be corrected (see `timeline`).
     """
 
     path: Path
@@ -42,15 +42,15 @@ class MediaFile:
 
     @classmethod
     def of(cls, path: Path, file: FilmFile) -> MediaFile:
-        """The file of a film in a corpus, with the streams that were chosen when it was fetched."""
+        """Return a corpus film's file, with the streams that were chosen when it was fetched."""
         return cls(path, file.video_stream, file.audio_stream, file.has_time_jumps)
 
 
 def open_media(path: Path) -> Any:
     """Open a media file for reading; use it as a context manager.
 
-    Only containers of the list `CONTAINERS` are opened, and only the file itself is read.
-    Metadata may have any encoding: bytes that are not UTF-8 are replaced.
+    Only containers in `CONTAINERS` are opened, and only the file itself is read. Metadata may have
+    any encoding: bytes that are not UTF-8 are replaced.
 
     Raises:
         OsslError: `file_missing`, `file_empty`, `not_media`.
@@ -65,7 +65,7 @@ def open_media(path: Path) -> Any:
         raise OsslError("file_empty", f"{path.name} is empty.", "Fetch or copy it again.")
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
     try:
-        # The prefix keeps a name such as `concat:a|b` from being taken as an address.
+        # Without the prefix, libav would treat a name such as `concat:a|b` as an address.
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -79,10 +79,10 @@ def open_media(path: Path) -> Any:
 
 
 def stream_at(container: Any, index: int | None, name: str) -> Any:
-    """A stream by its index.
+    """Return a stream by its index.
 
     Raises:
-        OsslError: `stream_missing`: the file is not the one whose streams were chosen.
+        OsslError: `stream_missing`: the file has changed since its streams were chosen.
     """
     if index is not None and 0 <= index < len(container.streams):
         return container.streams[index]
@@ -96,12 +96,14 @@ def stream_at(container: Any, index: int | None, name: str) -> Any:
 def packets(
     container: Any, *streams: Any, failed: Callable[[], None] = lambda: None
 ) -> Iterator[Any]:
-    """Read all packets of the given streams; without streams, of the whole file.
+    """Yield all packets of the given streams; without streams, of the whole file.
 
-    A read that fails is followed by the next one, so that the rest behind damage is reached.
+    After a failed read, continue with the next one, so that data after damage is reached.
 
     Args:
-        failed: called after each read that failed.
+        container: the open file.
+        streams: the streams to read.
+        failed: called after each failed read.
     """
     import av
 
@@ -113,8 +115,8 @@ def packets(
                 yield packet
             return
         except IndexError:
-            # PyAV, at the end of a file in which a stream appeared that was not there when it was
-            # opened: the decoders of the streams before it have been flushed.
+            # PyAV raises this at the end of a file in which a stream appeared after opening. The
+            # decoders of the earlier streams have already been flushed.
             return
         except av.FFmpegError:
             failures += 1

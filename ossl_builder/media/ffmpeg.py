@@ -1,4 +1,4 @@
-"""The ffmpeg program: which one, and how it is run through ffmpeg-python."""
+"""Find the ffmpeg program and run it with ffmpeg-python."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ossl_builder.errors import OsslError
 
 @cache
 def binary() -> str:
-    """Path of the ffmpeg program: the one on PATH, else the one of `imageio-ffmpeg`.
+    """Return the path of the ffmpeg program: on PATH, else the one of `imageio-ffmpeg`.
 
     Raises:
         OsslError: `ffmpeg_missing`.
     """
-    found = shutil.which("ffmpeg")
-    if found:
-        return found
+    path = shutil.which("ffmpeg")
+    if path:
+        return path
     import imageio_ffmpeg
 
     try:
@@ -32,10 +32,10 @@ def binary() -> str:
 
 
 def run(stream: Any, stdin: bytes | None = None) -> bytes:
-    """Run a stream built with ffmpeg-python, overwriting its outputs; return standard output.
+    """Run a stream built with ffmpeg-python, overwrite its outputs, return standard output.
 
     Raises:
-        OsslError: `ffmpeg_failed`, with the last lines that ffmpeg printed.
+        OsslError: `ffmpeg_failed`, with the last words that ffmpeg printed.
     """
     import ffmpeg
 
@@ -49,6 +49,6 @@ def run(stream: Any, stdin: bytes | None = None) -> bytes:
             overwrite_output=True,
         )
     except ffmpeg.Error as error:
-        said = " ".join(error.stderr.decode(errors="replace").split()[-60:])
-        raise OsslError("ffmpeg_failed", f"ffmpeg stopped: {said}", "") from error
+        message = " ".join(error.stderr.decode(errors="replace").split()[-60:])
+        raise OsslError("ffmpeg_failed", f"ffmpeg stopped: {message}", "") from error
     return bytes(out)

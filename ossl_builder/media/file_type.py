@@ -1,4 +1,4 @@
-"""What kind of file a file is, by its first bytes: no name from outside is believed."""
+"""Detect a file's type by its first bytes; foreign file names are not trusted."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ UNKNOWN = ".bin"
 HEAD_BYTES = 1024
 
 MPEG_PACKET = 188
-# QuickTime files before the brand was invented begin with one of these.
+# Old QuickTime files, without an `ftyp` atom, begin with one of these atoms.
 QUICKTIME_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 PAGE_STARTS = (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<body", b"<script")
 
 
 def extension(path: Path) -> str:
-    """The usual extension of the file's container, of a fixed list; `.bin` if it is none of it."""
+    """Return the usual file name extension of the container; `.bin`: unknown container."""
     head = _head(path)
     if head[4:8] == b"ftyp":
         return ".mov" if head[8:12] == b"qt  " else ".mp4"
@@ -32,7 +32,7 @@ def extension(path: Path) -> str:
         return ".flv"
     if head.startswith(b"0&\xb2u\x8ef\xcf\x11"):
         return ".wmv"
-    # Packets of a transport stream begin with G; on discs a time of 4 bytes stands before each.
+    # Transport stream packets begin with G; on discs, a 4-byte timestamp precedes each packet.
     for first, step in ((0, MPEG_PACKET), (4, MPEG_PACKET + 4)):
         if head[first::step][:4] == b"GGGG":
             return ".ts"
@@ -40,7 +40,7 @@ def extension(path: Path) -> str:
 
 
 def is_web_page(path: Path) -> bool:
-    """Whether a file is a page of the web, whatever it is called."""
+    """Whether a file is a web page, regardless of its name."""
     return _head(path).removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(PAGE_STARTS)
 
 

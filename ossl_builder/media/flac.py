@@ -1,7 +1,7 @@
-"""FLAC files of 16 bits, written and read in blocks.
+"""Write and read 16-bit FLAC files in blocks.
 
-A block is a float32 array [channels, samples], full scale being 1. Values are rounded to 16 bits
-without dither (equal audio gives equal bytes), and what exceeds full scale is clamped.
+A block is a float32 array [channels, samples]; full scale is 1. Values are rounded to 16 bits
+without dither, so that equal audio gives equal bytes. Values beyond full scale are clamped.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
     Block = NDArray[np.float32]
 
-STEPS = 32768  # of 16 bits, from 0 to full scale
+STEPS = 32768  # quantization steps from 0 to full scale (16 bits)
 READ_S = 5.0
-# With less than this left, a write that failed has failed for want of space.
+# If a write fails and less than this is free, the reason is a full disk.
 NEARLY_NOTHING = 4 << 20
 
 
 class FlacWriter:
-    """Writes one file; use it in a `with` statement, which closes and verifies it."""
+    """Write one FLAC file; the `with` statement closes and verifies it."""
 
     def __init__(self, path: Path, rate: int, channels: int) -> None:
-        """Begin the file.
+        """Create the file.
 
         Raises:
             OsslError: `disk_full`, `write_failed`.
@@ -47,7 +47,7 @@ class FlacWriter:
             raise _not_written(path) from error
 
     def write(self, block: Block) -> Block:
-        """Append a block; return it as it will be read, rounded and clamped.
+        """Append a block; return the rounded and clamped values that the file now holds.
 
         Raises:
             OsslError: `disk_full`, `write_failed`.
@@ -59,15 +59,15 @@ class FlacWriter:
         try:
             self._file.write(steps)
         except (soundfile.LibsndfileError, AssertionError) as error:
-            # soundfile asserts that as much was written as was given.
+            # soundfile asserts that all samples were written.
             raise _not_written(self.path) from error
         self.samples += len(steps)
         return np.ascontiguousarray(steps.T, np.float32) / np.float32(STEPS)
 
     def close(self) -> None:
-        """Finish the file and see that its last sample can be read.
+        """Close the file and check that its last sample can be read.
 
-        libsndfile says nothing when the last of what it holds cannot be written.
+        libsndfile reports no error if its last buffered data cannot be written.
 
         Raises:
             OsslError: `disk_full`, `write_failed`.
@@ -102,12 +102,12 @@ class FlacWriter:
 
 
 def read_flac(path: Path, first: int = 0, last: int | None = None) -> Iterator[Block]:
-    """The file's blocks of `READ_S` seconds, the last one shorter.
+    """Yield a file's samples in blocks of `READ_S` seconds; the last block may be shorter.
 
     Args:
         path: the file.
-        first: sample to begin with.
-        last: sample before which to end; None, or beyond the end: to the end.
+        first: index of the first sample.
+        last: index after the last sample; None, or beyond the end: read to the end.
 
     Raises:
         OsslError: `audio_unreadable`.
@@ -132,7 +132,7 @@ def read_flac(path: Path, first: int = 0, last: int | None = None) -> Iterator[B
 
 
 def _not_written(path: Path) -> OsslError:
-    """The error of a failed write: libsndfile does not tell why a write failed: ask the disk."""
+    """Return the error of a failed write; libsndfile gives no reason, so check the free space."""
     if shutil.disk_usage(path.parent).free < NEARLY_NOTHING:
         return OsslError(
             "disk_full",

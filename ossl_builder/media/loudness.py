@@ -1,7 +1,7 @@
-"""Loudness after EBU R 128 and ITU-R BS.1770-4, of audio that comes in blocks.
+"""Measure loudness after EBU R 128 and ITU-R BS.1770-4, from a stream of blocks.
 
-The K-weighted mean square of short, adjacent hops is all that is kept; momentary, short-term and
-integrated loudness follow from it. Figures in LUFS; mono and stereo only (channel weights of 1).
+Only the K-weighted mean square of short, adjacent hops is stored; momentary, short-term and
+integrated loudness are computed from it, in LUFS. Mono and stereo only (channel weights of 1).
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     Values = NDArray[np.float64]
 
 HOP_S = 0.1
-"""Hop of the standard: 75 % overlap of the 0.4-s windows."""
+"""Hop of the standard: the 0.4-s windows overlap by 75 %."""
 MOMENTARY_S = 0.4
 SHORT_TERM_S = 3.0
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
 SILENT_LUFS = -120.0
-"""What stands for silence in curves of loudness; integrated loudness says None."""
+"""Value of silence in loudness curves; the integrated loudness of silence is None."""
 _OFFSET_DB = -0.691  # BS.1770-4, equation 2: a full-scale sine at 997 Hz reads -3.01 LUFS
 
 
 class Meter:
-    """Takes blocks of audio and keeps the K-weighted power and the sample peak of each hop."""
+    """Measure the K-weighted power and the sample peak of each hop of a stream of audio."""
 
     def __init__(self, rate: int, hop_s: float = HOP_S) -> None:
-        """Begin with silence before the first sample.
+        """Create a meter; the filters start as after silence.
 
         Args:
             rate: sample rate of the blocks, in Hz.
@@ -42,16 +42,18 @@ class Meter:
         self.rate = rate
         self.hop_s = hop_s
         self.peak = 0.0
-        """Largest sample so far, full scale being 1."""
+        """Largest absolute sample so far; full scale is 1."""
         self._sections = k_weighting(rate)
         self._state: Values | None = None
         self._powers: list[Values] = []
         self._peaks: list[Values] = []
-        self._rest: Values | None = None  # [2, samples]: weighted square and peak of a begun hop
-        self._done = 0  # hops
+        self._rest: Values | None = (
+            None  # [2, samples]: weighted square and absolute value of the unfinished hop
+        )
+        self._done = 0  # number of finished hops
 
     def add(self, block: Block) -> None:
-        """Measure the next block, float32 [channels, samples] of any length."""
+        """Add the next block, float32 [channels, samples], of any length."""
         import numpy as np
         from scipy.signal import sosfilt
 
@@ -61,25 +63,25 @@ class Meter:
             self._state = np.zeros((len(self._sections), len(block), 2))
         weighted, self._state = sosfilt(self._sections, block.astype(np.float64), zi=self._state)
         weighted *= weighted
-        held = 0 if self._rest is None else self._rest.shape[1]
-        seen = np.empty((2, held + block.shape[1]))
+        n_held = 0 if self._rest is None else self._rest.shape[1]
+        hop_data = np.empty((2, n_held + block.shape[1]))
         if self._rest is not None:
-            seen[:, :held] = self._rest
-        # Channel by channel: reductions over the short axis would take several times as long.
-        seen[0, held:] = reduce(np.add, weighted)
-        seen[1, held:] = reduce(np.maximum, np.abs(block))
-        self.peak = max(self.peak, float(seen[1, held:].max()))
-        # Hops begin at the samples nearest to their times, whatever the rate.
+            hop_data[:, :n_held] = self._rest
+        # Reduce channel by channel: a reduction over the short axis is several times slower.
+        hop_data[0, n_held:] = reduce(np.add, weighted)
+        hop_data[1, n_held:] = reduce(np.maximum, np.abs(block))
+        self.peak = max(self.peak, float(hop_data[1, n_held:].max()))
+        # Hops begin at the sample nearest to their time, at any sample rate.
         begin = self._edge(self._done)
-        count = int((begin + seen.shape[1]) / (self.rate * self.hop_s)) - self._done + 1
+        count = int((begin + hop_data.shape[1]) / (self.rate * self.hop_s)) - self._done + 1
         edges = self._edge(np.arange(self._done, self._done + count + 1)) - begin
-        edges = edges[edges <= seen.shape[1]]
+        edges = edges[edges <= hop_data.shape[1]]
         if len(edges) > 1:
-            sums = np.add.reduceat(seen[0, : edges[-1]], edges[:-1])
+            sums = np.add.reduceat(hop_data[0, : edges[-1]], edges[:-1])
             self._powers.append(sums / np.diff(edges))
-            self._peaks.append(np.maximum.reduceat(seen[1, : edges[-1]], edges[:-1]))
+            self._peaks.append(np.maximum.reduceat(hop_data[1, : edges[-1]], edges[:-1]))
             self._done += len(edges) - 1
-        self._rest = seen[:, edges[-1] :]
+        self._rest = hop_data[:, edges[-1] :]
 
     def _edge(self, hop: int | NDArray[np.int64]) -> NDArray[np.int64]:
         import numpy as np
@@ -87,11 +89,11 @@ class Meter:
         return np.rint(np.asarray(hop) * self.hop_s * self.rate).astype(np.int64)
 
     def power(self) -> Values:
-        """K-weighted mean square of each finished hop, summed over channels, [hops]."""
+        """Return the K-weighted mean square of each finished hop, summed over channels, [hops]."""
         return _joined(self._powers)
 
     def peaks(self) -> Values:
-        """Largest sample of each finished hop, full scale being 1, [hops]."""
+        """Return the largest absolute sample of each finished hop, [hops]; full scale is 1."""
         return _joined(self._peaks)
 
 
@@ -102,7 +104,7 @@ def _joined(parts: list[Values]) -> Values:
 
 
 def measured(blocks: Iterable[Block], rate: int, hop_s: float = HOP_S) -> Meter:
-    """A meter that has taken all blocks."""
+    """Measure all blocks; return the meter."""
     meter = Meter(rate, hop_s)
     for block in blocks:
         meter.add(block)
@@ -110,9 +112,9 @@ def measured(blocks: Iterable[Block], rate: int, hop_s: float = HOP_S) -> Meter:
 
 
 def k_weighting(rate: int) -> Values:
-    """The two filters of BS.1770-4 as second-order sections [2, 6], for any sample rate.
+    """Return the two filters of BS.1770-4 as second-order sections [2, 6], for any sample rate.
 
-    The standard tabulates them at 48 kHz; the analogue prototypes behind the table are those of
+    The standard tabulates them at 48 kHz; the analogue prototypes of the table are taken from
     De Man, "Evaluation of implementations of the EBU R128 loudness measurement" (2018).
     """
     import numpy as np
@@ -136,7 +138,7 @@ def k_weighting(rate: int) -> Values:
 
 
 def lufs(power: Values) -> Values:
-    """Loudness of K-weighted powers; silence is `SILENT_LUFS`."""
+    """Convert K-weighted powers to loudness in LUFS; silence becomes `SILENT_LUFS`."""
     import numpy as np
 
     floor = 10 ** ((SILENT_LUFS - _OFFSET_DB) / 10)
@@ -145,7 +147,7 @@ def lufs(power: Values) -> Values:
 
 
 def windowed(power: Values, hops: int) -> Values:
-    """Mean power of the windows of `hops` hops that lie within it, [hops - window + 1]."""
+    """Return the mean power of each window of `hops` hops, [len(power) - hops + 1]."""
     import numpy as np
 
     if len(power) < hops:
@@ -156,11 +158,11 @@ def windowed(power: Values, hops: int) -> Values:
 
 
 def integrated(power: Values, hop_s: float = HOP_S) -> float | None:
-    """Gated loudness of all of it (BS.1770-4); None if no 0.4-s window passes the gate.
+    """Return the integrated (gated) loudness in LUFS (BS.1770-4); None: no window passes the gate.
 
     Args:
         power: K-weighted mean square of each hop.
-        hop_s: length of a hop; the windows are 0.1 s apart, as the standard says.
+        hop_s: length of a hop, in seconds; the 0.4-s windows are 0.1 s apart, as in the standard.
     """
     step = max(1, round(HOP_S / hop_s))
     loud = windowed(power, round(MOMENTARY_S / hop_s))[::step]
@@ -175,5 +177,5 @@ def _lufs(power: Values) -> float:
 
 
 def dbfs(peak: float) -> float | None:
-    """A sample peak in dBFS; None for digital silence."""
+    """Convert a sample peak to dBFS; None: digital silence."""
     return 20 * log10(peak) if peak > 0 else None

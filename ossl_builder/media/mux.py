@@ -1,4 +1,4 @@
-"""A film's video and another audio track in one MP4 that browsers play."""
+"""Write a film's video with another audio track to an MP4 for browsers."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ossl_builder.media.stream_choice import VideoStream, choose, inspect
 from ossl_builder.media.video_frames import USUAL_STEP, no_video, timed_frames
 from ossl_builder.media.video_transforms import OutputFormat
 
-# Codecs whose packets an MP4 can hold as they are.
+# Codecs whose packets an MP4 can store unchanged.
 MP4_CODECS = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video"})
 BIT_RATE = 192_000
 BLOCK = 1024
 AHEAD_S = 0.5
-# Of video that has to be encoded anew: visually lossless.
+# Settings for video that must be re-encoded: visually lossless.
 ENCODING = Encoding(crf=18, preset="medium", audio_bitrate=BIT_RATE)
 
 
 def mux(video: Path, audio: Path, target: Path) -> None:
-    """Write the video of one file with the audio of another, both from time 0 on.
+    """Write the video of one file with the audio of another to an MP4; both start at time 0.
 
-    The video's packets are copied where an MP4 can hold them, else it is encoded anew.
+    Copy the video's packets if an MP4 can store them; otherwise re-encode the video.
 
     Args:
-        video: its first frame becomes time 0; its own audio is left out.
-        audio: mono or stereo WAV or FLAC; becomes AAC.
-        target: an MP4; replaced whole or not at all.
+        video: file with the video; its first frame becomes time 0, its own audio is dropped.
+        audio: mono or stereo WAV or FLAC; encoded as AAC.
+        target: the MP4; it is replaced atomically.
 
     Raises:
         OsslError: `no_video`, `not_media`, `mux_failed`, `disk_full`.
@@ -47,7 +47,7 @@ def mux(video: Path, audio: Path, target: Path) -> None:
     assert stream is not None  # its index comes from the same file
     try:
         with replacing(target) as temporary:
-            if not (_is_copied(media, stream) and _copy(media, audio, temporary)):
+            if not (_can_copy(media, stream) and _copy(media, audio, temporary)):
                 _encode(media, stream, audio, temporary)
     except (av.FFmpegError, OSError, ValueError) as error:
         full = disk_full(OSError(getattr(error, "errno", 0), "full"), target.parent)
@@ -60,19 +60,19 @@ def mux(video: Path, audio: Path, target: Path) -> None:
         ) from error
 
 
-def _is_copied(media: MediaFile, stream: VideoStream) -> bool:
-    """Whether the packets can stay as they are: known to MP4, and with times that hold."""
+def _can_copy(media: MediaFile, stream: VideoStream) -> bool:
+    """Whether the packets can be copied: a codec of MP4, and timestamps without jumps."""
     return stream.codec in MP4_CODECS and not media.has_time_jumps
 
 
 def _copy(media: MediaFile, audio: Path, target: Path) -> bool:
-    """Copy the video's packets; False if some of them lack a time, or MP4 refuses them."""
+    """Copy the video's packets; return False if one has no timestamp, or MP4 rejects them."""
     import av
 
     first = _first_time(media)
     if first is None:
         return False
-    # Lengths of tracks are counted in the movie's unit: finer than the usual millisecond.
+    # MP4 stores track durations in the movie time scale; the default is 1 ms, which is too coarse.
     options = {"fflags": "+bitexact", "movflags": "+faststart", "movie_timescale": "96000"}
     try:
         with (
@@ -80,8 +80,8 @@ def _copy(media: MediaFile, audio: Path, target: Path) -> bool:
             av.open(str(target), "w", format="mp4", options=options) as out,
         ):
             stream = stream_at(source, media.video, media.path.name)
-            frame = out.add_stream_from_template(stream, opaque=True)
-            encoded = _Audio(audio, out)
+            copied = out.add_stream_from_template(stream, opaque=True)
+            track = _Audio(audio, out)
             for packet in packets(source, stream):
                 if not packet.size:
                     continue
@@ -89,21 +89,21 @@ def _copy(media: MediaFile, audio: Path, target: Path) -> bool:
                     return False
                 time_s = float((packet.pts - first) * packet.time_base)
                 packet.pts, packet.dts = packet.pts - first, packet.dts - first
-                packet.stream = frame
-                encoded.until(time_s + AHEAD_S)
+                packet.stream = copied
+                track.until(time_s + AHEAD_S)
                 out.mux(packet)
-            encoded.end()
+            track.end()
     except (av.error.ArgumentError, av.error.InvalidDataError):
         return False
     return True
 
 
 def _encode(media: MediaFile, stream: VideoStream, audio: Path, target: Path) -> None:
-    """Decode the video and encode it anew."""
+    """Decode the video and re-encode it."""
     step = 1 / stream.rate if stream.rate else USUAL_STEP
     writer: ClipWriter | None = None
     first = 0
-    held = None
+    previous = None
     try:
         for timed in timed_frames(media, step, has_frame_threads=True):
             if timed.frame is None:
@@ -113,12 +113,12 @@ def _encode(media: MediaFile, stream: VideoStream, audio: Path, target: Path) ->
                 form = OutputFormat(rate=1 / step, sar=stream.sar)
                 base = Fraction(timed.frame.time_base)
                 writer = ClipWriter(target, form, ENCODING, audio, 0.0, base)
-            if held is not None:
-                writer.add(held.frame, held.pts - first, timed.pts - held.pts)
-            held = timed
-        if writer is None or held is None:
+            if previous is not None:
+                writer.add(previous.frame, previous.pts - first, timed.pts - previous.pts)
+            previous = timed
+        if writer is None or previous is None:
             raise no_video(media.path.name)
-        writer.add(held.frame, held.pts - first, held.duration)
+        writer.add(previous.frame, previous.pts - first, previous.duration)
         writer.close()
     except BaseException:
         if writer is not None:
@@ -127,7 +127,7 @@ def _encode(media: MediaFile, stream: VideoStream, audio: Path, target: Path) ->
 
 
 class _Audio:
-    """An audio file encoded as the video goes on."""
+    """Encode an audio file in steps, interleaved with the video."""
 
     def __init__(self, path: Path, out: Any) -> None:
         import av
@@ -141,19 +141,19 @@ class _Audio:
         self._stream.codec_context.bit_rate = BIT_RATE
         self._stream.codec_context.flags |= av.codec.context.Flags.bitexact
         self._out = out
-        self._given = 0
+        self._n_read = 0
         self._blocks = self._read(path)
 
     def until(self, time_s: float) -> None:
-        """Encode what is heard before that."""
-        while self._given < time_s * self._rate:
+        """Encode the audio before the time `time_s`."""
+        while self._n_read < time_s * self._rate:
             block = next(self._blocks, None)
             if block is None:
                 return
             self._out.mux(self._stream.encode(block))
 
     def end(self) -> None:
-        """Encode the rest."""
+        """Encode the remaining audio and flush the encoder."""
         self.until(float("inf"))
         self._out.mux(self._stream.encode(None))
 
@@ -165,16 +165,16 @@ class _Audio:
         for block in soundfile.blocks(str(path), BLOCK, dtype="float32", always_2d=True):
             planes = np.ascontiguousarray(block.T)
             frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=self._layout)
-            frame.sample_rate, frame.pts = self._rate, self._given
+            frame.sample_rate, frame.pts = self._rate, self._n_read
             frame.time_base = Fraction(1, self._rate)
-            self._given += len(block)
+            self._n_read += len(block)
             yield frame
 
 
 def _first_time(media: MediaFile) -> int | None:
-    """Presentation time of the first frame, in ticks: not always that of the first packet.
+    """Return the presentation time of the first frame, in ticks; None: a packet has no time.
 
-    None where a packet has no presentation time.
+    The first packet is not always the first frame.
     """
     times: list[int] = []
     with open_media(media.path) as container:
@@ -183,6 +183,6 @@ def _first_time(media: MediaFile) -> int | None:
                 if packet.pts is None:
                     return None
                 times.append(packet.pts)
-            if len(times) == 64:  # more than any decoder reorders
+            if len(times) == 64:  # no decoder reorders more
                 break
     return min(times, default=None)

@@ -1,4 +1,4 @@
-"""What a film's file holds, measured by reading every packet; headers are not believed."""
+"""Measure a film's file by reading every packet; headers are not trusted."""
 
 from __future__ import annotations
 
@@ -17,28 +17,31 @@ from ossl_builder.media.timeline import PacketLog, Timeline, corrected_packets, 
 from ossl_builder.media.truncation import MESSAGES, missing_bytes
 from ossl_builder.media.video_frames import Clock, no_video, timed_frames
 
-# Key frames are decoded to see that they can be and what their flags are, no more of them than
-# one in so many seconds.
+# Key frames are decoded to check that they can be, and to read their flags: at most one per this
+# many seconds.
 LOOK_EVERY_S = 2.0
 FIRST_FRAMES = 12
-# The frames behind so many packets before the end are all decoded: more than decoders reorder.
+# All frames after this many packets before the end are decoded; no decoder reorders more.
 TAIL_PACKETS = 32
-# No decoder holds frames back for longer.
+# Maximum delay of a decoder.
 MOST_DELAY_S = 1.0
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """The video stream. Times in seconds on the file's corrected clock.
+    """Measurements of the video stream. Times are seconds on the file's corrected clock.
 
     Attributes:
-        start_s: when the first frame that can be decoded begins.
-        end_s: when the last packet's frame ends.
-        decoded_end_s: when the last frame that can be decoded ends.
-        n_packets: coded frames.
+        codec: libav's name of the codec.
+        start_s: begin of the first decodable frame.
+        end_s: end of the last packet's frame.
+        decoded_end_s: end of the last decodable frame.
+        n_packets: number of coded frames.
         rate: nominal frame rate, 1/s.
-        sar: a pixel's aspect ratio, as stored.
-        is_interlaced: whether some of the frames that were looked at are flagged as interlaced.
+        is_variable_rate: whether the frame rate varies.
+        width, height: stored size in pixels.
+        sar: sample (pixel) aspect ratio, as stored.
+        is_interlaced: whether some of the decoded frames are flagged as interlaced.
     """
 
     codec: str
@@ -56,10 +59,15 @@ class VideoFacts:
 
 @dataclass(frozen=True)
 class AudioFacts:
-    """The audio stream. Times in seconds on the file's corrected clock.
+    """Measurements of the audio stream. Times are seconds on the file's corrected clock.
 
     Attributes:
-        decoded_s: length of all samples that can be decoded.
+        codec: libav's name of the codec.
+        start_s: begin of the first packet.
+        end_s: end of the last packet.
+        decoded_s: total duration of the decodable samples.
+        sample_rate: in Hz.
+        channels: number of channels.
     """
 
     codec: str
@@ -72,12 +80,14 @@ class AudioFacts:
 
 @dataclass(frozen=True)
 class Probed:
-    """A file.
+    """Measurements of a film's file.
 
     Attributes:
-        media: the file and its streams.
-        streams_why: why these streams.
-        streams_other: the other video and audio streams, in words.
+        media: the file and its chosen streams.
+        streams_why: reasons for the choice of streams, as text.
+        streams_other: description of the other video and audio streams, as text.
+        video: measurements of the video stream.
+        audio: measurements of the audio stream; None: the file has none.
         is_truncated: whether the end of the file is missing.
     """
 
@@ -99,7 +109,7 @@ def probe(
 
     Args:
         path: the file.
-        progress: called with the part done, 0 to 1.
+        progress: called with the fraction done, 0 to 1.
         wanted_video, wanted_audio: see `stream_choice.choose`.
 
     Raises:
@@ -137,11 +147,11 @@ def _read(
     wanted_video: int | str | None,
     wanted_audio: int | str | None,
 ) -> tuple[dict[int, PacketLog], Choice, str, bool]:
-    """Read every packet: times by stream, the choice, the container, whether the end is missing."""
+    """Read every packet; return packet logs, chosen streams, container, and is_truncated."""
     import av.logging
 
     size = path.stat().st_size
-    # Some demuxers only log that a file is cut off.
+    # Some demuxers report a truncated file only in the log.
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
@@ -164,24 +174,24 @@ def _read(
 def _video_facts(
     media: MediaFile, video: VideoStream, rate: Fraction, log: PacketLog, decoded: _Decoded
 ) -> VideoFacts:
-    known = sorted(log.known())
-    if not known:
+    timed_packets = sorted(log.known())
+    if not timed_packets:
         raise OsslError(
             "no_video",
             f"{media.path.name} has a video stream without frames.",
             "Fetch it again.",
         )
-    starts = [start for start, _ in known]
+    starts = [start for start, _ in timed_packets]
     steps = log.steps()
     base = float(log.time_base)
-    usual = sorted(steps)[len(steps) // 2] if steps else 0
-    # The last frame lasts as long as its packet tells, or as the usual one.
-    end = max(max(start + duration for start, duration in known), starts[-1] + usual)
-    # Containers round times (Matroska: to 1 ms); only steps beyond that are uneven.
-    slack = max(1.5, 0.002 / base, 0.02 * usual)
-    uneven = sum(abs(step - usual) > slack for step in steps)
+    usual_step = sorted(steps)[len(steps) // 2] if steps else 0
+    # The duration of the last frame is its packet's duration, or the usual step.
+    end = max(max(start + duration for start, duration in timed_packets), starts[-1] + usual_step)
+    # Containers round times (Matroska: to 1 ms), so smaller deviations are not uneven.
+    tolerance = max(1.5, 0.002 / base, 0.02 * usual_step)
+    n_uneven = sum(abs(step - usual_step) > tolerance for step in steps)
     start_s, is_interlaced = _first_frames(media, 1 / rate)
-    # Packets without presentation times are counted by decoding times, which are earlier.
+    # Packets without presentation times have decoding times only, which are earlier.
     end_s = end * base
     if log.lacks_presentation_times and end_s < decoded.end_s < end_s + MOST_DELAY_S:
         end_s = decoded.end_s
@@ -192,7 +202,7 @@ def _video_facts(
         decoded_end_s=decoded.end_s,
         n_packets=len(starts),
         rate=rate,
-        is_variable_rate=uneven > max(1, 0.01 * len(steps))
+        is_variable_rate=n_uneven > max(1, 0.01 * len(steps))
         or abs(len(starts) / (end_s - starts[0] * base) / float(rate) - 1) > 0.01,
         width=video.width,
         height=video.height,
@@ -202,11 +212,12 @@ def _video_facts(
 
 
 def _first_frames(media: MediaFile, step: Fraction) -> tuple[float, bool]:
-    """When the first frame begins (s), and whether some of the first ones are interlaced."""
+    """Return the begin of the first frame (s), and whether a frame near it is interlaced."""
     start_s: float | None = None
     is_interlaced = False
     with closing(timed_frames(media, step)) as frames:
-        for timed in islice((each for each in frames if each.frame is not None), FIRST_FRAMES):
+        decoded = (timed for timed in frames if timed.frame is not None)
+        for timed in islice(decoded, FIRST_FRAMES):
             frame: Any = timed.frame
             start_s = float(timed.pts * frame.time_base) if start_s is None else start_s
             is_interlaced |= bool(frame.interlaced_frame)
@@ -221,12 +232,12 @@ def _first_frames(media: MediaFile, step: Fraction) -> tuple[float, bool]:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """What decoding parts of a film has shown.
+    """Result of decoding parts of a film.
 
     Attributes:
-        end_s: when the last frame that can be decoded ends.
-        is_interlaced: whether some of its frames are flagged as interlaced.
-        audio_s: length of all audio that can be decoded.
+        end_s: end of the last decodable frame.
+        is_interlaced: whether some frames are flagged as interlaced.
+        audio_s: total duration of the decodable audio.
     """
 
     end_s: float
@@ -235,13 +246,13 @@ class _Decoded:
 
 
 def _decode(media: MediaFile, timeline: Timeline, log: PacketLog, step: Fraction) -> _Decoded:
-    """Decode key frames all along the film, all frames near its end, and all of the audio.
+    """Decode key frames throughout the film, all frames near its end, and all audio.
 
     Args:
         media: the film's file.
-        timeline: corrections of its times.
-        log: packets of its video.
-        step: usual time from frame to frame, in seconds.
+        timeline: corrections of the timestamps.
+        log: packets of the video stream.
+        step: usual frame duration, in seconds.
     """
     import av
 
@@ -264,7 +275,7 @@ def _decode(media: MediaFile, timeline: Timeline, log: PacketLog, step: Fraction
                 if not is_tail and not (packet.is_keyframe and time_s >= next_s):
                     continue
                 next_s = time_s + LOOK_EVERY_S
-                if number == tail > 0:  # what the decoder holds back belongs to earlier times
+                if number == tail > 0:  # drop earlier frames from the decoder
                     video.codec_context.flush_buffers()
             try:
                 frames = packet.decode()
@@ -282,20 +293,20 @@ def _decode(media: MediaFile, timeline: Timeline, log: PacketLog, step: Fraction
 
 
 def _tail(log: PacketLog) -> int:
-    """Number of the last key frame that has enough packets behind it to decode them rightly."""
+    """Return the index of the last key frame that has at least `TAIL_PACKETS` after it."""
     early = [number for number in log.keys if number <= len(log) - TAIL_PACKETS]
     return early[-1] if early else 0
 
 
 def _audio_facts(audio: AudioStream, log: PacketLog, decoded: _Decoded) -> AudioFacts | None:
-    known = log.known()
-    if not known:
+    timed_packets = log.known()
+    if not timed_packets:
         return None
     base = float(log.time_base)
     return AudioFacts(
         codec=audio.codec,
-        start_s=min(start for start, _ in known) * base,
-        end_s=max(start + duration for start, duration in known) * base,
+        start_s=min(start for start, _ in timed_packets) * base,
+        end_s=max(start + duration for start, duration in timed_packets) * base,
         decoded_s=decoded.audio_s,
         sample_rate=audio.sample_rate,
         channels=audio.channels,

@@ -1,7 +1,7 @@
-"""A folder of recordings: which there are, what they hold, what they sound like.
+"""Recordings of a soundtrack in a folder: list, hash and decode them.
 
-A recording's time begins with its first decoded sample, as players count, whatever delay its
-container notes.
+Time 0 of a recording is its first decoded sample, as in players, whatever delay its container
+states.
 """
 
 from __future__ import annotations
@@ -31,82 +31,84 @@ KINDS = (
 
 
 def names(folder: str | None) -> list[str]:
-    """Paths of the recordings, relative to the folder, with forward slashes, sorted.
+    """Return the recordings' paths, relative to the folder, with forward slashes, sorted.
 
     Raises:
         OsslError: `no_recordings`.
     """
-    place = None if folder is None else Path(folder).expanduser()
-    found = [] if place is None else sorted(
-        path.relative_to(place).as_posix()
-        for path in place.rglob("*")
+    root = None if folder is None else Path(folder).expanduser()
+    paths = [] if root is None else sorted(
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
         if path.suffix.lower() in KINDS and path.is_file()
     )  # fmt: skip
-    if not found:
-        where = "cues.recordings names no folder" if place is None else f"{place} holds none"
+    if not paths:
+        where = "cues.recordings names no folder" if root is None else f"{root} holds none"
         raise OsslError(
             "no_recordings",
             f"The rule `soundtrack` needs recordings, but {where}.",
             "Put the soundtrack's recordings (FLAC, MP3, Ogg, WAV …) into a folder, and give it as "
             "`--set cues.recordings=FOLDER`, or use `--set cues.rule=energy`.",
         )
-    return found
+    return paths
 
 
 def path_of(folder: str | None, name: str) -> Path:
-    """Where a recording lies."""
+    """Return the path of a recording."""
     return Path(folder or ".").expanduser() / name
 
 
 def fingerprint(folder: str | None) -> str | None:
-    """SHA-256 over the recordings' names and contents; None if there are none.
+    """Return the SHA-256 over the recordings' names and contents; None: there are none.
 
-    Each file's hash is remembered, in the user's cache, with its size and time of change.
+    Each file's hash is cached in the user's cache folder, with its size and modification time.
     """
     try:
-        found = names(folder)
-    except OsslError:  # whoever runs the stage tells why
+        tracks = names(folder)
+    except OsslError:  # the stage itself reports the error
         return None
-    place = Path(folder or ".").expanduser().resolve()
-    memory = _cache() / f"{sha256(str(place).encode()).hexdigest()[:16]}.json"
-    known = _remembered(memory)
-    seen = {}
-    for name in found:
-        status = (place / name).stat()
-        entry = known.get(name, ["", 0, 0])
+    root = Path(folder or ".").expanduser().resolve()
+    cache_file = _cache_folder() / f"{sha256(str(root).encode()).hexdigest()[:16]}.json"
+    cached = _read_cache(cache_file)
+    current = {}
+    for name in tracks:
+        status = (root / name).stat()
+        entry = cached.get(name, ["", 0, 0])
         if entry[1:] != [status.st_size, status.st_mtime_ns]:
-            entry = [files.sha256_file(place / name), status.st_size, status.st_mtime_ns]
-        seen[name] = entry
-    if seen != known:
-        _remember(memory, seen)
-    return files.sha256_json([[name, seen[name][0]] for name in found])
+            entry = [files.sha256_file(root / name), status.st_size, status.st_mtime_ns]
+        current[name] = entry
+    if current != cached:
+        _write_cache(cache_file, current)
+    return files.sha256_json([[name, current[name][0]] for name in tracks])
 
 
-def _cache() -> Path:
+def _cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "ossl-builder" / "recordings"
 
 
-def _remembered(memory: Path) -> dict[str, list[str | int]]:
+def _read_cache(cache_file: Path) -> dict[str, list[str | int]]:
     try:
-        found = parse.json_value(memory.read_bytes())
+        entries = parse.json_value(cache_file.read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return entries if isinstance(entries, dict) else {}
 
 
-def _remember(memory: Path, seen: dict[str, list[str | int]]) -> None:
+def _write_cache(cache_file: Path, entries: dict[str, list[str | int]]) -> None:
     try:
-        files.write_bytes(memory, files.json_bytes(seen))
-    except OSError:  # without a cache each command hashes again
+        files.write_bytes(cache_file, files.json_bytes(entries))
+    except OSError:  # without a cache, each command hashes all files again
         return
 
 
 def audio_of(folder: str | None, name: str, rate: int) -> Audio:
-    """A recording as mono audio, [samples].
+    """Return a recording as mono audio, [samples].
 
     Args:
-        rate: sample rate wanted, in Hz.
+        folder: the folder of recordings.
+        name: the recording's path, relative to the folder.
+        rate: sample rate of the result, in Hz.
 
     Raises:
         OsslError: `recording_unreadable`.
@@ -118,11 +120,11 @@ def audio_of(folder: str | None, name: str, rate: int) -> Audio:
         media = inspect(path)
         if media.audio is None:
             raise Rejected("no_audio", f"{path.name} has no audio stream.")
-        # A cover or a video beside the audio has no say in when a recording begins.
+        # Drop a cover or video, so that it does not define time 0.
         media = MediaFile(path, None, media.audio, media.has_time_jumps)
         with open_media(path) as container:
             stream = stream_at(container, media.audio, media.path.name)
-            begins = (stream.start_time or 0) * (stream.time_base or 0)
+            start_s = (stream.start_time or 0) * (stream.time_base or 0)
         blocks = list(FilmAudio(media, rate, 1).blocks())
     except (OsslError, Rejected) as error:
         raise OsslError(
@@ -130,15 +132,15 @@ def audio_of(folder: str | None, name: str, rate: int) -> Audio:
             f"The recording {path} cannot be decoded.",
             "Replace it, or remove it from the folder.",
         ) from error
-    whole = np.concatenate(blocks, axis=1)[0] if blocks else np.zeros(0, np.float32)
-    return whole[max(0, round(float(begins) * rate)) :]
+    samples = np.concatenate(blocks, axis=1)[0] if blocks else np.zeros(0, np.float32)
+    return samples[max(0, round(float(start_s) * rate)) :]
 
 
 def each(
-    folder: str | None, rate: int, heard: Callable[[float], None]
+    folder: str | None, rate: int, progress: Callable[[float], None]
 ) -> Iterator[tuple[str, Audio]]:
-    """Name and audio of each recording, one in memory at a time; tells the part done."""
-    found = names(folder)
-    for number, name in enumerate(found):
+    """Yield name and audio of each recording; call `progress` with the fraction done."""
+    tracks = names(folder)
+    for number, name in enumerate(tracks):
         yield name, audio_of(folder, name, rate)
-        heard((number + 1) / len(found))
+        progress((number + 1) / len(tracks))

@@ -1,7 +1,7 @@
-"""Choose which video and which audio stream of a file are the film.
+"""Choose the video stream and the audio stream of a file that are the film.
 
-Files carry more than the film: thumbnails, covers, commentaries, audio descriptions, other
-languages. The streams' flags, lengths, sizes and channels decide, or the user does.
+Files also contain thumbnails, covers, commentaries, audio descriptions and other languages. The
+user chooses, or the streams' flags, lengths, sizes and channels decide.
 """
 
 from __future__ import annotations
@@ -20,25 +20,27 @@ from ossl_builder.media.timeline import CHANGING_CLOCKS, PacketLog, read_logs, t
 
 # Flags (AV_DISPOSITION_…) of streams that are still images, not the film.
 STILLS = ("attached_pic", "still_image", "timed_thumbnails")
-# Flags of streams that are another version of the film than its makers' own.
+# Flags of streams that are not the original version of the film.
 OTHER_VERSIONS = (
     "comment", "visual_impaired", "hearing_impaired", "dub", "karaoke", "lyrics", "clean_effects",
     "non_diegetic", "descriptions", "captions", "metadata", "dependent",
 )  # fmt: skip
-# Many commentaries have no flag but a title.
+# Many commentaries have only a title, no flag.
 OTHER_TITLES = re.compile(r"comment|descri(bed|pt)|visually impaired|isolated|karaoke", re.I)
-# A stream shorter than this part of the longest one of its kind is not the film.
+# A stream shorter than this fraction of the longest stream of its kind is not the film.
 WHOLE = 0.5
 
 
 @dataclass(frozen=True)
 class VideoStream:
-    """What the file tells of a video stream; plain values, good after the file is closed.
+    """Header data of a video stream; plain values, valid after the file is closed.
 
     Attributes:
-        index: among all streams.
-        rate: nominal frame rate, 1/s; None: the file has none.
-        sar: a pixel's aspect ratio, as stored.
+        index: index among all streams.
+        codec: libav's name of the codec.
+        width, height: stored size in pixels.
+        rate: nominal frame rate, 1/s; None: not stated.
+        sar: sample (pixel) aspect ratio, as stored.
     """
 
     index: int
@@ -51,7 +53,7 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class AudioStream:
-    """What the file tells of an audio stream; plain values, good after the file is closed."""
+    """Header data of an audio stream; plain values, valid after the file is closed."""
 
     index: int
     codec: str
@@ -67,7 +69,7 @@ class Choice:
         video: the video stream; None: the file has none.
         audio: the audio stream; None: the file has none.
         why: the reasons, one sentence per stream.
-        others: the other video and audio streams, in words; empty: there are none.
+        others: description of the other video and audio streams, as text; empty: none.
     """
 
     video: VideoStream | None
@@ -78,7 +80,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A stream with what speaks for it, the strongest first."""
+    """A stream and its merits (reason, value), the most important first."""
 
     stream: Any
     merits: tuple[tuple[str, float], ...]
@@ -89,7 +91,7 @@ class _Candidate:
 
 
 def inspect(path: Path) -> MediaFile:
-    """Choose the streams of any file by the rules.
+    """Open a file and choose its streams by the rules.
 
     Packets are read only if the file has several streams of one kind, or a container whose clock
     may change.
@@ -115,7 +117,7 @@ def inspect(path: Path) -> MediaFile:
 
 
 def as_media(film: Path | MediaFile) -> MediaFile:
-    """A file whose streams are chosen; those of a bare path are chosen by the rules."""
+    """Return the file with chosen streams; for a path, choose them by the rules."""
     return inspect(film) if isinstance(film, Path) else film
 
 
@@ -129,12 +131,12 @@ def choose(
 
     Args:
         container: an open file.
-        logs: the streams' packets, by index; None: not read, every stream counts as whole.
-        wanted_video, wanted_audio: an index among all streams, or a language (`eng`); None: the
-            rules decide.
+        logs: the streams' packet logs, by index; None: not read, all streams count as equally long.
+        wanted_video, wanted_audio: an index among all streams, or a language (`eng`); None: use
+            the rules.
 
     Raises:
-        OsslError: `stream_missing` if an index names no stream of the kind.
+        OsslError: `stream_missing`: there is no stream of this kind with this index.
     """
     streams = container.streams
     video, why_video = _chosen("video", streams.video, logs, wanted_video, _video_merits)
@@ -184,7 +186,7 @@ def _chosen(
     wanted: int | str | None,
     merits_of: Callable[[Any], tuple[tuple[str, float], ...]],
 ) -> tuple[Any | None, str]:
-    """The stream of a kind, and why."""
+    """Return the chosen stream of a kind (None: no usable one), and the reason."""
     if isinstance(wanted, int):
         for stream in streams:
             if stream.index == wanted:
@@ -192,7 +194,7 @@ def _chosen(
         raise OsslError(
             "stream_missing",
             f"The file has no {kind} stream #{wanted}, which fetch.{kind}_stream names.",
-            f"It has {', '.join(_described(each, logs) for each in streams) or 'none'}.",
+            f"It has {', '.join(_described(stream, logs) for stream in streams) or 'none'}.",
         )
     usable = [
         stream
@@ -205,12 +207,14 @@ def _chosen(
         return None, ""
     note = ""
     if wanted is not None:
-        spoken = [stream for stream in usable if _language(stream) == wanted.lower()]
-        note = f", in the language {wanted}" if spoken else f"; none is in the language {wanted}"
-        usable = spoken or usable
+        in_language = [stream for stream in usable if _language(stream) == wanted.lower()]
+        note = (
+            f", in the language {wanted}" if in_language else f"; none is in the language {wanted}"
+        )
+        usable = in_language or usable
     if len(usable) == 1:
-        only = "the only one" if len(streams) == 1 else f"the only usable one of {len(streams)}"
-        return usable[0], f"{kind} #{usable[0].index}: {only}{note}"
+        why = "the only one" if len(streams) == 1 else f"the only usable one of {len(streams)}"
+        return usable[0], f"{kind} #{usable[0].index}: {why}{note}"
     lengths = {stream.index: _length_s(stream, logs) for stream in usable}
     longest = max(lengths.values())
     candidates = [
@@ -225,13 +229,13 @@ def _chosen(
         )
         for stream in usable
     ]
-    best, second = sorted(candidates, key=lambda each: each.rank, reverse=True)[:2]
-    reason = next(
+    best, second = sorted(candidates, key=lambda candidate: candidate.rank, reverse=True)[:2]
+    merit = next(
         name
         for (name, value), (_, other) in zip(best.merits, second.merits, strict=True)
         if value != other
     )
-    return best.stream, f"{kind} #{best.stream.index}: of {len(usable)}, {reason}{note}"
+    return best.stream, f"{kind} #{best.stream.index}: of {len(usable)}, {merit}{note}"
 
 
 def _video_merits(stream: Any) -> tuple[tuple[str, float], ...]:
@@ -266,17 +270,17 @@ def _language(stream: Any) -> str:
 
 
 def _length_s(stream: Any, logs: Mapping[int, PacketLog] | None) -> float:
-    """How long the stream is, by its packets; packets, not times, count if time jumps."""
+    """Return the stream's length by its packets' times; if time jumps, limit it by their number."""
     if logs is None:
         return 0.0
     log = logs[stream.index]
-    known = sorted(log.known())
-    if not known:
+    timed_packets = sorted(log.known())
+    if not timed_packets:
         return float(len(log) * log.time_base)
-    gaps = sorted(after[0] - before[0] for before, after in itertools.pairwise(known))
-    usual = gaps[len(gaps) // 2] if gaps else known[0][1]
-    span = known[-1][0] - known[0][0] + usual
-    return float(min(span, 4 * len(log) * max(usual, 1)) * log.time_base)
+    gaps = sorted(after[0] - before[0] for before, after in itertools.pairwise(timed_packets))
+    usual_step = gaps[len(gaps) // 2] if gaps else timed_packets[0][1]
+    span = timed_packets[-1][0] - timed_packets[0][0] + usual_step
+    return float(min(span, 4 * len(log) * max(usual_step, 1)) * log.time_base)
 
 
 def _described(stream: Any, logs: Mapping[int, PacketLog] | None) -> str:

@@ -1,13 +1,13 @@
 """Correct timestamps that restart or jump, so that a file's time is continuous.
 
-Joined DVD cells begin their clock anew, recorders change it, transport streams wrap. The clock of
-a file is one for all its streams, so a jump that the video and the audio make together is a change
-of the clock and is taken out. The video decides by how much: its frames then follow each other
-without a gap, and the audio keeps its distance to them. A jump of one stream alone is a gap in
-that stream, and stays, unless time runs backward or comes back to where it was.
+Joined DVD cells restart the clock, recorders change it, transport streams wrap around. All streams
+of a file share one clock. So a jump of video and audio together is a change of the clock and is
+removed. The video's jump defines the correction: its frames then follow each other without a gap,
+and the audio keeps its offset to them. A jump of one stream alone is a gap in that stream and is
+kept, unless time runs backward or returns to where it was.
 
 ffmpeg corrects jumps in a similar way (`ts_discontinuity_process` in ffmpeg_demux.c), with the
-same two bounds.
+same two thresholds.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from ossl_builder.media.demux import MediaFile, open_media, packets
 
 # A step forward beyond this, in seconds, may be a change of the clock; a shorter one is a gap.
 FORWARD_S = 10.0
-# A step backward beyond this is a change of the clock. Decoding times never go back; presentation
-# times do, by as much as a decoder reorders.
+# A step backward beyond this is a change of the clock. Decoding times never decrease; presentation
+# times do, because decoders reorder frames.
 BACKWARD_S = 0.1
 BACKWARD_REORDERED_S = 1.5
 # Two streams jump together if their jumps differ by no more than this.
 TOGETHER_S = 2.0
-# Packets beside a jump that are looked at for the run's first and last time: more than any
-# decoder reorders.
+# Number of packets before and after a jump that are searched for the first and last time of a run;
+# no decoder reorders more.
 REORDERED = 64
 # Containers in which a clock may change at any time (ffmpeg: AVFMT_TS_DISCONT).
 CHANGING_CLOCKS = frozenset({"mpeg", "mpegts", "ogg"})
@@ -39,14 +39,14 @@ MISSING = -(1 << 62)
 
 @dataclass
 class PacketLog:
-    """The times of a stream's packets, in the order of the file.
+    """Times of a stream's packets, in file order.
 
     Attributes:
         time_base: seconds per tick.
-        order: number of each packet among all packets of the file.
-        pts, dts, duration: in ticks; `MISSING` where the file has none.
-        size_bytes: of all packets together.
-        keys: numbers of the packets that are key frames.
+        order: index of each packet among all packets of the file.
+        pts, dts, duration: in ticks; `MISSING`: not stated.
+        size_bytes: total size of the packets.
+        keys: indexes of the packets that are key frames.
     """
 
     time_base: Fraction
@@ -61,7 +61,7 @@ class PacketLog:
         return len(self.order)
 
     def add(self, packet: Any, order: int) -> None:
-        """Note a packet; one that is not to be shown has no time."""
+        """Append a packet; a packet that is not shown gets no time."""
         if packet.is_keyframe:
             self.keys.append(len(self.order))
         self.order.append(order)
@@ -73,7 +73,7 @@ class PacketLog:
 
     @property
     def starts(self) -> list[int]:
-        """When each packet begins, in ticks: its presentation time, else its decoding time."""
+        """Return each packet's begin in ticks: its presentation time, else its decoding time."""
         return [pts if pts != MISSING else dts for pts, dts in zip(self.pts, self.dts, strict=True)]
 
     @property
@@ -82,51 +82,51 @@ class PacketLog:
         return any(p == MISSING and d != MISSING for p, d in zip(self.pts, self.dts, strict=True))
 
     def frame_times(self) -> list[int]:
-        """Ticks at which frames begin, ascending, as far as packets tell.
+        """Return the ticks at which frames begin, ascending, from the packets' times.
 
-        Where some packets have a decoding time only, decoding times are taken: frames have the
-        same distances, but begin later by what the decoder holds back.
+        If some packets have a decoding time only, use decoding times: the distances are the
+        same, but the frames begin later, by the decoder's delay.
         """
         times = self.dts if self.lacks_presentation_times else self.pts
         return sorted({time for time in times if time != MISSING})
 
     def steps(self) -> list[int]:
-        """Ticks from frame to frame."""
+        """Return the distances between adjacent frames, in ticks."""
         return [after - before for before, after in pairwise(self.frame_times())]
 
     def known(self) -> list[tuple[int, int]]:
-        """(start, duration) of all packets that have a time."""
+        """Return (start, duration) in ticks of all packets that have a time."""
         pairs = zip(self.starts, self.duration, strict=True)
         return [(start, duration) for start, duration in pairs if start != MISSING]
 
     def corrected(self, corrections: Sequence[Correction]) -> PacketLog:
-        """The same packets with corrected times."""
-        new = PacketLog(self.time_base, self.order, self.pts[:], self.dts[:], self.duration)
-        new.size_bytes, new.keys = self.size_bytes, self.keys
+        """Return a log of the same packets with corrected times."""
+        log = PacketLog(self.time_base, self.order, self.pts[:], self.dts[:], self.duration)
+        log.size_bytes, log.keys = self.size_bytes, self.keys
         edges = [*(c.first_packet for c in corrections), len(self)]
         for correction, end in zip(corrections, edges[1:], strict=True):
             for number in range(correction.first_packet, end):
-                for times in (new.pts, new.dts):
+                for times in (log.pts, log.dts):
                     if times[number] != MISSING:
                         times[number] -= correction.ticks
-        return new
+        return log
 
 
 @dataclass(frozen=True)
 class Correction:
-    """From a stream's packet number `first_packet` on, its times are `ticks` too late."""
+    """From packet `first_packet` of a stream on, its times are `ticks` too late."""
 
     first_packet: int
     ticks: int
 
 
-# For each stream by its index, corrections in the order of its packets.
+# Corrections of each stream, in packet order, by stream index.
 Timeline = dict[int, tuple[Correction, ...]]
 
 
 @dataclass
 class _Jump:
-    """A step in a stream's times, before the packet `number`; `size_s` is what is too much."""
+    """A jump of a stream's times before packet `number`; `size_s` is its deviation in seconds."""
 
     number: int
     order: int
@@ -137,10 +137,12 @@ class _Jump:
 def find_corrections(
     video: PacketLog | None, audio: PacketLog | None, container: str
 ) -> tuple[tuple[Correction, ...], tuple[Correction, ...]]:
-    """Corrections of a file's video and of its audio.
+    """Return the corrections of a file's video and of its audio.
 
     Args:
-        container: the demuxer's name.
+        video: packets of the video stream; None: the file has none.
+        audio: packets of the audio stream; None: the file has none.
+        container: libav's name of the demuxer.
     """
     jumps = {"video": _jumps(video), "audio": _jumps(audio)}
     for jump in jumps["video"]:
@@ -159,7 +161,7 @@ def find_corrections(
         alone = [jump for jump in jumps[kind] if not jump.is_corrected]
         for jump, following in pairwise(alone):
             if not jump.is_corrected and abs(jump.size_s + following.size_s) <= TOGETHER_S:
-                # Time comes back: what lies between had a wrong clock.
+                # Time returns: the packets between the two jumps had a wrong clock.
                 following.size_s = -jump.size_s
                 jump.is_corrected = following.is_corrected = True
         is_only_stream = not other or not log
@@ -194,7 +196,7 @@ def _jumps(log: PacketLog | None) -> list[_Jump]:
 
 
 def _step_size(log: PacketLog, before: int, step: int, after: int) -> int:
-    """Ticks by which the decoding time before a step is off from the usual distance."""
+    """Return the deviation of the decoding time after a step from the usual distance, in ticks."""
     times = [time for time in log.dts[max(before, step - REORDERED) : step] if time != MISSING]
     following = next(time for time in log.dts[step:after] if time != MISSING)
     gaps = sorted(b - a for a, b in pairwise(times))
@@ -203,9 +205,9 @@ def _step_size(log: PacketLog, before: int, step: int, after: int) -> int:
 
 
 def _run_distance(log: PacketLog, before: int, step: int, after: int) -> int:
-    """Ticks from the end of the run before a step to the begin of the next.
+    """Return the ticks from the end of the run before a step to the begin of the next run.
 
-    Presentation times are reordered, so each run's extremes count.
+    Presentation times are reordered, so use the maximum and the minimum of the runs.
     """
     ends = sorted(t for t in log.pts[max(before, step - REORDERED) : step] if t != MISSING)
     begins = [t for t in log.pts[step : min(after, step + REORDERED)] if t != MISSING]
@@ -215,12 +217,12 @@ def _run_distance(log: PacketLog, before: int, step: int, after: int) -> int:
 
 
 def _corrections(log: PacketLog | None, jumps: list[_Jump]) -> tuple[Correction, ...]:
-    total_s, found = 0.0, []
+    total_s, corrections = 0.0, []
     for jump in jumps:
         if jump.is_corrected and log is not None:
             total_s += jump.size_s
-            found.append(Correction(jump.number, round(total_s / float(log.time_base))))
-    return tuple(found)
+            corrections.append(Correction(jump.number, round(total_s / float(log.time_base))))
+    return tuple(corrections)
 
 
 def corrected_packets(
@@ -229,7 +231,7 @@ def corrected_packets(
     *streams: Any,
     failed: Any = lambda: None,
 ) -> Iterator[Any]:
-    """Read packets as `demux.packets` does, from the file's begin on, with corrected times."""
+    """Yield packets as `demux.packets` does, from the begin of the file, with corrected times."""
     waiting = {index: list(corrections) for index, corrections in timeline.items() if corrections}
     counts = dict.fromkeys(waiting, 0)
     offsets = dict.fromkeys(waiting, 0)
@@ -246,7 +248,7 @@ def corrected_packets(
 
 
 def read_logs(container: Any) -> dict[int, PacketLog]:
-    """Read all packets of a file; the times of its video and audio streams, by their index."""
+    """Read all packets of a file; return the logs of its video and audio streams, by index."""
     streams = [*container.streams.video, *container.streams.audio]
     logs = {stream.index: PacketLog(Fraction(stream.time_base or 1)) for stream in streams}
     if streams:
@@ -257,7 +259,7 @@ def read_logs(container: Any) -> dict[int, PacketLog]:
 
 
 def timeline_of(media: MediaFile) -> Timeline:
-    """The corrections of a file's times; none are looked for unless it is known to need them."""
+    """Return the corrections of a file's times; empty unless `media.has_time_jumps`."""
     if not media.has_time_jumps:
         return {}
     with open_media(media.path) as container:
@@ -265,9 +267,9 @@ def timeline_of(media: MediaFile) -> Timeline:
 
 
 def timeline_from(media: MediaFile, logs: dict[int, PacketLog], container: str) -> Timeline:
-    """The corrections of a file whose packets have been read."""
+    """Return the corrections of a file from its packet logs."""
     video = None if media.video is None else logs[media.video]
     audio = None if media.audio is None else logs[media.audio]
-    of_video, of_audio = find_corrections(video, audio, container)
-    pairs = ((media.video, of_video), (media.audio, of_audio))
-    return {index: found for index, found in pairs if index is not None and found}
+    video_corrections, audio_corrections = find_corrections(video, audio, container)
+    pairs = ((media.video, video_corrections), (media.audio, audio_corrections))
+    return {index: corrections for index, corrections in pairs if index is not None and corrections}

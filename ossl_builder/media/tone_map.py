@@ -1,4 +1,4 @@
-"""Turn high dynamic range (PQ, HLG) into the BT.709 frames that every player shows.
+"""Tone-map high dynamic range (PQ, HLG) to BT.709, which every player can show.
 
 Sources: SMPTE ST 2084 and ITU-R BT.2100-2 (transfer functions, table 4 and 5), ITU-R BT.2087-0
 (BT.2020 primaries to BT.709), ITU-R BT.2390-10 section 5.4.1 (the curve that compresses
@@ -24,10 +24,10 @@ HLG = 18
 HDR_TRANSFERS = frozenset({PQ, HLG})
 
 WHITE_NITS = 203.0
-# Peak of the display that a film was graded for; films rarely tell, and 1000 is usual.
+# Peak luminance of the mastering display; films rarely state it, and 1000 is usual.
 PEAK_NITS = 1000.0
 PQ_NITS = 10_000.0
-# Points of the look-up table along each axis; in code values, where the curves are smooth.
+# Points of the look-up table per axis; the axes are code values, where the curves are smooth.
 LUT_POINTS = 33
 
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
@@ -62,36 +62,33 @@ def to_bt709(rgb: Floats, transfer: int) -> Floats:
     mapped = _pq_to_nits(_compressed(_nits_to_pq(brightest)))
     nits = nits * np.divide(mapped, brightest, out=np.ones_like(mapped), where=brightest > 1e-6)
     linear = (nits / WHITE_NITS) @ np.array(_BT2020_TO_BT709).T
-    # ITU-R BT.1886: displays of BT.709 raise code values to 2.4.
+    # ITU-R BT.1886: BT.709 displays have a gamma of 2.4.
     coded: Floats = np.clip(linear, 0.0, 1.0) ** (1 / 2.4)
     return coded
 
 
+# Keep the folders until the process ends: a TemporaryDirectory is deleted with its object.
+_temporary_folders: list[tempfile.TemporaryDirectory[str]] = []
+
+
 @cache
 def lut_file(transfer: int) -> Path:
-    """The mapping as a look-up table in the .cube form of ffmpeg's filter `lut3d`.
+    """Write the mapping as a .cube look-up table for ffmpeg's filter `lut3d`; return its path.
 
-    The file is removed when the process ends.
+    The file is deleted when the process ends.
     """
     import numpy as np
 
     axis = np.linspace(0.0, 1.0, LUT_POINTS)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red changes fastest
     mapped = to_bt709(np.stack([red, green, blue], axis=-1).reshape(-1, 3), transfer)
-    folder = _folder()
-    path = folder / f"{transfer}.cube"
+    folder = tempfile.TemporaryDirectory(prefix="ossl-lut-")
+    _temporary_folders.append(folder)
+    path = Path(folder.name) / f"{transfer}.cube"
     with path.open("w", encoding="ascii") as file:
         file.write(f"LUT_3D_SIZE {LUT_POINTS}\n")
         np.savetxt(file, mapped, fmt="%.6f")
     return path
-
-
-_kept: list[tempfile.TemporaryDirectory[str]] = []
-
-
-def _folder() -> Path:
-    _kept.append(tempfile.TemporaryDirectory(prefix="ossl-lut-"))
-    return Path(_kept[-1].name)
 
 
 def _pq_to_nits(code: Floats) -> Floats:
@@ -111,7 +108,7 @@ def _nits_to_pq(nits: Floats) -> Floats:
 
 
 def _hlg_to_nits(code: Floats) -> Floats:
-    """Inverse OETF, then the OOTF of a display of 1000 cd/m2 (gamma 1.2)."""
+    """Apply the inverse OETF, then the OOTF of a display of 1000 cd/m2 (gamma 1.2)."""
     import numpy as np
 
     a, b, c = 0.17883277, 0.28466892, 0.55991073
@@ -122,7 +119,7 @@ def _hlg_to_nits(code: Floats) -> Floats:
 
 
 def _compressed(code: Floats) -> Floats:
-    """The BT.2390 curve, in PQ code values: highlights above the knee end at diffuse white."""
+    """Apply the BT.2390 curve to PQ code values: compress highlights to diffuse white."""
     import numpy as np
 
     peak = float(_nits_to_pq(np.array(PEAK_NITS)))

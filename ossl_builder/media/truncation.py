@@ -1,4 +1,4 @@
-"""Tell that a file is cut off, for every container that knows its own length.
+"""Detect truncated files, for all containers that store their own length.
 
 Sources: Microsoft's "AVI RIFF File Reference" and the OpenDML extensions; Microsoft's "Advanced
 Systems Format (ASF) Specification" 1.20; Adobe's "Flash Video File Format Specification" 10.1,
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-# What libav's demuxers log of a file that is cut off.
+# Log messages of libav's demuxers about truncated files.
 MESSAGES = ("partial file", "File ended prematurely")
 
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -22,20 +22,21 @@ ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 DV_FRAMES = {0: 120_000, 1: 144_000}  # bytes per frame, by the flag for 50 Hz
 MXF_PARTITION = bytes.fromhex("060e2b34020501010d010201")
-# Writers of chunks count headers and padding one way or the other.
+# Tolerance: some writers include headers and padding in chunk lengths, others do not.
 SLACK = 16
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
 OGG_LAST_PAGE = 0x04
-OGG_PAGE = 65_307  # the longest
-# Boxes that a player needs; others may be cut off at the end of a file without harm.
+OGG_PAGE = 65_307  # maximum length
+# Boxes that a player needs; other boxes may be truncated without harm.
 MP4_BOXES = (b"mdat", b"moov", b"moof")
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes a file lacks by its own account, at least; 0 if none, or if it does not tell.
+    """Return the minimum number of missing bytes, by the lengths stored in the file.
 
-    The structure of the file is read, not its media: a few reads, whatever its size.
+    0: the file is complete, or its container stores no length. Only the file's structure is read:
+    a few reads, whatever its size.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -45,26 +46,26 @@ def missing_bytes(path: Path) -> int:
                 try:
                     return max(0, measure(file, size))
                 except struct.error:
-                    return 1  # a header that ends in the midst
+                    return 1  # the file ends within a header
     return 0
 
 
 def _avi(file: BinaryIO, size: int) -> int:
-    """RIFF chunks follow each other (OpenDML: several) to the end of the file."""
+    """Adjacent RIFF chunks (OpenDML: several) fill the file."""
     position = 0
     while position + 12 <= size:
         file.seek(position)
         name, length, kind = struct.unpack("<4sI4s", file.read(12))
         if name != b"RIFF" or kind not in (b"AVI ", b"AVIX"):
             return 0
-        if length == 0:  # a writer that was killed never came back to write it
+        if length == 0:  # the writer was killed before it stored the length
             return 1
         position += 8 + length + length % 2
     return position - size if position > size + SLACK else 0
 
 
 def _asf(file: BinaryIO, size: int) -> int:
-    """The data object knows its length, unless the file was broadcast."""
+    """The data object stores its length, unless the file was broadcast."""
     file.seek(16)
     (header_size,) = struct.unpack("<Q", file.read(8))
     file.seek(0)
@@ -78,7 +79,7 @@ def _asf(file: BinaryIO, size: int) -> int:
 
 
 def _flv(file: BinaryIO, size: int) -> int:
-    """Each tag is followed by its length: so is the last one."""
+    """The length of each tag, also of the last one, is stored after it."""
     file.seek(5)
     (first,) = struct.unpack(">I", file.read(4))
     if size < first + 4 + 11:
@@ -95,7 +96,7 @@ def _flv(file: BinaryIO, size: int) -> int:
 
 
 def _ogg(file: BinaryIO, size: int) -> int:
-    """The last page is whole, and flagged as the last one of its stream."""
+    """The last page is complete, and flagged as the last page of its stream."""
     file.seek(max(0, size - 2 * OGG_PAGE))
     tail = file.read()
     at = tail.rfind(b"OggS")
@@ -108,19 +109,19 @@ def _ogg(file: BinaryIO, size: int) -> int:
             return length - len(page)
         if length == len(page):
             return 0 if page[5] & OGG_LAST_PAGE else 1
-        at = tail.rfind(b"OggS", 0, at)  # the letters stood in the media
+        at = tail.rfind(b"OggS", 0, at)  # the letters were part of the media data
     return 1
 
 
 def _mp4(file: BinaryIO, size: int) -> int:
-    """Boxes follow each other to the end of the file."""
+    """Adjacent boxes fill the file."""
     position = 0
     while position + 8 <= size:
         file.seek(position)
         length, name = struct.unpack(">I4s", file.read(8))
         if length == 1:
             (length,) = struct.unpack(">Q", file.read(8))
-        if length == 0:  # to the end of the file
+        if length == 0:  # the box extends to the end of the file
             return 0
         if length < 8:
             return 0
@@ -131,12 +132,12 @@ def _mp4(file: BinaryIO, size: int) -> int:
 
 
 def _matroska(file: BinaryIO, size: int) -> int:
-    """The segment knows its length, unless it was written as a stream."""
+    """The segment stores its length, unless it was written as a stream."""
     file.seek(4)
     length, _ = _ebml_number(file)
     file.seek(file.tell() + length)
     while (name := file.read(4)) and name != SEGMENT:
-        if len(name) < 4 or name[0] != 0xEC:  # a void element between
+        if len(name) < 4 or name[0] != 0xEC:  # not a void element
             return 0
         file.seek(file.tell() - 3)
         length, _ = _ebml_number(file)
@@ -146,7 +147,7 @@ def _matroska(file: BinaryIO, size: int) -> int:
 
 
 def _ebml_number(file: BinaryIO) -> tuple[int, bool]:
-    """A number of variable length, and whether it is known (all bits set: it is not)."""
+    """Read a number of variable length; return it and whether it is known (not all bits set)."""
     first = file.read(1)
     if not first or not first[0]:
         raise struct.error
@@ -166,7 +167,7 @@ def _dv(file: BinaryIO, size: int) -> int:
 
 
 def _mxf(file: BinaryIO, size: int) -> int:
-    """The first partition knows where the last one is, once the file is finished."""
+    """The first partition stores the offset of the last one, once the file is finished."""
     file.seek(16)
     length = file.read(1)
     if not length:
@@ -177,7 +178,7 @@ def _mxf(file: BinaryIO, size: int) -> int:
 
 
 def _real(file: BinaryIO, size: int) -> int:
-    """Chunks follow each other, each with its length; that of a live stream is 0."""
+    """Adjacent chunks, each with its length, fill the file; a live stream's length is 0."""
     position = 0
     while position + 8 <= size:
         file.seek(position)

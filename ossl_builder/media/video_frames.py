@@ -1,6 +1,6 @@
-"""Decode a film's video; scenes, cutting and probe all read their frames here.
+"""Decode a film's video.
 
-So they count the same frames and give them the same times.
+Scene detection, cutting and probing all use this module, so they get the same frames and times.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ossl_builder.errors import OsslError
 from ossl_builder.media.demux import MediaFile, open_media, stream_at
 from ossl_builder.media.timeline import Timeline, corrected_packets, timeline_of
 
-# A gap in time that is looked into: were frames lost?
+# A longer gap in time is checked for lost frames.
 LOST_S = 0.5
-# Time from frame to frame where nothing is known of a film's rate.
+# Frame duration if the film's rate is unknown.
 USUAL_STEP = Fraction(1, 25)
 
 
@@ -26,10 +26,10 @@ class TimedFrame:
     """A decoded frame.
 
     Attributes:
-        pts: presentation time in ticks of `time_base`; each is larger than the one before.
-        duration: how long it is shown, in ticks, if no frame follows.
-        frame: the decoder's frame; None: something could not be decoded here.
-        is_broken: whether it was decoded from damaged data.
+        pts: presentation time in ticks of the stream's time base; strictly increasing.
+        duration: how long the frame is shown, in ticks, if no frame follows.
+        frame: the decoder's frame; None: data here could not be decoded.
+        is_broken: whether the frame was decoded from damaged data.
     """
 
     pts: int
@@ -50,12 +50,12 @@ def timed_frames(
 
     Args:
         media: the file.
-        step: usual time from frame to frame, in seconds; used where the file has no times.
+        step: usual frame duration, in seconds; used where the file has no times.
         near: decode from the key frame at or before this time (ticks), by seeking; not for files
             with time jumps.
-        has_frame_threads: decode several frames at a time: faster, takes more processor time, and
-            what is made of damage varies.
-        finds_losses: report where frames were lost by a `TimedFrame` without a frame.
+        has_frame_threads: decode several frames in parallel: faster, but needs more CPU time, and
+            the result for damaged data varies.
+        finds_losses: also yield a `TimedFrame` without a frame where frames were lost.
 
     Raises:
         OsslError: `file_empty`, `not_media`, `no_video`.
@@ -67,7 +67,7 @@ def timed_frames(
         raise no_video(media.path.name)
     with open_media(media.path) as container:
         stream = stream_at(container, media.video, media.path.name)
-        # Frame threads cost more processor time, and what they make of damage varies.
+        # Frame threads need more CPU time, and their result for damaged data varies.
         stream.thread_type = "AUTO" if has_frame_threads else "SLICE"
         if near is not None:
             container.seek(near, stream=stream)
@@ -78,7 +78,7 @@ def timed_frames(
         def failed() -> None:
             failures.append(True)
 
-        # All streams are read to see where the file has bytes that belong to no packet.
+        # To find bytes that belong to no packet, all streams must be read.
         streams = () if finds_losses else (stream,)
         for packet in corrected_packets(container, timeline, *streams, failed=failed):
             if failures:
@@ -102,22 +102,22 @@ def timed_frames(
 
 
 def seconds(ticks: int, time_base: Fraction) -> float:
-    """Ticks in seconds; the same float as that of the exact product, which takes far longer."""
+    """Convert ticks to seconds; much faster than the exact product, with the same float result."""
     return ticks * time_base.numerator / time_base.denominator
 
 
 def no_video(name: str) -> OsslError:
-    """The error of a file without a video stream."""
+    """Return the error of a file without a video stream."""
     return OsslError(
         "no_video", f"{name} has no video.", "A film needs a video stream; add another file."
     )
 
 
 class Clock:
-    """Gives each frame the time that ffmpeg gives it, and makes times grow.
+    """Assign each frame the time that ffmpeg assigns, and make times strictly increasing.
 
-    As in libavcodec's `guess_correct_pts`: the presentation time, unless it has gone backward more
-    often than the decoding time has.
+    As in libavcodec's `guess_correct_pts`, use the presentation time unless it has decreased more
+    often than the decoding time.
     """
 
     def __init__(self, step: int) -> None:
@@ -128,10 +128,10 @@ class Clock:
         self._last_dts: int | None = None
         self._faulty_pts = 0
         self._faulty_dts = 0
-        self._true_durations = 0  # how much oftener a frame's duration was right than wrong
+        self._true_durations = 0  # correct minus wrong frame durations so far
 
     def timed(self, frame: Any) -> TimedFrame:
-        """Give the next frame its time and duration."""
+        """Return the next frame with its time and duration."""
         time = self._guess(frame.pts, frame.dts)
         if self._last is None:
             time = time or 0
@@ -145,7 +145,7 @@ class Clock:
         return TimedFrame(time, self._duration(), frame, frame.is_corrupt)
 
     def gap(self) -> TimedFrame:
-        """What could not be decoded, after the last frame."""
+        """Return a `TimedFrame` for data after the last frame that could not be decoded."""
         return TimedFrame(self._last or 0, 0, None, is_broken=True)
 
     def _duration(self) -> int:
@@ -168,11 +168,11 @@ class Clock:
 
 
 class _Losses:
-    """Tells lost frames from held ones.
+    """Distinguish lost frames from frames that are shown for a long time.
 
-    A gap in time alone is no loss: frames may be held, and films begin with black that is not
-    coded. But where frames are lost, the file has bytes that belong to none, not far from as
-    many as frames take for that time.
+    A gap in time alone is no loss: a frame may be shown long, and films may begin with black that
+    is not coded. But where frames are lost, the file has bytes that belong to no packet, and
+    about as many as frames need for that time.
     """
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class _Losses:
         self._last_s = 0.0
 
     def read(self, packet: Any) -> None:
-        """A packet was read, of the video or of anything else."""
+        """Record a packet of any stream."""
         if packet.pos is None or packet.pos < 0:
             return
         if self._last_byte is not None:
@@ -193,7 +193,7 @@ class _Losses:
             self._size += packet.size
 
     def before(self, frame: Any) -> bool:
-        """Whether frames were lost right before this one."""
+        """Whether frames were lost directly before this one."""
         if frame.pts is None:
             return False
         time_s = seconds(frame.pts, frame.time_base)

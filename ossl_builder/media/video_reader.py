@@ -1,7 +1,7 @@
-"""A film's video, decoded once and small, through PyAV.
+"""Decode a film's video once with PyAV, and scale the frames down.
 
-Times are ticks of the stream's time base, counted from the first frame that could be decoded:
-exact rationals, turned into seconds by whoever needs them.
+Times are ticks of the stream's time base, relative to the first decodable frame. Ticks are exact;
+callers convert them to seconds if necessary.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from ossl_builder.media.video_transforms import orientation_of
 
 Plane = NDArray[np.uint8]
 
-_WIDTH = 64  # pixels of the small frame: enough for cuts, few enough to cost little
-_HEIGHT = 8  # of it, at least: frames are also compared after shifts of two pixels
+_WIDTH = 64  # of the small frame, in pixels: enough to detect cuts, and fast
+_HEIGHT = 8  # minimum: frames are also compared after shifts of two pixels
 _PLANAR = re.compile(r"(gray|yuvj?4\d\dp)(9|10|12|14|16)?(le)?")
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded frame, made small.
+    """A decoded frame and its small version.
 
     Attributes:
-        number: counted in presentation order, the first being 0.
-        ticks: presentation time after the first frame, in ticks of the film's time base.
-        small: Y, V and U (OpenCV's order), shape (h, 64, 3); luma is full range, 0 for black and
-            255 for white; 128 is colourless.
-        frame: the decoder's own video, for `thumbnail`; let go of it with the frame.
+        number: frame index in presentation order, from 0.
+        ticks: presentation time relative to the first frame, in ticks of the film's time base.
+        small: Y, V and U (OpenCV's order), shape (h, 64, 3); luma is full range, 0 is black, 255
+            is white; chroma 128 is colourless.
+        frame: the decoder's frame, for `thumbnail`; do not keep it longer than this object.
     """
 
     number: int
@@ -52,15 +52,15 @@ class Frame:
 
 @dataclass
 class VideoReader:
-    """Decodes a film's video once, in presentation order.
+    """Decode a film's video once, in presentation order.
 
     Attributes:
-        film: the film's file; of a path, the streams are chosen by the rules.
-        step: usual time from frame to frame, in seconds.
-        time_base: seconds per tick; known when the first frame is.
-        end: ticks at which the last frame ends; known when all are read.
-        damage: stretches (from, to) in ticks in which frames could not be decoded, or were
-            decoded from damaged ones; known when all are read.
+        film: the film's file; for a path, `stream_choice` chooses the streams.
+        step: usual frame duration, in seconds.
+        time_base: seconds per tick; valid after the first frame was read.
+        end: end of the last frame, in ticks; valid after all frames were read.
+        damage: segments (from, to) in ticks in which frames could not be decoded, or were
+            decoded from damaged data; complete after all frames were read.
     """
 
     film: Path | MediaFile
@@ -70,10 +70,10 @@ class VideoReader:
     damage: list[tuple[int, int]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Frame]:
-        """All frames.
+        """Yield all frames.
 
         Raises:
-            OsslError: `video_undecodable`, if not one frame can be decoded, and those of
+            OsslError: `video_undecodable` (no frame can be decoded), and the errors of
                 `video_frames.timed_frames`.
         """
         media = as_media(self.film)
@@ -96,10 +96,10 @@ class VideoReader:
             if timed.is_broken:
                 broken_since = ticks if broken_since is None else broken_since
             elif broken_since is not None and frame.key_frame:
-                # Frames refer to earlier ones: only the next key frame is intact again.
+                # Frames refer to earlier frames, so the damage ends at the next key frame.
                 self.damage.append((broken_since, ticks))
                 broken_since = None
-            yield Frame(number, ticks, _shrunk(frame, size), frame)
+            yield Frame(number, ticks, _small(frame, size), frame)
             end = ticks + timed.duration
             number += 1
         if first is None:
@@ -114,44 +114,48 @@ class VideoReader:
 
 
 def thumbnail(frame: Any, width: int, pixel_aspect: Fraction) -> bytes:
-    """A frame as JPEG with square pixels, its size averaged down.
+    """Encode a frame as a JPEG with square pixels, scaled down by averaging.
 
     Args:
-        frame: of a `Video`.
-        width: of the JPEG, in pixels.
-        pixel_aspect: width to height of the film's pixels, as stored.
+        frame: the decoder's frame (`Frame.frame`).
+        width: width of the stored frame in the JPEG, in pixels.
+        pixel_aspect: sample (pixel) aspect ratio of the film, as stored.
+
+    Raises:
+        OsslError: `thumbnail_failed`.
     """
-    turn = orientation_of(frame)
-    if turn.is_transposed:
+    orientation = orientation_of(frame)
+    if orientation.is_transposed:
         width = max(2, round(width * frame.width * pixel_aspect / frame.height))
     height = max(2, round(width * frame.height / (frame.width * pixel_aspect)))
-    # One field of an interlaced frame shows no comb; two rows make a row well enough.
+    # Of an interlaced frame, use one field: it has no combing. Of other frames, two source rows
+    # per output row are enough.
     rows = 2 if frame.interlaced_frame else max(1, frame.height // (2 * height))
     small = _averaged(frame, (width, height), rows, 1)
-    bgr = turn.apply(cv2.cvtColor(small, cv2.COLOR_YCrCb2BGR))
+    bgr = orientation.apply(cv2.cvtColor(small, cv2.COLOR_YCrCb2BGR))
     if is_hdr(frame):
         bgr = np.rint(255 * to_bt709(bgr[..., ::-1] / 255, frame.color_trc)[..., ::-1]).astype(
             np.uint8
         )
-    done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    if not done:
+    is_encoded, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    if not is_encoded:
         raise OsslError("thumbnail_failed", "A thumbnail could not be encoded.", "")
     return bytes(jpeg)
 
 
-def _shrunk(frame: Any, size: tuple[int, int]) -> Plane:
-    """Some rows and columns, averaged: a fraction of the cost of the whole frame."""
+def _small(frame: Any, size: tuple[int, int]) -> Plane:
+    """Scale a frame down from a subset of its rows and columns, which is much faster."""
     rows, columns = frame.height // (2 * size[1]), frame.width // (5 * size[0])
     return _averaged(frame, size, max(1, rows), max(1, columns))
 
 
 def _averaged(frame: Any, size: tuple[int, int], rows: int, columns: int) -> Plane:
-    """Y, V and U of every `rows`-th row and `columns`-th column, averaged to (width, height)."""
+    """Average every `rows`-th row and `columns`-th column to (width, height); return Y, V, U."""
     planes, depth = _planes(frame)
     small = []
     for plane in planes:
-        chosen = np.ascontiguousarray(plane[rows // 2 :: rows, columns // 2 :: columns])
-        mean = cv2.resize(chosen, size, interpolation=cv2.INTER_AREA)
+        subset = np.ascontiguousarray(plane[rows // 2 :: rows, columns // 2 :: columns])
+        mean = cv2.resize(subset, size, interpolation=cv2.INTER_AREA)
         small.append(mean if depth == 8 else (mean >> (depth - 8)).astype(np.uint8))
     if len(small) < 3:
         small += [np.full_like(small[0], 128)] * 2
@@ -160,7 +164,7 @@ def _averaged(frame: Any, size: tuple[int, int], rows: int, columns: int) -> Pla
 
 
 def _planes(frame: Any) -> tuple[list[NDArray[Any]], int]:
-    """Views onto the decoder's planes (Y, or Y, U, V), and their bits per sample."""
+    """Return views of the decoder's planes (Y, or Y, U, V), and the bits per sample."""
     if not _PLANAR.fullmatch(frame.format.name):
         frame = frame.reformat(format="yuv420p")
     depth = frame.format.components[0].bits
@@ -177,7 +181,7 @@ def _is_full_range(frame: Any) -> bool:
 
 
 def _levels(zero: int, of: int, to: int) -> Plane:
-    """Limited range to full range (ITU-R BT.601): `zero` becomes `to`, `of` levels become 255."""
+    """Return a table from limited to full range (BT.601): `zero` to `to`, `of` levels to 255."""
     levels = (np.arange(256) - zero) * 255 / of + to
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Orientation:
-    """Exchange rows and columns first, then mirror.
+    """How to turn a frame upright: transpose first, then mirror and flip.
 
     Attributes:
-        is_transposed: rows become columns.
-        is_mirrored: left becomes right.
-        is_flipped: top becomes bottom.
+        is_transposed: exchange rows and columns.
+        is_mirrored: exchange left and right.
+        is_flipped: exchange top and bottom.
     """
 
     is_transposed: bool = False
@@ -32,14 +32,13 @@ class Orientation:
 
     @property
     def is_upright(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether the frame is already upright."""
         return self == Orientation()
 
     def filters(self) -> list[tuple[str, str]]:
-        """The same as filters of ffmpeg: (name, arguments)."""
+        """Return the equivalent ffmpeg filters: (name, arguments)."""
         if self.is_transposed:
-            # Directions of `transpose`: 0 exchanges rows and columns, 1 also mirrors, 2 also
-            # flips, 3 both.
+            # Values of `dir`: 0 transposes, 1 also mirrors, 2 also flips, 3 does both.
             return [("transpose", f"dir={self.is_mirrored + 2 * self.is_flipped}")]
         mirror = [("hflip", "")] if self.is_mirrored else []
         return mirror + ([("vflip", "")] if self.is_flipped else [])
@@ -60,7 +59,7 @@ class Orientation:
 def orientation_of(frame: Any) -> Orientation:
     """Read a decoded frame's display matrix.
 
-    The matrix maps (x, y) to (a x + c y, b x + d y); angles between right ones are rounded.
+    The matrix maps (x, y) to (a x + c y, b x + d y). Angles are rounded to multiples of 90 degrees.
     """
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX":
@@ -78,25 +77,25 @@ BT709 = (1, 1, 1)
 BT601 = (6, 6, 6)
 LIMITED_RANGE = 1
 RGB_FORMATS = ("rgb", "bgr", "gbr", "0rgb", "0bgr", "argb", "abgr", "pal8")
-# Numbers of swscale for the matrices that films of high dynamic range have.
+# Colour matrices of HDR films: number in ITU-T H.273 to swscale's number.
 SWS_BT2020 = 9
 SWS_MATRICES = {1: 1, 5: 5, 6: 5, 9: SWS_BT2020, 10: SWS_BT2020}
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """What has to be known of a film's frames that single frames do not tell.
+    """Properties of a film that its single frames do not state.
 
     Attributes:
         rate: nominal frame rate, 1/s.
-        sar: a pixel's width to its height, as stored.
+        sar: sample (pixel) aspect ratio, as stored.
     """
 
     rate: Fraction
     sar: Fraction
 
     def shown_size(self, width: int, height: int, orientation: Orientation) -> tuple[int, int]:
-        """Width and height with square pixels, upright, one longer than stored; both even."""
+        """Return upright width and height with square pixels; only upscale, both even."""
         if self.sar >= 1:
             size = _even(width * self.sar), _even(Fraction(height))
         else:
@@ -106,7 +105,7 @@ class OutputFormat:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What of a frame decides which filters it needs."""
+    """Properties of a frame that decide which filters it needs."""
 
     width: int
     height: int
@@ -116,10 +115,10 @@ class _Kind:
 
 
 class VideoTransformer:
-    """Makes frames progressive, upright, square in their pixels, 8-bit 4:2:0 of BT.709 range.
+    """Make frames progressive and upright, with square pixels, 8-bit 4:2:0 and limited range.
 
-    Each frame's own flags decide: one that is flagged as interlaced is deinterlaced, one with a
-    display matrix is turned, one of high dynamic range is tone-mapped.
+    Each frame's own flags decide: interlaced frames are deinterlaced, frames with a display
+    matrix are rotated, frames with high dynamic range are tone-mapped.
     """
 
     def __init__(self, form: OutputFormat) -> None:
@@ -132,9 +131,9 @@ class VideoTransformer:
         self._rgb: Any = None
 
     def push(self, frame: Any, pts: int) -> Iterator[Any]:
-        """Take a frame; give none or more, each with the `pts` it was pushed with."""
+        """Add a frame; yield zero or more finished frames, each with its own `pts`."""
         orientation = orientation_of(frame)
-        # The first frame's size is the clip's, should the film change it later.
+        # The clip keeps the size of its first frame, also if the film changes it later.
         self._size = self._size or self._form.shown_size(frame.width, frame.height, orientation)
         transfer = int(frame.color_trc) if is_hdr(frame) else 0
         kind = _Kind(frame.width, frame.height, frame.format.name, orientation, transfer)
@@ -143,7 +142,7 @@ class VideoTransformer:
             self._kind = kind
         needs_filters = frame.interlaced_frame or transfer or not orientation.is_upright
         if self._graph is None and not needs_filters:
-            yield self._shaped(frame, pts)
+            yield self._transformed(frame, pts)
             return
         if transfer:
             frame = self._as_rgb(frame)
@@ -154,7 +153,7 @@ class VideoTransformer:
         yield from self._pulled()
 
     def flush(self) -> Iterator[Any]:
-        """Give what is still held back."""
+        """Yield the frames that are still in the filters."""
         if self._graph is not None:
             self._graph.push(None)
             yield from self._pulled()
@@ -168,11 +167,11 @@ class VideoTransformer:
                 frame = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            # One frame comes out for each that went in; the filter has its own time base.
-            yield self._shaped(frame, self._waiting.popleft())
+            # The filters return one frame per input frame, but in their own time base.
+            yield self._transformed(frame, self._waiting.popleft())
 
     def _as_rgb(self, frame: Any) -> Any:
-        """A frame of high dynamic range as RGB of 12 bits, its code values unchanged."""
+        """Convert an HDR frame to 12-bit RGB; its code values stay PQ or HLG."""
         from av.video.reformatter import VideoReformatter
 
         self._rgb = self._rgb or VideoReformatter()
@@ -181,7 +180,7 @@ class VideoTransformer:
         rgb.pts, rgb.time_base = frame.pts, frame.time_base
         return rgb
 
-    def _shaped(self, frame: Any, pts: int) -> Any:
+    def _transformed(self, frame: Any, pts: int) -> Any:
         from av.video.reformatter import Interpolation, VideoReformatter
 
         assert self._size is not None  # set when the frame was pushed
@@ -201,28 +200,28 @@ class VideoTransformer:
         shaped.colorspace, shaped.color_primaries, shaped.color_trc = matrix, primaries, transfer
         shaped.color_range = LIMITED_RANGE
         shaped.pts = pts
-        shaped.pict_type = 0  # else the encoder would repeat the film's choice of key frames
+        shaped.pict_type = 0  # else the encoder would copy the film's key frames
         return shaped
 
 
 def colours(frame: Any, height: int) -> tuple[int, int, int]:
-    """Matrix, primaries and transfer (ITU-T H.273) of a frame.
+    """Return matrix, primaries and transfer (ITU-T H.273) of a frame.
 
-    What the film says stands; where it is silent, players take BT.709 for high definition and
-    BT.601 below, so this is written down. RGB becomes BT.709.
+    Use the values that the film states. For a missing value use what players assume: BT.709 for
+    high definition, BT.601 below. RGB becomes BT.709.
     """
     usual = BT709 if height >= 720 or frame.colorspace == BT709[0] else BT601
     if frame.colorspace == RGB:
         usual = BT709
-    said = (frame.colorspace, frame.color_primaries, frame.color_trc)
+    stated = (frame.colorspace, frame.color_primaries, frame.color_trc)
     return tuple(  # type: ignore[return-value]
-        other if value in (RGB, UNSPECIFIED) else int(value)
-        for value, other in zip(said, usual, strict=True)
+        default if value in (RGB, UNSPECIFIED) else int(value)
+        for value, default in zip(stated, usual, strict=True)
     )
 
 
 def _graph(frame: Any, orientation: Orientation, transfer: int) -> Any:
-    """Filters that make one whole, upright BT.709 frame of each frame."""
+    """Build the filters that deinterlace, tone-map and rotate; they return one frame per frame."""
     import av
 
     graph = av.filter.Graph()
@@ -240,5 +239,5 @@ def _graph(frame: Any, orientation: Orientation, transfer: int) -> Any:
 
 
 def _even(length: Fraction) -> int:
-    """The nearest even number, the larger one of two."""
+    """Round to the nearest even number (half up), at least 2."""
     return max(2, 2 * floor(length / 2 + Fraction(1, 2)))

@@ -1,4 +1,4 @@
-"""An AudioSet tagger: the AST classifier of transformers, and which classes are music."""
+"""Tag audio with AudioSet classes: the AST classifier of transformers, and the music classes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FILE = Path(__file__).with_name("audioset_classes.csv")
 
 @lru_cache(maxsize=1)
 def names() -> tuple[str, ...]:
-    """Names of the classes, by index."""
+    """Return the names of the classes, by index."""
     return tuple(row["name"] for row in _rows())
 
 
 @lru_cache(maxsize=1)
 def is_music() -> tuple[bool, ...]:
-    """Whether a class is music, by index."""
+    """Return for each class index whether the class is music."""
     return tuple(row["is_music"] == "1" for row in _rows())
 
 
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 SETTING = "cues.tagger_model"
 FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
-# Enough to see that a model's classes are AudioSet's in AudioSet's order.
+# Classes that are compared to verify that a model has AudioSet's classes in AudioSet's order.
 KNOWN = (0, 137, 526)
-# Its spectrogram has a frame each 10 ms.
+# Hop of the model's spectrogram.
 FRAME_S = 0.01
 
 
@@ -56,10 +56,10 @@ class Tagger:
     """A loaded tagger.
 
     Attributes:
-        model: transformers' module, in evaluation mode.
-        extractor: computes its input from audio.
-        rate: sample rate of its input, in Hz.
-        longest_s: longest input, in seconds.
+        model: the module of transformers, in evaluation mode.
+        extractor: the feature extractor, which computes the model's input from audio.
+        rate: sample rate of the audio, in Hz.
+        longest_s: maximum length of a window, in seconds.
         device: `cpu` or `cuda`.
     """
 
@@ -70,7 +70,7 @@ class Tagger:
     device: str
 
     def probabilities(self, windows: Audio) -> Probabilities:
-        """Probability of each class in each window, [windows, 527].
+        """Return the probability of each class in each window, [windows, 527].
 
         Args:
             windows: mono audio at `rate`, [windows, samples].
@@ -85,13 +85,13 @@ class Tagger:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the tags depend on, as far as it is installed."""
-    # Where torchaudio is missing, transformers makes the features in another way.
+    """Return the versions of the installed packages that the tags depend on."""
+    # Without torchaudio, transformers computes the features differently.
     return stage.versions("torch", "torchaudio", "transformers")
 
 
 def fingerprint(name: str, origin: Origin = HERE) -> str | None:
-    """SHA-256 over a model's files, read without network; None if they are not here."""
+    """Return the SHA-256 over a model's files; None if they are not on this machine. No network."""
     folder = _find(name, origin)
     if folder is None:
         return None
@@ -101,12 +101,12 @@ def fingerprint(name: str, origin: Origin = HERE) -> str | None:
 
 
 def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
-    """Load a tagger, from the hub if it is not here; the last one stays loaded for the next call.
+    """Load a tagger; download it from the hub if necessary. The last tagger is cached in memory.
 
     Args:
-        name: a name on the hub, or a folder's path that begins with `/`, `./` or `~`.
-        device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
-        origin: of the recipe that names it.
+        name: a name on the hub, or the path of a folder that begins with `/`, `./` or `~`.
+        device: `cpu`, `cuda`, or `auto`: CUDA if there is a GPU.
+        origin: origin of the recipe that contains the name.
 
     Raises:
         OsslError: `not_installed`, `no_gpu`, `model_unavailable`, `model_missing`,
@@ -128,14 +128,14 @@ def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
 
 @lru_cache(maxsize=1)
 def _load(folder: Path, digest: str | None, device: str) -> Tagger:
-    """Load the model in a folder; `digest` makes a changed file another model."""
+    """Load the model in a folder; `digest` is part of the cache key: changed files are reloaded."""
     from safetensors import SafetensorError
     from transformers import ASTFeatureExtractor, ASTForAudioClassification
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
-        # Typed as plain functions by transformers.
+        # transformers types these methods as plain functions.
         model: Any = ASTForAudioClassification.from_pretrained(
             folder, local_files_only=True, use_safetensors=True
         )
@@ -185,7 +185,7 @@ def _download(name: str, origin: Origin) -> Path:
         )
     try:
         paths = [hub.download_file(name, file) for file in FILES]
-    except (OSError, ValueError) as error:  # all of the hub's errors are one of these
+    except (OSError, ValueError) as error:  # all errors of the hub are one of these
         raise hub.unavailable(
             f"The tagger {name!r}",
             error,

@@ -1,8 +1,8 @@
-"""Separation of a stream of audio with Demucs, in overlapping windows.
+"""Separate a stream of audio with Demucs, in overlapping windows.
 
-It gives what `demucs.apply.apply_model(model, mix, shifts=0, split=True)` gives for the whole mix
-(same windows, same context around them, same triangular weights), but holds only the windows that
-are under way, and runs several at a time. Nothing is random. Rouard, Massa and Défossez, "Hybrid
+The result equals `demucs.apply.apply_model(model, mix, shifts=0, split=True)` on the whole mix:
+same windows, same context around them, same triangular weights. But only the current windows are in
+memory, and several run at a time. Nothing is random. Rouard, Massa and Défossez, "Hybrid
 Transformers for Music Source Separation" (2022).
 """
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Block = NDArray[np.float32]
-    """[channels, samples], or with stems or a batch before them."""
+    """[channels, samples], optionally with leading stem or batch axes."""
 
 GPU_BATCH = 8
-"""Windows in a batch on a GPU unless told otherwise."""
+"""Default batch size on a GPU, in windows."""
 MOST_CPU_WINDOWS = 4
-"""Windows side by side on a CPU unless told otherwise, if it has as many cores; each costs memory,
-about 0.5 GB with htdemucs."""
+"""Maximum default number of parallel windows on a CPU; each needs memory, about 0.5 GB with
+htdemucs."""
 
 EXACT = {"enabled": True, "benchmark": False, "deterministic": True, "allow_tf32": False}
-"""For cuDNN: the same bytes each time, and single precision throughout."""
+"""Flags of cuDNN: deterministic results, and single precision throughout."""
 
 ROLES = {
     "dialogue": ("dialogue", "dialog", "speech", "vocals", "vocal", "voice"),
@@ -45,15 +45,15 @@ ROLES = {
         "other", "strings", "keys", "synth", "percussion",
     ),
 }  # fmt: skip
-"""Names of sources for each role, in lower case."""
+"""Source names of each role, in lower case."""
 
 
 def roles(sources: Sequence[str], named: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """The sources of each role: music, dialogue, and effects if the model knows them.
+    """Assign each source to a role: music, dialogue, or effects (if the model separates them).
 
     Args:
-        sources: what the model separates.
-        named: source to role, before the roles that follow from names.
+        sources: the sources that the model separates.
+        named: source to role; it overrides `ROLES`.
 
     Raises:
         OsslError: `source_unknown`, `role_unknown` or `role_missing`.
@@ -66,7 +66,7 @@ def roles(sources: Sequence[str], named: Mapping[str, str]) -> dict[str, tuple[s
                 f"stems.roles names {source!r}, which the model does not separate.",
                 f"It separates {', '.join(sources)}.",
             )
-    found: dict[str, tuple[str, ...]] = {}
+    sources_of: dict[str, tuple[str, ...]] = {}
     for source in sources:
         role = by_name.get(source, by_name.get(source.lower()))
         if role is None:
@@ -75,15 +75,17 @@ def roles(sources: Sequence[str], named: Mapping[str, str]) -> dict[str, tuple[s
                 f"Whether the model's source {source!r} is music, dialogue or effects is unknown.",
                 f"Set it: `--set stems.roles.{source}=music`.",
             )
-        found[role] = (*found.get(role, ()), source)
+        sources_of[role] = (*sources_of.get(role, ()), source)
     for role in ("music", "dialogue"):
-        if role not in found:
+        if role not in sources_of:
             raise OsslError(
                 "role_missing",
                 f"The model has no source for {role}; its sources are {', '.join(sources)}.",
                 "Choose another model, or map its sources with stems.roles.",
             )
-    return {role: found[role] for role in ("music", "dialogue", "effects") if role in found}
+    return {
+        role: sources_of[role] for role in ("music", "dialogue", "effects") if role in sources_of
+    }
 
 
 def separate(
@@ -101,12 +103,13 @@ def separate(
     Args:
         model: the separator.
         blocks: the mix, [channels, samples] of any lengths, at the model's rate.
-        stems: for each stem the names of the sources that are summed to it.
-        overlap: of the windows, as part of their length, 0 to below 1.
-        batch_size: windows run at a time; None: as suits the device.
+        stems: for each stem, the names of the sources that are summed to it.
+        overlap: overlap of adjacent windows as a fraction of their length, 0 <= overlap < 1.
+        batch_size: number of windows run at a time; None: the device's default.
 
     Yields:
-        Adjacent pieces of all stems, [stems, channels, samples], together as long as the mix.
+        Adjacent blocks of all stems, [stems, channels, samples]; together they are as long as the
+        mix.
 
     Raises:
         OsslError: `gpu_memory`.
@@ -114,27 +117,29 @@ def separate(
     import numpy as np
 
     size = batch_size or (GPU_BATCH if model.device == "cuda" else min(_cores(), MOST_CPU_WINDOWS))
-    # Each window on a thread and a core of its own: faster than all cores on one window, and no
-    # sum depends on how many cores there are.
+    # Run each window on one thread and one core: this is faster than all cores on one window, and
+    # no sum depends on the number of cores.
     with _single_threaded(size) as pool:
         parts = [
             _Windows(_Runner(part, mixing, model.device, pool), model, len(stems), overlap, size)
             for part, mixing in zip(model.parts, _mixing(model, stems), strict=True)
         ]
-        held: list[Block] = [np.zeros((len(stems), model.channels, 0), np.float32) for _ in parts]
+        pending: list[Block] = [
+            np.zeros((len(stems), model.channels, 0), np.float32) for _ in parts
+        ]
         for block in chain(blocks, (None,)):
             for index, part in enumerate(parts):
-                held[index] = np.concatenate((held[index], *part.take(block)), axis=-1)
-            # Models of one bag may take windows of different lengths.
-            common = min(part.shape[-1] for part in held)
-            if common:
-                yield np.sum([part[..., :common] for part in held], axis=0)
-                held = [part[..., common:] for part in held]
+                pending[index] = np.concatenate((pending[index], *part.take(block)), axis=-1)
+            # The models of a bag may have windows of different lengths.
+            n_ready = min(part.shape[-1] for part in pending)
+            if n_ready:
+                yield np.sum([part[..., :n_ready] for part in pending], axis=0)
+                pending = [part[..., n_ready:] for part in pending]
 
 
 @contextmanager
 def _single_threaded(size: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool in whose threads torch computes each on its own."""
+    """Create a pool of threads in which torch uses one thread each."""
     import torch
 
     threads = torch.get_num_threads()
@@ -142,7 +147,7 @@ def _single_threaded(size: int) -> Iterator[ThreadPoolExecutor]:
         with ThreadPoolExecutor(size, initializer=partial(torch.set_num_threads, 1)) as pool:
             yield pool
     finally:
-        torch.set_num_threads(threads)  # some of what the pool's threads set is the process's
+        torch.set_num_threads(threads)  # part of that setting is process-wide
 
 
 def _cores() -> int:
@@ -150,36 +155,36 @@ def _cores() -> int:
 
 
 def _mixing(model: Model, stems: Sequence[Sequence[str]]) -> list[Tensor]:
-    """For each part, what each of its sources gives to each stem, [stems, sources]."""
+    """Return for each part the weight of each source in each stem, [stems, sources]."""
     import torch
 
-    member = torch.tensor([[float(s in stem) for s in model.sources] for stem in stems])
+    is_member = torch.tensor([[float(s in stem) for s in model.sources] for stem in stems])
     weights = torch.tensor(model.weights)
-    return list(member * (weights / weights.sum(0))[:, None])
+    return list(is_member * (weights / weights.sum(0))[:, None])
 
 
 @dataclass(frozen=True)
 class _Runner:
-    """Runs one Demucs module over windows."""
+    """Run one Demucs module on windows."""
 
     part: Any
     mixing: Tensor
     device: str
     pool: ThreadPoolExecutor
 
-    def __call__(self, sounds: list[Block]) -> Iterable[Block]:
-        """Stems [stems, channels, samples] of each audio [channels, samples], all of one length."""
+    def __call__(self, windows: list[Block]) -> Iterable[Block]:
+        """Separate windows [channels, samples] of equal length into [stems, channels, samples]."""
         import numpy as np
         import torch
 
         if self.device == "cpu":
-            return self.pool.map(lambda audio: self._forward(audio[None])[0], sounds)
+            return self.pool.map(lambda audio: self._forward(audio[None])[0], windows)
         try:
-            return self._forward(np.stack(sounds))
+            return self._forward(np.stack(windows))
         except torch.cuda.OutOfMemoryError as error:
             raise OsslError(
                 "gpu_memory",
-                f"The GPU has too little memory for {len(sounds)} windows at a time.",
+                f"The GPU has too little memory for {len(windows)} windows at a time.",
                 "Use `--set stems.batch_size=1` or `--set stems.device=cpu`.",
             ) from error
 
@@ -193,13 +198,13 @@ class _Runner:
             return result
 
     def padded(self, length: int) -> int:
-        """The length that the module wants for so many samples, as `apply_model` asks it."""
+        """Return the padded length that the module needs for a window, as `apply_model` does."""
         return int(self.part.valid_length(length)) if hasattr(self.part, "valid_length") else length
 
 
 @dataclass(frozen=True)
 class _Window:
-    """A window of the mix, and its length for the model, with what stands around it."""
+    """A window of the mix; `padded` is its length including context on both sides, in samples."""
 
     offset: int
     length: int
@@ -215,10 +220,11 @@ class _Window:
 
 
 class _Windows:
-    """The windows of one Demucs module over a stream, and the sum of what they give.
+    """The windows of one Demucs module over a stream, and the weighted sum of their results.
 
-    Positions are samples of the mix. `audio` is what later windows need of it, from `begin` on;
-    `total` and `weights` are the sums over windows, from `done` on, where later ones still add.
+    Positions are samples of the mix. `audio` is the part of the mix, starting at `begin`, that
+    later windows need. `total` and `weights` are the sums over windows, starting at `done`, to
+    which later windows still add.
     """
 
     def __init__(
@@ -242,19 +248,19 @@ class _Windows:
         return self.begin + self.audio.shape[1]
 
     def take(self, audio: Block | None) -> Iterator[Block]:
-        """Take more of the mix (None: it has ended), [channels, samples]; give what is finished."""
+        """Add a block of the mix, [channels, samples] (None: end); yield the finished stems."""
         import numpy as np
 
         if audio is not None:
             self.audio = np.concatenate((self.audio, audio), axis=1)
         while windows := self._ready(audio is None):
-            separated = self.runner([self._heard(window) for window in windows])
-            for window, stems in zip(windows, separated, strict=True):
+            results = self.runner([self._audio_of(window) for window in windows])
+            for window, stems in zip(windows, results, strict=True):
                 self._add(window, stems)
             yield self._finished()
 
     def _ready(self, has_ended: bool) -> list[_Window]:
-        """The next windows, of one padded length: a full batch, or at the end what is left."""
+        """Return the next batch of windows of equal padded length; empty: needs more audio."""
         windows: list[_Window] = []
         for offset in range(self.next, self.received, self.stride):
             length = min(self.length, self.received - offset)
@@ -267,8 +273,8 @@ class _Windows:
                 return windows
         return windows if has_ended else []
 
-    def _heard(self, window: _Window) -> Block:
-        """The mix in and around a window; before its begin and after its end is silence."""
+    def _audio_of(self, window: _Window) -> Block:
+        """Return the mix in a window and its context, with silence outside the mix."""
         import numpy as np
 
         begin, end = max(window.begin, 0), min(window.end, self.received)
@@ -290,12 +296,12 @@ class _Windows:
         self.next = window.offset + self.stride
 
     def _finished(self) -> Block:
-        """What no later window changes; it and the audio that no later one hears are let go."""
+        """Return and drop the stems that are final; drop the audio that no later window needs."""
         ready = min(self.next, self.received) - self.done
         finished: Block = self.total[..., :ready] / self.weights[:ready]
         self.total, self.weights = self.total[..., ready:], self.weights[ready:]
         self.done += ready
-        # Around a shorter last window stands more of what came before: at most all of this.
-        kept = max(self.next - self.runner.padded(self.length), self.begin)
-        self.audio, self.begin = self.audio[:, kept - self.begin :], kept
+        # A shorter last window has more context before it, at most this much.
+        needed_from = max(self.next - self.runner.padded(self.length), self.begin)
+        self.audio, self.begin = self.audio[:, needed_from - self.begin :], needed_from
         return finished

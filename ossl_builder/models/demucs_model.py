@@ -1,10 +1,10 @@
 """Find, identify and load Demucs models.
 
-A model is named by `bundled`, by a path that begins with `/`, `./` or `~` (a folder, or a
-`.safetensors`, `.th` or `.yaml` file), or by a name on the Hugging Face hub (`htdemucs`,
-`htdemucs_ft`), which is downloaded into the hub's cache. Files are read by `model_file`, which runs
-nothing of them. Only for a user who trusts a model, Demucs' own loader reads other files, and other
-repositories of the hub are asked (`someuser/somemodel`).
+A model's name is `bundled`, a path that begins with `/`, `./` or `~` (a folder, or a
+`.safetensors`, `.th` or `.yaml` file), or a name on the Hugging Face hub (`htdemucs`,
+`htdemucs_ft`). A model of the hub is downloaded into the hub's cache. `model_file` reads the files
+without running code in them. Only if the user trusts the model, Demucs' own loader is used, and
+other repositories of the hub are allowed (`someuser/somemodel`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HUB_NAMES = (
     "hdemucs_mmi", "htdemucs", "htdemucs_6s", "htdemucs_ft", "mdx", "mdx_extra", "mdx_extra_q",
     "mdx_q", "repro_mdx_a", "repro_mdx_a_hybrid_only", "repro_mdx_a_time_only",
 )  # fmt: skip
-"""The models of the hub that Demucs itself knows, all by its author."""
+"""The hub's models that Demucs itself lists; all are by the author of Demucs."""
 SUFFIXES = (".safetensors", ".th", ".yaml")
 MEMBER = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 TRUST = (
@@ -42,14 +42,14 @@ WITHOUT_HUB = (
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model, or several whose results are averaged (Demucs calls them a bag).
+    """A loaded model, or several models whose results are averaged (a bag, in Demucs' terms).
 
     Attributes:
-        parts: Demucs modules in evaluation mode, on their device.
-        weights: for each part the weight of each source in the average.
-        sources: names of what it separates.
-        rate: sample rate it works at, in Hz.
-        channels: channels it works with.
+        parts: the Demucs modules, in evaluation mode, on their device.
+        weights: for each part, the weight of each source in the average.
+        sources: names of the separated sources.
+        rate: sample rate of the audio, in Hz.
+        channels: number of channels of the audio.
         device: `cpu` or `cuda`.
     """
 
@@ -62,23 +62,23 @@ class Model:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a model's result depends on, as far as it is installed."""
+    """Return the versions of the installed packages that a model's result depends on."""
     return stage.versions("av", "demucs", "torch")
 
 
 def fingerprint(name: str, origin: Origin = HERE) -> str | None:
-    """SHA-256 of a model's files, read without network; None if there is no model to be loaded.
+    """Return the SHA-256 of a model's files; None if the model cannot be loaded. No network.
 
-    Of several files it is the hash of their names and hashes.
+    For several files, it is the hash of their names and hashes.
 
     Args:
-        name: see the module.
-        origin: of the recipe that names it.
+        name: the model's name (see the module's docstring).
+        origin: origin of the recipe that contains the name.
     """
     try:
-        found = _find(name, origin)
-        files = _files(found) if found else []
-    except OsslError:  # `load` raises it again
+        main_file = _find(name, origin)
+        files = _files(main_file) if main_file else []
+    except OsslError:  # `load` raises the same error again
         return None
     if not files or not all(file.is_file() for file in files):
         return None
@@ -89,12 +89,12 @@ def fingerprint(name: str, origin: Origin = HERE) -> str | None:
 
 
 def load(name: str, device: str, origin: Origin = HERE) -> Model:
-    """Load a model, from the hub if it is not here; the last one stays loaded for the next call.
+    """Load a model; download it from the hub if necessary. The last model is cached in memory.
 
     Args:
-        name: see the module.
-        device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
-        origin: of the recipe that names it.
+        name: the model's name (see the module's docstring).
+        device: `cpu`, `cuda`, or `auto`: CUDA if there is a GPU.
+        origin: origin of the recipe that contains the name.
 
     Raises:
         OsslError: `not_installed`, `no_gpu`, `model_unavailable`, `model_missing`,
@@ -109,17 +109,17 @@ def load(name: str, device: str, origin: Origin = HERE) -> Model:
             "Run `pip install 'ossl-builder[stems]'`.",
         ) from error
     chosen = hub.choose_device(device, "stems.device")
-    found = _find(name, origin) or _download(name, origin)
-    return _load(name, found, fingerprint(name, origin), chosen, origin.trusts_models)
+    main_file = _find(name, origin) or _download(name, origin)
+    return _load(name, main_file, fingerprint(name, origin), chosen, origin.trusts_models)
 
 
 @lru_cache(maxsize=1)
-def _load(name: str, found: Path, sha256: str | None, device: str, is_trusted: bool) -> Model:
-    """Load the file `found`; `sha256` makes a changed file another model."""
+def _load(name: str, main_file: Path, sha256: str | None, device: str, is_trusted: bool) -> Model:
+    """Load a model's file; `sha256` is part of the cache key: a changed file is reloaded."""
     from safetensors import SafetensorError
 
     try:
-        model = _read(found, is_trusted)
+        model = _read(main_file, is_trusted)
         parts = tuple(getattr(model, "models", [model]))
         for part in parts:
             part.to(device).eval()
@@ -144,19 +144,23 @@ def _load(name: str, found: Path, sha256: str | None, device: str, is_trusted: b
         ) from error
 
 
-def _read(found: Path, is_trusted: bool) -> Any:
-    """The module, or Demucs' BagOfModels, of a file."""
+def _read(main_file: Path, is_trusted: bool) -> Any:
+    """Return the module of a file, or the BagOfModels of a `.yaml` file."""
     from demucs.apply import BagOfModels
     from demucs.hf import load_safetensors_model
     from demucs.states import load_model
 
-    if found.suffix == ".yaml":
-        bag = parse.yaml_file(found)
-        parts = [_read(file, is_trusted) for file in _files(found)[1:]]
+    if main_file.suffix == ".yaml":
+        bag = parse.yaml_file(main_file)
+        parts = [_read(file, is_trusted) for file in _files(main_file)[1:]]
         return BagOfModels(parts, bag.get("weights"), bag.get("segment"))
     if not is_trusted:
-        return model_file.read(found)
-    return load_safetensors_model(found) if found.suffix == ".safetensors" else load_model(found)
+        return model_file.read(main_file)
+    return (
+        load_safetensors_model(main_file)
+        if main_file.suffix == ".safetensors"
+        else load_model(main_file)
+    )
 
 
 def _find(name: str, origin: Origin) -> Path | None:
@@ -188,33 +192,33 @@ def _find(name: str, origin: Origin) -> Path | None:
     )
 
 
-def _files(found: Path) -> list[Path]:
-    """All files of a model: itself, and those beside it that a bag's `.yaml` names."""
-    if found.suffix != ".yaml":
-        return [found]
+def _files(main_file: Path) -> list[Path]:
+    """Return all files of a model: the main file, and the files that a bag's `.yaml` lists."""
+    if main_file.suffix != ".yaml":
+        return [main_file]
     try:
-        names = [str(part) for part in parse.yaml_file(found)["models"]]
+        names = [str(part) for part in parse.yaml_file(main_file)["models"]]
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise OsslError(
-            "model_invalid", f"{found} names no models.", "Give a bag as Demucs writes it."
+            "model_invalid", f"{main_file} names no models.", "Give a bag as Demucs writes it."
         ) from error
     parts = []
     for part in names:
         if not MEMBER.fullmatch(part):
             raise OsslError(
                 "model_invalid",
-                f"{found} names the model {parse.shown(part)}, which is missing beside it.",
+                f"{main_file} names the model {parse.shown(part)}, which is missing beside it.",
                 "Give a bag as Demucs writes it.",
             )
-        # Demucs' own repositories put a checksum behind the name: 955717e8-8726e21a.th
-        kept = sorted(found.parent.glob(f"{part}*.safetensors"))
-        kept += sorted(found.parent.glob(f"{part}*.th"))
-        parts.append(kept[0] if kept else found.parent / f"{part}.safetensors")
-    return [found, *parts]
+        # Demucs' own repositories append a checksum to the name: 955717e8-8726e21a.th
+        candidates = sorted(main_file.parent.glob(f"{part}*.safetensors"))
+        candidates += sorted(main_file.parent.glob(f"{part}*.th"))
+        parts.append(candidates[0] if candidates else main_file.parent / f"{part}.safetensors")
+    return [main_file, *parts]
 
 
 def _cached(name: str) -> Path | None:
-    """The bag's file in the hub's cache, beside its parts; no network."""
+    """Return the bag's `.yaml` in the hub's cache; None if a file is missing. No network."""
     space, bag = _hub_name(name)
     cached = hub.cached_files(f"{space}/{_repository(bag)}", [f"{bag}.yaml"])
     if cached is None or not all(file.is_file() for file in _files(cached[0])):
@@ -223,7 +227,7 @@ def _cached(name: str) -> Path | None:
 
 
 def _check_known(name: str, origin: Origin) -> None:
-    """Check that Demucs itself knows a name on the hub, or that the user trusts it.
+    """Check that Demucs lists this name of the hub, or that the user trusts it.
 
     Raises:
         OsslError: `model_untrusted`.
@@ -248,27 +252,27 @@ def _download(name: str, origin: Origin) -> Path:
         first = hub.download_file(repository, f"{bag}.yaml")
         for part in _files(first)[1:]:
             hub.download_file(repository, part.name)
-    except (OSError, ValueError) as error:  # all of the hub's errors are one of these
+    except (OSError, ValueError) as error:  # all errors of the hub are one of these
         hint = f"{WITHOUT_HUB} A path begins with `/`, `./` or `~`."
         raise hub.unavailable(f"The model {name!r}", error, hint) from error
-    found = _cached(name)
-    if found is None:
+    main_file = _cached(name)
+    if main_file is None:
         raise OsslError(
             "model_unavailable",
             f"{name!r} was downloaded, but it is not in the cache.",
             WITHOUT_HUB,
         )
-    return found
+    return main_file
 
 
 def _hub_name(name: str) -> tuple[str, str]:
-    """Namespace (Demucs' author's where none is given) and name."""
+    """Split a name into namespace (default: that of Demucs' author) and model name."""
     space, _, bag = name.removeprefix("hf://").rpartition("/")
     return space or HUB_SPACE, bag
 
 
 def _repository(bag: str) -> str:
-    """The hub's repository of a model, as `demucs.hf.hf_repo_name` has it (which needs torch)."""
+    """Return a model's repository on the hub, as `demucs.hf.hf_repo_name` does (it needs torch)."""
     if bag == "htdemucs":
         return "HTDemucs"
     if bag.startswith("htdemucs_"):

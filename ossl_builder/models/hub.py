@@ -60,7 +60,7 @@ def choose_device(wanted: str, setting: str = "--device") -> str:
         setting: the option or recipe key that the user can change; the error names it.
 
     Raises:
-        OsslError: `no_gpu`, if CUDA is asked for and PyTorch finds no GPU.
+        OsslError: `no_gpu`, if CUDA is requested and PyTorch finds no GPU.
     """
     import torch
 
@@ -82,7 +82,7 @@ def choose_device(wanted: str, setting: str = "--device") -> str:
 def local_path(
     name: str, setting: str, origin: Origin = HERE, suffixes: tuple[str, ...] = ()
 ) -> Path | None:
-    """Return the path that a model name stands for; None if it is a name on the hub.
+    """Resolve a model name to a path; None if it is a name on the hub.
 
     The path need not exist.
 
@@ -129,11 +129,17 @@ def download_file(name: str, file: str) -> Path:
     return Path(hf_hub_download(name, file))
 
 
-def unavailable(what: str, error: Exception, hint: str) -> OsslError:
-    """Return the error `model_unavailable` for a model that could not be downloaded."""
+def unavailable(model: str, error: Exception, hint: str) -> OsslError:
+    """Return the error `model_unavailable`: the model cannot be downloaded.
+
+    Args:
+        model: the model's name, as the subject of the message.
+        error: exception of the download.
+        hint: what the user can do.
+    """
     return OsslError(
         "model_unavailable",
-        f"{what} is not on this machine, and it cannot be downloaded from the Hugging Face hub "
+        f"{model} is not on this machine, and it cannot be downloaded from the Hugging Face hub "
         f"({type(error).__name__}).",
         hint,
     )
@@ -159,10 +165,10 @@ def find_model(source: str, revision: str | None = None) -> ModelFolder | None:
                 "Face hub.",
             )
         return ModelFolder(path, source, None)
-    found = _cached_snapshot(source, revision)
-    if found is None or not _is_complete(found):
+    snapshot = _cached_snapshot(source, revision)
+    if snapshot is None or not _is_complete(snapshot):
         return None
-    return ModelFolder(found, source, found.name)
+    return ModelFolder(snapshot, source, snapshot.name)
 
 
 def fetch_model(source: str, revision: str | None = None) -> ModelFolder:
@@ -181,22 +187,22 @@ def fetch_model(source: str, revision: str | None = None) -> ModelFolder:
         assert local is not None
         return local
     try:
-        found = _snapshot(source, revision, WEIGHTS[0])
-        if not any(found.glob(f"*{WEIGHTS[0]}")):
-            found = _snapshot(source, revision, WEIGHTS[1])
+        snapshot = _snapshot(source, revision, WEIGHTS[0])
+        if not any(snapshot.glob(f"*{WEIGHTS[0]}")):
+            snapshot = _snapshot(source, revision, WEIGHTS[1])
     except (OSError, ValueError) as error:  # all errors of the hub are one of these
         raise unavailable(
             f"The model {source!r}",
             error,
             "Download it on a machine with a network and give its folder.",
         ) from error
-    if not _is_complete(found):
+    if not _is_complete(snapshot):
         raise OsslError(
             "model_unavailable",
             f"The files of {source!r} on this machine are not complete.",
             "Run the command once with a network, or give a local folder.",
         )
-    return ModelFolder(found, source, found.name)
+    return ModelFolder(snapshot, source, snapshot.name)
 
 
 def fingerprint(source: str, patterns: Sequence[str], revision: str | None = None) -> str:

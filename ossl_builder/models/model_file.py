@@ -1,7 +1,7 @@
-"""One file of a Demucs model, read without running anything that stands in it.
+"""Read a file of a Demucs model without running code in it.
 
-Demucs' own loader imports and calls whatever class a file names, and unpickles `.th` files. Here a
-file may name four classes only, with plain arguments, and weights that fit them.
+Demucs' own loader imports and calls any class that a file names, and unpickles `.th` files. This
+module allows only the classes in `CLASSES`, with plain arguments and weights that fit them.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ UNREADABLE = (
     ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError,
     RuntimeError, TypeError, ValueError, UnpicklingError, struct.error,
 )  # fmt: skip
-"""What reading a damaged or foreign file may raise, besides safetensors' own error."""
+"""Exceptions of a damaged or foreign file, besides the one of safetensors."""
 
 
 def read(path: Path) -> Any:
-    """The Demucs module of a `.safetensors` or `.th` file.
+    """Load the Demucs module of a `.safetensors` or `.th` file.
 
     Raises:
-        ValueError: the file names another class, or arguments or weights that do not fit it.
-        Others of `UNREADABLE`, `safetensors.SafetensorError`: it is damaged.
+        ValueError: the file names another class, or its arguments or weights do not fit the class.
+        Others of `UNREADABLE`, `safetensors.SafetensorError`: the file is damaged.
     """
     package = _tensors(path) if path.suffix == ".safetensors" else _pickled(path)
     name = package["klass"]
     if name not in CLASSES:
         raise ValueError(f"it names the class {parse.shown(name)}")
-    arguments, named = package["args"], package["kwargs"]
-    if not isinstance(arguments, list | tuple) or not isinstance(named, dict):
+    arguments, keywords = package["args"], package["kwargs"]
+    if not isinstance(arguments, list | tuple) or not isinstance(keywords, dict):
         raise ValueError("its arguments are no list and no mapping")
     kind = _class(name)
-    # As Demucs does it: older files hold arguments that the class no longer has.
-    known = inspect.signature(kind).parameters
-    values = dict(zip(known, arguments, strict=False))
-    if len(arguments) > len(known) or values.keys() & named.keys():
+    # Like Demucs, ignore arguments of older files that the class no longer has.
+    parameters = inspect.signature(kind).parameters
+    values = dict(zip(parameters, arguments, strict=False))
+    if len(arguments) > len(parameters) or values.keys() & keywords.keys():
         raise ValueError("its arguments do not fit its class")
-    values |= {key: value for key, value in named.items() if key in known}
+    values |= {key: value for key, value in keywords.items() if key in parameters}
     for key, value in values.items():
         _check(key, value)
     return _built(kind, values, package["state"])
@@ -74,10 +74,10 @@ def _built(kind: Any, values: dict[str, Any], state: Any) -> Any:
 
     if not isinstance(state, Mapping) or "__quantized" in state:
         raise ValueError("its weights are quantized, which DiffQ would have to unpack")
-    # Without memory at first: the shapes tell whether the weights fit.
+    # Compare the shapes before any memory is allocated.
     with torch.device("meta"):
-        wanted = kind(**values).state_dict()
-    if _shapes(wanted) != _shapes(state):
+        expected = kind(**values).state_dict()
+    if _shapes(expected) != _shapes(state):
         raise ValueError("its weights do not fit its class and arguments")
     model = kind(**values)
     model.load_state_dict(state)
@@ -89,7 +89,7 @@ def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _tensors(path: Path) -> dict[str, Any]:
-    """The package of a safetensors file, as `demucs.hf` writes it."""
+    """Read the package of a safetensors file, in the format of `demucs.hf`."""
     from safetensors import safe_open
 
     with safe_open(str(path), framework="pt") as file:
@@ -106,7 +106,7 @@ def _tensors(path: Path) -> dict[str, Any]:
 
 
 def _decoded(value: Any) -> Any:
-    """JSON with fractions in it, as `demucs.hf` writes them."""
+    """Decode the fractions in a JSON value, in the format of `demucs.hf`."""
     if isinstance(value, dict):
         if value.get("_type") == "fraction":
             return _fraction(value["numerator"], value["denominator"])
@@ -115,16 +115,16 @@ def _decoded(value: Any) -> Any:
 
 
 def _pickled(path: Path) -> dict[str, Any]:
-    """The package of a `.th` file, with the names of classes in the place of the classes.
+    """Read the package of a `.th` file, with names of classes instead of the classes.
 
-    Torch's restricted unpickler calls only functions of its own list and what is given here.
+    Torch's restricted unpickler calls only functions of its own list and those listed here.
     """
     import torch
 
     allowed: list[Any] = [(name, name) for name in CLASSES]
     allowed.append((_fraction, "fractions.Fraction"))
     with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of other versions of pickle
+        warnings.simplefilter("ignore")  # pickle warns about other versions
         package = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(package, dict):
         raise ValueError("it holds no package of Demucs")
@@ -132,7 +132,7 @@ def _pickled(path: Path) -> dict[str, Any]:
 
 
 def _fraction(numerator: Any, denominator: Any = 1) -> Fraction:
-    """A fraction of small numbers; a text such as `1e999999999` would never end."""
+    """Create a fraction of small integers; a text such as `1e999999999` would never return."""
     if isinstance(numerator, str) and re.fullmatch(r"\d{1,6}(/\d{1,6})?", numerator):
         numerator, _, below = numerator.partition("/")
         numerator, denominator = int(numerator), int(below or 1)
@@ -143,12 +143,16 @@ def _fraction(numerator: Any, denominator: Any = 1) -> Fraction:
 
 
 def _check(name: str, value: Any, depth: int = 0) -> None:
-    """See that an argument is a plain value, and of a size that a model may have."""
+    """Check that an argument is a plain value of a plausible size.
+
+    Raises:
+        ValueError: it is not.
+    """
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, int | float | Fraction):
         most = MAX_LAYERS if "depth" in name or "layers" in name else MAX_NUMBER
-        # Not `> most`, which is false for NaN.
+        # `value > most` would be false for NaN.
         if -most <= value <= most:
             return
     elif isinstance(value, str):

@@ -1,8 +1,7 @@
-"""Cuts and fades, found by PySceneDetect's detectors on frames that we decode.
+"""Detect cuts and fades with PySceneDetect's detectors, on frames that this package decodes.
 
-PySceneDetect 0.7 keeps time as presentation times. Its detectors still count in frames in places,
-so the frame rate they are told is one frame per tick: then a frame number is a tick, and nothing
-is rounded, whatever the film's rate.
+PySceneDetect 0.7 uses presentation times, but its detectors still count frames in some places. So
+they get a frame rate of one frame per tick: a frame number is then a tick, and nothing is rounded.
 """
 
 from __future__ import annotations
@@ -16,26 +15,28 @@ from numpy.typing import NDArray
 from scenedetect.common import FrameTimecode, Timecode
 from scenedetect.detectors import AdaptiveDetector, ThresholdDetector
 
-_REACH = 6  # frames on which AdaptiveDetector's verdict on one of them rests, and one more
+_REACH = 6  # frames that AdaptiveDetector compares to decide on one frame, plus one
 
 
 class Detectors:
-    """AdaptiveDetector twice, with and without colour, and ThresholdDetector.
+    """Two AdaptiveDetectors (with and without colour) and one ThresholdDetector.
 
-    A frame is shown to the AdaptiveDetector whose weights suit it: hue and saturation of a
-    black-and-white frame are noise. Around a change from one to the other both see it.
+    Hue and saturation of a black-and-white frame are noise, so such a frame is processed by the
+    detector without colour. Near a change between colour and black-and-white, both detectors
+    process the frame.
     """
 
     def __init__(
         self, time_base: Fraction, threshold: float, least_change: float, black_level: float
     ) -> None:
-        """Set up the detectors.
+        """Create the detectors.
 
         Args:
             time_base: seconds per tick.
-            threshold: AdaptiveDetector's `adaptive_threshold`: change over the mean change around.
-            least_change: its `min_content_val`: change that a cut has at least, 0 to 255.
-            black_level: ThresholdDetector's threshold: a frame darker than that is black.
+            threshold: AdaptiveDetector's `adaptive_threshold`: ratio of a frame's change to the
+                mean change of the frames around it.
+            least_change: its `min_content_val`: minimum change of a cut, 0 to 255.
+            black_level: ThresholdDetector's threshold: a darker frame is black.
         """
         self._time_base = time_base
         self._rate = 1 / time_base
@@ -54,33 +55,33 @@ class Detectors:
     def see(
         self, ticks: int, small: NDArray[np.uint8], has_colour: bool, brightness: float
     ) -> tuple[list[int], list[int]]:
-        """Show the next frame.
+        """Process the next frame.
 
         Args:
-            ticks: its time.
-            small: Y, V and U, shape (h, w, 3), luma in full range.
-            has_colour: whether it has colour.
-            brightness: of its brightest part, 0 to 255; the mean, which ThresholdDetector is
-                made for, takes every night scene for black.
+            ticks: presentation time of the frame.
+            small: the frame as Y, V and U, shape (h, w, 3), luma in full range.
+            has_colour: whether the frame has colour.
+            brightness: brightness of the brightest part of the frame, 0 to 255. With the mean,
+                for which ThresholdDetector is designed, every night scene would be black.
 
         Returns:
-            Ticks of frames that begin after a cut, reported two frames late; ticks in the
-            middle of stretches of black, reported when the video is back.
+            Ticks of the first frame after each cut, reported two frames late; ticks of the middle
+            of each black segment, reported when the segment has ended.
         """
-        at = FrameTimecode(Timecode(pts=ticks, time_base=self._time_base), fps=self._rate)
+        time = FrameTimecode(Timecode(pts=ticks, time_base=self._time_base), fps=self._rate)
         self._recent.append((ticks, has_colour))
         cuts = []
-        for weighs_colour in {coloured for _, coloured in self._recent}:
-            if weighs_colour:
+        for uses_colour in {coloured for _, coloured in self._recent}:
+            if uses_colour:
                 frame = cv2.cvtColor(small, cv2.COLOR_YCrCb2BGR)
             else:
                 frame = cv2.cvtColor(cv2.extractChannel(small, 0), cv2.COLOR_GRAY2BGR)
-            found = self._cuts[weighs_colour].process_frame(at, frame)
-            cuts += [cut.pts for cut in found if self._has_colour(cut.pts) == weighs_colour]
-        middles = self._black.process_frame(at, np.array([[brightness]]))
+            detected = self._cuts[uses_colour].process_frame(time, frame)
+            cuts += [cut.pts for cut in detected if self._has_colour(cut.pts) == uses_colour]
+        middles = self._black.process_frame(time, np.array([[brightness]]))
         return cuts, [middle.pts for middle in middles]
 
     def _has_colour(self, ticks: int) -> bool:
-        """Whether there is colour on either side of the cut before the frame at `ticks`."""
-        pair = [coloured for seen, coloured in self._recent if seen <= ticks][-2:]
-        return any(pair)
+        """Whether the frame at `ticks` or the frame before it has colour."""
+        neighbours = [coloured for time, coloured in self._recent if time <= ticks][-2:]
+        return any(neighbours)

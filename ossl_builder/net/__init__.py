@@ -1,1 +1,1 @@
-"""The network: HTTP, downloads, the Internet Archive, yt-dlp."""
+"""Network access: HTTP, downloads, the Internet Archive, yt-dlp."""

@@ -1,4 +1,4 @@
-"""An item of the Internet Archive: its files, and which of them are one film in parts."""
+"""Parse the metadata of an Internet Archive item, and find films that are split into parts."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ SERVER = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?")
 
 @dataclass(frozen=True)
 class Site:
-    """Where the Archive is, or what stands in for it.
+    """Addresses of the Internet Archive, or of a mirror.
 
     Attributes:
-        metadata_url: an item's identifier is put behind it.
-        search_url: the advanced search.
-        download_url: ``<identifier>/<file>`` is put behind it.
-        node_url: a node's address, with ``{server}`` for its name; empty: nodes are not asked.
+        metadata_url: prefix of a metadata address; the item's identifier is appended.
+        search_url: address of the advanced search.
+        download_url: prefix of a download address; ``<identifier>/<file>`` is appended.
+        node_url: template of a storage node's address, with ``{server}`` for its name; empty: do
+            not use nodes.
+        user_agent: the `User-Agent` header of each request.
+        patience: the retry policy of each request.
     """
 
     metadata_url: str = "https://archive.org/metadata/"
@@ -40,13 +43,15 @@ class Site:
 
 @dataclass(frozen=True)
 class ArchiveFile:
-    """A file of an item, as the Archive describes it.
+    """A file of an item, as the Archive's metadata describes it.
 
     Attributes:
-        format: the Archive's word, e.g. ``h.264``.
+        name: the file's path within the item.
+        format: the Archive's name of the format, e.g. ``h.264``.
         source: ``original``, ``derivative`` or ``metadata``.
-        length_s: how long it plays, in seconds; None: not stated.
-        original: name of the file that a derivative was made from.
+        size_bytes: None: not stated; likewise `sha1` and `md5`.
+        length_s: duration in seconds; None: not stated.
+        original: name of the file from which a derivative was made.
     """
 
     name: str
@@ -60,7 +65,7 @@ class ArchiveFile:
 
     @property
     def is_video(self) -> bool:
-        """Whether its name says that it is a film in a container we know."""
+        """Whether the file name has the suffix of a known video container."""
         return self.name.lower().endswith(VIDEO_SUFFIXES)
 
 
@@ -69,10 +74,10 @@ class ArchiveItem:
     """An item of the Archive.
 
     Attributes:
-        metadata: its descriptive fields, each a text or a list of texts.
-        server: node and folder of the first copy; None: not stated.
-        alternate_locations: nodes and folders of further copies.
-        document: the whole metadata document, as it came.
+        metadata: the descriptive fields, each a text or a list of texts.
+        server: (node, folder) of the first copy; None: not stated.
+        alternate_locations: (node, folder) of each further copy.
+        document: the whole metadata document, as downloaded.
     """
 
     identifier: str
@@ -85,33 +90,36 @@ class ArchiveItem:
     document: bytes
 
     def addresses(self, file: ArchiveFile, site: Site) -> tuple[str, ...]:
-        """Where a file is to be had: the Archive's own choice of node first, then the nodes."""
+        """Return the addresses of a file: the redirecting one first, then the storage nodes."""
         path = quote(file.name, errors="replace")
-        found = [f"{site.download_url}{self.identifier}/{path}"]
+        urls = [f"{site.download_url}{self.identifier}/{path}"]
         if site.node_url:
-            nodes = [self.server, *self.alternate_locations]
+            locations = [self.server, *self.alternate_locations]
             base = site.node_url
-            found += [
-                base.replace("{server}", node[0]) + f"{node[1]}/{path}" for node in nodes if node
+            urls += [
+                base.replace("{server}", location[0]) + f"{location[1]}/{path}"
+                for location in locations
+                if location
             ]
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(urls))
 
 
-def read_item(identifier: str, found: dict[str, Any], document: bytes) -> ArchiveItem:
-    """The item that a metadata document describes; fields in another form than known are empty.
+def read_item(identifier: str, fields: dict[str, Any], document: bytes) -> ArchiveItem:
+    """Parse a metadata document; a field of an unexpected type becomes empty.
 
     Args:
-        found: the document, which has the list `files`.
-        document: its bytes.
+        identifier: the item's identifier.
+        fields: the parsed document; it must have the list `files`.
+        document: the document's bytes.
     """
-    metadata = found.get("metadata")
+    metadata = fields.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     return ArchiveItem(
         identifier=identifier,
         metadata=metadata,
-        files=tuple(_files(found["files"])),
-        server=_node(found.get("server"), found.get("dir")),
-        alternate_locations=tuple(_alternates(found.get("alternate_locations"))),
+        files=tuple(_files(fields["files"])),
+        server=_node(fields.get("server"), fields.get("dir")),
+        alternate_locations=tuple(_alternates(fields.get("alternate_locations"))),
         licence_url=text_of(metadata.get("licenseurl")),
         rights=text_of(metadata.get("rights")),
         document=document,
@@ -121,7 +129,7 @@ def read_item(identifier: str, found: dict[str, Any], document: bytes) -> Archiv
 def _files(entries: list[Any]) -> Iterator[ArchiveFile]:
     for entry in entries:
         name = text_of(entry.get("name")) if isinstance(entry, dict) else None
-        # What is private cannot be downloaded.
+        # Private files cannot be downloaded.
         if name is None or str(entry.get("private")).lower() == "true":
             continue
         yield ArchiveFile(
@@ -159,13 +167,13 @@ def _node(server: Any, folder: Any) -> tuple[str, str] | None:
 
 
 def text_of(value: Any) -> str | None:
-    """A field as one printable text; the Archive gives lists where there are several values."""
+    """Return a metadata field as one printable text; a list becomes `a; b`. None: empty."""
     values = value if isinstance(value, list) else [value]
-    return legible("; ".join(str(one) for one in values if one is not None)) or None
+    return legible("; ".join(str(item) for item in values if item is not None)) or None
 
 
 def whole_of(value: Any) -> int | None:
-    """A field as a whole number, if it is one."""
+    """Return a metadata field as an integer; None: it is not one."""
     text = str(value)
     return int(text) if text.isdecimal() and text.isascii() else None
 
@@ -176,7 +184,7 @@ def _hexadecimal(value: Any, digits: int) -> str | None:
 
 
 def _seconds(value: Any) -> float | None:
-    """A length as the Archive writes it: ``3600.5``, ``60:00`` or ``1:00:00``."""
+    """Return a duration in seconds; the Archive writes ``3600.5``, ``60:00`` or ``1:00:00``."""
     if not re.fullmatch(r"(?:\d{1,6}:){0,2}\d{1,9}(?:\.\d+)?", str(value), re.ASCII):
         return None
     seconds = 0.0
@@ -185,14 +193,14 @@ def _seconds(value: Any) -> float | None:
     return seconds or None
 
 
-# Containers whose parts, put one behind the other, are one file of the same kind.
+# Containers whose files can be concatenated byte by byte into one valid file.
 JOINABLE = (".m2ts", ".mpe", ".mpeg", ".mpg", ".mts", ".ts", ".vob")
 
 _WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
 _NUMBER = rf"(?P<n>\d{{1,2}}|{'|'.join(_WORDS)}|{'|'.join(sorted(_ROMAN, key=len)[::-1])})"
 _GAP = r"[ ._\-#()\[\]]*"
-# A title set: VTS_01_0 is its menu, VTS_01_1 to VTS_01_9 are the film.
+# DVD title set: VTS_01_0 is the menu, VTS_01_1 to VTS_01_9 are the film.
 _TITLE_SET = re.compile(r"(?P<base>(?:.*/)?vts_\d\d)_(?P<n>[1-9])(?P<rest>)")
 _MENU = re.compile(r"(?:.*/)?(?:video_ts|vts_\d\d_0)\.vob", re.IGNORECASE)
 _PART = re.compile(
@@ -205,12 +213,12 @@ _NUMBERED = re.compile(r"(?P<base>.*[^\d]|)(?P<n>\d{1,2})(?P<rest>)")
 
 @dataclass(frozen=True)
 class Parts:
-    """A film in parts.
+    """A film that is split into several files.
 
     Attributes:
-        files: in order.
-        is_whole: whether they are numbered 1, 2, 3 without a gap, and named as parts: a number
-            alone may also be that of an episode.
+        files: the parts in order.
+        is_whole: whether the parts are numbered 1, 2, 3 without a gap and their names contain a
+            word for "part". A number alone may be an episode number.
     """
 
     files: tuple[ArchiveFile, ...]
@@ -218,24 +226,24 @@ class Parts:
 
     @property
     def can_be_joined(self) -> bool:
-        """Whether the files, one behind the other, are the film."""
+        """Whether the concatenated files are the whole film."""
         return self.is_whole and all(f.name.lower().endswith(JOINABLE) for f in self.files)
 
 
 def is_menu(file: ArchiveFile) -> bool:
-    """Whether a file is the menu of a DVD."""
+    """Whether a file is a DVD menu."""
     return _MENU.fullmatch(file.name) is not None
 
 
 def parts_of(files: Sequence[ArchiveFile]) -> list[Parts]:
-    """All groups of two files and more that differ in the number of the part only."""
+    """Return all groups of two or more files whose names differ only in the part number."""
     groups: dict[tuple[str, ...], dict[int, ArchiveFile]] = defaultdict(dict)
     for file in files:
         stem, dot, suffix = file.name.lower().rpartition(".")
         for pattern in (_TITLE_SET, _PART, _OF, _NUMBERED):
-            if found := pattern.fullmatch(stem):
-                key = (pattern.pattern, found["base"], found["rest"], dot + suffix, file.format)
-                groups[key].setdefault(_number(found["n"]), file)
+            if match := pattern.fullmatch(stem):
+                key = (pattern.pattern, match["base"], match["rest"], dot + suffix, file.format)
+                groups[key].setdefault(_number(match["n"]), file)
                 break
     return [
         Parts(

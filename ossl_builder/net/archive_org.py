@@ -1,4 +1,4 @@
-"""The Internet Archive: an item's files, which of them is the film, and the search."""
+"""Internet Archive: fetch an item's metadata, choose the film's file, search."""
 
 from __future__ import annotations
 
@@ -39,39 +39,40 @@ RULE = (
     "the original if it is a video within the size cap, else the h.264 derivative; "
     "the longest if there are several, the parts together if it is in parts"
 )
-JOIN = " + "  # between the names of a film's parts
-_WHOLE = 0.9  # a file with so much of what all parts have is the whole film
+JOIN = " + "  # separates the names of a film's parts
+# A file with at least this fraction of the total length of all parts is the whole film.
+_WHOLE = 0.9
 _EXTRA = re.compile(r"(?<![a-z])(trailer|teaser|preview|promo|sample|bonus|extras?)(?![a-z])")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Files of an item, one or the parts of one film in order, and why they were chosen."""
+    """The chosen files of an item (one file, or the parts in order) and the reason."""
 
     files: tuple[ArchiveFile, ...]
     why: str
 
     @property
     def name(self) -> str:
-        """Name of the file, or names of the parts."""
+        """Return the file's name, or the parts' names joined with `JOIN`."""
         return JOIN.join(file.name for file in self.files)
 
     @property
     def size_bytes(self) -> int | None:
-        """Size of all files together; None: not stated."""
+        """Return the total size of the files; None: not stated."""
         sizes = [file.size_bytes for file in self.files]
         return None if None in sizes else sum(size or 0 for size in sizes)
 
     @property
     def length_s(self) -> float | None:
-        """How long all files together play; None: not stated."""
+        """Return the total duration of the files in seconds; None: not stated."""
         lengths = [file.length_s for file in self.files]
         return None if None in lengths else sum(length or 0 for length in lengths)
 
 
 @dataclass(frozen=True)
 class Found:
-    """An item that a search found; `size_bytes` is that of all its files together."""
+    """A search result; `size_bytes` is the total size of the item's files."""
 
     identifier: str
     title: str
@@ -82,7 +83,7 @@ class Found:
 
 
 def item_of(source: str) -> tuple[str, str | None]:
-    """Identifier and, if it names one, file of a source ``ia:<identifier>[/<file>]``.
+    """Split a source ``ia:<identifier>[/<file>]`` into identifier and file name (None: no file).
 
     Raises:
         OsslError: `source_invalid`.
@@ -92,7 +93,7 @@ def item_of(source: str) -> tuple[str, str | None]:
 
 
 def fetch_item(identifier: str, site: Site) -> ArchiveItem:
-    """Read an item's metadata document.
+    """Download and parse the metadata of an item.
 
     Raises:
         OsslError: `item_missing`, `archive_unreachable`, `source_invalid`.
@@ -104,35 +105,35 @@ def fetch_item(identifier: str, site: Site) -> ArchiveItem:
             "It is the end of an item's address: https://archive.org/details/<identifier>.",
         )
     try:
-        found, document = get_json(site.metadata_url + identifier, site.patience, site.user_agent)
-    except TransferError as setback:
-        if setback.status == 404:
-            raise _missing(identifier, "does not exist") from setback
-        raise _unreachable(f"Metadata of the item {identifier}", setback) from setback
-    if not isinstance(found, dict) or not isinstance(found.get("files"), list):
-        is_dark = isinstance(found, dict) and found.get("is_dark")
+        fields, document = get_json(site.metadata_url + identifier, site.patience, site.user_agent)
+    except TransferError as error:
+        if error.status == 404:
+            raise _missing(identifier, "does not exist") from error
+        raise _unreachable(f"Metadata of the item {identifier}", error) from error
+    if not isinstance(fields, dict) or not isinstance(fields.get("files"), list):
+        is_dark = isinstance(fields, dict) and fields.get("is_dark")
         raise _missing(identifier, "was taken down" if is_dark else "does not exist")
-    return read_item(identifier, found, document)
+    return read_item(identifier, fields, document)
 
 
 def choose_file(item: ArchiveItem, max_bytes: int, wanted: str | None = None) -> Choice:
-    """Choose a film's file by `RULE`, or take the one named.
+    """Choose a film's file by `RULE`, or by name.
 
     Args:
         item: the item.
-        max_bytes: the greatest size.
-        wanted: a file's name, or names of parts with `JOIN` between them. In addresses of the
-            Archive a plus may be written for a space.
+        max_bytes: maximum size.
+        wanted: a file name, or the names of parts joined with `JOIN`; None: apply `RULE`. A plus
+            matches a space, because the Archive's addresses may use it.
 
     Raises:
-        OsslError: `file_missing` (the one named is not there), `no_film` (no video is an original
-            or an h.264 derivative), `too_large` (all of them are larger than `max_bytes`),
-            `film_in_parts` (the film has parts that cannot be joined).
+        OsslError: `file_missing` (the item has no file of this name), `no_film` (no video is an
+            original or an h.264 derivative), `too_large` (all candidates are larger than
+            `max_bytes`), `film_in_parts` (the film has parts that cannot be joined).
     """
     videos = [file for file in item.files if file.is_video]
     if wanted is not None:
         return _named(item, videos, wanted, max_bytes)
-    # An empty file is what a failed upload leaves.
+    # A failed upload leaves an empty file.
     films = [file for file in videos if file.size_bytes != 0 and not is_menu(file)]
     originals = [file for file in films if file.source == "original"]
     derived = [
@@ -140,14 +141,14 @@ def choose_file(item: ArchiveItem, max_bytes: int, wanted: str | None = None) ->
         for file in films
         if file.source == "derivative" and file.format.lower().startswith("h.264")
     ]
-    for files, what in ((originals, "original video"), (derived, "h.264 derivative")):
+    for files, kind in ((originals, "original video"), (derived, "h.264 derivative")):
         fitting = [file for file in files if (file.size_bytes or 0) <= max_bytes]
         if fitting:
             chosen, rank = _largest(item, fitting)
             if len(chosen) > 1:
                 why = f"the {len(chosen)} parts of the film, joined"
             else:
-                why = f"the {what}" if len(files) == 1 else f"the {rank} of {len(files)} {what}s"
+                why = f"the {kind}" if len(files) == 1 else f"the {rank} of {len(files)} {kind}s"
             if files is derived:
                 why += f"; {_why_no_original(videos, max_bytes)}"
             elif len(chosen) == 1 and len(fitting) < len(files):
@@ -169,9 +170,9 @@ def _named(item: ArchiveItem, videos: list[ArchiveFile], wanted: str, max_bytes:
     exact = {file.name: file for file in item.files}
     spaced = {file.name.replace("+", " "): file for file in item.files}
     names = [wanted] if wanted in exact else wanted.split(JOIN)
-    named = [exact.get(name) or spaced.get(name.replace("+", " ")) for name in names]
-    files = tuple(file for file in named if file is not None)
-    if len(files) < len(named):
+    matches = [exact.get(name) or spaced.get(name.replace("+", " ")) for name in names]
+    files = tuple(file for file in matches if file is not None)
+    if len(files) < len(matches):
         raise OsslError(
             "file_missing",
             f"The item {item.identifier} has no file {wanted!r}.",
@@ -184,11 +185,11 @@ def _named(item: ArchiveItem, videos: list[ArchiveFile], wanted: str, max_bytes:
 
 
 def _largest(item: ArchiveItem, files: list[ArchiveFile]) -> tuple[tuple[ArchiveFile, ...], str]:
-    """The film among files: one, or its parts in order; and by what it is the greatest.
+    """Return the film's file or its parts in order, and `longest` or `largest` as the reason.
 
-    The lengths decide if all are stated, for a file or for what was derived from it; else the
-    sizes do: a trailer whose length is known is not longer than a film whose length is not.
-    Trailers and the like count only if there is nothing else.
+    Compare durations if every file, or a derivative of it, states one; otherwise compare sizes.
+    (A trailer with a known duration must not win over a film without one.) Ignore trailers and
+    extras unless there is nothing else.
     """
     files = [file for file in files if not _EXTRA.search(file.name.lower())] or files
     lengths = {file.name: _length_s(item, file) for file in files}
@@ -214,7 +215,7 @@ def _length_s(item: ArchiveItem, file: ArchiveFile) -> float | None:
 
 
 def search(text: str, site: Site, rows: int) -> list[Found]:
-    """Films that the Archive's advanced search finds, the most often downloaded first.
+    """Search films with the Archive's advanced search; sort by number of downloads, descending.
 
     Raises:
         OsslError: `search_failed`, `archive_unreachable`.
@@ -224,9 +225,11 @@ def search(text: str, site: Site, rows: int) -> list[Found]:
     query += [("fl[]", name) for name in fields]
     query += [("sort[]", "downloads desc"), ("rows", str(rows)), ("output", "json")]
     try:
-        found, _ = get_json(f"{site.search_url}?{urlencode(query)}", site.patience, site.user_agent)
-    except TransferError as setback:
-        raise _unreachable("The search", setback) from setback
+        answer, _ = get_json(
+            f"{site.search_url}?{urlencode(query)}", site.patience, site.user_agent
+        )
+    except TransferError as error:
+        raise _unreachable("The search", error) from error
     try:
         return [
             Found(
@@ -237,13 +240,13 @@ def search(text: str, site: Site, rows: int) -> list[Found]:
                 size_bytes=whole_of(entry.get("item_size")),
                 downloads=whole_of(entry.get("downloads")),
             )
-            for entry in found["response"]["docs"]
+            for entry in answer["response"]["docs"]
         ]
     except (KeyError, TypeError, AttributeError) as error:
-        said = text_of(found.get("error")) if isinstance(found, dict) else None
+        why = text_of(answer.get("error")) if isinstance(answer, dict) else None
         raise OsslError(
             "search_failed",
-            f"The Internet Archive rejected the search for {text!r}{f' ({said})' if said else ''}.",
+            f"The Internet Archive rejected the search for {text!r}{f' ({why})' if why else ''}.",
             "Use plain words, or its query syntax: title:(...) AND year:1930.",
         ) from error
 
@@ -283,22 +286,20 @@ def _too_large(item: ArchiveItem, files: list[ArchiveFile], max_bytes: int) -> O
     )
 
 
-def _missing(identifier: str, what: str) -> OsslError:
+def _missing(identifier: str, state: str) -> OsslError:
     return OsslError(
         "item_missing",
-        f"The item {identifier} of the Internet Archive {what}.",
+        f"The item {identifier} of the Internet Archive {state}.",
         "Look for the film elsewhere: `ossl films search` asks the Archive for candidates.",
     )
 
 
-def _unreachable(what: str, setback: TransferError) -> OsslError:
+def _unreachable(subject: str, error: TransferError) -> OsslError:
     wait = (
-        f" It asks to be left alone for {setback.asked_wait_s:.0f} s."
-        if setback.asked_wait_s
-        else ""
+        f" It asks to be left alone for {error.asked_wait_s:.0f} s." if error.asked_wait_s else ""
     )
     return OsslError(
         "archive_unreachable",
-        f"{what} could not be downloaded: the Internet Archive {setback.said}.{wait}",
+        f"{subject} could not be downloaded: the Internet Archive {error.said}.{wait}",
         "Run the same command again later to resume, or set fetch.archive_url to a mirror.",
     )

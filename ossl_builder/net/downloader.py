@@ -1,4 +1,4 @@
-"""A file from the network, whole and right: over several attempts, addresses and runs."""
+"""Download a file: retry, switch servers, resume earlier runs, and verify the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ossl_builder.net.retry import RetryPolicy, TransferError, given_up
 from ossl_builder.net.stall_guard import Heard, Limits
 from ossl_builder.net.ytdlp import PART, Look, attempt, download_fragments
 
-# An attempt that brought so much was worth it: the count of failures begins anew.
+# An attempt that receives at least this much resets the failure count.
 WORTHWHILE_BYTES = 16 << 20
 
 RETRY_HINT = "The download was deleted. Run the same command again later, or choose another source."
@@ -21,15 +21,16 @@ RETRY_HINT = "The download was deleted. Run the same command again later, or cho
 
 @dataclass(frozen=True)
 class Wanted:
-    """A file that is to be had.
+    """A file to download.
 
     Attributes:
-        name: of the file, as messages call it.
-        form: which of a site's forms of it; a part is continued for the same name and form only.
-        addresses: where it is to be had, the first preferred.
-        size_bytes: that it must have; likewise `sha1`, `md5`. None: not known.
-        sha256: that it must have, because it had it before or the user said so.
-        headers: of HTTP, for each request.
+        name: the file's name in messages.
+        addresses: its addresses, the preferred one first.
+        form: the site's name of the chosen format; a partial file is resumed only if name and
+            form are the same.
+        size_bytes: expected size; None: unknown. Likewise `sha1` and `md5`.
+        sha256: expected SHA-256, from an earlier download or from the user; None: unknown.
+        headers: HTTP headers of each request.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Marks:
-    """What a part is known to be a part of; kept beside it."""
+    """Identity of the file that a partial file belongs to; stored next to the partial file."""
 
     name: str
     form: str
@@ -61,13 +62,20 @@ def transfer(
     patience: RetryPolicy,
     progress: Callable[[float], None],
 ) -> dict[str, str]:
-    """Bring a file to `target`, and see that it is the one wanted.
+    """Download a file to `target` and verify size and checksums.
 
-    What an earlier run left beside `target` is continued if it is known to be of the same file:
-    by the checksum stated for it, or by the server's mark (ETag, Last-Modified).
+    Resume the partial file of an earlier run if it belongs to the same file: the expected
+    checksum is the same, or the server sends the same ETag or Last-Modified.
+
+    Args:
+        wanted: the file.
+        target: where to write it; the partial file is `<target>.part`.
+        limits: maximum size, timeout and minimum speed.
+        patience: the retry policy.
+        progress: called with the fraction done, 0 to 1.
 
     Returns:
-        Its checksums: `sha256`, `sha1`, `md5`.
+        The file's checksums: `sha256`, `sha1`, `md5`.
 
     Raises:
         OsslError: `source_gone`, `access_refused`, `server_busy`, `server_error`,
@@ -79,32 +87,37 @@ def transfer(
 
 
 def transfer_fragments(
-    found: Look,
+    film: Look,
     name: str,
     sha256: str | None,
     target: Path,
     limits: Limits,
     progress: Callable[[float], None],
 ) -> dict[str, str]:
-    """Bring a film that a site serves in fragments to `target`.
+    """Download a film that a site serves in fragments.
 
     Args:
-        sha256: that it must have; None: not known.
+        film: the film, as returned by `ytdlp.look`.
+        name: the film's name in messages.
+        sha256: expected SHA-256; None: unknown.
+        target: where to write the film.
+        limits: maximum size, timeout and minimum speed.
+        progress: called with the fraction done, 0 to 1.
 
     Returns:
-        Its checksums, as `transfer` does.
+        The file's checksums, as `transfer` does.
 
     Raises:
-        OsslError: as `transfer` does.
+        OsslError: the errors of `transfer`.
     """
     target.unlink(missing_ok=True)
     try:
         download_fragments(
-            found, target, limits, lambda done, total: progress(done / total if total else 0.0)
+            film, target, limits, lambda done, total: progress(done / total if total else 0.0)
         )
-    except TransferError as setback:
+    except TransferError as error:
         hint = "The fragments that came are kept: run the same command to resume."
-        raise given_up(name, setback, hint) from setback
+        raise given_up(name, error, hint) from error
     sums = checksums(target)
     if sha256 is not None and sums["sha256"] != sha256:
         target.unlink()
@@ -113,13 +126,13 @@ def transfer_fragments(
 
 
 class _Part:
-    """A file that has come in part, and a note beside it that says of what."""
+    """A partial file, and the JSON note next to it that identifies the whole file."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(target.name + PART)
         self.note = target.with_name(target.name + PART + ".json")
         self.target = target
-        # Killed after the last byte: go on as if the last byte were still to come.
+        # An earlier run ended after the last byte but before the checks: treat it as partial.
         if target.exists():
             target.replace(self.path)
 
@@ -134,7 +147,7 @@ class _Part:
             return None
 
     def is_of(self, wanted: Wanted) -> bool:
-        """Whether it can be known to be a part of what is wanted, when the server answers."""
+        """Whether the partial file may belong to `wanted`, so that resuming can be tried."""
         marks = self.marks()
         return (
             marks is not None
@@ -170,31 +183,31 @@ class _Transfer:
         self.part = _Part(target)
         self.addresses = list(wanted.addresses)
         self.failures = 0
-        self.refused = 0
-        self.best = 0
-        self.round: list[TransferError] = []
-        # Whether the file was put together from several answers, which might be of several files.
-        self.is_pieced = self.part.size > 0
+        self.rejected_files = 0
+        self.best_size = 0
+        self.failed_round: list[TransferError] = []
+        # The bytes come from several responses, which might be of different files.
+        self.has_several_responses = self.part.size > 0
 
     def run(self) -> dict[str, str]:
         while True:
             if not self.part.is_of(self.wanted):
                 self.part.drop()
-            self.is_pieced = self.part.size > 0
+            self.has_several_responses = self.part.size > 0
             try:
                 self._attempt()
-            except TransferError as setback:
-                self._after(setback)
+            except TransferError as error:
+                self._handle_failure(error)
                 continue
-            found = checksums(self.part.target)
-            problem = self._problem(found)
+            sums = checksums(self.part.target)
+            problem = self._problem(sums)
             if problem is None:
-                return found
+                return sums
             self.part.drop()
-            self.refused += 1
-            if not self.is_pieced:
-                self.addresses.pop(0)  # the file is wrong there
-            if not self.addresses or self.refused > len(self.wanted.addresses):
+            self.rejected_files += 1
+            if not self.has_several_responses:
+                self.addresses.pop(0)  # this server has a wrong file
+            if not self.addresses or self.rejected_files > len(self.wanted.addresses):
                 raise problem
 
     def _attempt(self) -> None:
@@ -207,58 +220,64 @@ class _Transfer:
             self.part.target,
             self.limits,
             self.wanted.headers,
-            self._heard,
-            self._came,
+            self._check_response,
+            self._report_progress,
         )
 
-    def _came(self, done: int, total: int | None) -> None:
+    def _report_progress(self, done: int, total: int | None) -> None:
         size = self.wanted.size_bytes
         if size is not None and done > size:
             raise TransferError("other_size", f"sends more than the {size} bytes that were stated")
         self.progress(min(1.0, done / total) if total else 0.0)
 
-    def _heard(self, heard: Heard) -> None:
-        """Judge, by what the server says, whether it is about to send the file wanted."""
+    def _check_response(self, response: Heard) -> None:
+        """Check by the response headers that the server will send the wanted file.
+
+        Raises:
+            TransferError: `other_size`, `changed`.
+        """
         wanted = self.wanted
         size = wanted.size_bytes
-        if None not in (size, heard.size_bytes) and heard.size_bytes != size:
+        if None not in (size, response.size_bytes) and response.size_bytes != size:
             raise TransferError(
-                "other_size", f"offers a file of {heard.size_bytes} bytes, not of {size}"
+                "other_size", f"offers a file of {response.size_bytes} bytes, not of {size}"
             )
-        said = (heard.size_bytes or size, wanted.sha1, heard.etag, heard.last_modified)
-        now = Marks(wanted.name, wanted.form, *said)
-        if heard.start and not wanted.sha1 and self.part.marks() != now:
+        version = (response.size_bytes or size, wanted.sha1, response.etag, response.last_modified)
+        marks = Marks(wanted.name, wanted.form, *version)
+        if response.start and not wanted.sha1 and self.part.marks() != marks:
             raise TransferError("changed", "has another file now than when the download began")
-        if not heard.start:
-            self.part.drop()  # the file comes anew from its first byte
-            self.is_pieced = False
-        self.part.write(now)
+        if not response.start:
+            self.part.drop()  # the server sends the file from its first byte
+            self.has_several_responses = False
+        self.part.write(marks)
 
-    def _after(self, setback: TransferError) -> None:
-        """Turn to the next address or wait; raise when there is nothing left to try."""
-        if setback.kind in ("changed", "too_large"):
+    def _handle_failure(self, error: TransferError) -> None:
+        """Switch to the next address or wait; raise if no attempt is left."""
+        if error.kind in ("changed", "too_large"):
             self.part.drop()
-        gained = self.part.size - self.best
-        self.best = max(self.best, self.part.size)
-        if gained >= WORTHWHILE_BYTES and setback.kind != "slow":
+        gained = self.part.size - self.best_size
+        self.best_size = max(self.best_size, self.part.size)
+        if gained >= WORTHWHILE_BYTES and error.kind != "slow":
             self.failures = 0
         self.failures += 1
         address = self.addresses.pop(0)
-        asks_too_much = (setback.asked_wait_s or 0.0) > self.patience.max_wait_s
-        if not setback.is_final and not asks_too_much:
+        asks_too_much = (error.asked_wait_s or 0.0) > self.patience.max_wait_s
+        if not error.is_final and not asks_too_much:
             self.addresses.append(address)
-            self.round.append(setback)
-        n_known = len(self.wanted.addresses)
-        if not self.addresses or self.failures >= self.patience.tries * n_known:
-            raise self._given_up(setback)
-        # The other addresses are asked at once; when each has failed, or one says "too many
-        # requests", we wait for as long as the most exhausted of them asks.
-        if len(self.round) >= len(self.addresses) or setback.status == 429:
-            longest = max(self.round, key=lambda one: one.asked_wait_s or 0.0, default=setback)
-            self.patience.pause(-(-self.failures // n_known), longest)
-            self.round.clear()
+            self.failed_round.append(error)
+        n_addresses = len(self.wanted.addresses)
+        if not self.addresses or self.failures >= self.patience.tries * n_addresses:
+            raise self._final_error(error)
+        # Try the other addresses at once. After a failure of each, or HTTP 429, wait for the
+        # longest requested time.
+        if len(self.failed_round) >= len(self.addresses) or error.status == 429:
+            worst = max(
+                self.failed_round, key=lambda failure: failure.asked_wait_s or 0.0, default=error
+            )
+            self.patience.pause(-(-self.failures // n_addresses), worst)
+            self.failed_round.clear()
 
-    def _problem(self, found: Mapping[str, str]) -> OsslError | None:
+    def _problem(self, sums: Mapping[str, str]) -> OsslError | None:
         wanted = self.wanted
         size = self.part.target.stat().st_size
         if wanted.size_bytes is not None and size != wanted.size_bytes:
@@ -268,28 +287,28 @@ class _Transfer:
                 RETRY_HINT,
             )
         for kind, stated in (("sha1", wanted.sha1), ("md5", wanted.md5)):
-            if stated is not None and found[kind] != stated:
+            if stated is not None and sums[kind] != stated:
                 return OsslError(
                     "checksum_differs",
-                    f"{wanted.name} has the {kind} {found[kind]}; the source states {stated}.",
+                    f"{wanted.name} has the {kind} {sums[kind]}; the source states {stated}.",
                     RETRY_HINT,
                 )
-        if wanted.sha256 is not None and found["sha256"] != wanted.sha256:
-            return content_changed(wanted.name, wanted.sha256, found["sha256"])
+        if wanted.sha256 is not None and sums["sha256"] != wanted.sha256:
+            return content_changed(wanted.name, wanted.sha256, sums["sha256"])
         return None
 
-    def _given_up(self, setback: TransferError) -> OsslError:
-        kept = self.part.size
+    def _final_error(self, error: TransferError) -> OsslError:
+        size_bytes = self.part.size
         marks = self.part.marks()
-        whole = marks.size_bytes if marks else None
-        done = f"{100 * kept / whole:.0f} %" if whole else f"{kept} bytes"
-        if setback.kind == "too_large":
+        total_bytes = marks.size_bytes if marks else None
+        done = f"{100 * size_bytes / total_bytes:.0f} %" if total_bytes else f"{size_bytes} bytes"
+        if error.kind == "too_large":
             hint = "Nothing was kept. Raise fetch.max_gb in the recipe, or choose another source."
-        elif kept and self.part.is_of(self.wanted):
+        elif size_bytes and self.part.is_of(self.wanted):
             hint = f"The part that came ({done}) is kept: run the same command to resume."
         else:
             self.part.drop()
             hint = "Nothing was kept. Run the same command again later, or choose another source."
         n = len(self.wanted.addresses)
         name = self.wanted.name + (f" (on the last of {n} servers asked)" if n > 1 else "")
-        return given_up(name, setback, hint)
+        return given_up(name, error, hint)

@@ -1,4 +1,4 @@
-"""Small HTTP requests: headers of an address, one byte of it, or a JSON document."""
+"""Small HTTP requests: read headers, one byte, or a JSON document."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ ONE_BYTE = {"Range": "bytes=0-0"}
 # The metadata of an item with thousands of files has a few MB.
 MAX_BYTES = 64 << 20
 BLOCK = 64 << 10
-SHOWN_LENGTH = 120  # characters of a server's message
+SHOWN_LENGTH = 120  # maximum quoted characters of a server's message
 # The part of an address that has a user name and a password.
 USER_IN_HOST = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*@")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answers for an address, after redirects.
+    """A server's response, after redirects.
 
     Attributes:
-        status: of HTTP.
-        content_type: without its parameters, lower-case; empty: not given.
-        size_bytes: of the whole file; None: not given.
+        status: HTTP status.
+        content_type: media type without parameters, lower-case; empty: not stated.
+        size_bytes: size of the whole file; None: not stated.
     """
 
     status: int
@@ -47,8 +47,8 @@ def refuse_password(address: str, is_server: bool = False) -> None:
     """Refuse an address with a user name or password: addresses are recorded and shown.
 
     Args:
-        address: what a user wrote, which need not be an address.
-        is_server: it is the address of a server. Its path has no `@`, so an `@` anywhere is
+        address: the user's input; it may be something else than an address.
+        is_server: whether it is the address of a server. Such a path has no `@`, so every `@` is
             refused: a password can contain a slash.
 
     Raises:
@@ -91,7 +91,7 @@ def _head(address: str, method: str, headers: dict[str, str]) -> Answer:
 def _open(
     address: str, timeout_s: float, headers: dict[str, str], method: str = "GET"
 ) -> HTTPResponse:
-    """Send a request; the one place of this program that does, but for yt-dlp's downloads."""
+    """Send a request. Except for yt-dlp, all HTTP requests of this package use this function."""
     request = urllib.request.Request(
         address, method=method, headers={"User-Agent": USER_AGENT, **headers}
     )
@@ -116,13 +116,13 @@ def _answer(status: int, headers: email.message.Message) -> Answer:
 
 
 def get_json(address: str, policy: RetryPolicy, user_agent: str) -> tuple[Any, bytes]:
-    """Read a JSON document; retry where that can help.
+    """Download a JSON document, with retries.
 
     Returns:
-        Its value, and its bytes as they were sent.
+        The parsed value, and the document's bytes.
 
     Raises:
-        TransferError: the last attempt's.
+        TransferError: the error of the last attempt.
     """
     return policy.insist(lambda: _get_json(address, policy.timeout_s, user_agent))
 
@@ -142,7 +142,7 @@ def _get_json(address: str, timeout_s: float, user_agent: str) -> tuple[Any, byt
 
 
 def _transfer_error(error: Exception, timeout_s: float) -> TransferError:
-    """What an exception of a request means, as our own error."""
+    """Convert an exception of a request into a `TransferError`."""
     if isinstance(error, urllib.error.HTTPError):
         error.close()
         if "infinite loop" in str(error):
@@ -158,7 +158,7 @@ def _transfer_error(error: Exception, timeout_s: float) -> TransferError:
 
 
 def _read(response: HTTPResponse, timeout_s: float) -> bytes:
-    """Read the whole body; stop when it stalls or comes too slowly."""
+    """Read the whole body; abort if it is too large, too slow or incomplete."""
     length = response.headers.get("Content-Length")
     until = time.monotonic() + 10 * timeout_s
     blocks = []
@@ -178,11 +178,11 @@ def _read(response: HTTPResponse, timeout_s: float) -> bytes:
 
 
 def why_unreachable(address: str, timeout_s: float = 5.0) -> str | None:
-    """Explain why an address gives no file, as a clause; None: it gives one.
+    """Return the reason why an address cannot be downloaded, as a clause; None: it can.
 
     Args:
-        address: of `http` or `https`.
-        timeout_s: how long to wait for the answer.
+        address: an `http` or `https` address.
+        timeout_s: maximum time to wait for the response.
     """
     try:
         with _open(address, timeout_s, ONE_BYTE) as response:
@@ -201,7 +201,7 @@ def why_unreachable(address: str, timeout_s: float = 5.0) -> str | None:
 
 
 def legible(text: str) -> str:
-    """Replace what cannot be printed or written as UTF-8 in a text of the network."""
+    """Replace characters that are not printable or not valid UTF-8 in a text from the network."""
     return "".join(
         char if char.isprintable() else " " if char.isspace() else "?" for char in text
     ).strip()

@@ -1,4 +1,4 @@
-"""Retry with backoff: how often a source is tried, and what a failed attempt reports."""
+"""Retry with exponential backoff, and the error of a failed attempt."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Kind = Literal[
 
 
 class TransferError(Exception):
-    """An attempt to fetch something that failed.
+    """A failed attempt to download something.
 
     Attributes:
-        kind: what went wrong.
-        said: a clause without its subject, to be put after "it": ``answered 503``.
-        status: the HTTP status, if that was it.
-        asked_wait_s: for how long the server asked to be left alone (`Retry-After`).
+        kind: kind of failure.
+        said: the failure as a predicate without subject, e.g. ``answered 503``.
+        status: HTTP status, if `kind` is `status`; else None.
+        asked_wait_s: wait that the server requests (`Retry-After`), in seconds; None: no request.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class TransferError(Exception):
 
     @property
     def is_final(self) -> bool:
-        """Whether asking the same address again would be of no use."""
+        """Whether a retry at the same address is useless."""
         if self.status is not None:
             return self.status < 500 and self.status not in (408, 425, 429)
         return self.kind in ("redirects", "not_http", "other_size", "too_large")
@@ -59,13 +59,13 @@ class TransferError(Exception):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long, and how often.
+    """Timeout, number of attempts, and pauses between them.
 
     Attributes:
-        timeout_s: a connection that brings nothing for so long is given up.
-        tries: how often an address is asked before it is given up.
-        wait_s: pause after the first failure; each further one is twice as long.
-        max_wait_s: longest pause, also if a server asks for a longer one: then we give up.
+        timeout_s: abort a connection that receives nothing for this long.
+        tries: maximum attempts per address.
+        wait_s: pause after the first failure; it doubles with each further failure.
+        max_wait_s: longest pause; if a server requests a longer one, do not retry.
     """
 
     timeout_s: float = 30.0
@@ -73,37 +73,38 @@ class RetryPolicy:
     wait_s: float = 2.0
     max_wait_s: float = 600.0
 
-    def pause(self, failures: int, setback: TransferError) -> bool:
-        """Wait before the next attempt; False, at once, if that would be too long.
+    def pause(self, failures: int, error: TransferError) -> bool:
+        """Wait before the next attempt; return False at once if the server requests too long.
 
         Args:
-            failures: how many attempts have failed, 1 or more.
+            failures: number of failed attempts, 1 or more.
+            error: error of the last attempt.
         """
-        asked = setback.asked_wait_s or 0.0
-        if asked > self.max_wait_s:
+        asked_s = error.asked_wait_s or 0.0
+        if asked_s > self.max_wait_s:
             return False
-        time.sleep(max(asked, min(self.wait_s * 2.0 ** (failures - 1), self.max_wait_s)))
+        time.sleep(max(asked_s, min(self.wait_s * 2.0 ** (failures - 1), self.max_wait_s)))
         return True
 
     def insist(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask until an answer comes; the same address each time.
+        """Call `ask` until it returns; retry after a `TransferError`.
 
         Raises:
-            Setback: the last attempt's.
+            TransferError: the error of the last attempt.
         """
         failures = 0
         while True:
             try:
                 return ask()
-            except TransferError as setback:
+            except TransferError as error:
                 failures += 1
-                given_up = setback.is_final or failures >= self.tries
-                if given_up or not self.pause(failures, setback):
+                is_last = error.is_final or failures >= self.tries
+                if is_last or not self.pause(failures, error):
                     raise
 
 
 def asked_wait_s(header: str | None) -> float | None:
-    """Seconds that a `Retry-After` header asks for; it holds seconds or a date (RFC 9110)."""
+    """Parse a `Retry-After` header (seconds or a date, RFC 9110) into seconds; None: no value."""
     if header is None:
         return None
     if header.strip().isdecimal():
@@ -117,18 +118,22 @@ def asked_wait_s(header: str | None) -> float | None:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def given_up(name: str, setback: TransferError, hint: str) -> OsslError:
-    """The error for what could not be had, after the last attempt at it."""
-    asked = (
-        f" It asks to be left alone for {setback.asked_wait_s:.0f} s."
-        if setback.asked_wait_s
-        else ""
+def given_up(name: str, error: TransferError, hint: str) -> OsslError:
+    """Return the `OsslError` of a download after its last attempt.
+
+    Args:
+        name: the file's name in the message.
+        error: error of the last attempt.
+        hint: what the user can do.
+    """
+    wait = (
+        f" It asks to be left alone for {error.asked_wait_s:.0f} s." if error.asked_wait_s else ""
     )
-    return OsslError(_code(setback), f"{name}: the server {setback.said}.{asked}", hint)
+    return OsslError(_code(error), f"{name}: the server {error.said}.{wait}", hint)
 
 
-def _code(setback: TransferError) -> str:
-    status = setback.status
+def _code(error: TransferError) -> str:
+    status = error.status
     if status in (404, 410):
         return "source_gone"
     if status in (401, 403, 451):
@@ -146,4 +151,4 @@ def _code(setback: TransferError) -> str:
         "other_size": "size_differs",
         "too_large": "too_large",
         "changed": "source_changes",
-    }[setback.kind]
+    }[error.kind]

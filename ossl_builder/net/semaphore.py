@@ -1,4 +1,4 @@
-"""Only so many at a time, over all processes of a user: by locks that end with their process."""
+"""Semaphore over all processes of a user, built from file locks (released when a process ends)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LOOK_EVERY_S = 0.2
 
 @contextlib.contextmanager
 def turn(name: str, at_most: int) -> Iterator[None]:
-    """Wait until fewer than `at_most` processes of this user hold a turn of this name."""
+    """Hold one of the `at_most` slots of the semaphore `name`; wait until one is free."""
     import filelock
 
     folder = Path(tempfile.gettempdir()) / f"ossl-builder-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     locks = [filelock.FileLock(folder / f"{name}-{n}.lock", timeout=0) for n in range(at_most)]
-    while not any(_taken(lock) for lock in locks):
+    while not any(_try_acquire(lock) for lock in locks):
         time.sleep(LOOK_EVERY_S)
     try:
         yield
@@ -29,7 +29,7 @@ def turn(name: str, at_most: int) -> Iterator[None]:
             lock.release()
 
 
-def _taken(lock: object) -> bool:
+def _try_acquire(lock: object) -> bool:
     import filelock
 
     assert isinstance(lock, filelock.BaseFileLock)

@@ -1,4 +1,4 @@
-"""The body of an answer, watched while it comes: that it comes at all, fast enough, and whole."""
+"""Read a response body; abort if it stalls, is too slow, or ends early."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ BLOCK = 256 << 10
 
 @dataclass(frozen=True)
 class Limits:
-    """What a download may not do.
+    """Limits of a download.
 
     Attributes:
-        max_bytes: become larger than this.
-        timeout_s: bring nothing for so long.
-        min_bytes_per_s: be slower than this, on average over each `slow_s` seconds.
+        max_bytes: maximum size of the file.
+        timeout_s: abort if nothing is received for this long.
+        min_bytes_per_s: minimum average speed over each period of `slow_s` seconds.
+        slow_s: length of these periods, in seconds.
     """
 
     max_bytes: int
@@ -30,13 +31,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a server says before it sends a file.
+    """Response headers of a file.
 
     Attributes:
-        size_bytes: of the whole file; None: not said.
-        etag: mark of this version of the file (RFC 9110); empty: none.
-        last_modified: date of this version; empty: none.
-        start: number of the first byte that it will send; -1: it does not say.
+        size_bytes: size of the whole file; None: not stated.
+        etag: `ETag` of this version of the file (RFC 9110); empty: none.
+        last_modified: `Last-Modified` of this version; empty: none.
+        start: offset of the first byte of the body; -1: not stated.
     """
 
     size_bytes: int | None
@@ -46,46 +47,51 @@ class Heard:
 
 
 class Watched:
-    """An answer of the standard library's client; its body is taken as it comes.
+    """A response of the standard library's client; `read` returns bytes as soon as they arrive.
 
-    yt-dlp reads it in blocks of up to 4 MB, and would wait for hours for one that trickles.
+    yt-dlp reads blocks of up to 4 MB. Without this class it would wait hours for a block of a
+    very slow server.
     """
 
-    def __init__(self, response: Any, heard: Heard, limits: Limits) -> None:
+    def __init__(self, response: Any, headers: Heard, limits: Limits) -> None:
         self.headers = response.headers
         self._response = response
-        # At most one call of the system; `read` waits until all it was asked for is there.
+        # `read1` makes at most one system call; `read` blocks until all bytes have arrived.
         self._read = response.fp.read1
-        self._at = heard.start
-        self._size = heard.size_bytes
+        self._at = headers.start
+        self._size = headers.size_bytes
         self._limits = limits
         self._window_began = time.monotonic()
         self._window_bytes = 0
 
     def read(self, amount: int) -> bytes:
-        """What has come, at most `amount` bytes; empty at the file's end."""
+        """Return the bytes that have arrived, at most `amount`; empty at the end of the file.
+
+        Raises:
+            TransferError: `stalled`, `dropped`, `slow`.
+        """
         try:
             block: bytes = self._read(min(amount, BLOCK))
         except TimeoutError as error:
             raise stalled(self._limits.timeout_s) from error
         except (OSError, HTTPException) as error:
-            raise TransferError("dropped", self._broken_off()) from error
+            raise TransferError("dropped", self._early_end()) from error
         self._at += len(block)
         if not block and self._size is not None and self._at < self._size:
-            raise TransferError("dropped", self._broken_off())
-        self._watch(len(block))
+            raise TransferError("dropped", self._early_end())
+        self._check_speed(len(block))
         return block
 
     def close(self) -> None:
         """Close the connection."""
         self._response.close()
 
-    def _broken_off(self) -> str:
+    def _early_end(self) -> str:
         if not self._size:
             return f"closed the connection after {self._at} bytes"
         return f"closed the connection at {100 * self._at / self._size:.0f} %"
 
-    def _watch(self, size: int) -> None:
+    def _check_speed(self, size: int) -> None:
         self._window_bytes += size
         passed = time.monotonic() - self._window_began
         if passed >= self._limits.slow_s:
@@ -97,5 +103,5 @@ class Watched:
 
 
 def stalled(timeout_s: float) -> TransferError:
-    """The setback of a connection that has brought nothing for so long."""
+    """Return the error of a connection that has received nothing for `timeout_s`."""
     return TransferError("stalled", f"sent nothing for {timeout_s:g} s")

@@ -1,7 +1,7 @@
-"""yt-dlp: one attempt at a file's address, and what an address of another site leads to.
+"""yt-dlp: make one attempt to download a file, and resolve a page's address to its film.
 
-Trying again is not done here but by `net.downloader`: as a library yt-dlp neither honours
-`Retry-After` nor notices a trickle, a file that has changed, or an answer that is no film.
+`net.downloader` does the retries. As a library, yt-dlp ignores `Retry-After` and does not notice a
+very slow server, a changed file, or a response that is not a film.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ PART = ".part"
 
 @dataclass(frozen=True)
 class Look:
-    """What an address leads to.
+    """The film at an address.
 
     Attributes:
-        address: of the file itself.
-        is_plain: whether one download of that address gives the file; else it has fragments.
-        format: which of the offered forms it is.
-        duration_s: as stated by the site; None: not stated.
-        about: what the site says of the film; no dates, no signed addresses.
-        info: as yt-dlp wants it back.
+        address: the media file's address.
+        is_plain: whether the file is one HTTP download; False: it is served in fragments.
+        headers: HTTP headers that the download needs.
+        format: yt-dlp's identifier of the chosen format.
+        duration_s: duration stated by the site, in seconds; None: not stated.
+        size_bytes: size stated by the site; None: not stated.
+        about: the site's metadata of the film, without dates and signed addresses.
+        info: yt-dlp's info dictionary, needed by `download_fragments`.
     """
 
     address: str
@@ -51,20 +53,24 @@ def attempt(
     target: Path,
     limits: Limits,
     headers: Mapping[str, str],
-    heard: Callable[[Heard], None],
+    on_headers: Callable[[Heard], None],
     progress: Callable[[int, int | None], None],
 ) -> None:
-    """Try once to bring the file at an address to `target`, going on with `<target>.part`.
+    """Make one attempt to download a file to `target`; resume `<target>.part` if it exists.
 
     Args:
-        heard: called with what the server says before any byte is taken; may raise.
-        progress: called with the bytes that are here, and those of the whole file if known.
+        address: the file's address.
+        target: where to write it.
+        limits: maximum size, timeout and minimum speed.
+        headers: HTTP headers of the request.
+        on_headers: called with the response headers before the body is read; may raise.
+        progress: called with the number of bytes received, and the file's size (None: unknown).
 
     Raises:
-        Setback: it did not succeed; what came stays in the part.
-        OSError: the disk's.
+        TransferError: the attempt failed; the received bytes stay in the partial file.
+        OSError: the file cannot be written.
     """
-    client = _Client(limits, heard)
+    client = _Client(limits, on_headers)
 
     def hook(state: dict[str, Any]) -> None:
         done = int(state.get("downloaded_bytes") or 0)
@@ -77,7 +83,7 @@ def attempt(
         try:
             downloader.download(str(target), {"url": address, "http_headers": dict(headers)})
         except yt_dlp.utils.DownloadError as error:
-            raise _told(error, limits.timeout_s) from error
+            raise _transfer_error(error, limits.timeout_s) from error
     if not target.exists():
         raise TransferError("dropped", "sent nothing")
 
@@ -90,28 +96,37 @@ def _refuse_larger(size_bytes: int, max_bytes: int) -> None:
 
 
 def look(address: str, patience: RetryPolicy, extractors: tuple[str, ...]) -> Look:
-    """Ask yt-dlp's extractors what an address leads to, trying again where that can help.
+    """Resolve an address to its film with yt-dlp's extractors; retry after network errors.
 
     Args:
-        extractors: which of them may be used, as yt-dlp's option `allowed_extractors`.
+        address: address of a page or a file.
+        patience: the retry policy.
+        extractors: value of yt-dlp's option `allowed_extractors`.
 
     Raises:
-        OsslError: `not_understood` (no extractor finds one film there), or as `transfer`.
+        OsslError: `not_understood` (no extractor finds exactly one film), or the errors of
+            `downloader.transfer`.
     """
     try:
-        return patience.insist(lambda: _look(address, patience.timeout_s, extractors))
-    except TransferError as setback:
+        return patience.insist(lambda: _extract(address, patience.timeout_s, extractors))
+    except TransferError as error:
         hint = "Run the same command again later, or choose another source."
-        raise given_up(address, setback, hint) from setback
+        raise given_up(address, error, hint) from error
 
 
 def download_fragments(
-    found: Look, target: Path, limits: Limits, progress: Callable[[int, int | None], None]
+    film: Look, target: Path, limits: Limits, progress: Callable[[int, int | None], None]
 ) -> None:
-    """Download a film that a site serves in fragments, resuming what yt-dlp left beside it.
+    """Download a film that a site serves in fragments; resume yt-dlp's partial files.
+
+    Args:
+        film: the film, as returned by `look`.
+        target: where to write it.
+        limits: maximum size, timeout and minimum speed.
+        progress: called with the number of bytes received, and the estimated total (None: unknown).
 
     Raises:
-        Setback: it did not succeed.
+        TransferError: the download failed.
     """
 
     def hook(state: dict[str, Any]) -> None:
@@ -119,7 +134,7 @@ def download_fragments(
         _refuse_larger(done, limits.max_bytes)
         progress(done, state.get("total_bytes_estimate"))
 
-    # As a library yt-dlp has none of its command line's retries.
+    # yt-dlp's defaults for retries apply to its command line only.
     options = _options(limits.timeout_s) | {
         "retries": 10,
         "fragment_retries": 10,
@@ -128,14 +143,14 @@ def download_fragments(
     }
     try:
         with yt_dlp.YoutubeDL(options, auto_init=False) as downloader:
-            downloader.dl(str(target), found.info)
+            downloader.dl(str(target), film.info)
     except yt_dlp.utils.DownloadError as error:
-        raise _told(error, limits.timeout_s) from error
+        raise _transfer_error(error, limits.timeout_s) from error
     if not target.exists():
         raise TransferError("dropped", "sent not all fragments")
 
 
-def _look(address: str, timeout_s: float, extractors: tuple[str, ...]) -> Look:
+def _extract(address: str, timeout_s: float, extractors: tuple[str, ...]) -> Look:
     options = _options(timeout_s) | {
         "noplaylist": True,
         "allowed_extractors": list(extractors),
@@ -147,9 +162,9 @@ def _look(address: str, timeout_s: float, extractors: tuple[str, ...]) -> Look:
     except yt_dlp.utils.DownloadError as error:
         cause = _cause(error)
         if isinstance(cause, RequestError):
-            raise _of_request(cause, timeout_s) from error
-        said = " ".join(str(error).removeprefix("ERROR: ").split())
-        raise _not_understood(address, f"yt-dlp: {said.split('; please report')[0]}") from error
+            raise _request_error(cause, timeout_s) from error
+        message = " ".join(str(error).removeprefix("ERROR: ").split())
+        raise _not_understood(address, f"yt-dlp: {message.split('; please report')[0]}") from error
     if not info or not info.get("url"):
         raise _not_understood(address, "it leads to several films, or to none")
     about = ("id", "title", "uploader", "license", "webpage_url", "extractor", "ext", "duration")
@@ -174,41 +189,41 @@ def _not_understood(address: str, why: str) -> OsslError:
 
 
 class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
-    """yt-dlp's client, each of whose answers is judged before a byte of it is taken."""
+    """yt-dlp's client, with a check of the response headers before the body is read."""
 
-    def __init__(self, limits: Limits, heard: Callable[[Heard], None]) -> None:
+    def __init__(self, limits: Limits, on_headers: Callable[[Heard], None]) -> None:
         super().__init__(_options(limits.timeout_s) | {"retries": 0}, auto_init=False)
         self._limits = limits
-        self._heard = heard
+        self._on_headers = on_headers
 
     def urlopen(self, request: Any) -> Any:
-        """Ask; turn what goes wrong into a `Setback`."""
+        """Send a request; raise `TransferError` on failure."""
         try:
             response = super().urlopen(request)
         except HTTPError as error:
             if error.status == 416 and "Range" in request.headers:
-                # yt-dlp would take the part for the whole if they differ by less than 100 bytes.
+                # yt-dlp would accept a partial file that is less than 100 bytes too short.
                 raise TransferError("changed", "has no such file as the part came from") from error
-            raise _of_request(error, self._limits.timeout_s) from error
+            raise _request_error(error, self._limits.timeout_s) from error
         except RequestError as error:
-            raise _of_request(error, self._limits.timeout_s) from error
-        said = _heard(response)
+            raise _request_error(error, self._limits.timeout_s) from error
+        headers = _response_headers(response)
         try:
-            asked = yt_dlp.utils.parse_http_range(request.headers.get("Range"))[0]
-            if response.status == 206 and said.start != asked:
+            start = yt_dlp.utils.parse_http_range(request.headers.get("Range"))[0]
+            if response.status == 206 and headers.start != start:
                 raise TransferError(
                     "changed", "sent another part of the file than the one asked for"
                 )
-            if said.size_bytes is not None:
-                _refuse_larger(said.size_bytes, self._limits.max_bytes)
-            self._heard(said)
+            if headers.size_bytes is not None:
+                _refuse_larger(headers.size_bytes, self._limits.max_bytes)
+            self._on_headers(headers)
         except BaseException:
             response.close()
             raise
-        return Watched(response, said, self._limits)
+        return Watched(response, headers, self._limits)
 
 
-def _heard(response: Any) -> Heard:
+def _response_headers(response: Any) -> Heard:
     start, _, total = yt_dlp.utils.parse_http_range(response.headers.get("Content-Range"))
     length = response.headers.get("Content-Length", "")
     if response.status != 206:
@@ -235,13 +250,13 @@ def _options(timeout_s: float) -> dict[str, Any]:
         "updatetime": False,
         "postprocessors": [],
         "fixup": "never",
-        # One transport whatever else is installed: the standard library's.
+        # Always use the standard library's transport, also if others are installed.
         "compat_opts": {"prefer-legacy-http-handler"},
     }
 
 
 def _cause(error: Any) -> BaseException | None:
-    """The exception within yt-dlp's exceptions, if it kept one."""
+    """Return the exception that yt-dlp wrapped; None if there is none."""
     inner: BaseException | None = error.exc_info[1] if error.exc_info else None
     if isinstance(inner, yt_dlp.utils.ExtractorError):
         cause: BaseException | None = inner.cause or inner
@@ -249,23 +264,23 @@ def _cause(error: Any) -> BaseException | None:
     return inner
 
 
-def _told(error: Any, timeout_s: float) -> TransferError:
+def _transfer_error(error: Any, timeout_s: float) -> TransferError:
     cause = _cause(error)
     if isinstance(cause, RequestError):
-        return _of_request(cause, timeout_s)
+        return _request_error(cause, timeout_s)
     if isinstance(cause, OSError) and not isinstance(cause, (TimeoutError, ConnectionError)):
-        raise cause  # of the disk
-    said = " ".join(str(error).removeprefix("ERROR: ").split())
-    return TransferError("dropped", f"did not send it (yt-dlp: {said})")
+        raise cause  # the disk is full, for example
+    message = " ".join(str(error).removeprefix("ERROR: ").split())
+    return TransferError("dropped", f"did not send it (yt-dlp: {message})")
 
 
-def _of_request(error: RequestError, timeout_s: float) -> TransferError:
+def _request_error(error: RequestError, timeout_s: float) -> TransferError:
     if isinstance(error, HTTPError):
         if error.redirect_loop:
             return TransferError("redirects", "sends in circles (redirects without end)")
-        asked = asked_wait_s(error.response.headers.get("Retry-After"))
+        wait_s = asked_wait_s(error.response.headers.get("Retry-After"))
         error.close()
-        return TransferError("status", f"answered {error.status}", error.status, asked)
+        return TransferError("status", f"answered {error.status}", error.status, wait_s)
     if isinstance(error, TransportError):
         cause = getattr(error, "cause", None)
         if isinstance(cause, TimeoutError) or "timed out" in str(error):
@@ -275,7 +290,7 @@ def _of_request(error: RequestError, timeout_s: float) -> TransferError:
 
 
 class _Quiet:
-    """yt-dlp talks to a logger; what matters comes as an exception."""
+    """A logger that drops all messages; yt-dlp reports errors as exceptions."""
 
     def debug(self, message: str) -> None:
         """Drop it."""
