@@ -91,8 +91,8 @@ def _read_rows(folder: Path, table: Table) -> Rows:
     if not (folder / f"{table.name}.parquet").exists():
         return Rows(None, {})
     arrow = tables_io.read_arrow(folder, table)
-    places: dict[str, tuple[int, int]] = {}
+    row_ranges: dict[str, tuple[int, int]] = {}
     for at, film_id in enumerate(arrow["film_id"].to_pylist()):
-        first, count = places.get(film_id, (at, 0))
-        places[film_id] = (first, count + 1)
-    return Rows(arrow, places)
+        first, count = row_ranges.get(film_id, (at, 0))
+        row_ranges[film_id] = (first, count + 1)
+    return Rows(arrow, row_ranges)

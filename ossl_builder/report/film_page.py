@@ -54,7 +54,7 @@ def film_data(
     tables: Mapping[str, list[Row]],
     answers: Sequence[Annotation],
     warned: Iterable[Warned],
-    place: Place,
+    folders: Place,
     verdict: Verdict | None,
 ) -> dict[str, Any]:
     """Return the data of a film's page without its curves; equal data give an equal page.
@@ -64,13 +64,13 @@ def film_data(
         tables: its rows, by table.
         answers: its annotations.
         warned: its warnings, without those from curves.
-        place: the folders of corpus and report.
+        folders: the folders of corpus and report.
         verdict: today's verdict on the film; None: the corpus has no record of it.
     """
     film = tables["films"][0] if tables["films"] else None
     ordered = sorted(tables["clips"], key=_start_order)
     labels = {row["clip_id"]: row for row in tables["labels"]}
-    clips = [_clip_data(clip, labels.get(clip["clip_id"]), answers, place) for clip in ordered]
+    clips = [_clip_data(clip, labels.get(clip["clip_id"]), answers, folders) for clip in ordered]
     ends = [row["end_s"] for name in ("scenes", "cues", "clips") for row in tables[name]]
     ends += [row["duration_s"] for row in tables["stems"]]
     length = film["duration_s"] if film else None
@@ -89,7 +89,7 @@ def film_data(
         "rights": _rights_facts(film, verdict),
         "licence_url": _web_url(film["licence_url"] if film else None),
         "scenes": [
-            _scene_data(scene, place) for scene in sorted(tables["scenes"], key=_start_order)
+            _scene_data(scene, folders) for scene in sorted(tables["scenes"], key=_start_order)
         ],
         "cues": sorted(tables["cues"], key=_start_order),
         "clips": clips,
@@ -130,12 +130,12 @@ def _start_order(row: Row) -> tuple[float, str]:
 
 
 def _clip_data(
-    clip: Row, label: Row | None, answers: Sequence[Annotation], place: Place
+    clip: Row, label: Row | None, answers: Sequence[Annotation], folders: Place
 ) -> dict[str, Any]:
     urls = {
-        audio: place.address(clip[column])
+        audio: folders.address(clip[column])
         for audio, column in TRACKS.items()
-        if existing(place.corpus, clip[column])
+        if existing(folders.corpus, clip[column])
     }
     return {
         "clip_id": clip["clip_id"],
@@ -179,14 +179,14 @@ def _answer_text(answer: object) -> str:
     return ", ".join(answer) if isinstance(answer, tuple) else str(answer)
 
 
-def _scene_data(scene: Row, place: Place) -> dict[str, Any]:
+def _scene_data(scene: Row, folders: Place) -> dict[str, Any]:
     path = scene["thumbnail_path"]
     return {
         "scene_id": scene["scene_id"],
         "start_s": scene["start_s"],
         "end_s": scene["end_s"],
         "begins": scene["transition_in"],
-        "thumbnail": place.address(path) if existing(place.corpus, path) else None,
+        "thumbnail": folders.address(path) if existing(folders.corpus, path) else None,
     }
 
 

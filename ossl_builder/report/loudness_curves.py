@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,9 @@ def _measure(corpus: Path, stems: Sequence[dict[str, Any]]) -> Curves:
     roles = [stem["role"] for stem in stems]
     meters = {role: loudness.Meter(rate) for role in METERED_ROLES if role in roles}
     mix, residual = _PowerMeter(rate), _PowerMeter(rate)
-    for blocks in _read_blocks(corpus, stems):
+    # All stems have equal rate and length, so their blocks match.
+    streams = [flac.read_flac(inside(corpus, stem["path"])) for stem in stems]
+    for blocks in zip(*streams, strict=True):
         by_role = dict(zip(roles, blocks, strict=True))
         for role, meter in meters.items():
             meter.add(by_role[role])
@@ -96,12 +98,6 @@ def _measure(corpus: Path, stems: Sequence[dict[str, Any]]) -> Curves:
         },
         rest=_in_tenths(below),
     )
-
-
-def _read_blocks(corpus: Path, stems: Sequence[dict[str, Any]]) -> Iterator[tuple[Block, ...]]:
-    """Yield the blocks of all stems in parallel; the stems have equal rate and length."""
-    streams = [flac.read_flac(inside(corpus, stem["path"])) for stem in stems]
-    yield from zip(*streams, strict=True)
 
 
 class _PowerMeter:

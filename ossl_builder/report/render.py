@@ -127,7 +127,8 @@ def write(
     written.removed = sorted(
         made_files.names() - {page_of(film_id) for film_id in contents.film_ids}
     )
-    moods = {name: questions.mood(name) for name in _asked_quadrants(questions)}
+    quadrants = QUADRANTS if questions.question("quadrant") is not None else ()
+    moods = {name: questions.mood(name) for name in quadrants}
     data = index_page.index_data(
         contents, all_warnings, findings.agreed, findings.disagreed, state_now, moods
     )
@@ -147,7 +148,7 @@ class _Page:
         film_id: str,
         findings: _Findings,
         notices: Sequence[Mapping[str, str]],
-        place: Place,
+        folders: Place,
     ) -> None:
         self.film_id = film_id
         self.root = contents.corpus.root
@@ -160,7 +161,7 @@ class _Page:
             *self._own_warnings(),
         ]
         self.data = film_page.film_data(
-            film_id, self.tables, answers, self.warned, place, self.verdict
+            film_id, self.tables, answers, self.warned, folders, self.verdict
         )
         stems = self.tables["stems"]
         has_stems = bool(stems) and all(existing(self.root, stem["path"]) for stem in stems)
@@ -219,10 +220,6 @@ def _find(contents: Contents, recipe: Recipe, questions: label_schema.LabelSchem
     for warning in warned_list:
         warned.setdefault(warning.film_id, []).append(warning)
     return _Findings(answers, agreed, disagreed, warned)
-
-
-def _asked_quadrants(questions: label_schema.LabelSchema) -> tuple[str, ...]:
-    return QUADRANTS if questions.question("quadrant") is not None else ()
 
 
 def _refuse_foreign_index(out: Path) -> None:

@@ -122,7 +122,7 @@ def measures_of(clip: Row, curves: Curves) -> Measures:
     if clip["start_s"] is None:
         return Measures(None, None)
     first, last = round(clip["start_s"] / STEP_S), round(clip["end_s"] / STEP_S)
-    rest = np.array(curves.rest[first:last]) / 10
+    rest_levels = np.array(curves.rest[first:last]) / 10
     residual = None
     if {"music", "dialogue"} <= curves.low.keys():
         music = np.array(curves.short["music"][first:last]) / 10
@@ -130,7 +130,7 @@ def measures_of(clip: Row, curves: Curves) -> Measures:
         sounds = music > MUSIC_SOUNDS_LUFS
         if sounds.sum() >= LEAST_STEPS:
             residual = round(float(np.quantile((dialogue - music)[sounds], QUIETER)), 1)
-    return Measures(round(float(np.median(rest)), 1) if len(rest) else None, residual)
+    return Measures(round(float(np.median(rest_levels)), 1) if len(rest_levels) else None, residual)
 
 
 def of_clip(clip: Row, label: Row | None, missing: Sequence[str]) -> Iterator[Warned]:

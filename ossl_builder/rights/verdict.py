@@ -71,14 +71,14 @@ def judge_claim(facts: Facts, basis: str, today: date) -> Verdict:
         f'Whoever added the film gave "{basis}" as the reason why it may be used. '
         "This is recorded as their claim. It was not checked."
     ]
-    lacking: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     contradiction = _contradiction(word, facts.year, today)
     if contradiction:
         steps.append(contradiction)
         word = "unknown"
-        lacking = ("the right year or another reason, given with `ossl films add`",)
+        missing = ("the right year or another reason, given with `ossl films add`",)
     elif word == "unknown":
-        lacking = ("a reason why the film may be used, with evidence",)
+        missing = ("a reason why the film may be used, with evidence",)
     else:
         steps.append("Their claim is accepted, and they are responsible for it.")
     free = f"It may be used by the word of whoever added it: {basis}."
@@ -88,7 +88,7 @@ def judge_claim(facts: Facts, basis: str, today: date) -> Verdict:
         reasoning=tuple(steps),
         sources=(),
         evidence=facts.evidence,
-        lacking=lacking,
+        lacking=missing,
         holds_from=None,
         changes_on=None,
         risks=risks_of(facts),
