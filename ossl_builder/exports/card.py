@@ -216,7 +216,7 @@ def films_table(selection: Selection) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a Markdown table; line breaks and vertical bars in cells are escaped."""
+    """Return a Markdown table; in cells, line breaks become blanks and bars are escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 

@@ -131,7 +131,7 @@ def _hours(seconds: pd.Series) -> float:
 
 
 def _quantiles(values: pd.Series) -> dict[str, float] | None:
-    """Return minimum, quartiles and maximum of the values without gaps; None: no values."""
+    """Return minimum, quartiles and maximum, without missing values; None: no values."""
     values = values.dropna()
     if values.empty:
         return None

@@ -138,7 +138,7 @@ def _judge_foreign(case: Case, year: int) -> Word | None:
 
 
 def _judge_formalities(case: Case, year: int) -> Word:
-    """Return the verdict word for an American film from before 1978 with a running term."""
+    """Return the verdict word for an American film from before 1978 that is not expired."""
     if year >= 1964:
         case.say(
             "The copyright of films from 1964 to 1977 was renewed by itself. "
