@@ -1,1 +1,1 @@
-"""The catalogue of films: choose films, record them, check that their sources are still there."""
+"""The catalogue of films: choose films, add them to a corpus, check their sources."""

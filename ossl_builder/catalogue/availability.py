@@ -1,4 +1,4 @@
-"""Check that the sources of films still have what was recorded."""
+"""Check that the sources of films still provide the recorded files."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ State = Literal["ok", "changed", "alternate", "gone", "unreachable"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a film's source.
+    """The result of the check of a film's source.
 
     Attributes:
         film_id: the film.
-        source: the source that was asked.
-        state: ok; changed: there, but not what was recorded; alternate: gone, but one of its
-            alternates is there; gone; unreachable: nobody knows.
-        found: a sentence.
-        alternate: the alternate that is there; empty: none was needed or found.
+        source: the source that was checked.
+        state: ok; changed: the file is not the recorded one; alternate: the source is gone, but
+            an alternate exists; gone; unreachable: the check got no answer.
+        found: the result as a sentence.
+        alternate: the alternate that exists; empty: none was needed or none exists.
     """
 
     film_id: str
@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Expected:
-    """What a source must hold; None: not known."""
+    """The expected file of a source; None: not known."""
 
     file: str | None
     sha1: str | None
@@ -55,7 +55,7 @@ class _Expected:
 
 
 def film_row(corpus: Corpus | None, film_id: str) -> Film | None:
-    """The film's row when it was last fetched, if it ever was."""
+    """Return the film's row from its last fetch; None: it was never fetched."""
     if corpus is None or not records.body_path(corpus.root, FETCH_STAGE.name, film_id).exists():
         return None
     row: Film = records.read_rows(corpus.root, FETCH_STAGE, film_id)[0]
@@ -65,58 +65,63 @@ def film_row(corpus: Corpus | None, film_id: str) -> Film | None:
 def look_at_each(
     films: Iterable[RecordedFilm], corpus: Corpus | None, settings: FetchSettings
 ) -> Iterator[Finding]:
-    """As `look`, for several films; once a source was waited for in vain, the next are asked once.
+    """Check the sources of several films; after an unreachable source, do not retry any more.
 
-    So a network that is down is told in seconds, and a server that is busy is not pressed.
+    So a missing network is reported within seconds, and a busy server gets few requests.
     """
-    for known in films:
-        finding = look(known, film_row(corpus, known.film_id), settings)
+    for film in films:
+        finding = look(film, film_row(corpus, film.film_id), settings)
         if finding.state == "unreachable":
             settings = settings.model_copy(update={"tries": 1})
         yield finding
 
 
-def look(known: RecordedFilm, film: Film | None, settings: FetchSettings) -> Finding:
-    """Ask a film's source whether item, file and checksum are still there; download nothing.
+def look(recorded_film: RecordedFilm, film: Film | None, settings: FetchSettings) -> Finding:
+    """Check item, file and checksum at a film's source without a download.
 
-    One request for an item of the Internet Archive, and one for each alternate if it is gone.
+    Send one request per item of the Internet Archive, and one per alternate if the item is gone.
 
     Args:
-        known: the film; as recorded in the corpus if it is there.
-        film: its row if it was fetched; from another source than the one recorded, it is no
-            measure.
-        settings: where the Archive is, and how large a file may be.
+        recorded_film: the film; the row of the corpus is used if there is one.
+        film: its row if it was fetched; ignored if it was fetched from another source.
+        settings: the Archive's address and the largest permitted file size.
     """
-    said = known.recorded or known.catalogued
-    assert said is not None
-    pinned = known.recorded.sha256 if known.recorded else None
-    fetched = film if film is not None and film.source == said.source else None
+    source_row = recorded_film.recorded or recorded_film.catalogued
+    assert source_row is not None
+    pinned = recorded_film.recorded.sha256 if recorded_film.recorded else None
+    fetched = film if film is not None and film.source == source_row.source else None
     sha1 = fetched.original_sha1 if fetched else None
     expected = _Expected(
-        # Without the Archive's checksum the file's name may be that of a folder it was taken from.
-        file=fetched.chosen_file if fetched and sha1 else said.source.partition("/")[2] or None,
+        # Without the Archive's checksum, the file may come from a local folder under another name.
+        file=fetched.chosen_file
+        if fetched and sha1
+        else source_row.source.partition("/")[2] or None,
         sha1=sha1,
         sha256=pinned or (fetched.sha256 if fetched else None),
         size_bytes=fetched.size_bytes if fetched else None,
     )
-    local = local_path(said.source)
+    local = local_path(source_row.source)
     if local is not None:
-        state, found = _local(local, expected)
-    elif identifier_of(said.source) is not None:
-        state, found = _item(said.source, expected, settings)
+        state, sentence = _check_file(local, expected)
+    elif identifier_of(source_row.source) is not None:
+        state, sentence = _check_item(source_row.source, expected, settings)
     else:
-        state, found = _address(said.source, expected, settings)
+        state, sentence = _check_url(source_row.source, expected, settings)
     if state == "gone":
-        for other in alternates_of(said):
-            other_state, _ = _item(other, _Expected(None, None, None, None), settings)
-            if other_state == "ok":
+        for alternate in alternates_of(source_row):
+            alternate_state, _ = _check_item(alternate, _Expected(None, None, None, None), settings)
+            if alternate_state == "ok":
                 return Finding(
-                    known.film_id, said.source, "alternate", f"{found} {other} has it.", other
+                    recorded_film.film_id,
+                    source_row.source,
+                    "alternate",
+                    f"{sentence} {alternate} has it.",
+                    alternate,
                 )
-    return Finding(known.film_id, said.source, state, found)
+    return Finding(recorded_film.film_id, source_row.source, state, sentence)
 
 
-def _local(path: Path, expected: _Expected) -> tuple[State, str]:
+def _check_file(path: Path, expected: _Expected) -> tuple[State, str]:
     try:
         size = path.stat().st_size
         if expected.size_bytes not in (None, size):
@@ -131,7 +136,7 @@ def _local(path: Path, expected: _Expected) -> tuple[State, str]:
     return "ok", "The file is there, with the same checksum."
 
 
-def _item(source: str, expected: _Expected, settings: FetchSettings) -> tuple[State, str]:
+def _check_item(source: str, expected: _Expected, settings: FetchSettings) -> tuple[State, str]:
     identifier = identifier_of(source)
     assert identifier is not None
     try:
@@ -153,7 +158,7 @@ def _item(source: str, expected: _Expected, settings: FetchSettings) -> tuple[St
     return "ok", f"{expected.file} is there, with the same checksum."
 
 
-def _address(source: str, expected: _Expected, settings: FetchSettings) -> tuple[State, str]:
+def _check_url(source: str, expected: _Expected, settings: FetchSettings) -> tuple[State, str]:
     try:
         answer = http.ask(source)
     except OsslError as error:
@@ -163,7 +168,7 @@ def _address(source: str, expected: _Expected, settings: FetchSettings) -> tuple
     if answer.status >= 400:
         return "unreachable", f"The server answers {answer.status}."
     if answer.content_type == "text/html":
-        return _page(source, settings)
+        return _check_page(source, settings)
     if None not in (expected.size_bytes, answer.size_bytes) and (
         answer.size_bytes != expected.size_bytes
     ):
@@ -171,21 +176,21 @@ def _address(source: str, expected: _Expected, settings: FetchSettings) -> tuple
     return "ok", "It is there" + (", with the same size." if expected.size_bytes else ".")
 
 
-def _page(source: str, settings: FetchSettings) -> tuple[State, str]:
-    """Whether yt-dlp still finds a film behind a page."""
+def _check_page(source: str, settings: FetchSettings) -> tuple[State, str]:
+    """Check whether yt-dlp still finds a film at a page."""
     from ossl_builder.net import ytdlp
 
     try:
         ytdlp.look(source, settings.patience(), settings.extractors)
-    except TransferError as setback:
-        return "gone" if setback.status in GONE else "unreachable", f"The site {setback.said}."
+    except TransferError as error:
+        return "gone" if error.status in GONE else "unreachable", f"The site {error.said}."
     except OsslError as error:
         return "gone", error.message
     return "ok", "The page still leads to a film; whether it is the same, only a fetch shows."
 
 
 def exit_code(findings: list[Finding]) -> int:
-    """1 if no source is as it was, 3 if some are not, else 0; an alternate is as good."""
+    """Return 1 if no source is available, 3 if some are not, else 0; an alternate is available."""
     bad = sum(finding.state in ("gone", "changed", "unreachable") for finding in findings)
     if not bad:
         return 0

@@ -1,4 +1,4 @@
-"""Estimate a build before it starts: gigabytes to fetch, hours, free disk space."""
+"""Estimate a build before it starts: download size, hours, free disk space."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from ossl_builder.stages.fetch.stage import FETCH_STAGE, FetchSettings
 from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables import Source
 
-# A build that fetches so many films from the network is a large one.
+# A build that downloads at least this many films is estimated.
 LARGE = 5
-# So many items of the Archive are asked for their size; the others are taken as their mean.
+# The number of Archive items whose size is requested; their mean is used for the other items.
 ASKED = 8
-# Of the network; stated wherever hours are told.
+# The assumed network speed; printed with every estimate of hours.
 BYTES_PER_S = 5e6
-# So many films of the corpus that are done tell how fast this machine is.
+# The number of finished films from which the speed of this machine is measured.
 MEASURED = 20
 
 
 @dataclass(frozen=True)
 class Pace:
-    """What the stages after the fetch took for films that are done here.
+    """The cost of the stages after the fetch, from the finished films of the corpus.
 
     Attributes:
-        n_films: how many were looked at.
+        n_films: the number of films measured.
         work_s: seconds of work per second of film.
-        made_bytes: bytes made per second of film.
+        made_bytes: bytes written per second of film.
     """
 
     n_films: int
@@ -46,15 +46,15 @@ class Pace:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is to be fetched.
+    """The estimated cost of a build.
 
     Attributes:
-        n_films: films to fetch from the network.
-        n_asked: of how many the size is known.
-        mean_bytes, mean_s: their mean size and length; None: not known.
-        why_unknown: why nobody knows the size, if so.
-        pace: what films took here before; None: none is done yet.
-        free_bytes: on the corpus' disk.
+        n_films: the number of films to download.
+        n_asked: the number of films whose size is known.
+        mean_bytes, mean_s: their mean size and duration; None: not known.
+        why_unknown: why the size is not known.
+        pace: the cost of the films finished so far; None: no film is finished yet.
+        free_bytes: free space on the corpus' disk.
     """
 
     n_films: int
@@ -66,7 +66,7 @@ class Estimate:
     free_bytes: int
 
     def sentences(self) -> list[str]:
-        """The estimate in words, one sentence each."""
+        """Return the estimate as sentences."""
         free = f"{self.free_bytes / 1e9:.0f} GB are free on the disk."
         if self.mean_bytes is None:
             return [f"To fetch: {self.n_films} films of unknown size. {self.why_unknown}", free]
@@ -76,50 +76,50 @@ class Estimate:
             if self.n_asked == self.n_films
             else f"from the sizes of {self.n_asked} of them"
         )
-        said = [
+        sentences = [
             f"To fetch: {self.n_films} films, {size / 1e9:.1f} GB ({basis}), "
             f"{size / BYTES_PER_S / 3600:.1f} h if the network gives {BYTES_PER_S / 1e6:.0f} MB/s."
         ]
         if self.mean_s is not None and self.pace is not None:
             seconds = self.mean_s * self.n_films
-            made = seconds * self.pace.made_bytes
-            size += made
-            said.append(
+            made_bytes = seconds * self.pace.made_bytes
+            size += made_bytes
+            sentences.append(
                 f"Then {seconds * self.pace.work_s / 3600:.1f} h of work by one worker for "
-                f"{seconds / 3600:.1f} h of film, and {made / 1e9:.1f} GB more, as measured on "
-                f"{self.pace.n_films} films here."
+                f"{seconds / 3600:.1f} h of film, and {made_bytes / 1e9:.1f} GB more, as measured "
+                f"on {self.pace.n_films} films here."
             )
         else:
-            said.append(
+            sentences.append(
                 "How long the work after that takes, and its files, shows with the first film."
             )
-        said.append(free)
+        sentences.append(free)
         if size > self.free_bytes:
-            said.append(
+            sentences.append(
                 f"That is not enough for {size / 1e9:.1f} GB: make room, or name fewer films. A "
                 "full disk stops the build; what is finished is kept."
             )
-        return said
+        return sentences
 
 
 def estimate(
     corpus: Corpus, settings: FetchSettings, film_ids: Sequence[str], today: date
 ) -> Estimate | None:
-    """Estimate what a build of these films fetches from the network; None: little.
+    """Estimate the downloads of a build of these films; None: fewer than `LARGE` films.
 
-    Asks at most `ASKED` items of the Archive for their size, each once.
+    Request the size of at most `ASKED` items of the Archive, without a retry.
     """
-    wanted = _to_fetch(corpus, film_ids, today)
-    if len(wanted) < LARGE or settings.from_dir is not None:
+    to_fetch = _sources_to_fetch(corpus, film_ids, today)
+    if len(to_fetch) < LARGE or settings.from_dir is not None:
         return None
-    items = [one for one in wanted if identifier_of(one.source) is not None]
+    items = [source for source in to_fetch if identifier_of(source.source) is not None]
     step = max(1, len(items) // ASKED)
     sizes: list[int] = []
     lengths: list[float] = []
     why = "Only a fetch tells."
     for source in items[::step][:ASKED]:
         try:
-            choice = _choice(source, settings)
+            choice = _choose_file(source, settings)
         except OsslError as error:
             why = error.message
             if error.code == "archive_unreachable":
@@ -130,30 +130,30 @@ def estimate(
         if choice.length_s is not None:
             lengths.append(choice.length_s)
     return Estimate(
-        n_films=len(wanted),
+        n_films=len(to_fetch),
         n_asked=len(sizes),
         mean_bytes=sum(sizes) / len(sizes) if sizes else None,
         mean_s=sum(lengths) / len(lengths) if lengths else None,
         why_unknown=why,
-        pace=_pace(corpus),
+        pace=_measure_pace(corpus),
         free_bytes=shutil.disk_usage(corpus.root).free,
     )
 
 
-def _to_fetch(corpus: Corpus, film_ids: Sequence[str], today: date) -> list[Source]:
-    """Films of the network that are not here; the records alone are looked at, for speed."""
-    found = []
+def _sources_to_fetch(corpus: Corpus, film_ids: Sequence[str], today: date) -> list[Source]:
+    """Return the films still to download; only the records are read, because that is fast."""
+    sources = []
     for film_id in film_ids:
         record = records.read(corpus.root, FETCH_STAGE.name, film_id)
         if record is not None and record.state == "done":
             continue
         source = corpus.source(film_id)
         if local_path(source.source) is None and build_refusal(source, today) is None:
-            found.append(source)
-    return found
+            sources.append(source)
+    return sources
 
 
-def _choice(source: Source, settings: FetchSettings) -> archive_org.Choice:
+def _choose_file(source: Source, settings: FetchSettings) -> archive_org.Choice:
     identifier, name = archive_org.item_of(source.source)
     site = settings.site()
     patience = replace(site.patience, tries=1, timeout_s=min(10.0, site.patience.timeout_s))
@@ -161,7 +161,7 @@ def _choice(source: Source, settings: FetchSettings) -> archive_org.Choice:
     return archive_org.choose_file(item, settings.max_bytes, name)
 
 
-def _pace(corpus: Corpus) -> Pace | None:
+def _measure_pace(corpus: Corpus) -> Pace | None:
     film_s = work_s = made_bytes = 0.0
     n_films = 0
     for film_id in corpus.film_ids():

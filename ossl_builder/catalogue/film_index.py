@@ -1,4 +1,4 @@
-"""The catalogue and the corpus side by side: which films exist, and what is recorded of them."""
+"""Join the catalogue and the corpus: all films, with what each of the two records."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ossl_builder.tables.catalogue import CatalogueFilm, load_catalogue
 
 @dataclass(frozen=True)
 class FilmEntry:
-    """A film of the catalogue, or one that only the corpus has.
+    """A film of the catalogue or of the corpus.
 
     Attributes:
         film_id: its id.
         tier: its tier; None: it is not in the catalogue.
-        in_corpus: whether the corpus has it; then the columns below are as recorded there.
-        verdict: what its evidence amounts to today.
-        The others are the catalogue's columns; see `catalogue.CatalogueFilm`.
+        in_corpus: whether the corpus has it; if so, the columns below come from the corpus.
+        verdict: today's verdict word.
+        The other attributes are columns of the catalogue; see `CatalogueFilm`.
     """
 
     film_id: str
@@ -50,7 +50,7 @@ class FilmEntry:
 
 @dataclass(frozen=True)
 class RecordedFilm:
-    """All that catalogue and corpus say of a film; at least one of the two has it."""
+    """A film with its rows in the catalogue and in the corpus; at least one of them exists."""
 
     film_id: str
     catalogued: CatalogueFilm | None
@@ -58,22 +58,22 @@ class RecordedFilm:
 
     @property
     def title(self) -> str:
-        """Its title, as recorded in the corpus if it is there."""
+        """The title in the corpus, or else in the catalogue."""
         return self._film.title
 
     @property
     def year(self) -> int | None:
-        """Year of first publication; None: not known."""
+        """The year of first publication; None: not known."""
         return self._film.year
 
     @property
     def _film(self) -> CatalogueFilm | Source:
-        found = self.recorded or self.catalogued
-        assert found is not None
-        return found
+        film = self.recorded or self.catalogued
+        assert film is not None
+        return film
 
     def verdict(self, today: date) -> Verdict:
-        """Whether it may be used: by what the corpus recorded if it has it, else the catalogue."""
+        """Decide whether the film may be used, from the corpus' row or else the catalogue's."""
         if self.recorded is not None:
             return verdict_of(self.recorded, today)
         assert self.catalogued is not None
@@ -81,18 +81,20 @@ class RecordedFilm:
 
 
 class FilmIndex:
-    """The catalogue, and the corpus if there is one."""
+    """The films of the catalogue and of a corpus, by id."""
 
     def __init__(self, corpus: Corpus | None) -> None:
         self.catalogue = {film.film_id: film for film in load_catalogue()}
         self.corpus = corpus
-        self.held = {one: corpus.source(one) for one in corpus.film_ids()} if corpus else {}
+        self.held = (
+            {film_id: corpus.source(film_id) for film_id in corpus.film_ids()} if corpus else {}
+        )
 
     def known(self, film_id: str) -> RecordedFilm:
-        """What is known of a film.
+        """Return a film.
 
         Raises:
-            OsslError: `film_unknown`, naming ids that are near.
+            OsslError: `film_unknown`, with similar ids.
         """
         catalogued, recorded = self.catalogue.get(film_id), self.held.get(film_id)
         if catalogued is None and recorded is None:
@@ -100,7 +102,7 @@ class FilmIndex:
         return RecordedFilm(film_id, catalogued, recorded)
 
     def unknown(self, film_id: str) -> OsslError:
-        """The error for an id that neither catalogue nor corpus has."""
+        """Return the error for an id that neither catalogue nor corpus has."""
         near = near_ids(film_id, [*self.catalogue, *self.held])
         where = "the catalogue" if self.corpus is None else "the catalogue and the corpus"
         return OsslError(
@@ -111,65 +113,67 @@ class FilmIndex:
         )
 
     def entries(self, today: date) -> list[FilmEntry]:
-        """All films of the catalogue and of the corpus, by id."""
-        found = []
+        """Return all films of the catalogue and of the corpus, sorted by id."""
+        entries = []
         for film_id in sorted({*self.catalogue, *self.held}):
-            known = self.known(film_id)
-            verdict = known.verdict(today)
-            film, source = known.catalogued, known.recorded
-            said = source or film
-            assert said is not None
-            found.append(
+            recorded_film = self.known(film_id)
+            verdict = recorded_film.verdict(today)
+            film, source = recorded_film.catalogued, recorded_film.recorded
+            row = source or film
+            assert row is not None
+            entries.append(
                 FilmEntry(
                     film_id=film_id,
                     tier=film.tier if film else None,
                     in_corpus=source is not None,
                     verdict=verdict.word,
-                    year=known.year,
-                    title=known.title,
+                    year=recorded_film.year,
+                    title=recorded_film.title,
                     director=film.director if film else "",
-                    source=said.source,
-                    alternates=alternates_of(said),
-                    country=said.country,
+                    source=row.source,
+                    alternates=alternates_of(row),
+                    country=row.country,
                     pd_basis=source.basis if source else film.pd_basis if film else "",
                     pd_evidence=source.evidence if source else film.pd_evidence if film else "",
                     jurisdiction=film.jurisdiction if film else verdict.jurisdiction,
                     risk=film.risk if film else "",
                 )
             )
-        return found
+        return entries
 
 
 def alternates_of(film: CatalogueFilm | Source) -> tuple[str, ...]:
-    """Further sources of a film."""
+    """Return the alternate sources of a film."""
     if isinstance(film, CatalogueFilm):
         return film.alternates
-    return tuple(one for one in film.alternates.split("; ") if one)
+    return tuple(address for address in film.alternates.split("; ") if address)
 
 
 def near_ids(film_id: str, ids: Iterable[str]) -> Sequence[str]:
-    """Up to three ids that look like this one, the likeliest first."""
-    known = sorted(ids)
-    wanted = film_id.lower()
-    inside = [one for one in known if len(wanted) > 3 and wanted in one.lower()]
-    return list(dict.fromkeys([*inside, *difflib.get_close_matches(wanted, known)]))[:3]
+    """Return up to three similar ids, the most similar first."""
+    sorted_ids = sorted(ids)
+    lower_id = film_id.lower()
+    inside = [
+        candidate for candidate in sorted_ids if len(lower_id) > 3 and lower_id in candidate.lower()
+    ]
+    return list(dict.fromkeys([*inside, *difflib.get_close_matches(lower_id, sorted_ids)]))[:3]
 
 
 def film_details(corpus: Corpus | None, film_id: str, today: date) -> dict[str, Any]:
-    """What catalogue, corpus, file and records say of a film, as plain values.
+    """Return the data of a film from catalogue, corpus and records, as plain values.
 
     Returns:
-        `film_id`, `verdict`, `refusal` (why it would not be built, or None), and one object each,
-        empty if there is nothing to say: `catalogue`, `corpus` (as recorded), `film` (the row of
-        the films table), `stages` (how each ended).
+        `film_id`, `verdict`, `refusal` (why it may not be built, or None), and these objects, each
+        empty if there is no data: `catalogue`, `corpus` (the recorded row), `film` (the row of the
+        films table), `stages` (the result of each).
 
     Raises:
         OsslError: `film_unknown`.
     """
-    shelf = FilmIndex(corpus)
-    known = shelf.known(film_id)
-    verdict = known.verdict(today)
-    source = known.recorded
+    film_index = FilmIndex(corpus)
+    recorded_film = film_index.known(film_id)
+    verdict = recorded_film.verdict(today)
+    source = recorded_film.recorded
     film: dict[str, Any] = {}
     stages: dict[str, str] = {}
     if corpus is not None and source is not None:
@@ -177,16 +181,16 @@ def film_details(corpus: Corpus | None, film_id: str, today: date) -> dict[str, 
             record = records.read(corpus.root, stage.name, film_id)
             if record is None:
                 continue
-            said = f"{record.n_rows} rows" if record.state == "done" else record.message
-            stages[stage.name] = f"{record.state} on {record.finished[:10]}: {said}"
+            result = f"{record.n_rows} rows" if record.state == "done" else record.message
+            stages[stage.name] = f"{record.state} on {record.finished[:10]}: {result}"
             if stage is FETCH_STAGE and record.state == "done":
                 film = FILMS.to_json(records.read_rows(corpus.root, stage, film_id)[0])
-                film["verdict"] = verdict.word  # which no record has: it depends on the day
+                film["verdict"] = verdict.word  # not in the record, because it depends on the day
     return {
         "film_id": film_id,
         "verdict": f"{verdict.word}: {verdict.sentence}",
         "refusal": None if source is None else build_refusal(source, today),
-        "catalogue": asdict(known.catalogued) if known.catalogued else {},
+        "catalogue": asdict(recorded_film.catalogued) if recorded_film.catalogued else {},
         "corpus": SOURCES.to_json(source) if source else {},
         "film": film,
         "stages": stages,

@@ -11,15 +11,15 @@ from ossl_builder.tables.catalogue import load_catalogue
 
 @dataclass(frozen=True)
 class Candidate:
-    """An item that a search found.
+    """A search result.
 
     Attributes:
-        identifier: the Archive's.
-        title: as its uploader wrote it.
-        year: as its uploader wrote it; None: not told.
-        licence_url: what its uploader chose; empty: nothing.
-        size_bytes: of all its files together; None: not told.
-        film_id: the film of the catalogue it is a source of; None: of none.
+        identifier: the Archive's identifier of the item.
+        title: the title that the uploader wrote.
+        year: the year that the uploader wrote; None: no year.
+        licence_url: the licence that the uploader chose; empty: none.
+        size_bytes: total size of the item's files; None: not stated.
+        film_id: the catalogue film that has this item as a source; None: no film has it.
     """
 
     identifier: str
@@ -34,21 +34,21 @@ def search(text: str, site: archive_org.Site, rows: int) -> list[Candidate]:
     """Search the Archive's films.
 
     Raises:
-        OsslError: what `archive.search` raises.
+        OsslError: the errors of `archive_org.search`.
     """
-    known = {
+    film_ids = {
         identifier_of(source): film.film_id
         for film in load_catalogue()
         for source in (film.source, *film.alternates)
     }
     return [
         Candidate(
-            identifier=one.identifier,
-            title=" ".join(one.title.split()),
-            year=one.year,
-            licence_url=one.licence_url or "",
-            size_bytes=one.size_bytes,
-            film_id=known.get(one.identifier),
+            identifier=item.identifier,
+            title=" ".join(item.title.split()),
+            year=item.year,
+            licence_url=item.licence_url or "",
+            size_bytes=item.size_bytes,
+            film_id=film_ids.get(item.identifier),
         )
-        for one in archive_org.search(text, site, rows)
+        for item in archive_org.search(text, site, rows)
     ]

@@ -10,16 +10,16 @@ from ossl_builder.errors import OsslError
 from ossl_builder.net.http import refuse_password
 from ossl_builder.tables.catalogue import checked_source
 
-# Pages and files of an item, and files on one of the Archive's nodes.
+# URL paths of an item's pages and files, and of files on one of the Archive's nodes.
 PAGE = re.compile(r"/(?:details|download|embed|metadata)/(?P<item>[^/]+)(?:/(?P<file>.+?))?/?")
 NODE = re.compile(r"/\d+/items/(?P<item>[^/]+)(?:/(?P<file>.+?))?/?")
 
 
 def source_of(text: str) -> str:
-    """What a person wrote as a source, in the form in which it is recorded.
+    """Return a source that a user wrote, in the format in which it is recorded.
 
     Returns:
-        ``ia:<identifier>`` or ``ia:<identifier>/<file>``, an address, or an absolute path.
+        ``ia:<identifier>`` or ``ia:<identifier>/<file>``, a URL, or an absolute path.
 
     Raises:
         OsslError: `source_invalid`, `address_has_password`.
@@ -57,25 +57,25 @@ def source_of(text: str) -> str:
             "Use http, https, ia:<identifier>, or a file.",
         )
     if host == "archive.org" or host.endswith(".archive.org"):
-        return _of_the_archive(text, parts.path)
+        return _archive_source(text, parts.path)
     return text
 
 
 def identifier_of(source: str) -> str | None:
-    """The Internet Archive's identifier in a source; None: it is of another place."""
+    """Return the Internet Archive identifier in a source; None: the source is elsewhere."""
     if not source.startswith("ia:"):
         return None
     return source.removeprefix("ia:").partition("/")[0]
 
 
-def _of_the_archive(address: str, path: str) -> str:
-    found = PAGE.fullmatch(path) or NODE.fullmatch(path)
-    if found is None:
+def _archive_source(address: str, path: str) -> str:
+    match = PAGE.fullmatch(path) or NODE.fullmatch(path)
+    if match is None:
         raise OsslError(
             "source_invalid",
             f"{address} is not an item of the Internet Archive.",
             "Write ia:<identifier>, or the address of the item's page: "
             "https://archive.org/details/<identifier>.",
         )
-    name = f"/{unquote(found['file'])}" if found["file"] else ""
-    return checked_source(f"ia:{unquote(found['item'])}{name}")
+    name = f"/{unquote(match['file'])}" if match["file"] else ""
+    return checked_source(f"ia:{unquote(match['item'])}{name}")

@@ -1,1 +1,1 @@
-"""The command line: one short file per group of commands; each a thin twin of plain functions."""
+"""The command line: one short file per command group; commands only call the library."""

@@ -40,7 +40,7 @@ Until = Annotated[str | None, typer.Option("--until", help="Last stage to run.",
 
 @dataclass(frozen=True)
 class Request:
-    """What a build command was asked to do."""
+    """The arguments of a build command."""
 
     film_ids: Sequence[str]
     stages: Sequence[Stage]
@@ -150,7 +150,7 @@ def _command_of(stage: Stage):  # type: ignore[no-untyped-def]  # noqa: ANN202 -
 
 
 def _with_folder(overrides: Sequence[str] | None, from_dir: Path | None) -> list[str]:
-    # A JSON string is a valid YAML string, whatever characters the path has.
+    # A JSON string is a valid YAML string with any characters in the path.
     added = [] if from_dir is None else [f"fetch.from_dir={dumps(str(from_dir.absolute()))}"]
     return [*(overrides or ()), *added]
 
@@ -182,7 +182,9 @@ def _run(folder: Path, request: Request) -> None:
             corpus, recipe, film_ids, request.stages, request.workers,
             _tell(watcher, note), request.drop_labelled,
         )  # fmt: skip
-    ends = [unrecorded.get(one) or end_of(corpus, one, request.stages) for one in film_ids]
+    ends = [
+        unrecorded.get(film_id) or end_of(corpus, film_id, request.stages) for film_id in film_ids
+    ]
     _conclude(corpus, ends, request.stages, request.json)
 
 
@@ -195,7 +197,10 @@ def _fingerprint_imported(corpus: Corpus, recipe: Recipe, request: Request) -> N
     if request.dry_run:
         _show_plan(decisions, request.json)
         return
-    ends = {one.item_id: End(one.item_id, "done", FINGERPRINTS_STAGE.name) for one in decisions}
+    ends = {
+        decision.item_id: End(decision.item_id, "done", FINGERPRINTS_STAGE.name)
+        for decision in decisions
+    }
 
     def note(film_id: str, event: Finished) -> None:
         ends[film_id] = end_by(event.record)
@@ -218,7 +223,7 @@ def _tell(
 
 
 def _show_estimate(corpus: Corpus, recipe: Recipe, film_ids: Sequence[str]) -> None:
-    """Before a large build: gigabytes to fetch, hours, free disk space."""
+    """Print download size, hours and free disk space before a large build."""
     from ossl_builder.catalogue.estimate import estimate
 
     expected = estimate(corpus, recipe.fetch, film_ids, date.today())
@@ -237,7 +242,7 @@ def _show_plan(decisions: list[Decision], json: bool) -> None:
 
 
 def _conclude(corpus: Corpus, ends: list[End], stages: Sequence[Stage], json: bool) -> None:
-    """Print the state of each film, and end with the exit code that tells it."""
+    """Print the number of films in each state; exit with 1 or 3 if films failed."""
     if json:
         output.as_json([vars(end) for end in ends])
     else:

@@ -244,7 +244,7 @@ def _export_released(
     link: bool,
     dry_run: bool,
     json: bool,
-    places: Callable[..., Sequence[Any]],
+    assign_paths: Callable[..., Sequence[Any]],
     write_sheets: Callable[..., dict[str, int]],
 ) -> None:
     from ossl_builder.exports import link_or_copy, released
@@ -252,7 +252,7 @@ def _export_released(
     from ossl_builder.exports.samples import samples
     from ossl_builder.files import inside
 
-    placed = places(list(samples(selection)))
+    placed = assign_paths(list(samples(selection)))
     videos = [
         Medium(
             clip.sample.media["video"],

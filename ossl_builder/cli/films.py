@@ -69,11 +69,11 @@ def list_films(
     if json:
         output.as_json([asdict(entry) for entry in entries])
         return
-    shown = [
+    displayed = [
         asdict(entry) | {"tier": entry.tier or "own", "in_corpus": "yes" if entry.in_corpus else ""}
         for entry in entries
     ]
-    output.rows(shown, LIST_COLUMNS)
+    output.rows(displayed, LIST_COLUMNS)
     n_recorded = sum(entry.in_corpus for entry in entries)
     where = "no corpus here" if corpus is None else f"{n_recorded} of them in {corpus.root}"
     output.say(f"\n{len(entries)} films; {where}. Why a film is free: ossl films explain FILM")

@@ -1,4 +1,4 @@
-"""`ossl films check` and `search`: the commands that ask the network."""
+"""`ossl films check` and `search`: the film commands that use the network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ossl_builder.stages.fetch.stage import FetchSettings
 
 
 def add_commands(group: typer.Typer) -> None:
-    """Add the commands that ask the network."""
+    """Add the commands that use the network."""
     group.command(epilog="Example: ossl -C corpus films check")(check)
     group.command(epilog='Example: ossl films search "buster keaton" --rows 10')(search)
 

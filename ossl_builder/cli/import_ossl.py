@@ -98,124 +98,124 @@ def _import(
 ) -> None:
     from ossl_builder.imports import import_release
 
-    found = import_release.read(layout, folder)
+    release = import_release.read(layout, folder)
     if dry_run:
-        told = _told(found, found.problems, out) | {"written": False}
-        told["clips"] = len(found.entries)
-        _end(told, json)
+        result = _summary(release, release.problems, out) | {"written": False}
+        result["clips"] = len(release.entries)
+        _conclude(result, json)
         return
     corpus = import_release.prepare(out, layout, folder)
     with corpus.locked():
-        _measure(found, folder, corpus.root, workers)
-        usable, damaged = import_release.judge(folder, corpus.root, found.entries, tolerance_s)
-        problems = (*found.problems, *damaged)
-        told = _told(found, problems, out) | {"written": bool(usable)}
+        _measure(release, folder, corpus.root, workers)
+        usable, damaged = import_release.judge(folder, corpus.root, release.entries, tolerance_s)
+        problems = (*release.problems, *damaged)
+        result = _summary(release, problems, out) | {"written": bool(usable)}
         if usable:
             media = import_release.media(folder, corpus.root, usable)
             with output.bar(len(media), "Media") as advance:
                 for _ in import_release.place(media, corpus.root, link):
                     advance()
-            import_release.write(corpus, found, folder, usable)
-            told |= _figures(found, usable)
-    _end(told, json)
+            import_release.write(corpus, release, folder, usable)
+            result |= _statistics(release, usable)
+    _conclude(result, json)
 
 
-def _measure(found: Found, folder: Path, root: Path, workers: int) -> None:
+def _measure(release: Found, folder: Path, root: Path, workers: int) -> None:
     from ossl_builder.imports import import_release
     from ossl_builder.imports.measure import measure, unmeasured
 
-    pairs = [import_release.pair_of(folder, entry) for entry in found.entries]
-    unknown = unmeasured(root, pairs)
-    if len(unknown) < len(pairs):
-        output.say(f"{len(pairs) - len(unknown)} of {len(pairs)} clips were measured before.")
-    with output.bar(len(unknown), "Measuring") as advance:
-        measure(root, unknown, workers, lambda clip_id: advance())
+    pairs = [import_release.pair_of(folder, entry) for entry in release.entries]
+    pending = unmeasured(root, pairs)
+    if len(pending) < len(pairs):
+        output.say(f"{len(pairs) - len(pending)} of {len(pairs)} clips were measured before.")
+    with output.bar(len(pending), "Measuring") as advance:
+        measure(root, pending, workers, lambda clip_id: advance())
 
 
-def _told(found: Found, problems: Sequence[Problem], out: Path) -> dict[str, Any]:
+def _summary(release: Found, problems: Sequence[Problem], out: Path) -> dict[str, Any]:
     from ossl_builder.imports import rows
 
     return {
-        "layout": found.layout,
+        "layout": release.layout,
         "out": str(out),
-        "films": len({entry.film_id for entry in found.entries}),
+        "films": len({entry.film_id for entry in release.entries}),
         "clips": 0,
-        "problems": [vars(one) for one in problems],
-        "leaks": [vars(leak) for leak in rows.leaks_of(found.entries)],
-        "notes": [*found.notes, *_mood_notes(found)],
+        "problems": [vars(problem) for problem in problems],
+        "leaks": [vars(leak) for leak in rows.leaks_of(release.entries)],
+        "notes": [*release.notes, *_mood_notes(release)],
     }
 
 
-def _mood_notes(found: Found) -> list[str]:
+def _mood_notes(release: Found) -> list[str]:
     from ossl_builder.imports import rows
     from ossl_builder.imports.rows import words_of_quadrants
 
-    unplaced = rows.unplaced_moods(found, words_of_quadrants())
+    unplaced = rows.unplaced_moods(release, words_of_quadrants())
     if not unplaced:
         return []
     named = ", ".join(repr(mood) for mood in unplaced[:NAMED]) + (", …" * (len(unplaced) > NAMED))
     return [f"Moods that name no quadrant for certain, kept as words only: {named}."]
 
 
-def _figures(found: Found, usable: Sequence[Usable]) -> dict[str, Any]:
+def _statistics(release: Found, usable: Sequence[Usable]) -> dict[str, Any]:
     from ossl_builder.imports import rows
 
-    entries = [one.entry for one in usable]
+    entries = [clip.entry for clip in usable]
     films = {entry.film_id for entry in entries}
-    splits = Counter(one.split for one in rows.assigned(found, films).values())
+    splits = Counter(assignment.split for assignment in rows.assigned(release, films).values())
     return {
         "films": len(films),
         "clips": len(entries),
-        "hours": round(sum(one.measured.music.duration_s for one in usable) / 3600, 4),
+        "hours": round(sum(clip.measured.music.duration_s for clip in usable) / 3600, 4),
         "moods": sum(entry.mood is not None for entry in entries),
         "captions": sum(entry.caption is not None for entry in entries),
         "films_by_split": dict(sorted(splits.items())),
     }
 
 
-def _end(told: dict[str, Any], json: bool) -> None:
-    """Say how it went; exit with the code that says so."""
+def _conclude(result: dict[str, Any], json: bool) -> None:
+    """Print the result; exit with 1 if no clip can be used, with 3 if there are problems."""
     if json:
-        output.as_json(told)
+        output.as_json(result)
     else:
-        _show(told)
-    if not told["clips"]:
+        _print_result(result)
+    if not result["clips"]:
         output.say("No clip can be used.")
         raise typer.Exit(1)
-    if told["problems"] or told["leaks"]:
+    if result["problems"] or result["leaks"]:
         raise typer.Exit(SOME)
 
 
-def _show(told: dict[str, Any]) -> None:
+def _print_result(result: dict[str, Any]) -> None:
     from ossl_builder.splits.leaks import Leak
 
-    if told["problems"]:
+    if result["problems"]:
         output.table(
             ("path", "what is wrong", "clip"),
             [
-                (one["path"], one["why"], "taken" if one["is_used"] else "left out")
-                for one in told["problems"]
+                (problem["path"], problem["why"], "taken" if problem["is_used"] else "left out")
+                for problem in result["problems"]
             ],
         )
-    for leak in told["leaks"]:
+    for leak in result["leaks"]:
         output.line(f"Leak: {Leak(**leak).sentence()} It is put on one, see `why` in the splits.")
-    for note in told["notes"]:
+    for note in result["notes"]:
         output.say(note)
-    count = f"{told['clips']} clips of {told['films']} films"
-    if not told["written"]:
+    count = f"{result['clips']} clips of {result['films']} films"
+    if not result["written"]:
         output.say(f"{count} have both their files. Nothing was decoded or written.")
         return
-    splits = ", ".join(f"{films} in {split}" for split, films in told["films_by_split"].items())
+    splits = ", ".join(f"{films} in {split}" for split, films in result["films_by_split"].items())
     output.say(
-        f"{count}, {told['hours']:.2f} h; {told['moods']} moods, {told['captions']} captions; "
-        f"films: {splits or 'in no split yet'}."
+        f"{count}, {result['hours']:.2f} h; {result['moods']} moods, {result['captions']} "
+        f"captions; films: {splits or 'in no split yet'}."
     )
-    output.say(f"Missing, damaged or contradictory: {len(told['problems'])}.")
+    output.say(f"Missing, damaged or contradictory: {len(result['problems'])}.")
     output.say(
         "Nothing is known of the films' rights: find out before you share anything. "
         "`ossl export` asks for --allow-unverified."
     )
     output.say(
-        f"Next: ossl -C {told['out']} fingerprints, which `ossl -C {told['out']} split --check` "
-        "needs to find material that films in two splits share."
+        f"Next: ossl -C {result['out']} fingerprints, which `ossl -C {result['out']} split "
+        "--check` needs to find material that films in two splits share."
     )

@@ -57,9 +57,9 @@ def pull(
         project.connected(corpus, url, timeout) as server,
         contextlib.nullcontext() if dry_run else corpus.locked(),
     ):
-        found = project.project_of(server, corpus)
+        connected_project = project.project_of(server, corpus)
         report = pull_annotations.pull(
-            server, corpus, state.load(corpus.root), found, schema, full, take, dry_run
+            server, corpus, state.load(corpus.root), connected_project, schema, full, take, dry_run
         )
     if json:
         output.as_json(_as_json(report))
@@ -162,11 +162,11 @@ def status(
 
     corpus = open_corpus(context.obj)
     schema = label_schema.load(corpus.root)
-    found, tasks, url_check = None, None, None
+    connected_project, tasks, url_check = None, None, None
     if url:
         with project.connected(corpus, url, timeout) as server:
-            found = project.project_of(server, corpus)
-            tasks = list(task_api.list_tasks(server, found.project_id))
+            connected_project = project.project_of(server, corpus)
+            tasks = list(task_api.list_tasks(server, connected_project.project_id))
         url_check = clip_urls.check_url(clip_urls.first_to_expire(task.url for task in tasks), url)
     films = progress.film_progress(corpus, schema, tasks)
     annotators = progress.annotator_progress(corpus, schema)
@@ -178,8 +178,12 @@ def status(
                 "annotators": [asdict(annotator) for annotator in annotators],
                 "orphans": [asdict(orphan) for orphan in orphans],
                 "server": None
-                if found is None
-                else {"url": url, "project_id": found.project_id, "tasks": found.n_tasks},
+                if connected_project is None
+                else {
+                    "url": url,
+                    "project_id": connected_project.project_id,
+                    "tasks": connected_project.n_tasks,
+                },
                 "clips_address": None if url_check is None else asdict(url_check),
             }
         )
@@ -187,7 +191,7 @@ def status(
     columns = [
         "film_id", "clips", "annotated", "annotations", "other_questions", "skipped", "withdrawn",
     ]  # fmt: skip
-    if found is not None:
+    if connected_project is not None:
         columns += ["tasks", "finished", "answers"]
     output.table(columns, [[getattr(film, name) for name in columns] for film in films])
     if annotators:

@@ -106,12 +106,16 @@ def push(
     films = film or []
     with project.connected(corpus, url, timeout) as server:
         if dry_run:
-            found = project.find_project(server, corpus, state.load(corpus.root), options)
-            plan = push_tasks.plan_push(server, found, corpus, films, urls, schema, predictions)
+            connected_project = project.find_project(
+                server, corpus, state.load(corpus.root), options
+            )
+            plan = push_tasks.plan_push(
+                server, connected_project, corpus, films, urls, schema, predictions
+            )
             n_deleted, extra = plan.n_duplicates, []
-            if found is not None and needs_more:
+            if connected_project is not None and needs_more:
                 extra = task_updates.plan_extra_annotators(
-                    server, found, corpus, schema, needs_more
+                    server, connected_project, corpus, schema, needs_more
                 )
         else:
             with corpus.locked():
@@ -119,18 +123,23 @@ def push(
                 result = push_tasks.push(
                     server, corpus, films, urls, options, schema, output.counted
                 )
-                found, plan, n_deleted, extra = result.project, result.plan, result.n_deleted, []
+                connected_project, plan, n_deleted, extra = (
+                    result.project,
+                    result.plan,
+                    result.n_deleted,
+                    [],
+                )
                 if needs_more:
                     extra = task_updates.plan_extra_annotators(
-                        server, found, corpus, schema, needs_more
+                        server, connected_project, corpus, schema, needs_more
                     )
                 for request in output.counted(extra, "asking for one more annotator"):
                     task_updates.request_extra_annotator(server, request)
         url_check = clip_urls.check_url(plan.url, server.url)
     values: dict[str, Any] = {
         "url": server.url,
-        "project_id": None if found is None else found.project_id,
-        "title": None if found is None else found.title,
+        "project_id": None if connected_project is None else connected_project.project_id,
+        "title": None if connected_project is None else connected_project.title,
         "present": plan.n_present,
         "sent": len(plan.missing),
         "with_prelabels": sum("predictions" in task for task in plan.missing),

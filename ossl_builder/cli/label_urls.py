@@ -120,15 +120,15 @@ def relink(
     urls = clip_urls.urls_of_state(corpus, url_options)
     clips = clip_urls.clips_of(corpus, film or [])
     with project.connected(corpus, url, timeout) as server:
-        found = project.project_of(server, corpus)
-        changes, n_right = task_updates.plan_url_changes(server, found, clips, urls)
+        connected_project = project.project_of(server, corpus)
+        changes, n_right = task_updates.plan_url_changes(server, connected_project, clips, urls)
         if not dry_run:
             with corpus.locked():
                 save_url_options(corpus, url_options)
                 for change in output.counted(changes, "relinking"):
                     task_updates.change_url(server, change)
                 if urls.kind == "local-files":
-                    clip_urls.allow_local_files(server, found, corpus)
+                    clip_urls.allow_local_files(server, connected_project, corpus)
     if json:
         output.as_json(
             [

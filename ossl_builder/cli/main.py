@@ -20,7 +20,7 @@ from ossl_builder.stages.registry import STAGES
 
 @dataclass(frozen=True)
 class Entry:
-    """A command in the overview: the panel it is shown in, its module, and one sentence."""
+    """A command in the overview: its panel, its module, and one sentence."""
 
     panel: str
     module: str
@@ -59,11 +59,11 @@ class LazyCommands(TyperGroup):
     _is_listing = False
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names of all commands, in the order of `COMMANDS`."""
+        """Return the names of all commands, in the order of `COMMANDS`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of this name; for the overview only its name and sentence."""
+        """Return a command; for the overview, return only its name and summary."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
@@ -95,8 +95,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_requested: bool) -> None:
+    if is_requested:
         output.line(f"ossl-builder {__version__}")
         raise typer.Exit
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Counted = TypeVar("Counted")
 Result = TypeVar("Result")
 
-# What a terminal obeys instead of showing it: control characters but tab and line feed, marks that
-# turn the direction of text, and the surrogates by which Python represents undecodable bytes.
+# Characters that a terminal interprets instead of printing: control characters except tab and line
+# feed, marks that change the text direction, and surrogates, which represent undecodable bytes.
 UNSHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
     "\ud800-\udfff]"
@@ -28,8 +28,8 @@ UNSHOWN = re.compile(
 
 
 def harmless(text: str) -> str:
-    """Replace the characters that a terminal would obey by their numbers."""
-    return UNSHOWN.sub(lambda found: _number(found.group()), text)
+    """Replace the characters that a terminal would interpret by their code points."""
+    return UNSHOWN.sub(lambda match: _number(match.group()), text)
 
 
 def _number(character: str) -> str:
@@ -43,23 +43,23 @@ def say(text: str = "") -> None:
 
 
 def line(text: str = "") -> None:
-    """Print data for people: one line on standard output."""
+    """Print one line of readable text on standard output."""
     typer.echo(harmless(text))
 
 
 def as_json(value: Any) -> None:
-    """Print data for scripts: one JSON value on standard output."""
+    """Print one JSON value on standard output, for scripts."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
-    typer.echo(UNSHOWN.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
+    typer.echo(UNSHOWN.sub(lambda match: f"\\u{ord(match.group()):04x}", text))
 
 
 def emit(result: Result, as_json_text: bool, show: Callable[[Result], Any]) -> None:
-    """Print a command's result: as JSON for scripts, or by `show` for people.
+    """Print a command's result: as JSON, or with `show` as readable text.
 
     Args:
         result: plain values.
-        as_json_text: whether `--json` was given.
-        show: prints the result for people.
+        as_json_text: whether to print JSON (`--json`).
+        show: prints the result as readable text.
     """
     if as_json_text:
         as_json(result)
@@ -68,13 +68,13 @@ def emit(result: Result, as_json_text: bool, show: Callable[[Result], Any]) -> N
 
 
 def lines(texts: Iterable[str]) -> None:
-    """Print data for people: one text per line."""
+    """Print one text per line."""
     for text in texts:
         line(text)
 
 
 def rows(entries: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print data for people: these columns of the entries, with a header; lists as words."""
+    """Print the given columns of the entries as a table; lists are joined with blanks."""
     table(columns, [[_plain(entry[name]) for name in columns] for entry in entries])
 
 
@@ -83,14 +83,15 @@ def _plain(value: Any) -> Any:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print data for people: columns, numbers aligned right, nothing cut off."""
-    shown = [["" if cell is None else _cell(str(cell)) for cell in row] for row in rows]
+    """Print a table; numeric columns are aligned right, and no cell is truncated."""
+    cells_by_row = [["" if cell is None else _cell(str(cell)) for cell in row] for row in rows]
     header = [_cell(name) for name in header]
-    widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
+    widths = [max(map(len, column)) for column in zip(header, *cells_by_row, strict=True)]
     numeric = [
-        bool(shown) and all(_is_number(row[index]) for row in shown) for index in range(len(header))
+        bool(cells_by_row) and all(_is_number(row[index]) for row in cells_by_row)
+        for index in range(len(header))
     ]
-    for row in [list(header), *shown]:
+    for row in [list(header), *cells_by_row]:
         cells = [
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)
@@ -107,7 +108,7 @@ def _is_number(text: str) -> bool:
 
 
 def sentence(record: Record) -> str:
-    """Describe in one line how an item ended."""
+    """Return the result of an item as one line."""
     if record.state == "done":
         left_out = sum(record.rejects.values())
         text = f"{record.n_rows} row{'' if record.n_rows == 1 else 's'}"
@@ -115,8 +116,8 @@ def sentence(record: Record) -> str:
     return f"{record.code}: {record.message} {record.hint}".strip()
 
 
-def counted(items: Sequence[Counted], what: str) -> Iterator[Counted]:
-    """Yield the items; on a terminal a progress bar counts them."""
+def counted(items: Sequence[Counted], description: str) -> Iterator[Counted]:
+    """Yield the items; show a progress bar on a terminal."""
     import sys
 
     if not sys.stderr.isatty():
@@ -125,12 +126,12 @@ def counted(items: Sequence[Counted], what: str) -> Iterator[Counted]:
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(items, description=what, console=Console(stderr=True), transient=True)
+    yield from track(items, description=description, console=Console(stderr=True), transient=True)
 
 
 @contextmanager
-def bar(total: int, what: str) -> Iterator[Callable[[], None]]:
-    """Give a function to call after each of `total` steps; on a terminal it moves a bar."""
+def bar(total: int, description: str) -> Iterator[Callable[[], None]]:
+    """Yield a function to call after each of `total` steps; it advances a bar on a terminal."""
     import sys
 
     if not sys.stderr.isatty():
@@ -140,12 +141,12 @@ def bar(total: int, what: str) -> Iterator[Callable[[], None]]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task(description, total=total)
         yield lambda: progress.advance(task)
 
 
 class Watcher:
-    """Show a running build: bars on a terminal, lines elsewhere."""
+    """Show a running build: progress bars on a terminal, else one line per finished item."""
 
     def __init__(self, film_ids: Sequence[str]) -> None:
         self._width = max(map(len, film_ids), default=0)

@@ -1,4 +1,4 @@
-"""`ossl stats` and `ossl query`: figures of a corpus, and SQL over its tables."""
+"""`ossl stats` and `ossl query`: statistics of a corpus, and SQL over its tables."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def stats(context: typer.Context, json: options.AsJson = False) -> None:
 
     corpus = open_corpus(context.obj)
     verdicts = {film_id: verdict.word for film_id, verdict in verdicts_of(corpus).items()}
-    found = summary(corpus.root / "manifests", verdicts)
-    if not found and not json:
+    statistics = summary(corpus.root / "manifests", verdicts)
+    if not statistics and not json:
         output.say("The corpus has no tables yet. Run `ossl build`.")
-    output.emit(found, json, lambda figures: output.table(COLUMNS, _lines(figures)))
+    output.emit(statistics, json, lambda values: output.table(COLUMNS, _stats_rows(values)))
 
 
-def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for section, values in found.items():
+def _stats_rows(statistics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for section, values in statistics.items():
         for name, value in values.items():
-            yield section, name.replace("_", " "), _shown(value)
+            yield section, name.replace("_", " "), _value_text(value)
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if value is None:
         return "not defined"
     if isinstance(value, dict):
@@ -73,20 +73,20 @@ def query(
         output.say(f"Left out: {files[name].name} cannot be read: {why}")
     if json:
         output.as_json(
-            [dict(zip(result.columns, map(_plain, row), strict=True)) for row in result.rows]
+            [dict(zip(result.columns, map(_json_value, row), strict=True)) for row in result.rows]
         )
     else:
         output.table(result.columns, result.rows)
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON knows it: decimals as numbers, what is not finite as null, dates as text."""
+def _json_value(value: Any) -> Any:
+    """Convert a value for JSON: decimals to numbers, non-finite numbers to null, dates to text."""
     if isinstance(value, Decimal):
         value = float(value)
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [_json_value(part) for part in value]
     if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {str(name): _json_value(part) for name, part in value.items()}
     return value if value is None or isinstance(value, str | int | bool) else str(value)

@@ -1,1 +1,1 @@
-"""A corpus for others: the layouts that datasets libraries, the published code and people read."""
+"""Export a corpus in the formats of dataset libraries, of the published code, and as CSV."""

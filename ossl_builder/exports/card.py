@@ -1,4 +1,4 @@
-"""The card of a dataset: what is in it, how it was made, whose the films are, what it cannot do."""
+"""Write the dataset card: contents, provenance, films with their rights, limits, citation."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ LIMITS = """\
 
 
 def write(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) -> None:
-    """Write `README.md`: the head that the hub reads, then the card that people read."""
+    """Write `README.md`: the YAML header for the Hugging Face hub, then the card as Markdown."""
     imported = selection.imported()
     head = yaml.safe_dump(_head(out, title, selection, shards), sort_keys=False, allow_unicode=True)
     cited = CITATION_V2 if imported.get("layout") == "ossl-v2" else CITATION
@@ -77,9 +77,9 @@ def write(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) 
         "```python\nfrom datasets import load_dataset\n\n"
         'dataset = load_dataset("PATH_OR_NAME")\n'
         'dataset["train"][0]["music"], dataset["train"][0]["video"]\n```',
-        "## What is in it\n\n" + _counts(shards),
-        "## Columns\n\n" + _columns(selection),
-        "## How it was made\n\n" + _making(selection),
+        "## What is in it\n\n" + _counts_table(shards),
+        "## Columns\n\n" + _columns_table(selection),
+        "## How it was made\n\n" + _provenance(selection),
         "## Films and their rights\n\n" + rights(selection),
         "## Limits\n\n" + (LIMITS_IMPORTED if imported else LIMITS).rstrip(),
         f"## Citation\n\nPlease cite the corpus this one follows:\n\n```bibtex\n{cited}```",
@@ -95,7 +95,7 @@ def _opening(selection: Selection) -> str:
 
 
 def rights(selection: Selection) -> str:
-    """The films and their rights in Markdown; those that are not shown to be free come first."""
+    """Return the films and their rights in Markdown; films not shown to be free come first."""
     if not selection.unverified:
         return films_table(selection)
     warning = f"Not shown to be free in the United States: {selection.unverified_names()}."
@@ -124,43 +124,45 @@ def _head(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) 
                 *({"name": role, "dtype": kind.lower()} for role, kind in FEATURE.items()),
                 *({"name": name, "dtype": DTYPES[kind]} for name, kind, _, _ in columns(selection)),
             ],
-            "splits": [_split(out, split, shards) for split in splits],
+            "splits": [_split_info(out, split, shards) for split in splits],
         },
     }
 
 
-def _split(out: Path, split: str, shards: Sequence[Shard]) -> dict[str, Any]:
-    own = [shard for shard in shards if shard.name.startswith(f"data/{split}-")]
+def _split_info(out: Path, split: str, shards: Sequence[Shard]) -> dict[str, Any]:
+    split_shards = [shard for shard in shards if shard.name.startswith(f"data/{split}-")]
     return {
         "name": split,
-        "num_bytes": sum((out / shard.name).stat().st_size for shard in own),
-        "num_examples": sum(len(shard.samples) for shard in own),
+        "num_bytes": sum((out / shard.name).stat().st_size for shard in split_shards),
+        "num_examples": sum(len(shard.samples) for shard in split_shards),
     }
 
 
-def _counts(shards: Sequence[Shard]) -> str:
+def _counts_table(shards: Sequence[Shard]) -> str:
     rows = []
     for split in dict.fromkeys(shard.samples[0].split for shard in shards):
-        own = [one for shard in shards for one in shard.samples if one.split == split]
-        rows.append((split or "all", *_figures(own)))
-    every = [one for shard in shards for one in shard.samples]
+        split_samples = [
+            sample for shard in shards for sample in shard.samples if sample.split == split
+        ]
+        rows.append((split or "all", *_count_row(split_samples)))
+    all_samples = [sample for shard in shards for sample in shard.samples]
     if len(rows) > 1:
-        rows.append(("together", *_figures(every)))
+        rows.append(("together", *_count_row(all_samples)))
     return table(("split", "films", "clips", "hours", "with a mood", "Q1 Q2 Q3 Q4"), rows)
 
 
-def _figures(samples: Sequence[Sample]) -> tuple[Any, ...]:
-    moods = Counter(one.facts["quadrant"] for one in samples)
+def _count_row(samples: Sequence[Sample]) -> tuple[Any, ...]:
+    moods = Counter(sample.facts["quadrant"] for sample in samples)
     return (
-        len({one.facts["film_id"] for one in samples}),
+        len({sample.facts["film_id"] for sample in samples}),
         len(samples),
-        f"{sum(one.facts['duration_s'] for one in samples) / 3600:.2f}",
+        f"{sum(sample.facts['duration_s'] for sample in samples) / 3600:.2f}",
         len(samples) - moods[None],
         " ".join(str(moods[quadrant]) for quadrant in ("Q1", "Q2", "Q3", "Q4")),
     )
 
 
-def _columns(selection: Selection) -> str:
+def _columns_table(selection: Selection) -> str:
     media = [
         (f"`{role}`", FEATURE[role].lower(), "", meaning)
         for role, meaning in (
@@ -174,7 +176,7 @@ def _columns(selection: Selection) -> str:
     return table(("column", "type", "unit", "meaning"), [*media, *plain])
 
 
-def _making(selection: Selection) -> str:
+def _provenance(selection: Selection) -> str:
     imported = selection.imported()
     if imported:
         return (
@@ -182,19 +184,19 @@ def _making(selection: Selection) -> str:
             f"folder was called {_cell(imported['folder'])}."
         )
     recipe = selection.root / "ossl.yaml"
-    told = f"By ossl-builder {__version__}: scenes, separation, cues, clips."
+    text = f"By ossl-builder {__version__}: scenes, separation, cues, clips."
     if selection.has(STEMS):
         models = {row["model"] for batch in selection.batches(STEMS) for row in batch.to_pylist()}
-        told += f" Separation model: {', '.join(sorted(models))}."
+        text += f" Separation model: {', '.join(sorted(models))}."
     if recipe.exists():
-        told += (
+        text += (
             f" The recipe (what is not in it has its default):\n\n```yaml\n{recipe.read_text()}```"
         )
-    return told
+    return text
 
 
 def films_table(selection: Selection) -> str:
-    """The films and why they may be used, as a Markdown table."""
+    """Return the films, with the reason why each may be used, as a Markdown table."""
     rows = [
         (
             row.film_id,
@@ -214,7 +216,7 @@ def films_table(selection: Selection) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; line breaks and bars in cells become harmless."""
+    """Return a Markdown table; in cells, line breaks become blanks and bars are escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 

@@ -1,4 +1,4 @@
-"""Croissant 1.1: JSON-LD that describes an export, its tables with their SHA-256.
+"""Write Croissant 1.1 metadata: JSON-LD that describes an export and its tables.
 
 Source: MLCommons Croissant format specification (https://docs.mlcommons.org/croissant/).
 """
@@ -25,7 +25,7 @@ TYPES: dict[Any, str] = {
     float: "sc:Float",
     bool: "sc:Boolean",
 }
-# Folders of a corpus that all films have.
+# Folder names that all films have; other folder names become `*` in a glob.
 FOLDERS = ("films", "clips")
 FORMATS = {".mp4": "video/mp4", ".flac": "audio/flac", ".wav": "audio/wav"}
 FILM_BY_FILM = (
@@ -78,9 +78,12 @@ CONTEXT: dict[str, Any] = {
 
 
 def write(out: Path, title: str, description: str, media: Iterable[Medium]) -> None:
-    """Write `croissant.json` over the tables and media of a plain export that lies in `out`.
+    """Write `croissant.json` for the tables and media of a Parquet export.
 
     Args:
+        out: the folder of the export.
+        title: the dataset's name.
+        description: the dataset's description.
         media: the exported files; the table clips has their paths and hashes.
     """
     tables = [table for table in EXPORTED if _path(out, table).exists()]
@@ -106,7 +109,7 @@ def write(out: Path, title: str, description: str, media: Iterable[Medium]) -> N
 
 
 def _rights(out: Path) -> dict[str, Any]:
-    """The licence that holds for all films; where there is none, what holds for each film."""
+    """Return the licence shared by all films; if there is none, the licence of each film."""
     films = tables_io.read_arrow(out / "manifests", FILMS, licences.COLUMNS).to_pylist()
     shared = licences.shared_licence(films)
     if shared is not None:
@@ -142,11 +145,11 @@ def _table_file(out: Path, table: Table) -> dict[str, Any]:
 
 
 def _file_sets(out: Path, media: Iterable[Medium]) -> Iterator[dict[str, Any]]:
-    """One FileSet per role of media: a corpus has too many clips for an object per file."""
+    """Yield one FileSet per media role, because a corpus has too many clips for one per file."""
     globs: dict[str, set[str]] = {}
     for medium in media:
         path = medium.target.relative_to(out)
-        # A clip's file name is its id, which has no dot, and a suffix.
+        # A clip's file name is its id, which has no dot, plus a suffix.
         folders = [part if part in FOLDERS else "*" for part in path.parts[:-1]]
         suffix = "".join(path.suffixes)
         globs.setdefault(medium.role, set()).add("/".join([*folders, f"*{suffix}"]))
@@ -164,7 +167,7 @@ def _file_sets(out: Path, media: Iterable[Medium]) -> Iterator[dict[str, Any]]:
 
 
 def _record_set(table: Table) -> dict[str, Any]:
-    """A table as records; its columns of lists are left to Parquet."""
+    """Return a table as a RecordSet without its list columns, which only Parquet has."""
     return {
         "@type": "cr:RecordSet",
         "@id": table.name,

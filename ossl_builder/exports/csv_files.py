@@ -1,6 +1,6 @@
-"""CSV: every table as it is, and one sheet with a row per clip and everything known of it.
+"""Write CSV: every table, and one sheet with a row per clip and all its columns.
 
-Texts that a spreadsheet would take for formulas are escaped; see `engine.cells`.
+Texts that a spreadsheet would read as formulas are escaped; see `csv_cells`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILE_NAME = "dataset.csv"
 
 
 def write_tables(selection: Selection, out: Path) -> dict[str, int]:
-    """Write each table of the films chosen as CSV; lists stand as JSON. Rows by table."""
+    """Write each table of the selected films as CSV, lists as JSON; return row counts by table."""
     counts = {}
     for table in EXPORTED:
         if selection.has(table):
@@ -35,14 +35,14 @@ def _rows(selection: Selection, table: Table) -> Iterable[dict[str, Any]]:
 
 
 def write_sheet(out: Path, selection: Selection, samples: Iterable[Sample]) -> int:
-    """Write `dataset.csv`, one row per clip; media by their paths in the corpus. How many rows."""
+    """Write `dataset.csv`, one row per clip with its media paths; return the number of rows."""
     names = [*(f"{role}_path" for role in MEDIA), *(name for name, _, _, _ in columns(selection))]
     rows = (
         {
-            **{f"{role}_path": _relative(one.media.get(role), selection.root) for role in MEDIA},
-            **one.facts,
+            **{f"{role}_path": _relative(sample.media.get(role), selection.root) for role in MEDIA},
+            **sample.facts,
         }
-        for one in samples
+        for sample in samples
     )
     return _write(out / FILE_NAME, names, rows)
 
@@ -54,10 +54,10 @@ def _relative(path: Path | None, root: Path) -> str:
 def _write(path: Path, names: list[str], rows: Iterable[dict[str, Any]]) -> int:
     count = 0
     with files.replacing(path) as temporary, temporary.open("w", newline="") as stream:
-        written = csv_cells.Rows(stream)
-        written.add(names)
+        writer = csv_cells.Rows(stream)
+        writer.add(names)
         for row in rows:
-            written.add(_cell(row[name]) for name in names)
+            writer.add(_cell(row[name]) for name in names)
             count += 1
     return count
 

@@ -1,4 +1,4 @@
-"""The layout of the `datasets` library: Parquet shards with embedded media that load by one line.
+"""Write the format of the `datasets` library: Parquet shards with embedded media.
 
 The schema's metadata key `huggingface` names the features; without it the media would load as raw
 structs (https://huggingface.co/docs/datasets/about_dataset_features).
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VERSION = 1
-# Small enough that a shard's media fit into memory, large enough that there are few files.
+# Small enough that a shard's media fit in memory, large enough to keep the number of files low.
 MAX_BYTES = 400_000_000
-# Rows of a row group: what a reader that streams has to fetch at once.
+# Rows per row group, which is the unit that a streaming reader downloads.
 ROWS_PER_GROUP = 16
 
 FEATURE = {"video": "Video", "mix": "Audio", "music": "Audio", "dialogue": "Audio"}
@@ -28,12 +28,12 @@ DTYPES: dict[type, str] = {str: "string", int: "int64", float: "float64", bool: 
 
 
 def shard_name(split: str, number: int, count: int) -> str:
-    """`data/train-00000-of-00003.parquet`; without splits everything is `train`."""
+    """Return a shard's path, `data/train-00000-of-00003.parquet`; no split counts as `train`."""
     return f"data/{split or 'train'}-{number:05}-of-{count:05}.parquet"
 
 
 def schema(columns: Sequence[Column]) -> pa.Schema:
-    """The shards' Arrow schema: the media of each role as bytes and path, then the columns."""
+    """Return the Arrow schema of the shards: bytes and path per media role, then the columns."""
     import pyarrow as pa
 
     medium = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -43,20 +43,20 @@ def schema(columns: Sequence[Column]) -> pa.Schema:
     features: dict[str, Any] = {role: {"_type": kind} for role, kind in FEATURE.items()}
     for name, kind, _, _ in columns:
         features[name] = {"dtype": DTYPES[kind], "_type": "Value"}
-    told = json.dumps({"info": {"features": features}})
-    return pa.schema(fields, metadata={"huggingface": told})
+    metadata = json.dumps({"info": {"features": features}})
+    return pa.schema(fields, metadata={"huggingface": metadata})
 
 
 def write(path: Path, shard: Shard) -> None:
-    """Write one shard; a row group's media are in memory at a time."""
+    """Write one shard; only the media of one row group are in memory at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    form = schema(shard.samples[0].columns)
-    # Media are compressed already.
-    with pq.ParquetWriter(path, form, compression="none", write_page_index=True) as writer:
+    arrow_schema = schema(shard.samples[0].columns)
+    # No compression, because the media are already compressed.
+    with pq.ParquetWriter(path, arrow_schema, compression="none", write_page_index=True) as writer:
         for rows in _groups(shard):
-            writer.write_table(pa.Table.from_pylist(rows, schema=form))
+            writer.write_table(pa.Table.from_pylist(rows, schema=arrow_schema))
 
 
 def _groups(shard: Shard) -> Iterator[list[dict[str, Any]]]:

@@ -1,6 +1,6 @@
-"""Media files of an export: linked or copied, resumable, each checked against its hash.
+"""Link or copy the media files of an export, and compare each with its hash.
 
-A file is read once: it is hashed while it is copied.
+A file is read once: it is hashed while it is copied. An interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ossl_builder import files
 from ossl_builder.errors import OsslError
 
 CHUNK = 1 << 20
-# What must stay free on the disk beside what an export writes.
+# Bytes that must stay free on the disk in addition to the export.
 MARGIN = 50_000_000
 
 
@@ -26,15 +26,15 @@ class Checked:
     """A file whose bytes are compared with its hash while they are read.
 
     Attributes:
-        path: where it is.
-        sha256: its hash by the tables; None: they name none, so that it cannot be exported.
+        path: the file.
+        sha256: its hash in the tables; None: the tables have no hash, so reading it fails.
     """
 
     path: Path
     sha256: str | None
 
     def chunks(self) -> Iterator[bytes]:
-        """Its bytes; the error comes after the last of them.
+        """Yield the bytes in chunks; a wrong hash raises an error after the last chunk.
 
         Raises:
             OsslError: `media_missing`, `media_changed`.
@@ -49,7 +49,7 @@ class Checked:
             raise _changed(self.path)
 
     def read(self) -> bytes:
-        """All its bytes; see `chunks`."""
+        """Return all bytes; see `chunks`."""
         size_of_file(self.path)
         data = self.path.read_bytes()
         if hashlib.sha256(data).hexdigest() != self.sha256:
@@ -59,13 +59,13 @@ class Checked:
 
 @dataclass(frozen=True)
 class Medium:
-    """One media file to be placed.
+    """One media file to link or copy.
 
     Attributes:
-        source: where it is.
-        target: where it goes.
-        sha256: its hash by the tables.
-        role: `video`, `mix`, `music` or `dialogue`, where it matters.
+        source: the existing file.
+        target: the file to create.
+        sha256: its hash in the tables.
+        role: `video`, `mix`, `music` or `dialogue`; empty: not needed.
     """
 
     source: Path
@@ -75,7 +75,7 @@ class Medium:
 
 
 def size_of(media: Iterable[Medium]) -> int:
-    """Bytes of all files together.
+    """Return the total size of the source files in bytes.
 
     Raises:
         OsslError: `media_missing`.
@@ -84,7 +84,11 @@ def size_of(media: Iterable[Medium]) -> int:
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """See that an export fits on the disk before it begins.
+    """Check that an export fits on the disk before it starts.
+
+    Args:
+        folder: the export's folder, made if it does not exist.
+        needed: bytes that the export writes.
 
     Raises:
         OsslError: `disk_small`.
@@ -100,13 +104,14 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 def place(media: Sequence[Medium], link: bool) -> Iterator[Medium]:
-    """Place files one by one; those that are there already are left alone.
+    """Link or copy files one by one; skip those that are already in place.
 
-    A target exists only when it is whole: copies are written beside it, compared with the hash in
-    the table, and renamed. What is linked, or is there already, is compared, too.
+    A target exists only when it is complete: a copy is written to a temporary file, compared with
+    the hash in the table, and renamed. Links and existing targets are compared as well.
 
     Args:
-        link: share the file (a hard link) instead of copying it; copies where that is impossible.
+        media: the files.
+        link: make a hard link instead of a copy; copy where a link is impossible.
 
     Yields:
         Each medium when it is in place.
@@ -115,18 +120,18 @@ def place(media: Sequence[Medium], link: bool) -> Iterator[Medium]:
         OsslError: `media_missing`, `media_changed`.
     """
     for medium in media:
-        if not _is_there(medium):
+        if not _is_in_place(medium):
             medium.target.parent.mkdir(parents=True, exist_ok=True)
-            if not (link and _linked(medium)):
+            if not (link and _link(medium)):
                 with files.replacing(medium.target) as temporary, temporary.open("wb") as target:
                     target.writelines(Checked(medium.source, medium.sha256).chunks())
         yield medium
 
 
-def _is_there(medium: Medium) -> bool:
-    """Whether the target is what the tables name; also one that is the source's own file.
+def _is_in_place(medium: Medium) -> bool:
+    """Return whether the target has the expected bytes; it may be a link to the source.
 
-    A clip that was made again may be as large as the one before: a size alone tells nothing.
+    The hash is compared too, because a clip that was made again can have the same size.
     """
     size = size_of_file(medium.source)
     try:
@@ -136,18 +141,18 @@ def _is_there(medium: Medium) -> bool:
     return is_candidate and files.sha256_file(medium.target) == medium.sha256
 
 
-def _linked(medium: Medium) -> bool:
+def _link(medium: Medium) -> bool:
     temporary = medium.target.with_name(f".{medium.target.name}{files.TEMPORARY}")
     temporary.unlink(missing_ok=True)
     try:
         os.link(medium.source.resolve(), temporary)
-    except OSError:  # another disk, or one that knows no links
+    except OSError:  # another disk, or a file system without hard links
         return False
     if files.sha256_file(temporary) != medium.sha256:
         temporary.unlink()
         raise _changed(medium.source)
     if medium.target.exists() and medium.target.samefile(temporary):
-        temporary.unlink()  # renaming one name of a file to another leaves both
+        temporary.unlink()  # renaming a link over another link to the same file does nothing
     else:
         temporary.replace(medium.target)
     return True
@@ -162,18 +167,18 @@ def _changed(path: Path) -> OsslError:
 
 
 def size_of_file(path: Path) -> int:
-    """Bytes of a file.
+    """Return the size of a file in bytes.
 
     Raises:
         OsslError: `media_missing`.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError as error:
         raise _missing(path) from error
-    if not stat.S_ISREG(found.st_mode):  # a folder, or a pipe that nobody writes into
+    if not stat.S_ISREG(status.st_mode):  # a folder, or a pipe, on which reading would block
         raise _missing(path)
-    return found.st_size
+    return status.st_size
 
 
 def _missing(path: Path) -> OsslError:

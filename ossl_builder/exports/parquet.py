@@ -1,4 +1,4 @@
-"""The plain export: a corpus' own tables and media, for the films of the splits asked for."""
+"""Write the Parquet export: the tables and media of the selected films."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ossl_builder.exports.selection import Selection
 from ossl_builder.files import inside
 from ossl_builder.tables import CLIPS, CUES, FILMS, LABELS, SCENES, SPLITS
 
-# Stems and fingerprints belong to whole films and to making splits: neither goes out.
+# Stems belong to whole films, and fingerprints are needed only for splits: neither is exported.
 EXPORTED = (FILMS, SCENES, CUES, CLIPS, LABELS, SPLITS)
 ROLES = ("video", "mix", "music", "dialogue")
 
 
 def media(selection: Selection, out: Path) -> Iterator[Medium]:
-    """The media of the clips chosen: frame, mix, music and dialogue of each."""
+    """Yield the media of the selected clips: video, mix, music and dialogue of each."""
     columns = ["film_id", *(f"{role}_{part}" for role in ROLES for part in ("path", "sha256"))]
     for batch in selection.batches(CLIPS, columns):
         for row in batch.to_pylist():
@@ -30,13 +30,13 @@ def media(selection: Selection, out: Path) -> Iterator[Medium]:
 
 
 def write_tables(selection: Selection, out: Path) -> dict[str, int]:
-    """Write the tables of the films chosen to `out/manifests`, and their checksums.
+    """Write the tables of the selected films to `out/manifests`, and their checksums.
 
-    The same rows give the same bytes. Paths of films and of thumbnails are kept as they stood in
-    the corpus, though these files are not exported.
+    Equal rows give equal bytes. Paths of films and of thumbnails do not change, although these
+    files are not exported.
 
     Returns:
-        Rows by table.
+        The number of rows by table.
     """
     folder = out / "manifests"
     folder.mkdir(parents=True, exist_ok=True)

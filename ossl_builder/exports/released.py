@@ -1,7 +1,7 @@
-"""The layouts in which OSSL v1 and v2 were released, so that their users can move over.
+"""Write the formats in which OSSL v1 and v2 were released, for code that reads these formats.
 
-Sources: Kim et al., ISMIR 2025 (arXiv 2506.12573) with its code, and arXiv 2608.11576. Both have
-WAV files beside MP4 files; here the WAV holds the clip's music.
+Sources: Kim et al., ISMIR 2025 (arXiv 2506.12573) with its code, and arXiv 2608.11576. Both have a
+WAV file for each MP4 file; here the WAV file contains the clip's music.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ossl_builder.exports.link_or_copy import Checked
 from ossl_builder.exports.samples import FILM_COLUMNS, Sample
 from ossl_builder.files import inside
 
-# What each WAV was made from, and its own hash: a second run goes on, and writes again what has
-# changed or was damaged.
+# The hash of each WAV and of its source. A second run resumes, and writes again the files that
+# have changed or are damaged.
 PROGRESS = ".waves.json"
 # Frames of audio in memory at a time.
 BLOCK = 1 << 18
@@ -29,19 +29,19 @@ V1_COLUMNS = (
     "film_id", "clip_id", "mood", "caption", "ossl_clip_id", "title", "start_s", "end_s",
     "duration_s", "verdict",
 )  # fmt: skip
-# The published code adds mood and caption as texts; pandas reads an empty cell as a number.
+# The published code concatenates mood and caption; pandas would read an empty cell as a number.
 NOTHING = " "
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a clip goes.
+    """The paths of a clip in the export.
 
     Attributes:
         sample: the clip.
-        stem: path of its MP4 relative to the export, without ending.
-        wave: path of its WAV, without ending.
-        number: what the clip is called within its film.
+        stem: path of its MP4 relative to the export, without suffix.
+        wave: path of its WAV relative to the export, without suffix.
+        number: name of the clip within its film.
     """
 
     sample: Sample
@@ -51,26 +51,28 @@ class Placed:
 
 
 def v1_places(samples: Sequence[Sample]) -> list[Placed]:
-    """`<film>_<n>.mp4` and `.wav` in one folder; n counts a film's clips from 0.
+    """Return the paths `<film>_<n>.mp4` and `.wav`; n counts a film's clips from 0.
 
-    A clip that is called so already, as those of the released corpus are, keeps its number.
+    A clip whose id already has this form keeps its number, as the clips of the released corpus do.
     """
     placed = []
     counts: dict[str, int] = {}
-    in_time = sorted(samples, key=lambda one: (one.facts["film_id"], one.facts["start_s"] or 0.0))
+    in_time = sorted(
+        samples, key=lambda sample: (sample.facts["film_id"], sample.facts["start_s"] or 0.0)
+    )
     for sample in in_time:
         film_id = sample.facts["film_id"]
         number = str(counts.get(film_id, 0))
         counts[film_id] = counts.get(film_id, 0) + 1
-        prefix, _, own = sample.clip_id.rpartition("_")
-        if prefix == film_id and own.isdigit():
-            number = own
+        prefix, _, clip_number = sample.clip_id.rpartition("_")
+        if prefix == film_id and clip_number.isdigit():
+            number = clip_number
         placed.append(Placed(sample, f"{film_id}_{number}", f"{film_id}_{number}", number))
     return placed
 
 
 def v2_places(samples: Sequence[Sample]) -> list[Placed]:
-    """`<split>/{video,audio}/<movie_id>/<clip_id>`; without splits everything is `train`."""
+    """Return the paths `<split>/{video,audio}/<movie_id>/<clip_id>`; no split counts as `train`."""
     return [
         Placed(
             sample,
@@ -83,34 +85,34 @@ def v2_places(samples: Sequence[Sample]) -> list[Placed]:
 
 
 def wave_bytes(sample: Sample) -> int:
-    """Bytes that the music of a clip has as stereo WAV of 16 bits, nearly."""
+    """Estimate the size in bytes of a clip's music as 16-bit stereo WAV."""
     return int(sample.facts["n_samples"]) * 4
 
 
 def write_waves(out: Path, placed: Sequence[Placed]) -> Iterator[Placed]:
-    """Write the music of each clip as WAV, where it is not there yet.
+    """Write the music of each clip as WAV, unless the file is up to date.
 
     Yields:
         Each clip when its WAV is in place.
     """
-    known = _known(out)
+    previous = _read_progress(out)
     done: dict[str, list[str]] = {}
-    for one in placed:
-        name = f"{one.wave}.wav"
+    for clip in placed:
+        name = f"{clip.wave}.wav"
         path = inside(out, name)
-        music = one.sample.facts["music_sha256"]
-        entry = known.get(name)
+        music = clip.sample.facts["music_sha256"]
+        entry = previous.get(name)
         before, wave = entry if isinstance(entry, list) else ("", "")
         if before != music or not path.is_file() or files.sha256_file(path) != wave:
-            _to_wave(one.sample.file("music"), path)
+            _write_wave(clip.sample.file("music"), path)
             wave = files.sha256_file(path)
         done[name] = [music, wave]
-        files.write_bytes(out / PROGRESS, files.json_bytes(known | done))
-        yield one
+        files.write_bytes(out / PROGRESS, files.json_bytes(previous | done))
+        yield clip
 
 
-def _to_wave(source: Checked, target: Path) -> None:
-    """The same samples at the same rate and depth, in another box."""
+def _write_wave(source: Checked, target: Path) -> None:
+    """Convert an audio file to WAV with the same samples, sample rate and bit depth."""
     import soundfile
 
     with (
@@ -125,19 +127,19 @@ def _to_wave(source: Checked, target: Path) -> None:
 
 
 def write_v1_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
-    """Write `train_meta.csv`, `valid_meta.csv` and, unlike the release, `test_meta.csv`."""
+    """Write `train_meta.csv`, `valid_meta.csv` and `test_meta.csv` (not in the release)."""
     counts = {}
     for split, name in V1_SHEETS.items():
-        own = [one for one in placed if (one.sample.split or "train") == split]
+        split_clips = [clip for clip in placed if (clip.sample.split or "train") == split]
         rows = [
             {
-                **one.sample.facts,
-                "clip_id": one.number,
-                "ossl_clip_id": one.sample.clip_id,
-                "mood": one.sample.facts["mood"] or NOTHING,
-                "caption": one.sample.facts["caption"] or NOTHING,
+                **clip.sample.facts,
+                "clip_id": clip.number,
+                "ossl_clip_id": clip.sample.clip_id,
+                "mood": clip.sample.facts["mood"] or NOTHING,
+                "caption": clip.sample.facts["caption"] or NOTHING,
             }
-            for one in own
+            for clip in split_clips
         ]
         if rows or split != "test":
             counts[name] = _write(out / name, V1_COLUMNS, rows)
@@ -148,10 +150,10 @@ def write_v2_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
     """Write `metadata.csv`, a row per film, and `splits/<split>.txt`, a line per clip."""
     films: dict[str, dict[str, Any]] = {}
     lines: dict[str, list[str]] = {"train": [], "test": []}
-    for one in placed:
-        facts = one.sample.facts
-        split = one.sample.split or "train"
-        lines.setdefault(split, []).append(f"{facts['film_id']}/{one.sample.clip_id}\n")
+    for clip in placed:
+        facts = clip.sample.facts
+        split = clip.sample.split or "train"
+        lines.setdefault(split, []).append(f"{facts['film_id']}/{clip.sample.clip_id}\n")
         film = films.setdefault(
             facts["film_id"],
             {"movie_id": facts["film_id"], "split": split, "n_clips": 0, "duration_s": 0.0}
@@ -165,19 +167,19 @@ def write_v2_sheets(out: Path, placed: Sequence[Placed]) -> dict[str, int]:
     count = _write(out / "metadata.csv", columns, list(films.values()))
     return {
         "metadata.csv": count,
-        **{f"splits/{split}.txt": len(own) for split, own in lines.items()},
+        **{f"splits/{split}.txt": len(split_lines) for split, split_lines in lines.items()},
     }
 
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> int:
     with files.replacing(path) as temporary, temporary.open("w", newline="") as stream:
-        written = csv_cells.Rows(stream)
-        written.add(columns)
+        writer = csv_cells.Rows(stream)
+        writer.add(columns)
         for row in rows:
-            written.add(row[name] for name in columns)
+            writer.add(row[name] for name in columns)
     return len(rows)
 
 
-def _known(out: Path) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = files.read_json(out / PROGRESS) or {}
-    return found
+def _read_progress(out: Path) -> dict[str, list[str]]:
+    progress: dict[str, list[str]] = files.read_json(out / PROGRESS) or {}
+    return progress

@@ -1,4 +1,4 @@
-"""Samples: one clip with everything that is known of it, as the layouts for learning hold it."""
+"""Join a clip with its film and label to a sample, as the export formats for training need it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ossl_builder.exports.selection import Selection
 from ossl_builder.files import inside
 from ossl_builder.tables import CLIPS, FILMS, LABELS, Table
 
-# Media of a sample by role, and where the clips table names them; mix and dialogue may be missing.
+# The path column of the clips table for each media role; mix and dialogue may be missing.
 MEDIA = {
     "video": "video_path",
     "mix": "mix_path",
@@ -45,10 +45,10 @@ class Sample:
 
     Attributes:
         clip_id: the clip.
-        split: the split its film stands on; empty: the corpus has no splits.
-        facts: value of every column in `columns()`.
-        media: file of each role that it has.
-        columns: `columns()` of its selection.
+        split: the split of its film; empty: the corpus has no splits.
+        facts: the value of each column in `columns()`.
+        media: the file of each role that the clip has.
+        columns: `columns()` of the selection.
     """
 
     clip_id: str
@@ -58,18 +58,18 @@ class Sample:
     columns: Sequence[Column]
 
     def file(self, role: str) -> Checked:
-        """The file of a role, with the hash that the tables name."""
+        """Return the file of a role with its hash in the tables."""
         return Checked(self.media[role], self.facts[f"{role}_sha256"])
 
     def size_bytes(self) -> int:
-        """Bytes of its media together."""
+        """Return the total size of its media in bytes."""
         return sum(size_of_file(path) for path in self.media.values())
 
 
 def columns(selection: Selection) -> list[Column]:
-    """Name, plain type, unit and meaning of each column of a sample, in order."""
+    """Return name, plain type, unit and meaning of each column of a sample, in order."""
     labels = selection.stored_table(LABELS)
-    found: list[Column] = [
+    described_columns: list[Column] = [
         ("split", str, "", "`train`, `validation` or `test`; empty: the corpus has no splits")
     ]
     groups: tuple[tuple[Table, tuple[str, ...]], ...] = (
@@ -81,8 +81,8 @@ def columns(selection: Selection) -> list[Column]:
         described = {column.name: column.metadata for column in table.columns}
         for name in names:
             meta = described[name]
-            found.append((name, table.types()[name][0], meta["unit"], meta["doc"]))
-    return found
+            described_columns.append((name, table.types()[name][0], meta["unit"], meta["doc"]))
+    return described_columns
 
 
 def _label_columns(labels: Table) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def _label_columns(labels: Table) -> tuple[str, ...]:
 
 
 def samples(selection: Selection) -> Iterator[Sample]:
-    """Every clip of the films chosen, by film and clip; labels and films are joined to it."""
+    """Yield each clip of the selected films with its film and label, sorted by film and clip."""
     films = {
         row["film_id"]: row
         for batch in selection.batches(FILMS, ["film_id", *FILM_COLUMNS])

@@ -1,6 +1,6 @@
-"""What is exported: the rows of the films that are in the splits asked for, in a stream.
+"""Select the films of an export by split and verdict, and read their rows in batches.
 
-Only films that are shown to be free are exported, unless the user decides otherwise.
+Only films that are shown to be free are exported, unless the user permits others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ossl_builder.tables.splits import SPLIT_NAMES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Rows in memory at a time: a million clips pass through in a few of these.
+# Rows in memory at a time.
 BATCH = 65_536
 
 
@@ -34,10 +34,10 @@ class Selection:
 
     Attributes:
         folder: the tables' folder, `CORPUS/manifests`.
-        splits: split of each film that is exported; empty: the corpus has no splits, all are.
+        splits: the split of each exported film; empty: no splits, all films are exported.
         left_out: films that are in no split.
-        verdicts: today's verdict on each film of the corpus, in a word.
-        unverified: the films among those exported that are not shown to be free, sorted.
+        verdicts: today's verdict word of each film of the corpus.
+        unverified: the exported films that are not shown to be free, sorted.
     """
 
     folder: Path
@@ -48,11 +48,11 @@ class Selection:
 
     @property
     def root(self) -> Path:
-        """What paths in the tables are relative to."""
+        """The folder to which paths in the tables are relative."""
         return self.folder.parent
 
     def has(self, table: Table) -> bool:
-        """Whether the corpus has a table."""
+        """Return whether the corpus has a table."""
         return (self.folder / f"{table.name}.parquet").exists()
 
     def stored_table(self, table: Table) -> Table:
@@ -60,7 +60,7 @@ class Selection:
         return stored_labels_table(self.folder) if table is LABELS else table
 
     def batches(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The rows of a table that belong to these films, in the table's order.
+        """Yield the rows of a table that belong to these films, in the table's order.
 
         Raises:
             OsslError: `table_missing`, `table_version`.
@@ -71,30 +71,32 @@ class Selection:
         films = pa.array(sorted(self.splits), pa.string())
         for batch in tables_io.iter_arrow(self.folder, table, BATCH, columns):
             if table is FILMS and "source" in batch.column_names:
-                batch = _without_folders(batch)
+                batch = _remove_folders(batch)
             if table is FILMS and "verdict" in batch.column_names:
-                batch = self._judged(batch)
+                batch = self._with_verdicts(batch)
             yield batch.filter(pc.is_in(batch["film_id"], films)) if self.splits else batch
 
     def verdict(self, film_id: str) -> str:
-        """Today's verdict on a film, in a word; `unknown` if the corpus has no record of it."""
+        """Return today's verdict word of a film; `unknown` if the corpus has no record of it."""
         return self.verdicts.get(film_id, "unknown")
 
-    def _judged(self, films: pa.Table) -> pa.Table:
-        """Films with today's verdicts: since the table was written a term may have ended."""
+    def _with_verdicts(self, films: pa.Table) -> pa.Table:
+        """Replace the verdicts by today's: a term may have ended since the table was written."""
         import pyarrow as pa
 
-        words = [self.verdict(film_id) for film_id in films["film_id"].to_pylist()]
+        verdict_words = [self.verdict(film_id) for film_id in films["film_id"].to_pylist()]
         index = films.column_names.index("verdict")
-        return films.set_column(index, films.schema.field(index), pa.array(words, pa.string()))
+        return films.set_column(
+            index, films.schema.field(index), pa.array(verdict_words, pa.string())
+        )
 
     def imported(self) -> dict[str, str]:
-        """Of a corpus whose clips were imported, the layout and the folder; else nothing."""
-        told = self.root / IMPORTED
-        return parse.json_value(told.read_bytes()) if told.is_file() else {}
+        """Return layout and folder of an imported corpus; an empty dict if nothing was imported."""
+        path = self.root / IMPORTED
+        return parse.json_value(path.read_bytes()) if path.is_file() else {}
 
     def film_ids(self) -> set[str]:
-        """The films that have a row or a clip."""
+        """Return the films that have a row in films or clips."""
         return {
             film_id
             for table in (FILMS, CLIPS)
@@ -104,7 +106,7 @@ class Selection:
         }
 
     def unverified_names(self) -> str:
-        """The films that are not shown to be free, each with its verdict."""
+        """Return a text that names the films that are not shown to be free, with their verdicts."""
         names = [
             f"{film_id} ({self.verdict(film_id).replace('_', ' ')})"
             for film_id in self.unverified[:NAMED]
@@ -113,12 +115,12 @@ class Selection:
         return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
     def count(self, table: Table) -> int:
-        """How many rows of a table belong to these films."""
+        """Return the number of rows of a table that belong to these films."""
         return sum(batch.num_rows for batch in self.batches(table, ["film_id"]))
 
 
-def _without_folders(films: pa.Table) -> pa.Table:
-    """Films whose source is a file keep its name: where it lay is nobody else's business."""
+def _remove_folders(films: pa.Table) -> pa.Table:
+    """Reduce local source paths to file names, because local folders are private."""
     import pyarrow as pa
 
     sources = [
@@ -129,7 +131,7 @@ def _without_folders(films: pa.Table) -> pa.Table:
     return films.set_column(index, films.schema.field(index), pa.array(sources, pa.string()))
 
 
-# Films named in a sentence; `ossl films list` names all.
+# Films named in a sentence; `ossl films list` shows all.
 NAMED = 20
 
 
@@ -139,23 +141,25 @@ def select(
     allow_unverified: bool = False,
     today: date | None = None,
 ) -> Selection:
-    """Choose the films of some splits, or of all; films that are in no split are left out.
+    """Select the films of the given splits, or of all splits; films in no split are left out.
 
     Args:
-        corpus: the corpus; or a folder that `ossl export parquet` wrote, which has no records of
-            films: of these the table's verdicts count.
-        splits: of train, validation, test; none: all three, or every film if there are no splits.
-        allow_unverified: films that are not shown to be free are wanted nevertheless.
-        today: the day of judgement; None: today.
+        corpus: the corpus, or a folder that `ossl export parquet` wrote. The latter has no
+            records of films, so the verdicts of its table are used.
+        splits: of train, validation, test; empty: all three, or every film if there are no
+            splits.
+        allow_unverified: also select films that are not shown to be free.
+        today: the day for which to decide; None: today.
 
     Raises:
         OsslError: `split_unknown`, `split_empty`, `table_missing`, `table_version`,
             `film_unverified`.
     """
-    chosen = _chosen(corpus.root / "manifests", splits, _words(corpus, today))
+    chosen = _select_splits(corpus.root / "manifests", splits, _verdict_words(corpus, today))
     films = sorted(chosen.splits) or sorted(chosen.film_ids())
     selection = replace(
-        chosen, unverified=tuple(one for one in films if chosen.verdict(one) not in FREE)
+        chosen,
+        unverified=tuple(film_id for film_id in films if chosen.verdict(film_id) not in FREE),
     )
     if selection.unverified and not allow_unverified:
         raise OsslError(
@@ -168,18 +172,18 @@ def select(
     return selection
 
 
-def _words(corpus: Corpus, today: date | None) -> dict[str, str]:
-    """The verdict on each film, in a word: reached anew where the corpus has a record of it."""
+def _verdict_words(corpus: Corpus, today: date | None) -> dict[str, str]:
+    """Return each film's verdict word: today's if the corpus has a record, else the table's."""
     folder = corpus.root / "manifests"
     rows: list[dict[str, str | None]] = []
     if (folder / f"{FILMS.name}.parquet").exists():
         rows = tables_io.read_arrow(folder, FILMS, ["film_id", "verdict"]).to_pylist()
-    words = {str(row["film_id"]): row["verdict"] or "unknown" for row in rows}
+    recorded_words = {str(row["film_id"]): row["verdict"] or "unknown" for row in rows}
     judged = verdicts_of(corpus, today)
-    return words | {film_id: verdict.word for film_id, verdict in judged.items()}
+    return recorded_words | {film_id: verdict.word for film_id, verdict in judged.items()}
 
 
-def _chosen(folder: Path, splits: Sequence[str], verdicts: Mapping[str, str]) -> Selection:
+def _select_splits(folder: Path, splits: Sequence[str], verdicts: Mapping[str, str]) -> Selection:
     unknown = [split for split in splits if split not in SPLIT_NAMES]
     if unknown:
         raise OsslError(
@@ -196,8 +200,8 @@ def _chosen(folder: Path, splits: Sequence[str], verdicts: Mapping[str, str]) ->
     chosen = {row.film_id: row.split for row in rows if row.split in (splits or SPLIT_NAMES)}
     left_out = tuple(row.film_id for row in rows if row.split is None)
     if not chosen:
-        asked = " or ".join(splits) or "any split"
+        requested = " or ".join(splits) or "any split"
         raise OsslError(
-            "split_empty", f"No film is in {asked}.", "`ossl split` assigns films to splits."
+            "split_empty", f"No film is in {requested}.", "`ossl split` assigns films to splits."
         )
     return Selection(folder, chosen, left_out, verdicts)

@@ -1,4 +1,4 @@
-"""Shards: a long row of samples in files of about one size, written once and never again."""
+"""Divide samples into shards of similar size, and write only the shards that have changed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ossl_builder.engine.cache import MadeFiles
 from ossl_builder.exports.samples import Sample
 
 CHECKSUMS = "checksums.sha256"
-# What is in place, and of which content: makes a second run go on instead of beginning again.
+# The finished shards with the digests of their content, so that a second run resumes.
 PROGRESS = ".shards.json"
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Some samples of one split that go into one file.
+    """Samples of one split that are written into one file.
 
     Attributes:
         name: the file, relative to the export's folder.
-        samples: what it holds.
-        digest: hash of that content, by the tables; the same digest means the same bytes.
+        samples: the samples in the file.
+        digest: hash of the samples' table values; equal digests mean equal bytes.
     """
 
     name: str
@@ -33,18 +33,19 @@ class Shard:
 def plan(
     samples: Sequence[Sample], max_bytes: int, name: Callable[[str, int, int], str], version: int
 ) -> list[Shard]:
-    """Divide samples into shards, each split for itself, in their order.
+    """Divide samples into shards, separately for each split, in their order.
 
     Args:
-        max_bytes: media a shard holds at most, but for one sample that is larger by itself.
-        name: from split, number and count of the split's shards to the file's name.
-        version: raised when the layout writes other bytes for the same samples.
+        samples: the samples.
+        max_bytes: the largest media size of a shard; a single larger sample gets its own shard.
+        name: makes the file name from split, shard number and number of shards of the split.
+        version: version of the format; raised when equal samples are written as other bytes.
     """
     shards = []
     for split in dict.fromkeys(sample.split for sample in samples):
         groups: list[list[Sample]] = [[]]
         filled = 0
-        for sample in (one for one in samples if one.split == split):
+        for sample in (candidate for candidate in samples if candidate.split == split):
             size = sample.size_bytes()
             if groups[-1] and filled + size > max_bytes:
                 groups.append([])
@@ -66,40 +67,42 @@ def _digest(samples: Sequence[Sample], version: int) -> str:
 def write_all(
     out: Path, shards: Sequence[Shard], write: Callable[[Path, Shard], None]
 ) -> Iterator[Shard]:
-    """Write the shards that are not there yet; remove those of an earlier plan.
+    """Write the shards that are not up to date; remove those of an earlier plan.
 
     Args:
+        out: the export's folder.
+        shards: the planned shards.
         write: writes one shard to a temporary path, which is then renamed.
 
     Yields:
         Each shard when it is in place.
     """
-    made = _made_shards(out)
-    superseded = made.names() - {shard.name for shard in shards}
+    made_files = _shard_records(out)
+    superseded = made_files.names() - {shard.name for shard in shards}
     for name in superseded:
         (out / name).unlink(missing_ok=True)
-    made.forget(superseded)
+    made_files.forget(superseded)
     for shard in shards:
-        if not made.is_fresh(shard.name, shard.digest, check_bytes=True):
+        if not made_files.is_fresh(shard.name, shard.digest, check_bytes=True):
             with files.replacing(out / shard.name) as temporary:
                 write(temporary, shard)
-            made.add(shard.name, shard.digest)
-            made.save()
+            made_files.add(shard.name, shard.digest)
+            made_files.save()
         yield shard
-    made.save()
+    made_files.save()
 
 
 def hashes(out: Path) -> dict[str, str]:
-    """SHA-256 of each shard that is in place, by its name."""
-    return _made_shards(out).checksums()
+    """Return the SHA-256 of each finished shard, by its name."""
+    return _shard_records(out).checksums()
 
 
 def write_checksums(out: Path, names: Sequence[str]) -> None:
-    """Write `checksums.sha256` over the shards and other files of an export."""
-    found = {**hashes(out), **{name: files.sha256_file(out / name) for name in names}}
-    lines = [f"{found[name]}  {name}\n" for name in sorted(found)]
+    """Write `checksums.sha256` for the shards and the other files of an export."""
+    checksums = {**hashes(out), **{name: files.sha256_file(out / name) for name in names}}
+    lines = [f"{checksums[name]}  {name}\n" for name in sorted(checksums)]
     files.write_bytes(out / CHECKSUMS, "".join(lines).encode())
 
 
-def _made_shards(out: Path) -> MadeFiles:
+def _shard_records(out: Path) -> MadeFiles:
     return MadeFiles(out, out / PROGRESS)

@@ -1,4 +1,4 @@
-"""A corpus in figures: what `ossl stats` prints and the report draws."""
+"""Compute the statistics of a corpus, for `ossl stats` and the report."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ QUANTILES = {"least": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.7
 
 
 def summary(folder: Path, verdicts: Mapping[str, str]) -> dict[str, Any]:
-    """Counts, hours and distributions, from the tables in a folder; a table not there is left out.
+    """Return counts, hours and distributions of the tables in a folder; skip missing tables.
 
-    Reads only the columns it needs: a million clips take some hundred megabytes.
+    Only the needed columns are read: a million clips take a few hundred megabytes.
 
     Args:
         folder: the tables' folder.
-        verdicts: today's verdict on each film, in a word; a film without one counts as unknown.
+        verdicts: today's verdict word of each film; a film without one counts as unknown.
 
     Returns:
-        `films`, `scenes`, `cues`, `clips`, `labels`, `splits`, each an object; hours in h,
-        lengths in s, loudness in LUFS.
+        One object for each of `films`, `scenes`, `cues`, `clips`, `labels`, `splits`; hours in
+        h, lengths in s, loudness in LUFS.
 
     Raises:
         OsslError: `table_version`.
     """
-    found: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     films = _frame(folder, FILMS, ["film_id", "year", "basis", "is_claim", "duration_s"])
     if films is not None:
-        found["films"] = _films(films, verdicts)
+        parts["films"] = _films(films, verdicts)
     scenes = _frame(folder, SCENES, ["transition_in", "start_s", "end_s"])
     if scenes is not None:
-        found["scenes"] = {
+        parts["scenes"] = {
             "count": len(scenes),
             "length_s": _quantiles(scenes["end_s"] - scenes["start_s"]),
             "by_transition": _counts(scenes["transition_in"]),
@@ -47,7 +47,7 @@ def summary(folder: Path, verdicts: Mapping[str, str]) -> dict[str, Any]:
     cues = _frame(folder, CUES, ["start_s", "end_s", "music_lufs"])
     if cues is not None:
         lengths = cues["end_s"] - cues["start_s"]
-        found["cues"] = {
+        parts["cues"] = {
             "count": len(cues),
             "hours": _hours(lengths),
             "length_s": _quantiles(lengths),
@@ -55,26 +55,28 @@ def summary(folder: Path, verdicts: Mapping[str, str]) -> dict[str, Any]:
         }
     clips = _frame(folder, CLIPS, ["film_id", "duration_s", "music_lufs", "dialogue_share"])
     if clips is not None:
-        found["clips"] = _clips(clips)
+        parts["clips"] = _clips(clips)
     labels = _frame(folder, LABELS, ["quadrant", "n_annotators", "caption_source", "rule"])
     if labels is not None:
-        found["labels"] = _labels(labels)
+        parts["labels"] = _labels(labels)
     splits = _frame(folder, SPLITS, ["split", "n_clips", "duration_s"])
     if splits is not None:
-        found["splits"] = _splits(splits)
-    return found
+        parts["splits"] = _splits(splits)
+    return parts
 
 
 def _films(films: pd.DataFrame, verdicts: Mapping[str, str]) -> dict[str, Any]:
     decades = films["year"].dropna().astype(int) // 10 * 10
     return {
         "count": len(films),
-        # Films whose clips were imported are not here: their lengths are not known.
+        # Films of an imported corpus have no duration, because only their clips were imported.
         "hours": _hours(films["duration_s"]) if films["duration_s"].notna().any() else None,
         "length_s": _quantiles(films["duration_s"]),
         "by_decade": _counts(decades),
         "year_unknown": int(films["year"].isna().sum()),
-        "by_verdict": _counts(films["film_id"].map(lambda one: verdicts.get(one, "unknown"))),
+        "by_verdict": _counts(
+            films["film_id"].map(lambda film_id: verdicts.get(film_id, "unknown"))
+        ),
         "by_basis": _counts(films["basis"]),
         "claimed_by_user": int(films["is_claim"].sum()),
     }
@@ -129,7 +131,7 @@ def _hours(seconds: pd.Series) -> float:
 
 
 def _quantiles(values: pd.Series) -> dict[str, float] | None:
-    """Least, quartiles and most of the values that are there; None: there are none."""
+    """Return minimum, quartiles and maximum, without missing values; None: no values."""
     values = values.dropna()
     if values.empty:
         return None

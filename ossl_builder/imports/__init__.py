@@ -1,1 +1,1 @@
-"""Released corpora into our tables: read their layout, measure their clips, say what is wrong."""
+"""Import a released corpus: read its format, measure its clips, report problems."""

@@ -1,4 +1,4 @@
-"""Fingerprints of imported clips: the only stage that reads clips and no film."""
+"""Make the fingerprints of imported clips, which have no film."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STAGE = FINGERPRINTS_STAGE
 class ClipWork:
     """The fingerprints stage over the clips of an imported corpus, film by film.
 
-    `clips` has the clips that were read already, by film; other films are read one by one.
+    `clips` caches the clips by film; the clips of other films are read on demand.
     """
 
     corpus: Corpus
@@ -38,20 +38,20 @@ class ClipWork:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The one stage."""
+        """The fingerprints stage."""
         return (STAGE,)
 
     @property
     def root(self) -> Path:
-        """The corpus' folder."""
+        """The folder of the corpus."""
         return self.corpus.root
 
     def config(self, stage: Stage) -> Any:
-        """The settings of the stage."""
+        """Return the settings of the stage."""
         return self.recipe.of(stage.name)
 
     def item(self, film_id: str, shaping: Mapping[str, dict[str, str]]) -> ItemState:
-        """A film with the rows of its clips."""
+        """Return a film with the rows of its clips as the stage's input."""
         clips = self.clips.get(film_id) or _clips_of(self.corpus, film_id)
         return ItemState(
             root=self.root,
@@ -75,14 +75,16 @@ def plan(corpus: Corpus, recipe: Recipe, film_ids: Sequence[str]) -> list[Decisi
 def build(
     corpus: Corpus, recipe: Recipe, film_ids: Sequence[str], n_workers: int, tell: Tell
 ) -> None:
-    """Make the fingerprints that are not up to date; write the table at the end, however it ends.
+    """Make the fingerprints that are not up to date; write the table at the end, even on error.
 
-    The caller holds the corpus' lock.
+    The caller must hold the corpus' lock.
 
     Raises:
-        OsslError: what stops the whole run (`disk_full`).
+        OsslError: an error that stops the whole run (`disk_full`).
     """
-    waiting = [one.item_id for one in plan(corpus, recipe, film_ids) if one.action == "run"]
+    waiting = [
+        decision.item_id for decision in plan(corpus, recipe, film_ids) if decision.action == "run"
+    ]
     try:
         schedule.run(ClipWork(corpus, recipe), waiting, tell, processes, n_workers)
     finally:
@@ -90,7 +92,7 @@ def build(
 
 
 def refresh(corpus: Corpus) -> None:
-    """Write the table from the records that belong to the present clips."""
+    """Write the table from the records that were made from the current clips."""
     current: dict[str, Record] = {}
     for film_id, clips in _clips_by_film(corpus).items():
         record = records.read(corpus.root, STAGE.name, film_id)

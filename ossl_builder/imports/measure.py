@@ -1,4 +1,4 @@
-"""Clips measured once each, several at a time; a record for each says what was found."""
+"""Measure clips in parallel, once each, and record the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.media.clip_metrics import ClipAudio, ClipVideo, measure_audio, measure_video
 
 VERSION = 1
-# A process takes so many clips, so that loading its decoders costs little beside them.
+# Clips per process, so that loading the decoders takes a small part of the time.
 BATCH = 32
 
 
@@ -32,7 +32,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Measured:
-    """What decoding a clip has shown, and the hashes of its files."""
+    """The measurements of a decoded clip, and the hashes of its files."""
 
     video: ClipVideo
     music: ClipAudio
@@ -42,9 +42,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Damage:
-    """Which of the two files cannot be used, `video` or `music`, and why.
+    """The unusable file of a clip, `video` or `music`, and the reason.
 
-    `is_crash`: the process ended over it, which another run may not.
+    `is_crash`: the measuring process crashed; another run may succeed.
     """
 
     which: str
@@ -53,30 +53,32 @@ class Damage:
 
 
 def recorded(root: Path, pair: Pair) -> Measured | Damage | None:
-    """What is known of a clip; None: nothing, or its files are others by size or date.
+    """Return the recorded result of a clip; None: no record, or size or date of a file changed.
 
     Raises:
         OsslError: `media_missing`.
     """
     try:
-        found = parse.json_value(_record_path(root, pair.clip_id).read_bytes())
-        if found["version"] != VERSION or found["files"] != _signature(pair):
+        record = parse.json_value(_record_path(root, pair.clip_id).read_bytes())
+        if record["version"] != VERSION or record["files"] != _signature(pair):
             return None
-        if "why" in found:
-            return Damage(found["which"], found["why"], found.get("is_crash", False))
-        return Measured(ClipVideo(**found["video"]), ClipAudio(**found["music"]), *found["sha256"])
+        if "why" in record:
+            return Damage(record["which"], record["why"], record.get("is_crash", False))
+        return Measured(
+            ClipVideo(**record["video"]), ClipAudio(**record["music"]), *record["sha256"]
+        )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
 def unmeasured(root: Path, pairs: Sequence[Pair]) -> list[Pair]:
-    """The clips that are to be measured: new ones, changed ones, and those that crashed."""
-    found = []
+    """Return the clips to measure: new clips, changed clips, and clips that crashed."""
+    pending = []
     for pair in pairs:
-        known = recorded(root, pair)
-        if known is None or (isinstance(known, Damage) and known.is_crash):
-            found.append(pair)
-    return found
+        result = recorded(root, pair)
+        if result is None or (isinstance(result, Damage) and result.is_crash):
+            pending.append(pair)
+    return pending
 
 
 def measure(root: Path, pairs: Sequence[Pair], n_workers: int, tell: Callable[[str], None]) -> None:
@@ -85,39 +87,42 @@ def measure(root: Path, pairs: Sequence[Pair], n_workers: int, tell: Callable[[s
     A clip that crashes a decoder is recorded as damaged; the other clips are measured.
 
     Args:
-        tell: gets the id of each clip when it is recorded.
+        root: the corpus.
+        pairs: the clips.
+        n_workers: the number of processes.
+        tell: called with the id of each clip when it is recorded.
 
     Raises:
         OsslError: `media_missing`.
     """
     size = min(BATCH, ceil(len(pairs) / n_workers) or 1)
-    left = {pair.clip_id: pair for pair in pairs}
+    unrecorded = {pair.clip_id: pair for pair in pairs}
     batches = {
         str(start): tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)
     }
 
-    def measured(message: Message | Ended) -> None:
+    def on_message(message: Message | Ended) -> None:
         if isinstance(message, Message):
-            left.pop(message.value, None)
+            unrecorded.pop(message.value, None)
             tell(message.value)
         elif message.error is not None and message.error.code != "worker_died":
             raise message.error
 
-    def measured_alone(message: Message | Ended) -> None:
+    def on_message_alone(message: Message | Ended) -> None:
         error = message.error if isinstance(message, Ended) else None
         if error is not None and error.code == "worker_died":
             why = f"cannot be decoded: {error.message}"
-            pair = left[message.item_id]
-            _record(root, pair, {"which": "video", "why": why, "is_crash": True})
+            pair = unrecorded[message.item_id]
+            _write_record(root, pair, {"which": "video", "why": why, "is_crash": True})
             tell(message.item_id)
         else:
-            measured(message)
+            on_message(message)
 
-    processes(partial(_measure_batch, root, batches), list(batches), n_workers, measured)
+    processes(partial(_measure_batch, root, batches), list(batches), n_workers, on_message)
     # A crash leaves the rest of its batch unmeasured. Each of these clips gets its own process, to
     # find the one that crashes.
-    alone = {clip_id: (pair,) for clip_id, pair in left.items()}
-    processes(partial(_measure_batch, root, alone), list(alone), n_workers, measured_alone)
+    alone = {clip_id: (pair,) for clip_id, pair in unrecorded.items()}
+    processes(partial(_measure_batch, root, alone), list(alone), n_workers, on_message_alone)
 
 
 def _measure_batch(
@@ -126,13 +131,13 @@ def _measure_batch(
     name: str,
     send: Callable[[Any], None],
 ) -> None:
-    """Run in a process of its own."""
+    """Measure and record a batch of clips; runs in a worker process."""
     for pair in batches[name]:
-        _record(root, pair, _found(pair))
+        _write_record(root, pair, _measure_pair(pair))
         send(pair.clip_id)
 
 
-def _found(pair: Pair) -> dict[str, Any]:
+def _measure_pair(pair: Pair) -> dict[str, Any]:
     try:
         video = measure_video(pair.video)
     except OsslError as error:
@@ -148,9 +153,9 @@ def _found(pair: Pair) -> dict[str, Any]:
     }
 
 
-def _record(root: Path, pair: Pair, found: dict[str, Any]) -> None:
-    whole = {"version": VERSION, "files": _signature(pair), **found}
-    files.write_bytes(_record_path(root, pair.clip_id), files.json_bytes(whole))
+def _write_record(root: Path, pair: Pair, result: dict[str, Any]) -> None:
+    record = {"version": VERSION, "files": _signature(pair), **result}
+    files.write_bytes(_record_path(root, pair.clip_id), files.json_bytes(record))
 
 
 def _record_path(root: Path, clip_id: str) -> Path:
@@ -158,14 +163,14 @@ def _record_path(root: Path, clip_id: str) -> Path:
 
 
 def _signature(pair: Pair) -> list[int]:
-    """Size and date of both files: a file that has neither changed is not read again."""
-    found = []
+    """Return size and modification time of both files, which show whether a file changed."""
+    signature = []
     for path in (pair.video, pair.music):
         try:
-            seen = path.stat()
+            status = path.stat()
         except FileNotFoundError as error:
             raise OsslError(
                 "media_missing", f"The file {path} no longer exists.", "Import again."
             ) from error
-        found += [seen.st_size, seen.st_mtime_ns]
-    return found
+        signature += [status.st_size, status.st_mtime_ns]
+    return signature

@@ -1,4 +1,4 @@
-"""The layout of OSSL v1, as people have it: sheets, and beside them `AA_0.mp4` and `AA_0.wav`.
+"""Read the format of OSSL v1: CSV sheets, and clips such as `AA_0.mp4` and `AA_0.wav`.
 
 Source: Kim et al., ISMIR 2025 (arXiv 2506.12573), and what its published code reads: `film_id`,
 `clip_id`, `mood` and `caption` of `train_meta.csv` and `valid_meta.csv`.
@@ -24,7 +24,8 @@ from ossl_builder.imports.release_format import (
 )
 
 LAYOUT = "ossl-v1"
-# The third is ours; the fourth goes about with a column `file_name`, and says no splits.
+# The third is written by this program. The fourth is a variant with a column `file_name` and
+# without splits.
 SHEETS = {
     "train_meta.csv": "train",
     "valid_meta.csv": "validation",
@@ -36,7 +37,7 @@ Name = tuple[str, str]
 
 @dataclass
 class _Row:
-    """A clip by the sheets: where it first stands, what is said there, its splits."""
+    """A clip in the sheets: its first line, the cells of that line, and all its splits."""
 
     where: str
     cells: dict[str, str]
@@ -44,7 +45,7 @@ class _Row:
 
 
 def read_v1(folder: Path) -> Found:
-    """See what is there, without opening media.
+    """Read the contents of a release without opening media files.
 
     Raises:
         OsslError: `import_no_sheet`, `import_columns`, `import_unreadable`.
@@ -57,16 +58,16 @@ def read_v1(folder: Path) -> Found:
             "Give the folder of OSSL v1 that has its CSV files and clips.",
         )
     problems: list[Problem] = []
-    rows = _rows(folder, sheets, problems)
+    rows = _read_rows(folder, sheets, problems)
     films = valid_ids({film: film for film, _ in rows}, FILM)
     clips = valid_ids({name: f"{films[name[0]]}_{name[1]}" for name in rows}, CLIP)
-    media = {ending: _by_stem(folder, ending, problems) for ending in ("mp4", "wav")}
+    media = {ending: _files_by_stem(folder, ending, problems) for ending in ("mp4", "wav")}
     entries = []
     for name, row in rows.items():
         stem = "_".join(name)
         video, music = media["mp4"].get(stem), media["wav"].get(stem)
         if video is None or music is None:
-            problems.append(_missing(stem, row, video, music))
+            problems.append(_missing_file(stem, row, video, music))
             continue
         entries.append(
             Entry(
@@ -79,32 +80,32 @@ def read_v1(folder: Path) -> Found:
                 caption=row.cells.get("caption") or None,
             )
         )
-    problems += _without_row(media, {"_".join(name) for name in rows})
+    problems += _files_without_row(media, {"_".join(name) for name in rows})
     return Found(
         layout=LAYOUT,
-        entries=tuple(sorted(entries, key=lambda one: one.clip_id)),
+        entries=tuple(sorted(entries, key=lambda entry: entry.clip_id)),
         films={films[film]: _film(film, films[film], rows) for film in films},
         problems=tuple(problems),
         notes=tuple(_notes(sheets)),
     )
 
 
-def _rows(folder: Path, sheets: list[str], problems: list[Problem]) -> dict[Name, _Row]:
-    """Every clip that a sheet names."""
+def _read_rows(folder: Path, sheets: list[str], problems: list[Problem]) -> dict[Name, _Row]:
+    """Return the clips that the sheets name."""
     rows: dict[Name, _Row] = {}
     for sheet in sheets:
         split = SHEETS[sheet]
-        seen: set[Name] = set()
+        names_in_sheet: set[Name] = set()
         for number, cells in read_sheet(folder / sheet):
             where = f"{sheet}, line {number}"
             _check_columns(folder / sheet, cells)
-            name = _name(cells)
+            name = _row_name(cells)
             if name is None:
                 problems.append(Problem(where, "names no clip"))
-            elif name in seen:
+            elif name in names_in_sheet:
                 problems.append(Problem(where, f"names {'_'.join(name)} once more", is_used=True))
             else:
-                seen.add(name)
+                names_in_sheet.add(name)
                 row = rows.setdefault(name, _Row(where, cells))
                 row.splits += [split] if split else []
     return rows
@@ -119,32 +120,32 @@ def _check_columns(path: Path, cells: dict[str, str]) -> None:
         )
 
 
-def _name(cells: dict[str, str]) -> Name | None:
-    """Film and number of a row; as numbers some programs write them, `0.0` is `0`."""
+def _row_name(cells: dict[str, str]) -> Name | None:
+    """Return film and number of a row; `0.0`, which some programs write, is read as `0`."""
     film, clip = cells.get("film_id", ""), cells.get("clip_id", "")
     if not (film and clip) and cells.get("file_name"):
         name = PurePosixPath(cells["file_name"].replace("\\", "/")).name
-        film, _, clip = _without_ending(name).rpartition("_")
+        film, _, clip = _without_suffix(name).rpartition("_")
     clip = clip.removeprefix(f"{film}_")
     whole = clip.removesuffix(".0")
     return (film, whole if whole.isdigit() else clip) if film and clip else None
 
 
-def _without_ending(name: str) -> str:
+def _without_suffix(name: str) -> str:
     return name[:-4] if name[-4:].lower() in (".mp4", ".wav") else name
 
 
-def _by_stem(folder: Path, ending: str, problems: list[Problem]) -> dict[str, str]:
-    """Files of an ending by their name without it; of two alike, the one that lies higher."""
-    found: dict[str, str] = {}
+def _files_by_stem(folder: Path, ending: str, problems: list[Problem]) -> dict[str, str]:
+    """Return the files with a suffix, by stem; of two equal stems, the one in the upper folder."""
+    paths_by_stem: dict[str, str] = {}
     paths = [path for path in folder.rglob("*") if path.suffix.lower() == f".{ending}"]
     usable = usable_files(folder, paths, problems)
     for path, name in sorted(usable, key=lambda pair: (len(pair[0].parts), pair[0])):
-        found.setdefault(path.stem, name)
-    return found
+        paths_by_stem.setdefault(path.stem, name)
+    return paths_by_stem
 
 
-def _missing(stem: str, row: _Row, video: str | None, music: str | None) -> Problem:
+def _missing_file(stem: str, row: _Row, video: str | None, music: str | None) -> Problem:
     if video is None and music is None:
         return Problem(f"{stem}.mp4", f"is not here, nor {stem}.wav; {row.where} names the clip")
     if video is None:
@@ -152,7 +153,7 @@ def _missing(stem: str, row: _Row, video: str | None, music: str | None) -> Prob
     return Problem(f"{stem}.wav", f"is not here, though {video} is")
 
 
-def _without_row(media: dict[str, dict[str, str]], named: set[str]) -> Iterator[Problem]:
+def _files_without_row(media: dict[str, dict[str, str]], named: set[str]) -> Iterator[Problem]:
     for stem in sorted((media["mp4"].keys() | media["wav"].keys()) - named):
         path = media["mp4"].get(stem) or media["wav"][stem]
         yield Problem(path, "stands in no sheet")

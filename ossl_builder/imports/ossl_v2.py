@@ -1,9 +1,9 @@
-"""The layout of OSSL v2: `{train,test}/{video,audio}/<movie_id>/<clip_id>.{mp4,wav}`.
+"""Read the format of OSSL v2: `{train,test}/{video,audio}/<movie_id>/<clip_id>.{mp4,wav}`.
 
-Source: Kim, Novack, McAuley, Dong (arXiv 2608.11576). Beside the folders stand `metadata.csv`, a
-row per film, and `splits/train.txt` and `splits/test.txt`; what a line of these is has not been
-published, so ids of films, ids of clips and paths are all understood. Nor is it known whether the
-WAV holds the music alone: it is taken for the clip's music.
+Source: Kim, Novack, McAuley, Dong (arXiv 2608.11576). The release also has `metadata.csv`, a row
+per film, and `splits/train.txt` and `splits/test.txt`. The format of their lines has not been
+published, so this module accepts ids of films, ids of clips, and paths. It is also not known
+whether the WAV contains only the music: it is used as the clip's music.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Name = tuple[str, str]
 
 @dataclass
 class _Clip:
-    """A clip by its files: path by kind, and the splits whose folders hold it."""
+    """A clip by its files: its path for each kind, and the splits whose folders contain it."""
 
     paths: dict[str, str] = field(default_factory=dict)
     splits: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class _Clip:
 
 @dataclass
 class _Lines:
-    """Splits that the lines under `splits/` give to films and to clips."""
+    """The splits that the files in `splits/` assign to films and to clips."""
 
     movies: dict[str, list[str]] = field(default_factory=dict)
     clips: dict[Name, list[str]] = field(default_factory=dict)
@@ -61,30 +61,30 @@ class _Lines:
 
 
 def read_v2(folder: Path) -> Found:
-    """See what is there, without opening media.
+    """Read the contents of a release without opening media files.
 
     Raises:
         OsslError: `import_no_clips`, `import_unreadable`.
     """
     problems: list[Problem] = []
-    clips = _clips(folder, problems)
+    clips = _read_clips(folder, problems)
     if not clips:
         raise OsslError(
             "import_no_clips",
             f"{folder} has no train/video/<movie>/<clip>.mp4, or anything like it.",
             "Give the folder of OSSL v2 that has train and test.",
         )
-    lines = _lines(folder, clips, problems)
-    stated = _stated(folder)
+    lines = _read_split_lines(folder, clips, problems)
+    film_rows = _read_film_rows(folder)
     films = valid_ids({movie: movie for movie, _ in clips}, FILM)
     ids = valid_ids({name: _clip_name(name, films[name[0]]) for name in clips}, CLIP)
     entries = []
     for name, clip in clips.items():
         if len(clip.paths) < len(MEDIA):
-            problems.append(_missing(clip))
+            problems.append(_missing_file(clip))
             continue
         splits = lines.of(name)
-        problems += _disagreement(clip, splits, bool(lines.movies or lines.clips))
+        problems += _split_problems(clip, splits, bool(lines.movies or lines.clips))
         entries.append(
             Entry(
                 film_id=films[name[0]],
@@ -94,41 +94,41 @@ def read_v2(folder: Path) -> Found:
                 splits=tuple(splits or clip.splits),
             )
         )
-    problems += _of_films(stated, films)
+    problems += _film_problems(film_rows, films)
     return Found(
         layout=LAYOUT,
-        entries=tuple(sorted(entries, key=lambda one: one.clip_id)),
-        films={films[movie]: _film(movie, films[movie], stated) for movie in films},
+        entries=tuple(sorted(entries, key=lambda entry: entry.clip_id)),
+        films={films[movie]: _film(movie, films[movie], film_rows) for movie in films},
         problems=tuple(problems),
-        notes=() if stated else ("There is no metadata.csv: ids stand for the films' titles.",),
+        notes=() if film_rows else ("There is no metadata.csv: ids stand for the films' titles.",),
     )
 
 
-def _clips(folder: Path, problems: list[Problem]) -> dict[Name, _Clip]:
-    found: dict[Name, _Clip] = {}
+def _read_clips(folder: Path, problems: list[Problem]) -> dict[Name, _Clip]:
+    clips: dict[Name, _Clip] = {}
     for split_folder, split in FOLDERS.items():
         for kind, ending in MEDIA.items():
-            every = (folder / split_folder / kind).glob("*/*")
-            media = [path for path in every if path.suffix.lower() == ending]
+            paths = (folder / split_folder / kind).glob("*/*")
+            media = [path for path in paths if path.suffix.lower() == ending]
             for path, name in usable_files(folder, media, problems):
-                clip = found.setdefault((path.parent.name, path.stem), _Clip())
+                clip = clips.setdefault((path.parent.name, path.stem), _Clip())
                 clip.paths.setdefault(kind, name)
                 clip.splits += [split] if split not in clip.splits else []
-    return dict(sorted(found.items()))
+    return dict(sorted(clips.items()))
 
 
 def _clip_name(name: Name, film_id: str) -> str:
-    """A clip's own id, after its film's where it does not begin with that: ids are unique here."""
+    """Return the clip id; prefix the film id where it is not a prefix, so that ids are unique."""
     movie, clip = name
     return clip if clip.startswith((f"{movie}_", f"{movie}-")) else f"{film_id}_{clip}"
 
 
-def _lines(folder: Path, clips: Mapping[Name, _Clip], problems: list[Problem]) -> _Lines:
-    found = _Lines()
+def _read_split_lines(folder: Path, clips: Mapping[Name, _Clip], problems: list[Problem]) -> _Lines:
+    split_lines = _Lines()
     movies = {movie for movie, _ in clips}
-    of_stem: dict[str, list[Name]] = {}
+    names_by_stem: dict[str, list[Name]] = {}
     for name in clips:
-        of_stem.setdefault(name[1], []).append(name)
+        names_by_stem.setdefault(name[1], []).append(name)
     for path in sorted((folder / "splits").glob("*.txt")):
         split = FOLDERS.get(path.stem)
         if split is None:
@@ -139,15 +139,15 @@ def _lines(folder: Path, clips: Mapping[Name, _Clip], problems: list[Problem]) -
             parts = _parts(line)
             names = [(parts[0], parts[-1])] if len(parts) > 1 else []
             if len(parts) == 1 and parts[0] not in movies:
-                names = of_stem.get(parts[0], [])
+                names = names_by_stem.get(parts[0], [])
             if names and names[0] in clips and len(names) == 1:
-                _add(found.clips.setdefault(names[0], []), split)
+                _add(split_lines.clips.setdefault(names[0], []), split)
             elif len(parts) == 1 and parts[0] in movies:
-                _add(found.movies.setdefault(parts[0], []), split)
+                _add(split_lines.movies.setdefault(parts[0], []), split)
             else:
                 where = f"{path.relative_to(folder).as_posix()}, line {number}"
                 problems.append(Problem(where, f"names {line.strip()!r}, which is not here"))
-    return found
+    return split_lines
 
 
 def _text(path: Path) -> str:
@@ -160,7 +160,7 @@ def _text(path: Path) -> str:
 
 
 def _parts(line: str) -> list[str]:
-    """`movie` or `clip`, or `movie` and `clip`, of a line, which may be a whole path."""
+    """Split a line, which can be a path, into `movie` or `clip`, or into `movie` and `clip`."""
     path = PurePosixPath(line.strip().replace("\\", "/"))
     named = path.with_suffix("") if path.suffix.lower() in MEDIA.values() else path
     return [part for part in named.parts[-2:] if part not in (*FOLDERS, *MEDIA, ".", "/")] or [""]
@@ -171,25 +171,27 @@ def _add(splits: list[str], split: str) -> None:
         splits.append(split)
 
 
-def _missing(clip: _Clip) -> Problem:
+def _missing_file(clip: _Clip) -> Problem:
     ((kind, path),) = clip.paths.items()
-    other = {"video": "audio", "audio": "video"}[kind]
+    missing_kind = {"video": "audio", "audio": "video"}[kind]
     split, _, movie, name = PurePosixPath(path).parts
-    lacking = PurePosixPath(split, other, movie, name).with_suffix(MEDIA[other])
-    return Problem(lacking.as_posix(), f"is not here, though {path} is")
+    missing_path = PurePosixPath(split, missing_kind, movie, name).with_suffix(MEDIA[missing_kind])
+    return Problem(missing_path.as_posix(), f"is not here, though {path} is")
 
 
-def _disagreement(clip: _Clip, splits: list[str], are_lines: bool) -> Iterator[Problem]:
+def _split_problems(clip: _Clip, splits: list[str], are_lines: bool) -> Iterator[Problem]:
     path = clip.paths["video"]
     if are_lines and not splits:
         yield Problem(path, "stands in no line under splits; its folder counts", is_used=True)
     elif splits and set(splits) != set(clip.splits):
-        said = " and ".join(splits)
-        yield Problem(path, f"is {said} by splits, which counts, and not its folder", is_used=True)
+        stated_splits = " and ".join(splits)
+        yield Problem(
+            path, f"is {stated_splits} by splits, which counts, and not its folder", is_used=True
+        )
 
 
-def _stated(folder: Path) -> dict[str, tuple[int, dict[str, str]]]:
-    """Line and cells of each film in `metadata.csv`, by its id there."""
+def _read_film_rows(folder: Path) -> dict[str, tuple[int, dict[str, str]]]:
+    """Return line number and cells of each film in `metadata.csv`, by its id in that file."""
     path = folder / "metadata.csv"
     rows = read_sheet(path) if path.is_file() else []
     return {_first(cells, MOVIE) or next(iter(cells.values()), ""): (n, cells) for n, cells in rows}
@@ -199,21 +201,21 @@ def _first(cells: Mapping[str, str], names: tuple[str, ...]) -> str:
     return next((cells[name] for name in names if cells.get(name)), "")
 
 
-def _of_films(
-    stated: Mapping[str, tuple[int, dict[str, str]]], films: Mapping[str, str]
+def _film_problems(
+    film_rows: Mapping[str, tuple[int, dict[str, str]]], films: Mapping[str, str]
 ) -> Iterator[Problem]:
-    for movie, (number, _) in stated.items():
+    for movie, (number, _) in film_rows.items():
         if movie not in films:
             yield Problem(f"metadata.csv, line {number}", f"no clip of {movie!r} is here")
-    for movie in films if stated else ():
-        if movie not in stated:
+    for movie in films if film_rows else ():
+        if movie not in film_rows:
             yield Problem("metadata.csv", f"has no row for {movie!r}", is_used=True)
 
 
 def _film(
-    movie: str, film_id: str, stated: Mapping[str, tuple[int, dict[str, str]]]
+    movie: str, film_id: str, film_rows: Mapping[str, tuple[int, dict[str, str]]]
 ) -> ReleasedFilm:
-    _, cells = stated.get(movie, (0, {}))
+    _, cells = film_rows.get(movie, (0, {}))
     year = _first(cells, YEAR).removesuffix(".0")
     return ReleasedFilm(
         film_id, movie, _first(cells, TITLE) or movie, int(year) if year.isdecimal() else None

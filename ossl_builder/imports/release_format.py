@@ -1,4 +1,4 @@
-"""What a released corpus holds, in any layout: clips, films, valid ids, and problems."""
+"""The contents of a released corpus in any format: clips, films, valid ids, and problems."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ossl_builder.net.http import legible
 
 @dataclass(frozen=True)
 class Entry:
-    """A clip that has both its files.
+    """A clip that has both files.
 
     Attributes:
-        film_id, clip_id: its ids in the corpus to be.
-        video, music: its MP4 and WAV, relative to the folder.
-        splits: every split that names it; several if the release is faulty, none if it names none.
-        mood, caption: as they stand there; empty: there is none.
+        film_id, clip_id: its ids in the new corpus.
+        video, music: its MP4 and WAV, relative to the release's folder.
+        splits: all splits that name it; several if the release contradicts itself; can be empty.
+        mood, caption: the texts of the release; None: the release has none.
     """
 
     film_id: str
@@ -39,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ReleasedFilm:
-    """What a release says of a film; `name` is what it is called there."""
+    """A film of a release; `name` is its id in the release."""
 
     film_id: str
     name: str
@@ -49,12 +49,12 @@ class ReleasedFilm:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is missing or damaged.
+    """A missing or damaged file, or a wrong line.
 
     Attributes:
-        path: the file, or the line of a sheet, relative to the folder.
-        why: what is wrong with it.
-        is_used: whether the clip is taken all the same.
+        path: the file, or the line of a sheet, relative to the release's folder.
+        why: the problem.
+        is_used: whether the clip is imported nevertheless.
     """
 
     path: str
@@ -64,14 +64,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Found:
-    """A released corpus as it lies there; no media file has been opened.
+    """The contents of a released corpus; no media file has been opened.
 
     Attributes:
         layout: `ossl-v1` or `ossl-v2`.
-        entries: its clips, in the order of their ids.
-        films: by id.
-        problems: what is missing.
-        notes: sentences on the whole.
+        entries: the clips, sorted by id.
+        films: the films by id.
+        problems: the missing files and wrong lines.
+        notes: sentences about the whole release.
     """
 
     layout: str
@@ -84,10 +84,10 @@ class Found:
 def usable_files(
     folder: Path, paths: Iterable[Path], problems: list[Problem]
 ) -> Iterator[tuple[Path, str]]:
-    """Files that can be clips, each with its path below the folder in slashes; sorted.
+    """Yield the files that can be clips, sorted, each with its relative path with slashes.
 
-    What is no regular file (a pipe would be waited for), or has a name that is no printable text
-    (tables could not hold it), becomes a problem.
+    A file becomes a problem if it is not regular (reading a pipe would block) or if its name is
+    not printable (tables cannot contain such a name).
     """
     for path in sorted(paths):
         name = path.relative_to(folder).as_posix()
@@ -100,7 +100,7 @@ def usable_files(
 
 
 def read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Line number and cells of each row; names of columns in small letters, blanks stripped.
+    """Return line number and cells of each row, with lower-case column names and stripped cells.
 
     Raises:
         OsslError: `import_unreadable`.
@@ -120,15 +120,15 @@ def read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:
             for line in lines
         ]
     except (OSError, ValueError, csv.Error) as error:
-        said = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise OsslError(
-            "import_unreadable", f"{path} cannot be read: {said}.", "Save it as CSV in UTF-8."
+            "import_unreadable", f"{path} cannot be read: {reason}.", "Save it as CSV in UTF-8."
         ) from error
 
 
 Key = TypeVar("Key")
 
-# A film's id names its folder, a clip's its files; white space would break lists of files.
+# A film's id names its folder, a clip's id names its files. White space would break file lists.
 FILM = re.compile(r"[^A-Za-z0-9-]+")
 CLIP = re.compile(r"[^A-Za-z0-9._-]+")
 LONGEST = {FILM: 64, CLIP: 128}
@@ -136,19 +136,19 @@ MARK = 8
 
 
 def valid_ids(names: Mapping[Key, str], forbidden: re.Pattern[str]) -> dict[Key, str]:
-    """An id for each thing, no two alike.
+    """Return a unique id for each key.
 
-    A name that can be an id stays what it is. In others what is forbidden becomes hyphens; where
-    that gives an id that is taken, or that is too long, a mark of eight digits follows it.
+    A name that is a valid id does not change. In other names, forbidden characters become
+    hyphens. If the result is already used, empty or too long, a hash of eight digits is appended.
     """
-    found: dict[Key, str] = {}
-    taken: set[str] = set()
-    plain = {key: forbidden.sub("-", name).strip("-._") for key, name in names.items()}
-    for key in sorted(names, key=lambda key: (plain[key] != names[key], names[key], str(key))):
-        wanted = plain[key]
-        if not wanted or wanted in taken or len(wanted) > LONGEST[forbidden]:
+    ids: dict[Key, str] = {}
+    used_ids: set[str] = set()
+    candidates = {key: forbidden.sub("-", name).strip("-._") for key, name in names.items()}
+    for key in sorted(names, key=lambda key: (candidates[key] != names[key], names[key], str(key))):
+        new_id = candidates[key]
+        if not new_id or new_id in used_ids or len(new_id) > LONGEST[forbidden]:
             mark = hashlib.sha256(str(key).encode()).hexdigest()[:MARK]
-            wanted = f"{wanted[: LONGEST[forbidden] - MARK - 1] or 'film'}-{mark}"
-        taken.add(wanted)
-        found[key] = wanted
-    return found
+            new_id = f"{new_id[: LONGEST[forbidden] - MARK - 1] or 'film'}-{mark}"
+        used_ids.add(new_id)
+        ids[key] = new_id
+    return ids

@@ -1,4 +1,4 @@
-"""The rows of an imported corpus: what was measured, what the release says, and no more."""
+"""Make the table rows of an imported corpus from the measurements and the release."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ BETWEEN = re.compile(r"\s*(?:[,;/&+]|\band\b)\s*")
 
 
 def words_of_quadrants() -> dict[str, str]:
-    """Each word that names a quadrant, in small letters."""
-    ours = label_schema.bundled()
-    found = {word: quadrant for quadrant, words in RUSSELL.items() for word in words}
+    """Return the quadrant of each mood word, with words in lower case."""
+    schema = label_schema.bundled()
+    quadrants = {word: quadrant for quadrant, words in RUSSELL.items() for word in words}
     for quadrant in QUADRANTS:
-        found[quadrant.lower()] = quadrant
-        found |= dict.fromkeys(_parts(ours.mood(quadrant)), quadrant)
-    return found
+        quadrants[quadrant.lower()] = quadrant
+        quadrants |= dict.fromkeys(_mood_words(schema.mood(quadrant)), quadrant)
+    return quadrants
 
 
 def quadrant_of(mood: str, words: dict[str, str]) -> str | None:
-    """The quadrant that every word of a mood names; None: one is unknown, or they disagree.
+    """Return the quadrant of a mood; None: a word is unknown, or the words disagree.
 
     Args:
-        mood: as a release has it, say `happy, excited`.
-        words: from `words_of_quadrants`.
+        mood: the text of the release, such as `happy, excited`.
+        words: the quadrant of each mood word, from `words_of_quadrants`.
     """
-    named = {words.get(word) for word in _parts(mood)}
+    named = {words.get(word) for word in _mood_words(mood)}
     return named.pop() if len(named) == 1 else None
 
 
-def _parts(mood: str) -> list[str]:
+def _mood_words(mood: str) -> list[str]:
     return [word for word in BETWEEN.split(mood.strip().lower()) if word]
 
 
@@ -57,12 +57,12 @@ BASIS = "unknown"
 
 
 def source_row(film: ReleasedFilm, layout: str, folder: str) -> Source:
-    """A film as the corpus has recorded it: nothing is known of its rights.
+    """Return the row of the sources table for a film; its rights are unknown.
 
     Args:
-        film: what the release says.
+        film: the film in the release.
         layout: `ossl-v1` or `ossl-v2`.
-        folder: name of the folder its clips were imported from.
+        folder: name of the folder from which its clips were imported.
     """
     return Source(
         film_id=film.film_id,
@@ -82,7 +82,7 @@ def source_row(film: ReleasedFilm, layout: str, folder: str) -> Source:
 
 
 def film_row(source: Source, verdict: str) -> Film:
-    """A film that is not here: of its file nothing is known."""
+    """Return the row of the films table for a film without a file: columns of the file are None."""
     return Film(
         film_id=source.film_id,
         title=source.title,
@@ -105,13 +105,13 @@ def film_row(source: Source, verdict: str) -> Film:
 
 
 def media_path(entry: Entry, path: str) -> str:
-    """Where one of a clip's files goes, relative to the corpus."""
+    """Return the path of a clip's file, relative to the corpus."""
     ending = PurePosixPath(path).suffix.lower()
     return f"{Corpus.film_home(entry.film_id)}/clips/{entry.clip_id}{ending}"
 
 
 def clip_row(entry: Entry, measured: Measured) -> Clip:
-    """A clip; its length is that of its music, to the sample."""
+    """Return the row of a clip; its duration is that of its music, exact to the sample."""
     video, music = measured.video, measured.music
     return Clip(
         clip_id=entry.clip_id,
@@ -144,11 +144,11 @@ def clip_row(entry: Entry, measured: Measured) -> Clip:
 
 
 def label_row(entry: Entry, words: dict[str, str]) -> Label | None:
-    """A clip's mood and caption as they were released; None: it has neither.
+    """Return the label row with a clip's released mood and caption; None: it has neither.
 
     Args:
         entry: the clip.
-        words: words that name a quadrant; see `moods`.
+        words: the quadrant of each mood word, from `words_of_quadrants`.
     """
     if entry.mood is None and entry.caption is None:
         return None
@@ -177,40 +177,41 @@ def label_row(entry: Entry, words: dict[str, str]) -> Label | None:
 
 
 def leaks_of(entries: Iterable[Entry]) -> tuple[Leak, ...]:
-    """Films whose clips the release puts in several splits."""
-    pairs = sorted({(one.film_id, split) for one in entries for split in one.splits})
+    """Return the films whose clips are in several splits of the release."""
+    pairs = sorted({(entry.film_id, split) for entry in entries for split in entry.splits})
     return find_leaks(sorted(pairs, key=lambda pair: (pair[0], SPLIT_NAMES.index(pair[1]))), ())
 
 
-def assigned(found: Found, film_ids: Iterable[str]) -> dict[str, FilmAssignment]:
-    """The split of each of these films that the release puts on one or several.
+def assigned(release: Found, film_ids: Iterable[str]) -> dict[str, FilmAssignment]:
+    """Return the split of each of these films that the release assigns to at least one split.
 
-    A film that is cut stands where most of its clips do; of equal splits on the first of train,
-    validation and test: what others have trained on is nothing to test with.
+    A film in several splits gets the split of most of its clips. If several splits have equally
+    many, it gets the first of train, validation and test, because a film on which others have
+    trained must not be in test.
     """
     counts: dict[str, Counter[str]] = {film_id: Counter() for film_id in sorted(film_ids)}
-    for entry in found.entries:
+    for entry in release.entries:
         if entry.film_id in counts:
             counts[entry.film_id].update(entry.splits)
-    placed = {}
+    assignments = {}
     for film_id, splits in counts.items():
         ordered = sorted(splits, key=lambda split: (-splits[split], SPLIT_NAMES.index(split)))
         if len(ordered) > 1:
-            said = ", ".join(f"{splits[split]} in {split}" for split in ordered)
+            counts_text = ", ".join(f"{splits[split]} in {split}" for split in ordered)
             why = (
-                f"{found.layout} cuts this film (clips: {said}); it stands where most of its clips "
-                "do, and all of them with it."
+                f"{release.layout} cuts this film (clips: {counts_text}); it stands where most "
+                "of its clips do, and all of them with it."
             )
-            placed[film_id] = FilmAssignment(ordered[0], why)
+            assignments[film_id] = FilmAssignment(ordered[0], why)
         elif ordered:
-            placed[film_id] = FilmAssignment(
-                ordered[0], f"All its clips stand there in {found.layout}."
+            assignments[film_id] = FilmAssignment(
+                ordered[0], f"All its clips stand there in {release.layout}."
             )
-    return placed
+    return assignments
 
 
 def split_rows(facts: Iterable[FilmStats], splits: dict[str, FilmAssignment]) -> list[Split]:
-    """A row per film; one that the release puts nowhere is in no split."""
+    """Return one row per film; a film without a split in the release is in no split."""
     nowhere = FilmAssignment("", "The release does not say; `ossl split` gives it a split.")
     return [
         Split(
@@ -227,9 +228,11 @@ def split_rows(facts: Iterable[FilmStats], splits: dict[str, FilmAssignment]) ->
     ]
 
 
-def unplaced_moods(found: Found, words: dict[str, str]) -> list[str]:
-    """Moods that name no quadrant for certain, the most frequent first."""
+def unplaced_moods(release: Found, words: dict[str, str]) -> list[str]:
+    """Return the moods without a definite quadrant, the most frequent first."""
     counts = Counter(
-        one.mood for one in found.entries if one.mood and quadrant_of(one.mood, words) is None
+        entry.mood
+        for entry in release.entries
+        if entry.mood and quadrant_of(entry.mood, words) is None
     )
     return [mood for mood, _ in counts.most_common()]

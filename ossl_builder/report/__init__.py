@@ -1,1 +1,1 @@
-"""The report: what is in a corpus, as pages for its curator."""
+"""Write web pages that show a corpus to its curator."""

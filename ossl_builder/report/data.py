@@ -1,4 +1,4 @@
-"""What the report reads: the corpus' tables, film by film; tables not there have no rows."""
+"""Read the tables of a corpus for the report, by film; a missing table has no rows."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ READ: tuple[Table, ...] = (FILMS, SCENES, STEMS, CUES, CLIPS, LABELS, SPLITS)
 
 @dataclass(frozen=True)
 class Rows:
-    """One table, from which a film's rows are taken when they are wanted.
+    """A table with an index by film.
 
     Attributes:
-        table: sorted by film; None: the corpus has no such table.
-        places: film to its first row and number of rows.
+        table: the rows, sorted by film; None: the corpus does not have the table.
+        places: index of the first row and number of rows, by film.
     """
 
     table: pa.Table | None
     places: Mapping[str, tuple[int, int]]
 
     def of(self, film_id: str) -> list[Row]:
-        """A film's rows as plain values, in the table's order."""
+        """Return a film's rows as plain values, in the table's order."""
         if self.table is None or film_id not in self.places:
             return []
-        found: list[Row] = self.table.slice(*self.places[film_id]).to_pylist()
-        return found
+        rows: list[Row] = self.table.slice(*self.places[film_id]).to_pylist()
+        return rows
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A corpus as the report sees it.
+    """The data of a corpus that the report shows.
 
     Attributes:
         corpus: the corpus.
-        tables: by name, all of `READ`.
-        film_ids: films of the corpus, or with a row or clips in the tables, sorted. Labels and
-            splits of a film that has gone since are not asked.
+        tables: all tables of `READ`, by name.
+        film_ids: the films of the corpus, and those with rows in films or clips, sorted. A film
+            that has only labels or splits was removed and is left out.
         verdicts: today's verdict on each film that the corpus has a record of.
     """
 
@@ -64,35 +64,35 @@ class Contents:
         return self.corpus.root / "manifests"
 
     def film(self, film_id: str) -> dict[str, list[Row]]:
-        """A film's rows of every table, by the table's name."""
+        """Return a film's rows of every table, by the table's name."""
         return {name: rows.of(film_id) for name, rows in self.tables.items()}
 
     def columns_of(self, table: Table, columns: list[str]) -> list[Row]:
-        """Some columns of a whole table; none if it is not there."""
-        whole = self.tables[table.name].table
-        found: list[Row] = [] if whole is None else whole.select(columns).to_pylist()
-        return found
+        """Return some columns of all rows of a table; an empty list if the table is missing."""
+        arrow = self.tables[table.name].table
+        rows: list[Row] = [] if arrow is None else arrow.select(columns).to_pylist()
+        return rows
 
 
 def read(corpus: Corpus) -> Contents:
-    """Open a corpus' tables.
+    """Read a corpus' tables.
 
     Raises:
         OsslError: `table_version`.
     """
     folder = corpus.root / "manifests"
-    tables = {table.name: _rows(folder, table) for table in READ}
-    known = {film_id for table in (FILMS, CLIPS) for film_id in tables[table.name].places}
+    tables = {table.name: _read_rows(folder, table) for table in READ}
+    film_ids = {film_id for table in (FILMS, CLIPS) for film_id in tables[table.name].places}
     verdicts = verdicts_of(corpus)
-    return Contents(corpus, tables, tuple(sorted(known | verdicts.keys())), verdicts)
+    return Contents(corpus, tables, tuple(sorted(film_ids | verdicts.keys())), verdicts)
 
 
-def _rows(folder: Path, table: Table) -> Rows:
+def _read_rows(folder: Path, table: Table) -> Rows:
     if not (folder / f"{table.name}.parquet").exists():
         return Rows(None, {})
     arrow = tables_io.read_arrow(folder, table)
-    places: dict[str, tuple[int, int]] = {}
+    row_ranges: dict[str, tuple[int, int]] = {}
     for at, film_id in enumerate(arrow["film_id"].to_pylist()):
-        first, count = places.get(film_id, (at, 0))
-        places[film_id] = (first, count + 1)
-    return Rows(arrow, places)
+        first, count = row_ranges.get(film_id, (at, 0))
+        row_ranges[film_id] = (first, count + 1)
+    return Rows(arrow, row_ranges)

@@ -1,4 +1,4 @@
-"""One film's page: what is told of it, as plain values for the template and the player."""
+"""Prepare the data of a film's page as plain values for the template and the player."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ossl_builder.report.warnings import KINDS, Warned
 from ossl_builder.rights import Verdict
 from ossl_builder.tables import LABELS
 
-# What plays for each audio that can be chosen; the frame comes with the mix.
+# The media column for each audio that can be played; the video file contains the mix.
 TRACKS = {"mix": "video_path", "music": "music_path", "dialogue": "dialogue_path"}
-# Loudness from here to there is drawn; what is quieter lies on the ground.
+# The loudness range of the plot; quieter values are drawn at the bottom.
 DRAWN_LUFS = (-60.0, -5.0)
-# More points than a screen has are not seen.
+# A screen cannot show more points.
 POINTS = 900
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a report lies, and so how its pages name the corpus' files.
+    """The folders of the report and of the corpus, to make links between them.
 
     Attributes:
         corpus: the corpus' folder.
@@ -39,13 +39,13 @@ class Place:
     out: Path
 
     def address(self, path: str) -> str:
-        """A file of the corpus, relative to the report's folder."""
+        """Return the URL of a file of the corpus, relative to the report's folder."""
         base = Path(os.path.relpath(self.corpus, self.out)).as_posix()
         return quote(str(PurePosixPath(base) / path))
 
 
 def page_of(film_id: str) -> str:
-    """The name of a film's page."""
+    """Return the file name of a film's page."""
     return f"film-{film_id}.html"
 
 
@@ -54,23 +54,23 @@ def film_data(
     tables: Mapping[str, list[Row]],
     answers: Sequence[Annotation],
     warned: Iterable[Warned],
-    place: Place,
+    folders: Place,
     verdict: Verdict | None,
 ) -> dict[str, Any]:
-    """Everything on a film's page but its curves; equal data make an equal page.
+    """Return the data of a film's page without its curves; equal data give an equal page.
 
     Args:
         film_id: the film.
         tables: its rows, by table.
         answers: its annotations.
-        warned: its warnings, those from curves not among them.
-        place: where the report lies.
+        warned: its warnings, without those from curves.
+        folders: the folders of corpus and report.
         verdict: today's verdict on the film; None: the corpus has no record of it.
     """
     film = tables["films"][0] if tables["films"] else None
-    ordered = sorted(tables["clips"], key=_order)
+    ordered = sorted(tables["clips"], key=_start_order)
     labels = {row["clip_id"]: row for row in tables["labels"]}
-    clips = [_clip(clip, labels.get(clip["clip_id"]), answers, place) for clip in ordered]
+    clips = [_clip_data(clip, labels.get(clip["clip_id"]), answers, folders) for clip in ordered]
     ends = [row["end_s"] for name in ("scenes", "cues", "clips") for row in tables[name]]
     ends += [row["duration_s"] for row in tables["stems"]]
     length = film["duration_s"] if film else None
@@ -85,55 +85,57 @@ def film_data(
         "length_s": length,
         "has_timeline": bool(length) and has_times,
         "split": tables["splits"][0] if tables["splits"] else None,
-        "facts": _facts(film),
-        "rights": _rights(film, verdict),
-        "licence_url": _web(film["licence_url"] if film else None),
-        "scenes": [_scene(scene, place) for scene in sorted(tables["scenes"], key=_order)],
-        "cues": sorted(tables["cues"], key=_order),
+        "facts": _file_facts(film),
+        "rights": _rights_facts(film, verdict),
+        "licence_url": _web_url(film["licence_url"] if film else None),
+        "scenes": [
+            _scene_data(scene, folders) for scene in sorted(tables["scenes"], key=_start_order)
+        ],
+        "cues": sorted(tables["cues"], key=_start_order),
         "clips": clips,
         "stems": tables["stems"],
-        "warned": [vars(one) for one in sorted(warned)],
+        "warned": [vars(warning) for warning in sorted(warned)],
     }
 
 
 def with_curves(
     data: dict[str, Any], curves: Curves | None, warned: Iterable[Warned]
 ) -> dict[str, Any]:
-    """The data of a page with what its curves show: drawings, and the warnings from them."""
-    told = sorted([*(Warned(**one) for one in data["warned"]), *warned])
+    """Return the data of a page with the plots of its curves and the warnings from them."""
+    all_warnings = sorted([*(Warned(**warning) for warning in data["warned"]), *warned])
     titles = {kind.name: kind for kind in KINDS}
     of_clip: dict[str, list[dict[str, str]]] = {}
-    for one in told:
-        entry = {"title": titles[one.kind].title, "sentence": one.sentence}
-        of_clip.setdefault(one.clip_id, []).append(entry)
+    for warning in all_warnings:
+        entry = {"title": titles[warning.kind].title, "sentence": warning.sentence}
+        of_clip.setdefault(warning.clip_id, []).append(entry)
     length = data["length_s"]
     return {
         **data,
         "ticks": time_ticks(length) if length else [],
-        "drawn": _drawn(curves, length) if curves and length else None,
+        "drawn": _curve_paths(curves, length) if curves and length else None,
         "clips": [{**clip, "warned": of_clip.get(clip["clip_id"], [])} for clip in data["clips"]],
         "film_warned": of_clip.get("", []),
         "kinds": [
             {"title": kind.title, "why": kind.why, "count": count}
             for kind in KINDS
-            if (count := sum(one.kind == kind.name for one in told))
+            if (count := sum(warning.kind == kind.name for warning in all_warnings))
         ],
-        "player": _player(data),
+        "player": _player_data(data),
     }
 
 
-def _order(row: Row) -> tuple[float, str]:
+def _start_order(row: Row) -> tuple[float, str]:
     start = row.get("start_s")
     return (float("inf") if start is None else start, row.get("clip_id", ""))
 
 
-def _clip(
-    clip: Row, label: Row | None, answers: Sequence[Annotation], place: Place
+def _clip_data(
+    clip: Row, label: Row | None, answers: Sequence[Annotation], folders: Place
 ) -> dict[str, Any]:
-    there = {
-        audio: place.address(clip[column])
+    urls = {
+        audio: folders.address(clip[column])
         for audio, column in TRACKS.items()
-        if existing(place.corpus, clip[column])
+        if existing(folders.corpus, clip[column])
     }
     return {
         "clip_id": clip["clip_id"],
@@ -142,14 +144,16 @@ def _clip(
         "duration_s": clip["duration_s"],
         "music_lufs": clip["music_lufs"],
         "dialogue_share": clip["dialogue_share"],
-        "files": there,
+        "files": urls,
         "label": label,
         "further": _further_answers(label),
         "answers": [
-            {"annotator": one.annotator, "state": one.state, "source": one.source,
-             "answers": {name: _said(answer) for name, answer in sorted(one.answers.items())}}
-            for one in answers
-            if one.clip_id == clip["clip_id"]
+            {"annotator": record.annotator, "state": record.state, "source": record.source,
+             "answers": {
+                 name: _answer_text(answer) for name, answer in sorted(record.answers.items())
+             }}
+            for record in answers
+            if record.clip_id == clip["clip_id"]
         ],
     }  # fmt: skip
 
@@ -166,28 +170,28 @@ def _further_answers(label: Row | None) -> dict[str, str]:
 
 
 def missing_files(clip: Row, corpus: Path) -> list[str]:
-    """What of a clip's files is not there: `video`, `mix`, `music`, `dialogue`."""
+    """Return the roles of a clip's missing files: `video`, `mix`, `music`, `dialogue`."""
     paths = {name: clip[f"{name}_path"] for name in ("video", "mix", "music", "dialogue")}
     return [name for name, path in paths.items() if path and not existing(corpus, path)]
 
 
-def _said(answer: object) -> str:
+def _answer_text(answer: object) -> str:
     return ", ".join(answer) if isinstance(answer, tuple) else str(answer)
 
 
-def _scene(scene: Row, place: Place) -> dict[str, Any]:
+def _scene_data(scene: Row, folders: Place) -> dict[str, Any]:
     path = scene["thumbnail_path"]
     return {
         "scene_id": scene["scene_id"],
         "start_s": scene["start_s"],
         "end_s": scene["end_s"],
         "begins": scene["transition_in"],
-        "thumbnail": place.address(path) if existing(place.corpus, path) else None,
+        "thumbnail": folders.address(path) if existing(folders.corpus, path) else None,
     }
 
 
-def _facts(film: Row | None) -> list[tuple[str, str]]:
-    """What a film's file is, in words; nothing of a film that is not here."""
+def _file_facts(film: Row | None) -> list[tuple[str, str]]:
+    """Return name and text of each fact about a film's file; an empty list without a file."""
     if film is None or film["path"] is None:
         return []
     audio = "none"
@@ -203,14 +207,14 @@ def _facts(film: Row | None) -> list[tuple[str, str]]:
     ]
 
 
-def _rights(film: Row | None, verdict: Verdict | None) -> list[tuple[str, str]]:
-    """The verdict on a film's rights today, and the evidence as recorded."""
+def _rights_facts(film: Row | None, verdict: Verdict | None) -> list[tuple[str, str]]:
+    """Return today's verdict on a film's rights and the recorded evidence, as name and text."""
     if film is None:
         return [("Verdict", verdict.sentence)] if verdict else []
     source = film["source"]
     if "://" not in source and not source.startswith("ia:"):
-        source = Path(source).name  # where it lay is nobody else's business
-    told = [
+        source = Path(source).name  # local folders are private
+    entries = [
         ("Verdict", verdict.sentence if verdict else "Nothing is recorded that permits its use."),
         ("Basis", film["basis"].replace("_", " ")),
         ("Evidence", film["evidence"]),
@@ -220,23 +224,23 @@ def _rights(film: Row | None, verdict: Verdict | None) -> list[tuple[str, str]]:
         ),
         ("Country", film["country"]),
         ("Source", source),
-        ("File at the source", _chosen(film)),
+        ("File at the source", _chosen_file(film)),
         ("The source says", film["rights_statement"] or ""),
         ("Licence", film["licence_url"] or ""),
     ]
-    return [(name, text) for name, text in told if text]
+    return [(name, text) for name, text in entries if text]
 
 
-def _chosen(film: Row) -> str:
+def _chosen_file(film: Row) -> str:
     return f"{film['chosen_file']} ({film['chosen_why']})" if film["chosen_file"] else ""
 
 
-def _web(address: str | None) -> str | None:
-    """An address that may be followed: of the web, not a script."""
+def _web_url(address: str | None) -> str | None:
+    """Return a URL if it is an HTTP URL and so safe as a link, else None."""
     return address if address and address.startswith(("https://", "http://")) else None
 
 
-def _drawn(curves: Curves, length_s: float) -> dict[str, Any]:
+def _curve_paths(curves: Curves, length_s: float) -> dict[str, Any]:
     low, high = DRAWN_LUFS
     paths = {}
     for role, draw in (("music", area_path), ("dialogue", line_path)):
@@ -246,13 +250,13 @@ def _drawn(curves: Curves, length_s: float) -> dict[str, Any]:
     return paths
 
 
-def _player(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What the player reads."""
+def _player_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data for the player script."""
     return {
         "length": data["length_s"],
         "scenes": [
-            [one["scene_id"], one["start_s"], one["end_s"], one["begins"], one["thumbnail"]]
-            for one in data["scenes"]
+            [s["scene_id"], s["start_s"], s["end_s"], s["begins"], s["thumbnail"]]
+            for s in data["scenes"]
         ],
         "cues": [[cue["cue_id"], cue["start_s"], cue["end_s"]] for cue in data["cues"]],
         "clips": [

@@ -1,4 +1,4 @@
-"""The index: the corpus at a glance, as plain values for its template."""
+"""Prepare the data of the index page as plain values for its template."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ossl_builder.tables import CLIPS, FILMS, LABELS, SCENES, SPLITS
 from ossl_builder.tables.labels import QUADRANTS
 from ossl_builder.tables.splits import SPLIT_NAMES
 
-# Films named with a warning; the table of films finds the others.
+# Films named per kind of warning; the table of films shows the others.
 NAMED = 5
 MOST_DISAGREED = 10
-# Rejected or failed films named; `ossl status` names all.
+# Rejected or failed films named; `ossl status` shows all.
 MOST_REJECTED = 50
 
 
@@ -31,93 +31,94 @@ def index_data(
     status: Mapping[str, list[dict[str, Any]]],
     moods: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Everything on the index page.
+    """Return the data of the index page.
 
     Args:
         contents: the corpus' tables.
         warned: all warnings.
-        agreed: agreement over all films, a question each.
-        disagreed: clips, most disagreed on first.
-        status: as of `upkeep.status`.
-        moods: quadrant to its words.
+        agreed: agreement per question; only rows over all films are used.
+        disagreed: the clips, the largest disagreement first.
+        status: the result of `pipeline.status.status`.
+        moods: the mood words of each quadrant.
     """
-    told = sorted(warned)
-    films = _films(contents, told)
+    all_warnings = sorted(warned)
+    films = _film_rows(contents, all_warnings)
     names = {film["film_id"]: film["title"] for film in films}
-    words = {film_id: verdict.word for film_id, verdict in contents.verdicts.items()}
-    found = summary(contents.folder, words)
+    verdict_words = {film_id: verdict.word for film_id, verdict in contents.verdicts.items()}
+    statistics = summary(contents.folder, verdict_words)
     return {
-        "glance": _glance(found, len(films)),
+        "glance": _tiles(statistics, len(films)),
         "films": films,
-        "warnings": _warnings(told, names),
-        "plots": [plot for plot in _plots(contents) if plot],
-        "moods": _moods(contents, found, moods),
-        "agreed": [vars(one) for one in agreed if one.film_id is None],
+        "warnings": _warning_kinds(all_warnings, names),
+        "plots": [plot for plot in _histograms(contents) if plot],
+        "moods": _mood_data(contents, statistics, moods),
+        "agreed": [vars(agreement) for agreement in agreed if agreement.film_id is None],
         "disagreed": [
             {
-                **vars(one),
-                "title": names[one.film_id],
-                "page": page_of(one.film_id),
+                **vars(clip),
+                "title": names[clip.film_id],
+                "page": page_of(clip.film_id),
             }
-            for one in disagreed[:MOST_DISAGREED]
-            if one.score > 0
+            for clip in disagreed[:MOST_DISAGREED]
+            if clip.score > 0
         ],
-        "splits": _splits(contents, found),
+        "splits": _split_data(contents, statistics),
         "rejected": status["rejected"][:MOST_REJECTED],
         "failed": status["failed"][:MOST_REJECTED],
         "n_rejected": len(status["rejected"]),
         "n_failed": len(status["failed"]),
         "candidates": [
-            {**one, "reason": one["reason"].replace("_", " ")} for one in status["candidates"]
+            {**candidate, "reason": candidate["reason"].replace("_", " ")}
+            for candidate in status["candidates"]
         ],
     }
 
 
-def _glance(found: Mapping[str, Any], n_films: int) -> list[dict[str, str]]:
-    """The figures on top."""
+def _tiles(statistics: Mapping[str, Any], n_films: int) -> list[dict[str, str]]:
+    """Return the tiles at the top of the page, with one number each."""
     tiles = [{"says": "films" if n_films != 1 else "film", "figure": f"{n_films:,}"}]
-    if "films" in found and found["films"]["hours"]:
-        tiles[0]["more"] = f"{_hours(found['films']['hours'])} of film"
-    if "clips" in found:
-        clips = found["clips"]
+    if "films" in statistics and statistics["films"]["hours"]:
+        tiles[0]["more"] = f"{_hours_text(statistics['films']['hours'])} of film"
+    if "clips" in statistics:
+        clips = statistics["clips"]
         tiles.append({"says": "clips", "figure": f"{clips['count']:,}"})
         if clips["length_s"]:
             tiles[-1]["more"] = f"half of them below {clips['length_s']['median']:.0f} s"
-        tiles.append({"says": "of clips", "figure": _hours(clips["hours"])})
-    if "cues" in found:
-        tiles[-1]["more"] = f"of {_hours(found['cues']['hours'])} of music found"
-    if "labels" in found:
-        labels = found["labels"]
+        tiles.append({"says": "of clips", "figure": _hours_text(clips["hours"])})
+    if "cues" in statistics:
+        tiles[-1]["more"] = f"of {_hours_text(statistics['cues']['hours'])} of music found"
+    if "labels" in statistics:
+        labels = statistics["labels"]
         decided = labels["count"] - labels["undecided"]
         tiles.append({"says": "clips with a mood", "figure": f"{decided:,}"})
         if labels["undecided"]:
             tiles[-1]["more"] = f"{labels['undecided']:,} undecided"
-    decades = list(found.get("films", {}).get("by_decade", {}))
+    decades = list(statistics.get("films", {}).get("by_decade", {}))
     if decades:
         span = f"{decades[0]}s" if len(decades) == 1 else f"{decades[0]}s to {decades[-1]}s"
         tiles.append({"says": "years", "figure": span})
-        unknown = found["films"]["year_unknown"]
+        unknown = statistics["films"]["year_unknown"]
         if unknown:
             tiles[-1]["more"] = f"{unknown:,} unknown"
     return [{"more": "", **tile} for tile in tiles]
 
 
-def _hours(hours: float) -> str:
+def _hours_text(hours: float) -> str:
     if hours >= 1:
         return f"{hours:,.1f} h"
     seconds = round(hours * 3600)
     return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
 
 
-def _films(contents: Contents, told: Sequence[Warned]) -> list[dict[str, Any]]:
-    """A row per film."""
+def _film_rows(contents: Contents, all_warnings: Sequence[Warned]) -> list[dict[str, Any]]:
+    """Return one row per film."""
     columns = {
         "films": contents.columns_of(FILMS, ["film_id", "title", "year", "duration_s"]),
         "clips": contents.columns_of(CLIPS, ["film_id", "duration_s"]),
         "labels": contents.columns_of(LABELS, ["film_id", "quadrant"]),
         "splits": contents.columns_of(SPLITS, ["film_id", "split"]),
     }
-    known = {row["film_id"]: row for row in columns["films"]}
+    film_rows = {row["film_id"]: row for row in columns["films"]}
     splits = {row["film_id"]: row["split"] for row in columns["splits"]}
     clips: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
@@ -126,11 +127,11 @@ def _films(contents: Contents, told: Sequence[Warned]) -> list[dict[str, Any]]:
         seconds[row["film_id"]] += row["duration_s"]
     quadrants = Counter((row["film_id"], row["quadrant"]) for row in columns["labels"])
     warnings: dict[str, Counter[str]] = {}
-    for one in told:
-        warnings.setdefault(one.film_id, Counter())[one.kind] += 1
+    for warning in all_warnings:
+        warnings.setdefault(warning.film_id, Counter())[warning.kind] += 1
     rows = []
     for film_id in contents.film_ids:
-        film = known.get(film_id, {})
+        film = film_rows.get(film_id, {})
         counts = {name: quadrants[film_id, name] for name in QUADRANTS}
         rows.append(
             {
@@ -152,14 +153,16 @@ def _films(contents: Contents, told: Sequence[Warned]) -> list[dict[str, Any]]:
     return rows
 
 
-def _warnings(told: Sequence[Warned], names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The warnings by kind, with the films that have most of them."""
-    found = []
+def _warning_kinds(
+    all_warnings: Sequence[Warned], names: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return the warnings by kind, with the films that have the most of them."""
+    kinds = []
     for kind in KINDS:
-        films = Counter(one.film_id for one in told if one.kind == kind.name)
+        films = Counter(warning.film_id for warning in all_warnings if warning.kind == kind.name)
         if films:
             most = sorted(films.items(), key=lambda entry: (-entry[1], entry[0]))
-            found.append(
+            kinds.append(
                 {
                     "name": kind.name,
                     "title": kind.title,
@@ -173,16 +176,16 @@ def _warnings(told: Sequence[Warned], names: Mapping[str, str]) -> list[dict[str
                     "more": len(most) - NAMED,
                 }
             )
-    return found
+    return kinds
 
 
-def _plots(contents: Contents) -> list[Any]:
+def _histograms(contents: Contents) -> list[Any]:
     clips = contents.columns_of(CLIPS, ["duration_s", "music_lufs"])
     films = contents.columns_of(FILMS, ["year"])
     lufs = [row["music_lufs"] for row in clips if row["music_lufs"] is not None]
     years = [float(row["year"]) for row in films if row["year"] is not None]
     scenes = contents.tables[SCENES.name].table
-    shots = [] if scenes is None else _lengths(scenes)
+    shots = [] if scenes is None else _scene_lengths(scenes)
     return [
         histogram("lengths", "Clip lengths", "seconds", [row["duration_s"] for row in clips], 1),
         histogram("loudness", "Loudness of the music", "LUFS, integrated, by clip", lufs, 1),
@@ -191,17 +194,17 @@ def _plots(contents: Contents) -> list[Any]:
     ]
 
 
-def _lengths(scenes: Any) -> list[float]:
+def _scene_lengths(scenes: Any) -> list[float]:
     import pyarrow.compute as pc
 
-    found: list[float] = pc.subtract(scenes["end_s"], scenes["start_s"]).to_pylist()
-    return [length for length in found if length < 60]
+    lengths: list[float] = pc.subtract(scenes["end_s"], scenes["start_s"]).to_pylist()
+    return [length for length in lengths if length < 60]
 
 
-def _moods(
-    contents: Contents, found: Mapping[str, Any], moods: Mapping[str, str]
+def _mood_data(
+    contents: Contents, statistics: Mapping[str, Any], moods: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    if "labels" not in found:
+    if "labels" not in statistics:
         return None
     rows = contents.columns_of(LABELS, ["valence", "energy", "tension", "quadrant"])
     points = []
@@ -209,18 +212,18 @@ def _moods(
         arousal = [row[name] for name in ("energy", "tension") if row[name] is not None]
         if arousal and row["valence"] is not None:
             points.append((row["valence"], sum(arousal) / len(arousal), row["quadrant"]))
-    counts = found["labels"]["by_quadrant"]
+    counts = statistics["labels"]["by_quadrant"]
     return {
         "plane": mood_plane(points),
-        "quadrants": [{**one, "words": moods.get(one["name"], "")} for one in shares(counts)],
+        "quadrants": [{**share, "words": moods.get(share["name"], "")} for share in shares(counts)],
         "counts": [{"name": n, "count": counts[n], "words": moods.get(n, "")} for n in QUADRANTS],
-        "undecided": found["labels"]["undecided"],
-        "count": found["labels"]["count"],
+        "undecided": statistics["labels"]["undecided"],
+        "count": statistics["labels"]["count"],
     }
 
 
-def _splits(contents: Contents, found: Mapping[str, Any]) -> dict[str, Any] | None:
-    if "splits" not in found:
+def _split_data(contents: Contents, statistics: Mapping[str, Any]) -> dict[str, Any] | None:
+    if "splits" not in statistics:
         return None
     split_of = {
         row["film_id"]: row["split"] for row in contents.columns_of(SPLITS, ["film_id", "split"])
@@ -232,8 +235,13 @@ def _splits(contents: Contents, found: Mapping[str, Any]) -> dict[str, Any] | No
     rows = []
     for split in SPLIT_NAMES:
         counts = {name: quadrants[split, name] for name in QUADRANTS}
-        figure = found["splits"][split]
+        counts_of_split = statistics["splits"][split]
         rows.append(
-            {"split": split, **figure, "hours": _hours(figure["hours"]), "moods": shares(counts)}
+            {
+                "split": split,
+                **counts_of_split,
+                "hours": _hours_text(counts_of_split["hours"]),
+                "moods": shares(counts),
+            }
         )
-    return {"rows": rows, "left_out": found["splits"]["left_out"]}
+    return {"rows": rows, "left_out": statistics["splits"]["left_out"]}

@@ -1,4 +1,4 @@
-"""Writing the report: the index, a page per film, and only those that have changed."""
+"""Write the report: an index and a page per film; unchanged pages are not written again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ossl_builder.engine.cache import MadeFiles
 from ossl_builder.errors import OsslError
 from ossl_builder.files import existing
 from ossl_builder.pipeline.status import status
-from ossl_builder.report import data as reading
+from ossl_builder.report import data as report_data
 from ossl_builder.report import film_page, index_page, loudness_curves, warnings
 from ossl_builder.report.charts import clock
 from ossl_builder.report.data import Contents
@@ -31,23 +31,24 @@ TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = ("report.css", "index.js", "film.js")
 INDEX = "index.html"
 STATE = ".report.json"
-# Curves are kept here: they are the one thing that takes time.
-KEPT = ".curves"
+# The cache folder of the curves, because only their measurement takes time.
+CURVES_FOLDER = ".curves"
 
 Counted = Callable[[Sequence[str]], Iterable[str]]
 
 
 @dataclass
 class Written:
-    """What was written, or would be.
+    """The result of writing the report, or of a dry run.
 
     Attributes:
         out: the report's folder.
-        pages: the films' pages that were written.
-        kept: pages that were as they should be.
-        removed: pages of films that are no more.
+        pages: the film pages that were written.
+        kept: the number of pages that were up to date.
+        removed: the pages of films that were removed.
         index: whether the index was written.
-        warnings: warnings in all; in a dry run without those of films whose page would be written.
+        warnings: the number of warnings; a dry run does not count warnings from curves of pages
+            that would be written.
     """
 
     out: Path
@@ -60,12 +61,12 @@ class Written:
 
 @dataclass(frozen=True)
 class _Findings:
-    """What concerns several films.
+    """Results that need the data of several films.
 
     Attributes:
-        answers: annotations of clips that are here, by film.
-        agreed, disagreed: as of `annotations.agreement`.
-        warned: warnings from these and from shared material, by film.
+        answers: annotations of existing clips, by film.
+        agreed, disagreed: results of `annotations.agreement`.
+        warned: warnings about disagreement and shared material, by film.
     """
 
     answers: Mapping[str, list[Annotation]]
@@ -77,56 +78,64 @@ class _Findings:
 def write(
     corpus: Corpus, recipe: Recipe, out: Path, title: str, dry_run: bool, counted: Counted
 ) -> Written:
-    """Write what of a corpus' report is missing or no longer true; the caller holds the lock.
+    """Write the missing and outdated pages of a report; the caller must hold the corpus' lock.
 
     Args:
         corpus: the corpus.
         recipe: its recipe.
-        out: the report's folder, made if need be.
-        title: what the corpus is called on its pages.
+        out: the report's folder, created if it does not exist.
+        title: the title of the pages.
         dry_run: write nothing.
-        counted: hands on the films one by one and may show how far it is.
+        counted: yields the films one by one, and can show progress.
 
     Raises:
         OsslError: `folder_not_empty`, `not_installed`, `table_version`, `annotations_damaged`,
             `taxonomy_invalid`, `audio_unreadable`.
     """
-    _check(out)
-    contents = reading.read(corpus)
+    _refuse_foreign_index(out)
+    contents = report_data.read(corpus)
     questions = label_schema.load(corpus.root)
-    found = _findings(contents, recipe, questions)
-    made = MadeFiles(out, out / STATE)
+    findings = _find(contents, recipe, questions)
+    made_files = MadeFiles(out, out / STATE)
     render = renderer(TEMPLATES)
     shared = {"builder": __version__, "clock": clock, "corpus_title": title}
-    shared["questions"] = [one.name for one in questions.questions]
-    made_by = [_program(), title, shared["questions"]]
+    shared["questions"] = [question.name for question in questions.questions]
+    made_by = [_program_hash(), title, shared["questions"]]
     written = Written(out)
-    told: list[Warned] = []
+    all_warnings: list[Warned] = []
     state_now = status(corpus, recipe)
     for film_id in counted(contents.film_ids):
         notices = [entry for entry in state_now["warnings"] if entry["film_id"] == film_id]
-        page = _Page(contents, film_id, found, notices, Place(corpus.root, out.resolve()))
+        page = _Page(contents, film_id, findings, notices, Place(corpus.root, out.resolve()))
         name = page_of(film_id)
         digest = files.sha256_json([made_by, page.data, page.curves_key])
-        if made.is_fresh(name, digest):
-            kept = made.facts(name).get("measures", {})
-            measured = {clip_id: Measures(*values) for clip_id, values in kept.items()}
+        if made_files.is_fresh(name, digest):
+            stored = made_files.facts(name).get("measures", {})
+            measured = {clip_id: Measures(*values) for clip_id, values in stored.items()}
             written.kept += 1
         else:
             measured = {} if dry_run else page.write(out, render, shared)
             written.pages.append(name)
             if not dry_run:
-                plain = {clip_id: list(asdict(one).values()) for clip_id, one in measured.items()}
-                made.add(name, digest, measures=plain)
-        told += [*page.warned, *warnings.of_measures(film_id, measured)]
-    written.warnings = len(told)
-    written.removed = sorted(made.names() - {page_of(film_id) for film_id in contents.film_ids})
-    moods = {name: questions.mood(name) for name in _asked(questions)}
-    data = index_page.index_data(contents, told, found.agreed, found.disagreed, state_now, moods)
+                plain = {
+                    clip_id: list(asdict(measures).values())
+                    for clip_id, measures in measured.items()
+                }
+                made_files.add(name, digest, measures=plain)
+        all_warnings += [*page.warned, *warnings.of_measures(film_id, measured)]
+    written.warnings = len(all_warnings)
+    written.removed = sorted(
+        made_files.names() - {page_of(film_id) for film_id in contents.film_ids}
+    )
+    quadrants = QUADRANTS if questions.question("quadrant") is not None else ()
+    moods = {name: questions.mood(name) for name in quadrants}
+    data = index_page.index_data(
+        contents, all_warnings, findings.agreed, findings.disagreed, state_now, moods
+    )
     text = render(INDEX, {**shared, **data, "title": title}).encode()
-    written.index = not _holds(out / INDEX, text)
+    written.index = not _has_content(out / INDEX, text)
     if not dry_run:
-        _put(out, text if written.index else None, made, written.removed)
+        _write_other_files(out, text if written.index else None, made_files, written.removed)
     return written
 
 
@@ -137,26 +146,26 @@ class _Page:
         self,
         contents: Contents,
         film_id: str,
-        found: _Findings,
+        findings: _Findings,
         notices: Sequence[Mapping[str, str]],
-        place: Place,
+        folders: Place,
     ) -> None:
         self.film_id = film_id
         self.root = contents.corpus.root
         self.tables = contents.film(film_id)
         self.verdict = contents.verdicts.get(film_id)
-        answers = found.answers.get(film_id, [])
+        answers = findings.answers.get(film_id, [])
         self.warned = [
-            *found.warned.get(film_id, []),
+            *findings.warned.get(film_id, []),
             *warnings.of_notices(film_id, notices),
             *self._own_warnings(),
         ]
         self.data = film_page.film_data(
-            film_id, self.tables, answers, self.warned, place, self.verdict
+            film_id, self.tables, answers, self.warned, folders, self.verdict
         )
         stems = self.tables["stems"]
-        there = bool(stems) and all(existing(self.root, stem["path"]) for stem in stems)
-        self.curves_key = loudness_curves.key_of(stems) if there else None
+        has_stems = bool(stems) and all(existing(self.root, stem["path"]) for stem in stems)
+        self.curves_key = loudness_curves.key_of(stems) if has_stems else None
 
     def _own_warnings(self) -> Iterator[Warned]:
         yield from warnings.of_film(self.verdict, self.tables, self.film_id)
@@ -166,55 +175,55 @@ class _Page:
             yield from warnings.of_clip(clip, labels.get(clip["clip_id"]), missing)
 
     def write(self, out: Path, render: Render, shared: Mapping[str, Any]) -> dict[str, Measures]:
-        """Measure the film's stems, unless that was done before, and write the page."""
-        kept = out / KEPT / f"{self.film_id}.json"
-        drawn = loudness_curves.curves_of(self.root, self.tables["stems"], kept)
+        """Measure the film's stems, unless their curves are cached, and write the page."""
+        cache_path = out / CURVES_FOLDER / f"{self.film_id}.json"
+        curves = loudness_curves.curves_of(self.root, self.tables["stems"], cache_path)
         measured = {}
-        if drawn is not None:
+        if curves is not None:
             clips = self.tables["clips"]
-            measured = {clip["clip_id"]: warnings.measures_of(clip, drawn) for clip in clips}
-        more = warnings.of_measures(self.film_id, measured)
-        values = film_page.with_curves(self.data, drawn, more)
+            measured = {clip["clip_id"]: warnings.measures_of(clip, curves) for clip in clips}
+        curve_warnings = warnings.of_measures(self.film_id, measured)
+        values = film_page.with_curves(self.data, curves, curve_warnings)
         files.write_bytes(
             out / page_of(self.film_id), render("film.html", {**shared, **values}).encode()
         )
         return measured
 
 
-def _findings(contents: Contents, recipe: Recipe, questions: label_schema.LabelSchema) -> _Findings:
+def _find(contents: Contents, recipe: Recipe, questions: label_schema.LabelSchema) -> _Findings:
     root = contents.corpus.root
     clips = contents.columns_of(CLIPS, ["film_id", "clip_id"])
-    places = {(row["film_id"], row["clip_id"]) for row in clips}
-    given = [one for one in records.read_all(root) if (one.film_id, one.clip_id) in places]
+    clip_keys = {(row["film_id"], row["clip_id"]) for row in clips}
+    annotations = [
+        annotation
+        for annotation in records.read_all(root)
+        if (annotation.film_id, annotation.clip_id) in clip_keys
+    ]
     agreed = []
-    if given:
+    if annotations:
         agreed = agreement.group_agreement(
-            agreement.film_groups(given, questions)[0], questions, recipe.labels
+            agreement.film_groups(annotations, questions)[0], questions, recipe.labels
         )
-    disagreed = agreement.most_disagreed(given, questions)
+    disagreed = agreement.most_disagreed(annotations, questions)
     columns = ["film_id", "clip_id", "majority_quadrant", "dawid_skene_quadrant"]
-    told = list(warnings.of_answers(disagreed, contents.columns_of(LABELS, columns)))
-    prints = leaks.load_fingerprints(contents.folder)
-    if prints is not None:
-        alike = leaks.find_matches(prints, recipe.splits)
+    warned_list = list(warnings.of_answers(disagreed, contents.columns_of(LABELS, columns)))
+    fingerprints = leaks.load_fingerprints(contents.folder)
+    if fingerprints is not None:
+        matches = leaks.find_matches(fingerprints, recipe.splits)
         splits = contents.columns_of(SPLITS, ["film_id", "split"])
-        stands = [(row["film_id"], row["split"]) for row in splits if row["split"]]
-        told += warnings.of_matches(alike, leaks.find_leaks(stands, alike))
+        split_pairs = [(row["film_id"], row["split"]) for row in splits if row["split"]]
+        warned_list += warnings.of_matches(matches, leaks.find_leaks(split_pairs, matches))
     answers: dict[str, list[Annotation]] = {}
-    for one in given:
-        answers.setdefault(one.film_id, []).append(one)
+    for annotation in annotations:
+        answers.setdefault(annotation.film_id, []).append(annotation)
     warned: dict[str, list[Warned]] = {}
-    for each in told:
-        warned.setdefault(each.film_id, []).append(each)
+    for warning in warned_list:
+        warned.setdefault(warning.film_id, []).append(warning)
     return _Findings(answers, agreed, disagreed, warned)
 
 
-def _asked(questions: label_schema.LabelSchema) -> tuple[str, ...]:
-    return QUADRANTS if questions.question("quadrant") is not None else ()
-
-
-def _check(out: Path) -> None:
-    """No other page is overwritten."""
+def _refuse_foreign_index(out: Path) -> None:
+    """Raise an error if the folder has an index that this program did not write."""
     if (out / INDEX).exists() and not (out / STATE).exists():
         raise OsslError(
             "folder_not_empty",
@@ -223,28 +232,32 @@ def _check(out: Path) -> None:
         )
 
 
-def _program() -> str:
-    """What makes the pages, as a hash: templates and code."""
+def _program_hash() -> str:
+    """Return the hash of templates and code, which decide the content of the pages."""
     folder = Path(__file__).parent
     paths = [*folder.glob("*.py"), *TEMPLATES.iterdir()]
-    found = {path.name: files.sha256_file(path) for path in paths if path.is_file()}
-    return files.sha256_json([__version__, found])
+    hashes = {path.name: files.sha256_file(path) for path in paths if path.is_file()}
+    return files.sha256_json([__version__, hashes])
 
 
-def _holds(path: Path, data: bytes) -> bool:
+def _has_content(path: Path, data: bytes) -> bool:
     return path.exists() and path.read_bytes() == data
 
 
-def _put(out: Path, index: bytes | None, made: MadeFiles, gone: Sequence[str]) -> None:
-    """Write the index and the assets, remove the pages of films that are gone."""
+def _write_other_files(
+    out: Path, index: bytes | None, made_files: MadeFiles, removed: Sequence[str]
+) -> None:
+    """Write the index and the assets, and delete the pages of removed films."""
     for name in ASSETS:
         data = (TEMPLATES / name).read_bytes()
-        if not _holds(out / name, data):
+        if not _has_content(out / name, data):
             files.write_bytes(out / name, data)
     if index is not None:
         files.write_bytes(out / INDEX, index)
-    for name in gone:
+    for name in removed:
         (out / name).unlink(missing_ok=True)
-        (out / KEPT / f"{Path(name).stem.removeprefix('film-')}.json").unlink(missing_ok=True)
-    made.forget(gone)
-    made.save()
+        (out / CURVES_FOLDER / f"{Path(name).stem.removeprefix('film-')}.json").unlink(
+            missing_ok=True
+        )
+    made_files.forget(removed)
+    made_files.save()

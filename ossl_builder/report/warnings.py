@@ -1,4 +1,4 @@
-"""What a curator should look at: kinds of warnings, their thresholds, and why these."""
+"""Find problems that a curator should check: kinds of warnings and their thresholds."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ossl_builder.rights import Verdict
 from ossl_builder.rights.verdict import LICENCE_UNNAMED
 from ossl_builder.splits.leaks import KIND_WORDS, Leak, Match
 
-# Of a stereo mix, music and dialogue, a separator that shares the whole mix leaves nothing; what
-# is left in no stem is effects or was lost. From this on, below the mix, it can be heard.
+# Level, relative to the mix, of the part of the mix that is in no stem. This part is effects or
+# was lost in the separation; above this level it is audible.
 REST_DB = -12.0
-# Speech pauses at least every few seconds, and its stem falls silent in them. Where even the
-# quieter moments of the dialogue stem lie within this of the music, something else stands in it:
-# 20 dB below is what a good separator leaves (SI-SDR of 10 to 15 dB), 12 dB below is heard.
+# Speech pauses at least every few seconds, so a clean dialogue stem is silent in the pauses. If
+# even the quiet parts of the stem are above this level, relative to the music, the stem contains
+# something else. A good separator (SI-SDR of 10 to 15 dB) leaves -20 dB; -12 dB is audible.
 RESIDUAL_LU = -12.0
-# ... the quieter moments being those below this part of all.
+# The quantile of the level differences that represents the quiet parts.
 QUIETER = 0.25
-# Only seconds in which the music is louder than this are asked: beside silence all is loud.
+# Only seconds with louder music count, because relative to silence every sound is loud.
 MUSIC_SOUNDS_LUFS = -45.0
-# A clip of fewer such seconds says too little.
+# With fewer such seconds in a clip, the result is not reliable.
 LEAST_STEPS = 5
-# EBU R 128 puts programmes at -23 LUFS; music 17 LU below that is lost in a room's noise.
+# EBU R 128 sets programmes to -23 LUFS; music 17 LU below that is masked by the room's noise.
 QUIET_LUFS = -40.0
-# 0 is agreement, 1 the whole scale apart on every question. People who agree on the mood differ
-# by one or two of eight steps (0.12 to 0.25) on the scales; beyond this they heard another mood.
+# 0 is agreement; 1 is a difference of the whole scale on every question. Annotators who agree on
+# the mood differ by one or two of eight steps (0.12 to 0.25); more means different moods.
 DISAGREED = 0.35
 
 
@@ -37,9 +37,9 @@ class Kind:
     """A kind of warning.
 
     Attributes:
-        name: stable, lower-case, with underscores.
-        title: for people.
-        why: why it matters, and what to do.
+        name: stable identifier, lower-case, with underscores.
+        title: the name shown to users.
+        why: why the warning matters, and what to do.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Warned:
         film_id: the film.
         clip_id: the clip; empty: the whole film.
         kind: name of one of `KINDS`.
-        sentence: what was found.
+        sentence: the problem in one sentence.
     """
 
     film_id: str
@@ -102,11 +102,13 @@ class Warned:
 
 @dataclass(frozen=True)
 class Measures:
-    """What the film's curves say of one clip.
+    """Measurements of one clip from the film's curves.
 
     Attributes:
-        rest_db: what of its mix is in no stem, below the mix, in dB, median; None: not known.
-        residual_lu: the dialogue stem's quieter moments below the music, in LU; None: not known.
+        rest_db: median level of the part of the mix that is in no stem, relative to the mix, in
+            dB; None: not known.
+        residual_lu: level of the quiet parts of the dialogue stem, relative to the music, in LU;
+            None: not known.
     """
 
     rest_db: float | None
@@ -114,13 +116,13 @@ class Measures:
 
 
 def measures_of(clip: Row, curves: Curves) -> Measures:
-    """Look at the stretch of a film that a clip was cut from."""
+    """Measure the segment of a film from which a clip was cut."""
     import numpy as np
 
     if clip["start_s"] is None:
         return Measures(None, None)
     first, last = round(clip["start_s"] / STEP_S), round(clip["end_s"] / STEP_S)
-    rest = np.array(curves.rest[first:last]) / 10
+    rest_levels = np.array(curves.rest[first:last]) / 10
     residual = None
     if {"music", "dialogue"} <= curves.low.keys():
         music = np.array(curves.short["music"][first:last]) / 10
@@ -128,16 +130,16 @@ def measures_of(clip: Row, curves: Curves) -> Measures:
         sounds = music > MUSIC_SOUNDS_LUFS
         if sounds.sum() >= LEAST_STEPS:
             residual = round(float(np.quantile((dialogue - music)[sounds], QUIETER)), 1)
-    return Measures(round(float(np.median(rest)), 1) if len(rest) else None, residual)
+    return Measures(round(float(np.median(rest_levels)), 1) if len(rest_levels) else None, residual)
 
 
 def of_clip(clip: Row, label: Row | None, missing: Sequence[str]) -> Iterator[Warned]:
-    """What tables and disk say of a clip.
+    """Yield the warnings about a clip from the tables and its files.
 
     Args:
         clip: its row.
-        label: its label's row, if it has one.
-        missing: what of its files is not there, `video` for example.
+        label: the row of its label; None: no label.
+        missing: the roles of its missing files, such as `video`.
     """
     film_id, clip_id = clip["film_id"], clip["clip_id"]
     if missing:
@@ -146,25 +148,27 @@ def of_clip(clip: Row, label: Row | None, missing: Sequence[str]) -> Iterator[Wa
         text = f"The music has {clip['music_lufs']:.0f} LUFS."
         yield Warned(film_id, clip_id, "quiet_music", text)
     elif label is not None and label["music_audible"] in ("faint", "none"):
-        said = {"faint": "faint", "none": "not heard at all"}[label["music_audible"]]
-        yield Warned(film_id, clip_id, "quiet_music", f"Most people say that music is {said}.")
+        audibility = {"faint": "faint", "none": "not heard at all"}[label["music_audible"]]
+        yield Warned(
+            film_id, clip_id, "quiet_music", f"Most people say that music is {audibility}."
+        )
 
 
 def of_measures(film_id: str, measured: Mapping[str, Measures]) -> Iterator[Warned]:
-    """What the stems' curves say of a film's clips."""
-    for clip_id, found in measured.items():
-        if found.rest_db is not None and found.rest_db > REST_DB:
-            text = f"What no stem holds is only {-found.rest_db:.0f} dB below the mix."
+    """Yield the warnings about a film's clips from the curves of its stems."""
+    for clip_id, measures in measured.items():
+        if measures.rest_db is not None and measures.rest_db > REST_DB:
+            text = f"What no stem holds is only {-measures.rest_db:.0f} dB below the mix."
             yield Warned(film_id, clip_id, "low_separation", text)
-        if found.residual_lu is not None and found.residual_lu > RESIDUAL_LU:
-            text = f"The quieter dialogue is at {found.residual_lu:+.0f} LU of the music."
+        if measures.residual_lu is not None and measures.residual_lu > RESIDUAL_LU:
+            text = f"The quieter dialogue is at {measures.residual_lu:+.0f} LU of the music."
             yield Warned(film_id, clip_id, "residual_music", text)
 
 
 def of_film(
     verdict: Verdict | None, tables: Mapping[str, list[Row]], film_id: str
 ) -> Iterator[Warned]:
-    """What concerns a whole film.
+    """Yield the warnings about a whole film.
 
     Args:
         verdict: today's verdict on it; None: the corpus has no record of the film.
@@ -177,7 +181,7 @@ def of_film(
         yield Warned(film_id, "", "rights_unknown", verdict.sentence)
     elif LICENCE_UNNAMED in verdict.risks:
         yield Warned(film_id, "", "licence_unnamed", "No licence's name or address is recorded.")
-    for table, what in (("scenes", "video"), ("stems", "audio")):
+    for table, medium in (("scenes", "video"), ("stems", "audio")):
         spans = {
             (span["start_s"], span["end_s"])
             for row in tables[table]
@@ -185,40 +189,40 @@ def of_film(
         }
         if spans:
             lost = sum(end - start for start, end in spans)
-            text = f"{lost:.1f} s of {what} could not be decoded."
+            text = f"{lost:.1f} s of {medium} could not be decoded."
             yield Warned(film_id, "", "damaged", text)
 
 
 def of_notices(film_id: str, notices: Iterable[Mapping[str, str]]) -> Iterator[Warned]:
-    """What the stages found doubtful about a film; damage is told by its tables."""
+    """Yield the stages' warnings about a film, except damage, which `of_film` reports."""
     for notice in notices:
         if notice["code"] not in ("damaged_video", "damaged_audio"):
             yield Warned(film_id, "", "doubtful", notice["message"])
 
 
 def of_answers(disagreed: Iterable[Disagreement], labels: Iterable[Row]) -> Iterator[Warned]:
-    """Clips people do not agree on: by the distance of their answers, or for want of a majority."""
-    found: dict[tuple[str, str], str] = {}
+    """Yield the clips with distant answers or without a majority for a quadrant."""
+    texts: dict[tuple[str, str], str] = {}
     for row in labels:
-        # Only of chosen quadrants can one be the most probable.
+        # A most probable quadrant exists only if annotators chose quadrants.
         if row["majority_quadrant"] is None and row["dawid_skene_quadrant"] is not None:
-            found[row["film_id"], row["clip_id"]] = "No quadrant has a majority."
-    for one in disagreed:
-        if one.score >= DISAGREED:
-            text = f"Answers lie {one.score:.2f} of the scales apart."
-            found[one.film_id, one.clip_id] = text
-    for (film_id, clip_id), text in found.items():
+            texts[row["film_id"], row["clip_id"]] = "No quadrant has a majority."
+    for clip in disagreed:
+        if clip.score >= DISAGREED:
+            text = f"Answers lie {clip.score:.2f} of the scales apart."
+            texts[clip.film_id, clip.clip_id] = text
+    for (film_id, clip_id), text in texts.items():
         yield Warned(film_id, clip_id, "disagreement", text)
 
 
 def of_matches(matches: Iterable[Match], leaks: Iterable[Leak]) -> Iterator[Warned]:
-    """Films that share material, told at both of them."""
+    """Yield a warning for both films of each pair that shares material."""
     leaking = {(leak.film_a, leak.film_b, leak.kind) for leak in leaks}
     for match in matches:
         kind = "near_duplicate"
         if (match.film_a, match.film_b, match.kind) in leaking:
             kind = "leak"
         ends = ((match.film_a, match.clip_a), (match.film_b, match.clip_b))
-        for (film_id, clip_id), (_, other) in (ends, ends[::-1]):
-            text = f"Shares {KIND_WORDS[match.kind]} with {other} ({match.shared} hashes)."
+        for (film_id, clip_id), (_, other_clip) in (ends, ends[::-1]):
+            text = f"Shares {KIND_WORDS[match.kind]} with {other_clip} ({match.shared} hashes)."
             yield Warned(film_id, clip_id, kind, text)

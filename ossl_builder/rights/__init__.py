@@ -1,4 +1,4 @@
-"""Why a film may be used in the United States: facts, evidence, verdict. No legal advice."""
+"""Rights of a film in the United States: facts, evidence, verdict. This is no legal advice."""
 
 from ossl_builder.rights.case import Verdict
 from ossl_builder.rights.explain import explain

@@ -1,4 +1,4 @@
-"""A verdict and the reasoning that leads to it, step by step."""
+"""The verdict on a film, and the case: the working state from which a verdict is made."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FREE: frozenset[Word] = frozenset(
     {"expired", "not_renewed", "no_notice", "government_work", "licensed"}
 )
 
-# Nobody has the copyright, so that no licence is needed.
+# Verdicts under which nobody has the copyright, so that no licence is needed.
 PUBLIC_DOMAIN: frozenset[Word] = FREE - {"licensed"}
 
-# The longest term of a film published before 1978, counted from the year after publication.
+# The longest term in years of a film published before 1978, from the year after publication.
 TERM_YEARS = 95
 
-# Where to read on: pointers, not an interpretation. The sections of the Act of 1909 are numbered
+# References to the law, without an interpretation. The sections of the Act of 1909 are numbered
 # as codified in 1947.
 TERM = "17 U.S.C. 304 and 305 (terms of works published before 1978; they run to the year's end)"
 NOTICE_1909 = "Copyright Act of 1909, s. 10 (notice on publication)"
@@ -44,22 +44,22 @@ NEW_MATERIAL = "17 U.S.C. 103(b) (what is added to an older work is protected on
 
 @dataclass(frozen=True)
 class Verdict:
-    """A conclusion about one film under United States law. No legal advice.
+    """A conclusion about one film under United States law. This is no legal advice.
 
     Attributes:
-        word: the conclusion. `protected` stands where evidence shows that the film is not free,
-            which would be untruly called unknown.
-        sentence: the conclusion for a person.
-        reasoning: how it was reached, one or a few plain sentences per step.
-        sources: the law it rests on.
-        evidence: what shows the facts, and what was found wanting.
-        lacking: what would settle it; empty unless the word is `unknown`.
-        holds_from: a day on which the film was surely free already; None: not free, or by licence.
-        changes_on: the day on which the film becomes free at the latest, because its longest term
-            has ended the day before; None: it is free, or that day is not known.
-        risks: what may be protected apart from the film.
-        is_claim: it rests on the user's word alone.
-        jurisdiction: whose law.
+        word: the conclusion. `protected` means that evidence shows that the film is not free;
+            `unknown` means that the evidence does not suffice.
+        sentence: the conclusion as a sentence for the user.
+        reasoning: the steps of the reasoning, one or a few sentences each.
+        sources: the law that the conclusion uses.
+        evidence: the evidence of the facts, including evidence that does not count.
+        lacking: the evidence that would decide an open question; empty unless `word` is `unknown`.
+        holds_from: a day on which the film was certainly free; None: not free, or by licence.
+        changes_on: the latest day on which the film becomes free, which is the day after the end
+            of its longest term; None: the film is free, or the day is not known.
+        risks: rights of others that may exist apart from the film's copyright.
+        is_claim: whether the conclusion uses only the user's claim.
+        jurisdiction: the country whose law is applied.
     """
 
     word: Word
@@ -76,12 +76,12 @@ class Verdict:
 
     @property
     def is_free(self) -> bool:
-        """Whether the film may be used, as far as this verdict goes."""
+        """Return whether the film may be used according to this verdict."""
         return self.word in FREE
 
 
 def spoken(day: date) -> str:
-    """A date for reading aloud: ``1 January 2027``, in English whatever the locale."""
+    """Return a date in words, such as ``1 January 2027``, in English in every locale."""
     months = (
         "January", "February", "March", "April", "May", "June", "July",
         "August", "September", "October", "November", "December",
@@ -90,14 +90,14 @@ def spoken(day: date) -> str:
 
 
 def free_from(year: int) -> date:
-    """The first day after the longest term of a film published in `year`, before 1978.
+    """Return the first day after the longest term of a film published in `year`, before 1978.
 
-    95 years from publication, to the end of the calendar year (17 U.S.C. 304 and 305).
+    The term is 95 years from publication, to the end of the calendar year (17 U.S.C. 304 and 305).
     """
     return date(year + TERM_YEARS + 1, 1, 1)
 
 
-# What each fact is called in a sentence, and what would show it.
+# Each fact as a noun phrase for a sentence, and the evidence that would show it.
 NAMES: dict[FactName, tuple[str, str]] = {
     "year": (
         "the year of first publication",
@@ -137,15 +137,15 @@ TOO_WEAK: dict[Kind, str] = {
 
 @dataclass
 class Case:
-    """The notes taken while a film is judged.
+    """The working state while the verdict on a film is made.
 
     Attributes:
-        facts: what is said of the film.
-        today: the day of judgement.
-        steps: the reasoning, in order.
-        sources: the law it rests on, in order of use.
-        lacking: what would settle an open question.
-        rests_on_statements: some step rests on what others state, without a record.
+        facts: the facts of the film.
+        today: the day for which the verdict is made.
+        steps: the steps of the reasoning, in order.
+        sources: the law that the steps use, in order of use.
+        lacking: the evidence that would decide an open question.
+        rests_on_statements: whether a step uses a statement that no record confirms.
     """
 
     facts: Facts
@@ -156,24 +156,24 @@ class Case:
     rests_on_statements: bool = False
 
     def say(self, step: str, *sources: str) -> None:
-        """Add a step of reasoning and the law behind it."""
+        """Add a step of the reasoning and the law that it uses."""
         self.steps.append(step)
         self.sources += [source for source in sources if source not in self.sources]
 
     def lack(self, fact: FactName) -> None:
-        """Note that evidence of a fact would settle the matter."""
+        """Add the evidence that would show a fact to the missing evidence, once."""
         _, proof = NAMES[fact]
         if proof not in self.lacking:
             self.lacking.append(proof)
 
     def known(self, fact: FactName) -> Any:
-        """The value of a fact if evidence shows it and none denies it, else None."""
+        """Return the value of a fact if evidence shows it and no evidence denies it, else None."""
         evidence = self.facts.evidence_of(fact)
-        counting = [one.denies for one in evidence if one.kind in COUNTING]
-        return getattr(self.facts, fact) if counting and not any(counting) else None
+        denials = [item.denies for item in evidence if item.kind in COUNTING]
+        return getattr(self.facts, fact) if denials and not any(denials) else None
 
     def need(self, fact: FactName) -> Any:
-        """As `known`; where it is not known, say why and note that it is lacking."""
+        """Return the value as `known` does; if it is None, add the reason and what is missing."""
         value = self.known(fact)
         if value is None:
             self.say(self._why_unknown(fact))
@@ -181,23 +181,23 @@ class Case:
         return value
 
     def mention_weak(self, fact: FactName) -> None:
-        """Say why a fact that would free the film does not count, if anything speaks of it."""
+        """Add the reason why a fact is unknown although there is evidence of it."""
         if self.known(fact) is None and self.facts.evidence_of(fact):
             self.say(self._why_unknown(fact))
             self.lack(fact)
 
     def according(self, fact: FactName) -> str:
-        """The end of a sentence that tells on whose word a known fact rests."""
-        evidence = [one for one in self.facts.evidence_of(fact) if one.kind in COUNTING]
-        if not any(one.kind == "record" for one in evidence):
+        """Return the end of a sentence that names the sources of a known fact."""
+        evidence = [item for item in self.facts.evidence_of(fact) if item.kind in COUNTING]
+        if not any(item.kind == "record" for item in evidence):
             self.rests_on_statements = True
-        return ", according to " + " and ".join(one.where for one in evidence) + "."
+        return ", according to " + " and ".join(item.where for item in evidence) + "."
 
     def _why_unknown(self, fact: FactName) -> str:
         name, _ = NAMES[fact]
         evidence = self.facts.evidence_of(fact)
-        against = [one for one in evidence if one.denies and one.kind in COUNTING]
-        in_favour = [one for one in evidence if not one.denies]
+        against = [item for item in evidence if item.denies and item.kind in COUNTING]
+        in_favour = [item for item in evidence if not item.denies]
         if against and in_favour:
             return (
                 f"The evidence contradicts itself on {name}: {in_favour[0].where} says "

@@ -1,4 +1,4 @@
-"""A verdict as a text for a person who is no lawyer."""
+"""Explain a verdict as plain text for readers who are not lawyers."""
 
 from __future__ import annotations
 
@@ -25,58 +25,62 @@ NO_ADVICE = (
 
 
 class Titled(Protocol):
-    """A film with a name: of the catalogue or of a corpus."""
+    """A film of the catalogue or of a corpus: id, title, year."""
 
     @property
     def film_id(self) -> str:
-        """Its id."""
+        """The film's id."""
 
     @property
     def title(self) -> str:
-        """Its title."""
+        """The film's title."""
 
     @property
     def year(self) -> int | None:
-        """Its year of first publication."""
+        """The year of first publication; None: not known."""
 
 
 def explain(film: Titled, verdict: Verdict) -> str:
-    """The verdict in plain text, without a line end: paragraphs, numbered reasoning, evidence.
+    """Return the verdict as plain text: paragraphs, numbered reasoning, evidence; no final newline.
 
-    Lines are as long as their sentences; a terminal wraps them.
+    Lines are not wrapped; the terminal wraps them.
     """
     year = "year unknown" if film.year is None else str(film.year)
     parts = [
         f"{film.title} ({year}), {film.film_id}",
         f"{verdict.sentence}\nVerdict: {verdict.word.replace('_', ' ')}."
         f" Jurisdiction: {verdict.jurisdiction}.",
-        _listed("Why", verdict.reasoning, numbered=True),
-        _listed("Evidence", [_told(one) for one in verdict.evidence]),
-        _listed("What would settle it", [f"{_capital(one)}." for one in verdict.lacking]),
-        _listed("Law", verdict.sources),
-        _listed("Risks that remain", _grouped(verdict.risks)),
+        _section("Why", verdict.reasoning, numbered=True),
+        _section("Evidence", [_evidence_line(item) for item in verdict.evidence]),
+        _section("What would settle it", [f"{_capital(item)}." for item in verdict.lacking]),
+        _section("Law", verdict.sources),
+        _section("Risks that remain", _risk_lines(verdict.risks)),
         NO_ADVICE,
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _told(one: Evidence) -> str:
-    about = "Claim" if one.kind == "claim" else LABELS[one.fact]
-    against = ", against it" if one.denies else ""
-    weak = "" if one.kind in COUNTING or one.kind == "claim" else " This alone does not count."
-    return f"{about}{against}: {one.shows}. From: {one.where}.{weak}"
+def _evidence_line(evidence: Evidence) -> str:
+    about = "Claim" if evidence.kind == "claim" else LABELS[evidence.fact]
+    against = ", against it" if evidence.denies else ""
+    weak = (
+        ""
+        if evidence.kind in COUNTING or evidence.kind == "claim"
+        else " This alone does not count."
+    )
+    return f"{about}{against}: {evidence.shows}. From: {evidence.where}.{weak}"
 
 
-def _grouped(risks: tuple[Risk, ...]) -> list[str]:
-    """One line per kind of risk, in the order in which the kinds first appear."""
+def _risk_lines(risks: tuple[Risk, ...]) -> list[str]:
+    """Return one line per kind of risk, in the order in which the kinds first appear."""
     texts: dict[str, list[str]] = {}
     for risk in risks:
         texts.setdefault(risk.kind, []).append(_capital(risk.text.removesuffix(".")) + ".")
     return [f"{_capital(kind)}: {' '.join(lines)}" for kind, lines in texts.items()]
 
 
-def _listed(heading: str, lines: list[str] | tuple[str, ...], *, numbered: bool = False) -> str:
-    """A heading with its lines; empty if there are none."""
+def _section(heading: str, lines: list[str] | tuple[str, ...], *, numbered: bool = False) -> str:
+    """Return a heading with its lines; an empty string if there are no lines."""
     marks = (f"{number}." if numbered else "-" for number in range(1, len(lines) + 1))
     body = "".join(f"\n{mark} {line}" for mark, line in zip(marks, lines, strict=True))
     return f"{heading}:{body}" if body else ""

@@ -1,4 +1,4 @@
-"""Facts on a film that decide its rights, each with its evidence."""
+"""The facts of a film that decide its rights, with the evidence of each."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ FactName = Literal[
     "licence",
     "free_at_home_1996",
 ]
-# A record is an entry of a register, a credit, a licence text; a statement is somebody saying so
-# with a reason. A listing calls a film free without a reason; a guess goes by its title or the
-# like; a tag is what an uploader chose; a claim is the user's own.
+# A record is an entry of a register, a credit or a licence text. A statement gives a reason. A
+# listing calls a film free without a reason. A guess was made from the title or similar data. A
+# tag was chosen by an uploader. A claim was made by the user.
 Kind = Literal["record", "statement", "listing", "guess", "tag", "claim"]
 COUNTING: frozenset[Kind] = frozenset({"record", "statement"})
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Something that shows, or denies, a fact.
+    """An item of evidence that shows or denies a fact.
 
     Attributes:
-        fact: the field of `Facts` it bears on; None: on none in particular.
-        shows: what it shows, in words.
-        where: where it is to be found.
-        kind: what it is; only a record or a statement counts.
-        denies: it speaks against the value that `Facts` has.
+        fact: the field of `Facts` that the evidence concerns; None: no field in particular.
+        shows: what the evidence shows, in words.
+        where: where the evidence can be found.
+        kind: the kind of evidence; only a record or a statement counts.
+        denies: whether the evidence contradicts the value in `Facts`.
     """
 
     fact: FactName | None
@@ -48,11 +48,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Risk:
-    """What may be protected or go wrong apart from the film's own copyright.
+    """A right or problem that can remain although the film's own copyright does not prevent use.
 
     Attributes:
         kind: one or two words, such as `score`, `songs`, `restoration`, `story`, `territory`.
-        text: what it is, in words.
+        text: a description of the risk.
     """
 
     kind: str
@@ -61,9 +61,9 @@ class Risk:
 
 @dataclass(frozen=True)
 class Facts:
-    """What bears on a film's rights in the United States. None: not known.
+    """The facts that decide a film's rights in the United States. None: not known.
 
-    A value counts only with evidence: without a record or a statement that shows it, it is
+    A value counts only with evidence. Without a record or a statement that shows it, the value is
     treated as not known.
 
     Attributes:
@@ -74,13 +74,13 @@ class Facts:
         government_work: whether the United States government made it.
         licence: the licence under which the holder of the rights permits its use.
         free_at_home_1996: whether it was free in its own country on 1 January 1996.
-        is_co_production: a company had, or may have had, a part in a government work. For this
-            and the next two a doubt is enough: they need no evidence.
-        is_restored: the copy at hand is, or may be, a restoration.
-        is_new_version: the copy is, or may be, coloured, cut or scored anew.
-        evidence: what shows these facts.
-        risks: risks of this film in particular.
-        claimed_basis: why its user says it may be used; then their word stands for all facts.
+        is_co_production: whether a company produced, or may have produced, a part of a
+            government work. This field and the next two need no evidence: a doubt is enough.
+        is_restored: whether the copy is, or may be, a restoration.
+        is_new_version: whether the copy is, or may be, a coloured, recut or rescored version.
+        evidence: the evidence of these facts.
+        risks: the risks of this film in particular.
+        claimed_basis: the basis that the user claims; if set, it replaces all other facts.
     """
 
     year: int | None = None
@@ -98,12 +98,12 @@ class Facts:
     claimed_basis: str | None = None
 
     def evidence_of(self, fact: FactName) -> tuple[Evidence, ...]:
-        """The evidence that bears on one fact."""
-        return tuple(one for one in self.evidence if one.fact == fact)
+        """Return the evidence that concerns one fact."""
+        return tuple(item for item in self.evidence if item.fact == fact)
 
 
 ITEM = re.compile(r"(?P<about>[a-z ]+): (?P<shows>[^\[\]]+) \[(?P<where>[^\[\]]+)\]")
-# What an item of evidence is about, and which fact it bears on.
+# The subject of an item of evidence, and the fact that the item concerns.
 ABOUT: dict[str, FactName | None] = {
     "published": "year",
     "country": "country",
@@ -113,7 +113,7 @@ ABOUT: dict[str, FactName | None] = {
     "licence": "licence",
     "listed": None,
 }
-# The fact that a basis rests on. In tier B it is guessed or in doubt.
+# The fact that a basis depends on. In tier B this fact is guessed or doubtful.
 RESTS_ON: dict[str, FactName] = {
     "expired_95y": "year",
     "not_renewed": "renewed",
@@ -124,23 +124,23 @@ RESTS_ON: dict[str, FactName] = {
 
 
 def facts_of(film: CatalogueFilm) -> Facts:
-    """The facts of a film of the catalogue.
+    """Return the facts of a film of the catalogue.
 
     Raises:
-        OsslError: `catalogue_broken`, if its evidence or risk is not in the catalogue's form.
+        OsslError: `catalogue_broken`, if its evidence or risk is not in the catalogue's format.
     """
     doubtful = RESTS_ON.get(film.pd_basis) if film.tier == "B" else None
-    evidence = tuple(_evidence(film, item, doubtful) for item in film.pd_evidence.split("; "))
-    risks = tuple(_risk(film, item) for item in film.risk.split("; ") if item)
-    shown = {one.fact: one.shows for one in evidence}
+    evidence = tuple(_parse_evidence(film, item, doubtful) for item in film.pd_evidence.split("; "))
+    risks = tuple(_parse_risk(film, item) for item in film.risk.split("; ") if item)
+    shows = {entry.fact: entry.shows for entry in evidence}
     kinds = {risk.kind for risk in risks}
     return Facts(
         year=film.year,
         country=film.country or None,
-        notice=False if "notice" in shown else None,
-        renewed=False if "renewed" in shown else None,
-        government_work=True if "government_work" in shown else None,
-        licence=shown.get("licence"),
+        notice=False if "notice" in shows else None,
+        renewed=False if "renewed" in shows else None,
+        government_work=True if "government_work" in shows else None,
+        licence=shows.get("licence"),
         is_co_production="co-production" in kinds,
         is_restored="copy" in kinds,
         evidence=evidence,
@@ -148,16 +148,16 @@ def facts_of(film: CatalogueFilm) -> Facts:
     )
 
 
-def _evidence(film: CatalogueFilm, item: str, doubtful: FactName | None) -> Evidence:
-    found = ITEM.fullmatch(item)
-    if found is None or found["about"] not in ABOUT:
+def _parse_evidence(film: CatalogueFilm, item: str, doubtful: FactName | None) -> Evidence:
+    match = ITEM.fullmatch(item)
+    if match is None or match["about"] not in ABOUT:
         raise _broken(film, "evidence", item)
-    fact = ABOUT[found["about"]]
+    fact = ABOUT[match["about"]]
     kind: Kind = "listing" if fact is None else "guess" if fact == doubtful else "statement"
-    return Evidence(fact, found["shows"], found["where"], kind)
+    return Evidence(fact, match["shows"], match["where"], kind)
 
 
-def _risk(film: CatalogueFilm, item: str) -> Risk:
+def _parse_risk(film: CatalogueFilm, item: str) -> Risk:
     kind, colon, text = item.partition(": ")
     if not colon:
         raise _broken(film, "risk", item)

@@ -1,4 +1,4 @@
-"""The rules of United States copyright law for a film as it was first published."""
+"""Apply the rules of United States copyright law to a film as it was first published."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ RESTORATION_DAY = date(1996, 1, 1)
 
 
 def original_work(case: Case, year: int | None) -> Word:
-    """The word for a film as first published.
+    """Return the verdict word for a film as first published.
 
     Args:
-        case: the case; its steps, sources and lacking evidence are added to.
-        year: the year of first publication, if it is shown.
+        case: the case; steps, sources and missing evidence are added to it.
+        year: the year of first publication; None: no evidence shows it.
     """
     if year is not None and year < case.today.year - TERM_YEARS:
         last = date(free_from(year).year - 1, 12, 31)
@@ -43,7 +43,7 @@ def original_work(case: Case, year: int | None) -> Word:
         )
         return "expired"
     if year is not None:
-        _say_term(case, year)
+        _add_term_step(case, year)
     if is_licensed(case):
         return "licensed"
     if _is_government_work(case):
@@ -52,11 +52,11 @@ def original_work(case: Case, year: int | None) -> Word:
         case.need("year")
         return "unknown"
     if year >= 1978:
-        return _from_1978(case, year)
-    return _foreign(case, year) or _formalities(case, year)
+        return _judge_from_1978(case, year)
+    return _judge_foreign(case, year) or _judge_formalities(case, year)
 
 
-def _say_term(case: Case, year: int) -> None:
+def _add_term_step(case: Case, year: int) -> None:
     if year >= 1978:
         case.say(
             f"The film was published in {year}. From 1978 on a film is protected from the day it "
@@ -72,7 +72,7 @@ def _say_term(case: Case, year: int) -> None:
 
 
 def is_licensed(case: Case) -> bool:
-    """Whether a licence permits its use; says so, or why what speaks of one does not count."""
+    """Return whether a licence permits the use, and add the step of the reasoning."""
     licence = case.known("licence")
     if not licence:
         case.mention_weak("licence")
@@ -103,8 +103,8 @@ def _is_government_work(case: Case) -> bool:
     return False
 
 
-def _foreign(case: Case, year: int) -> Word | None:
-    """The word if the film's origin settles it, else None."""
+def _judge_foreign(case: Case, year: int) -> Word | None:
+    """Return the verdict word if the film's origin decides it, else None."""
     country = case.need("country")
     if country is None:
         case.say(
@@ -112,8 +112,8 @@ def _foreign(case: Case, year: int) -> Word | None:
             f"from {spoken(RESTORATION_DAY)}. The next steps are for the case that it is American.",
             URAA,
         )
-        word = _formalities(case, year)
-        return "unknown" if word in FREE else word
+        verdict_word = _judge_formalities(case, year)
+        return "unknown" if verdict_word in FREE else verdict_word
     if country == "US":
         case.say("It is an American film" + case.according("country"))
         return None
@@ -137,8 +137,8 @@ def _foreign(case: Case, year: int) -> Word | None:
     return None
 
 
-def _formalities(case: Case, year: int) -> Word:
-    """The word for an American film published before 1978 whose term has not ended."""
+def _judge_formalities(case: Case, year: int) -> Word:
+    """Return the verdict word for an American film from before 1978 that is not expired."""
     if year >= 1964:
         case.say(
             "The copyright of films from 1964 to 1977 was renewed by itself. "
@@ -199,7 +199,7 @@ def _formalities(case: Case, year: int) -> Word:
     return "unknown"
 
 
-def _from_1978(case: Case, year: int) -> Word:
+def _judge_from_1978(case: Case, year: int) -> Word:
     if year <= 1989 and case.known("notice") is False:
         case.say(
             "It is shown to have been published without a copyright notice. Until 28 February "
@@ -242,7 +242,7 @@ GENERAL = (
 
 
 def risks_of(facts: Facts) -> tuple[Risk, ...]:
-    """The risks of this film in particular, then those of any film."""
+    """Return the risks of this film in particular, then the risks of every film."""
     special = list(facts.risks)
     if facts.government_work:
         special.append(

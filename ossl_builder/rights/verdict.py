@@ -1,4 +1,4 @@
-"""The verdict on a film's rights, for the gate, `explain`, the report and every export."""
+"""Make the verdict on a film's rights, for build, `explain`, the report and every export."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ossl_builder.rights.us_law import is_licensed, original_work, risks_of
 from ossl_builder.tables import Source
 from ossl_builder.tables.catalogue import CatalogueFilm, load_catalogue
 
-# What a stated basis amounts to; any other basis ("own work") is a permission.
+# The verdict word of a claimed basis. Any other basis ("own work") counts as a licence.
 WORDS: dict[str, Word] = {
     "expired_95y": "expired",
     "expired": "expired",
@@ -34,7 +34,7 @@ WORDS: dict[str, Word] = {
     "unknown": "unknown",
 }
 LICENSED = "licensed"
-# What names a licence: its address, or the name that its text has.
+# A text that names a licence: a URL, or the licence's name.
 LICENCE_NAMED = re.compile(
     r"https?://|\bwww\.|\bCC0\b|\bCC[ -]BY\b|\bCreative Commons\b"
     r"|\b(?!The\b|A\b|An\b|No\b|Its\b)[A-Z][\w.-]* [Ll]icen[cs]e\b"
@@ -47,12 +47,12 @@ LICENCE_UNNAMED = Risk(
 
 
 def facts_of_claim(basis: str, evidence: str, year: int | None) -> Facts:
-    """The facts of a film that a user added with a basis and evidence of their own.
+    """Return the facts of a film that a user added with their own basis and evidence.
 
     Args:
-        basis: why it may be used: one of the catalogue's bases, or any words.
-        evidence: what shows that, in the user's words.
-        year: year of first publication, if the user gave it.
+        basis: why the film may be used: one of the catalogue's bases, or free text.
+        evidence: the evidence of the basis, as free text.
+        year: year of first publication; None: the user gave no year.
     """
     is_unnamed = basis.strip().lower() == LICENSED and not LICENCE_NAMED.search(evidence)
     return Facts(
@@ -64,21 +64,21 @@ def facts_of_claim(basis: str, evidence: str, year: int | None) -> Facts:
 
 
 def judge_claim(facts: Facts, basis: str, today: date) -> Verdict:
-    """The verdict on a claim: the user's word, unless the calendar contradicts it."""
+    """Return the verdict on a claim: accept it unless it contradicts the year of publication."""
     basis = basis.strip()
     word = WORDS.get(basis.lower(), "licensed")
     steps = [
         f'Whoever added the film gave "{basis}" as the reason why it may be used. '
         "This is recorded as their claim. It was not checked."
     ]
-    lacking: tuple[str, ...] = ()
-    impossible = _impossible(word, facts.year, today)
-    if impossible:
-        steps.append(impossible)
+    missing: tuple[str, ...] = ()
+    contradiction = _contradiction(word, facts.year, today)
+    if contradiction:
+        steps.append(contradiction)
         word = "unknown"
-        lacking = ("the right year or another reason, given with `ossl films add`",)
+        missing = ("the right year or another reason, given with `ossl films add`",)
     elif word == "unknown":
-        lacking = ("a reason why the film may be used, with evidence",)
+        missing = ("a reason why the film may be used, with evidence",)
     else:
         steps.append("Their claim is accepted, and they are responsible for it.")
     free = f"It may be used by the word of whoever added it: {basis}."
@@ -88,7 +88,7 @@ def judge_claim(facts: Facts, basis: str, today: date) -> Verdict:
         reasoning=tuple(steps),
         sources=(),
         evidence=facts.evidence,
-        lacking=lacking,
+        lacking=missing,
         holds_from=None,
         changes_on=None,
         risks=risks_of(facts),
@@ -96,8 +96,8 @@ def judge_claim(facts: Facts, basis: str, today: date) -> Verdict:
     )
 
 
-def _impossible(word: Word, year: int | None, today: date) -> str:
-    """A sentence on how the claim contradicts its own year; empty: it does not."""
+def _contradiction(word: Word, year: int | None, today: date) -> str:
+    """Return a sentence on how the claim contradicts its own year; empty: it does not."""
     if year is None:
         return ""
     if word == "expired" and (year >= 1978 or today < free_from(year)):
@@ -111,13 +111,13 @@ def _impossible(word: Word, year: int | None, today: date) -> str:
 
 
 def judge(facts: Facts, today: date) -> Verdict:
-    """Conclude whether a film is free in the United States, and say why.
+    """Decide whether a film is free in the United States, with the reasoning.
 
-    A fact without evidence counts as unknown, and so does one whose evidence contradicts itself.
+    A fact counts as unknown if it has no evidence or if its evidence contradicts itself.
 
     Args:
-        facts: what is said of the film, with its evidence.
-        today: the day of judgement; the term of 95 years is counted back from its year.
+        facts: the facts of the film, with their evidence.
+        today: the day for which to decide; the term of 95 years is counted back from its year.
     """
     if facts.claimed_basis is not None:
         return judge_claim(facts, facts.claimed_basis, today)
@@ -133,13 +133,13 @@ def judge(facts: Facts, today: date) -> Verdict:
             + ", and what was added to a film has a copyright of its own.",
             NEW_MATERIAL,
         )
-        # Nobody knows from the film's year when that of an addition ends.
+        # The film's year does not tell when the term of an addition ends.
         ends = None
         word = "licensed" if is_licensed(case) else "unknown"
         case.lacking.append("a copy made from an old print, without additions")
     if word in FREE and case.rests_on_statements:
         case.say("This rests on what others state. This program looked up no record itself.")
-    if word == "unknown" and not altered and any(one.kind == "listing" for one in facts.evidence):
+    if word == "unknown" and not altered and any(item.kind == "listing" for item in facts.evidence):
         case.say(
             "Lists call the film public domain without giving a reason. That is a hint, "
             "and no evidence."
@@ -160,7 +160,7 @@ def judge(facts: Facts, today: date) -> Verdict:
 def _holds_from(word: Word, year: int | None) -> date | None:
     if year is None:
         return None
-    # Only the year of publication is known, so these are the first days that are surely free.
+    # Only the year of publication is known, so use the first day that is certainly free.
     after = {"expired": TERM_YEARS, "not_renewed": 28, "no_notice": 0, "government_work": 0}
     return date(year + after[word] + 1, 1, 1) if word in after else None
 
@@ -205,14 +205,14 @@ ARCHIVE = "ia:"
 
 
 def verdict_of(source: Source, today: date) -> Verdict:
-    """Conclude whether a film of a corpus may be used.
+    """Decide whether a film of a corpus may be used.
 
-    The one decision for gate, explain, report, statistics and every export. It depends on the
-    day, because terms end with a year.
+    Build, explain, report, statistics and every export use this decision. It depends on the day,
+    because terms end with a year.
 
     Args:
-        source: what the corpus recorded of the film.
-        today: the day of judgement.
+        source: the film's row in the corpus.
+        today: the day for which to decide.
 
     Raises:
         OsslError: `catalogue_broken`, `catalogue_missing`.
@@ -221,10 +221,10 @@ def verdict_of(source: Source, today: date) -> Verdict:
 
 
 def facts_of_source(source: Source) -> Facts:
-    """The facts of a film of a corpus.
+    """Return the facts of a film of a corpus.
 
-    A claim stands for itself. A film taken from the catalogue is judged by what the catalogue of
-    this version says of it, doubts included: what was found out since it was added counts.
+    A claim is used as recorded. For a film from the catalogue, the installed catalogue is used
+    instead of the recorded row, so that evidence and doubts that were found later count.
 
     Raises:
         OsslError: `catalogue_broken`, `catalogue_missing`.
@@ -240,19 +240,19 @@ def facts_of_source(source: Source) -> Facts:
 
 @cache
 def _catalogue() -> dict[str, CatalogueFilm]:
-    # Read once: the gate is asked for every film of a corpus, at every command.
+    # Cached, because every command decides for every film of a corpus.
     return {film.film_id: film for film in load_catalogue()}
 
 
-# The reason under which refused films are counted.
+# The reject reason of films that may not be built.
 REASON = "rights_unknown"
 
 
 def build_refusal(source: Source, today: date) -> str | None:
-    """Why a film is not to be built, and what to do about it; None: it may be built.
+    """Return why a film may not be built and what to do about it; None: it may be built.
 
-    It depends on the day, because terms end with a year. So it is asked at every build, and never
-    recorded as a film's result.
+    The result depends on the day, because terms end with a year. So every build decides anew, and
+    the result is never recorded.
     """
     if source.allow_unknown:
         return None
