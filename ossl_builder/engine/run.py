@@ -1,4 +1,4 @@
-"""Run one stage on one item, so that it ends as done, rejected or failed, and is recorded."""
+"""Run one stage on one item and record whether it is done, rejected or failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ossl_builder.engine.records import FileEntry, Record
 from ossl_builder.engine.stage import Item, Outcome, Stage
 from ossl_builder.errors import OsslError, Rejected
 
-# After these the next item would fail the same way: the whole run stops.
+# After these errors the next item would fail in the same way, so the whole run stops.
 FATAL = frozenset({"disk_full"})
 
 
@@ -35,11 +35,17 @@ def run_item(
     """Run a stage on an item and write its record.
 
     Args:
-        item_home: the item's folder, relative to the corpus; the stage's folder stands in it.
-        inputs: from `freshness.inputs_of`; goes into the record.
+        stage: the stage.
+        item_id: the item.
+        corpus: the corpus' folder.
+        item_home: the item's folder, relative to the corpus; it contains the stage's folder.
+        config: the stage's settings.
+        rows: for each table that the stage reads, the item's rows.
+        inputs: the result of `cache.inputs_of`, stored in the record.
+        progress: receives the fraction done, 0 to 1.
 
     Raises:
-        OsslError: only what stops the whole run (`disk_full`).
+        OsslError: an error that stops the whole run (`disk_full`).
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
@@ -56,7 +62,7 @@ def run_item(
         progress=progress,
         previous=_previous(stage, corpus, item_id, before),
     )
-    # Until it has ended well, what a stage left is of use only to one that can resume.
+    # If the stage does not finish, only a stage that can resume needs the files that it wrote.
     ended: dict[str, Any] = {"state": "failed"}
     try:
         if partial.is_symlink():  # writing into it would follow it
@@ -74,7 +80,7 @@ def run_item(
         ended = {
             "state": "failed", "code": error.code, "message": error.message, "hint": error.hint,
         }  # fmt: skip
-    except Exception as error:  # the one place: a week's run outlives one film
+    except Exception as error:  # only here: one film must not end a run of a week
         full = files.disk_full(error, corpus) if isinstance(error, OSError) else None
         if full:
             raise full from error
@@ -89,7 +95,8 @@ def run_item(
         if not (stage.resumes and ended["state"] == "failed"):
             shutil.rmtree(partial, ignore_errors=True)
     if ended["state"] == "failed" and before is not None and final.exists():
-        # Files made before still stand: until others take their place, `clean` keeps them.
+        # The files of the earlier run still exist. The record lists them, so that `clean` does not
+        # delete them before new files replace them.
         ended["file_lines"] = before.file_lines
     record = Record(
         stage=stage.name,
@@ -106,14 +113,18 @@ def run_item(
 
 
 def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, Any]:
-    """Check rows, put the files into their final place, write rows and rejects."""
+    """Check the rows, move the files to their final folder, write rows and rejects.
+
+    Returns:
+        The fields of the record.
+    """
     table = stage.writes
     rows = tuple(
         sorted(outcome.rows, key=lambda row: tuple(getattr(row, name) for name in table.key))
     )
     table.validate(rows)
     entries = tuple(_entries(item)) if stage.folder else ()
-    # From here on nobody may take the files of an earlier run for those of this one.
+    # Without a record, a killed run cannot leave new files that match an old record.
     records.head_path(item.corpus, stage.name, item.item_id).unlink(missing_ok=True)
     if stage.folder:
         files.swap_folder(item.folder, final)
@@ -142,5 +153,5 @@ def _previous(stage: Stage, corpus: Path, item_id: str, before: Record | None) -
         return ()
     try:
         return records.read_rows(corpus, stage, item_id)
-    except OsslError:  # they cannot be read: as if there were none
+    except OsslError:  # rows that cannot be read count as no rows
         return ()
