@@ -152,7 +152,7 @@ def validated(kind: type[Sections], data: dict[str, Any], name: str, hint: str) 
         return kind.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        problems = [_problem(problem, kind) for problem in errors[:SHOWN_FAULTS]]
+        problems = [_error_line(problem, kind) for problem in errors[:SHOWN_FAULTS]]
         if len(errors) > SHOWN_FAULTS:
             problems.append(f"and {len(errors) - SHOWN_FAULTS} more")
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
@@ -217,7 +217,7 @@ def _is_section(kind: type[BaseModel], name: str) -> bool:
     return field is not None and isinstance(field.default, BaseModel)
 
 
-def _problem(error: Any, kind: type[BaseModel]) -> str:
+def _error_line(error: Any, kind: type[BaseModel]) -> str:
     key = parse.cut(".".join(str(part) for part in error["loc"]))
     if error["type"] != "extra_forbidden":
         message = parse.cut(error["msg"], 200)

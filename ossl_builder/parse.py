@@ -72,7 +72,7 @@ def json_value(text: str | bytes, is_strict: bool = False) -> Any:
     """
     too_deep = f"it is nested more than {MAX_JSON_DEPTH} deep"
     try:
-        value = json.loads(text, object_pairs_hook=_unique if is_strict else None)
+        value = json.loads(text, object_pairs_hook=_unique_keys if is_strict else None)
     except RecursionError:
         raise ValueError(too_deep) from None
     level = [value]
@@ -89,7 +89,7 @@ def json_value(text: str | bytes, is_strict: bool = False) -> Any:
     raise ValueError(too_deep)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         counts = Counter(name for name, _ in pairs)

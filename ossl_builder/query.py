@@ -78,11 +78,11 @@ def ask(tables: Mapping[str, Path], question: str) -> Result:
         return Result(columns, answer.fetchall(), unreadable)
     except duckdb.PermissionException as error:
         raise OsslError(
-            "query_refused", _first_line(error), _names(readable, unreadable)
+            "query_refused", _first_line(error), _tables_hint(readable, unreadable)
         ) from error
     except duckdb.Error as error:
         raise OsslError(
-            "query_invalid", _first_line(error), _names(readable, unreadable)
+            "query_invalid", _first_line(error), _tables_hint(readable, unreadable)
         ) from error
 
 
@@ -98,6 +98,6 @@ def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _names(tables: Iterable[str], unreadable: Mapping[str, str]) -> str:
+def _tables_hint(tables: Iterable[str], unreadable: Mapping[str, str]) -> str:
     listing = f"Tables here: {', '.join(tables)}; manifests/README.md describes their columns."
     return listing + "".join(f" {name} cannot be read: {why}" for name, why in unreadable.items())

@@ -77,7 +77,7 @@ def shaping_of(stage: Stage, config: Any) -> dict[str, str]:
         config: its settings.
     """
     shaping = {f"{stage.name} version": str(stage.version)}
-    shaping |= {f"{stage.name}.{key}": value for key, value in _settings(config).items()}
+    shaping |= {f"{stage.name}.{key}": value for key, value in _setting_texts(config).items()}
     shaping |= {f"tool {name}": version for name, version in stage.tools(config).items()}
     return shaping
 
@@ -95,7 +95,7 @@ def inputs_of(
     return {**shaping, **{f"rows of {table}": upstream[table] for table in stage.reads}}
 
 
-def _settings(config: Any) -> dict[str, str]:
+def _setting_texts(config: Any) -> dict[str, str]:
     """Return the settings that the result depends on, as text.
 
     Settings marked `UNSHAPING`, and those that do not apply (`only_where`), are left out.
@@ -126,7 +126,7 @@ def why_stale(corpus: Path, record: Record | None, inputs: Mapping[str, str]) ->
     if record.state == "failed":
         return f"failed before ({record.code})"
     changed = [
-        _changed(name, record.inputs.get(name), inputs.get(name))
+        _change_text(name, record.inputs.get(name), inputs.get(name))
         for name in sorted({*record.inputs, *inputs})
         if record.inputs.get(name) != inputs.get(name)
     ]
@@ -135,7 +135,7 @@ def why_stale(corpus: Path, record: Record | None, inputs: Mapping[str, str]) ->
     return missing_file(corpus, record)
 
 
-def _changed(name: str, before: str | None, now: str | None) -> str:
+def _change_text(name: str, before: str | None, now: str | None) -> str:
     if name.startswith("rows of "):
         return f"{name} changed"
     shown = [

@@ -142,19 +142,19 @@ def read(corpus: Path, stage: str, item_id: str) -> Record | None:
         status = path.stat()
     except FileNotFoundError:
         return None
-    return _parsed(path, status.st_ino, status.st_mtime_ns, status.st_size)
+    return _read_head(path, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 # One command reads a record several times. A changed record has another inode or time, so the
 # cache cannot return an old one.
 @lru_cache(maxsize=16_384)
-def _parsed(path: Path, inode: int, mtime_ns: int, size: int) -> Record:
+def _read_head(path: Path, inode: int, mtime_ns: int, size: int) -> Record:
     head, _, lines = path.read_bytes().partition(b"\n")
     try:
         data = parse.json_value(head)
         format_version = data.get("format")
     except (ValueError, AttributeError) as error:
-        raise _damaged(path) from error
+        raise _damaged_error(path) from error
     if format_version != FORMAT:
         raise OsslError(
             "corpus_version",
@@ -164,9 +164,9 @@ def _parsed(path: Path, inode: int, mtime_ns: int, size: int) -> Record:
     try:
         record = Record(file_lines=lines.decode(), **data)
     except (TypeError, ValueError) as error:
-        raise _damaged(path) from error
+        raise _damaged_error(path) from error
     if any(part in record.file_lines for part in WAYS_OUT):
-        raise _damaged(path)
+        raise _damaged_error(path)
     return record
 
 
@@ -177,23 +177,25 @@ def read_rows(corpus: Path, stage: Stage, item_id: str) -> tuple[Any, ...]:
         OsslError: `record_damaged`, `path_outside`.
     """
     try:
-        rows = tuple(stage.writes.from_json(row) for row in _body(corpus, stage, item_id)["rows"])
+        rows = tuple(
+            stage.writes.from_json(row) for row in _read_body(corpus, stage, item_id)["rows"]
+        )
     except (KeyError, TypeError) as error:  # other columns: another version wrote it
-        raise _damaged(body_path(corpus, stage.name, item_id)) from error
+        raise _damaged_error(body_path(corpus, stage.name, item_id)) from error
     for value in stage.writes.misplaced(rows):
         raise files.outside(corpus, value)
     return rows
 
 
-def _body(corpus: Path, stage: Stage, item_id: str) -> Any:
+def _read_body(corpus: Path, stage: Stage, item_id: str) -> Any:
     path = body_path(corpus, stage.name, item_id)
     try:
         return parse.json_value(path.read_bytes())
     except (FileNotFoundError, ValueError) as error:
-        raise _damaged(path) from error
+        raise _damaged_error(path) from error
 
 
-def _damaged(path: Path) -> OsslError:
+def _damaged_error(path: Path) -> OsslError:
     return OsslError(
         "record_damaged",
         f"{path} cannot be read.",

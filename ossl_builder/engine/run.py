@@ -60,7 +60,7 @@ def run_item(
         rows=rows,
         config=config,
         progress=progress,
-        previous=_previous(stage, corpus, item_id, before),
+        previous=_previous_rows(stage, corpus, item_id, before),
     )
     # If the stage does not finish, only a stage that can resume needs the files that it wrote.
     ended: dict[str, Any] = {"state": "failed"}
@@ -71,7 +71,7 @@ def run_item(
             shutil.rmtree(partial, ignore_errors=True)
         if stage.folder:
             partial.mkdir(parents=True, exist_ok=True)
-        ended = _keep(stage, item, final, stage.run(item))
+        ended = _store(stage, item, final, stage.run(item))
     except Rejected as rejected:
         ended = {"state": "rejected", "code": rejected.reason, "message": rejected.message}
     except OsslError as error:
@@ -112,7 +112,7 @@ def run_item(
     return record
 
 
-def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, Any]:
+def _store(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, Any]:
     """Check the rows, move the files to their final folder, write rows and rejects.
 
     Returns:
@@ -123,7 +123,7 @@ def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, 
         sorted(outcome.rows, key=lambda row: tuple(getattr(row, name) for name in table.key))
     )
     table.validate(rows)
-    entries = tuple(_entries(item)) if stage.folder else ()
+    entries = tuple(_file_entries(item)) if stage.folder else ()
     # Without a record, a killed run cannot leave new files that match an old record.
     records.head_path(item.corpus, stage.name, item.item_id).unlink(missing_ok=True)
     if stage.folder:
@@ -141,14 +141,16 @@ def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, 
     }
 
 
-def _entries(item: Item) -> Iterator[FileEntry]:
+def _file_entries(item: Item) -> Iterator[FileEntry]:
     for path in sorted(item.folder.rglob("*")):
         if path.is_file():
             name = path.relative_to(item.folder).as_posix()
             yield FileEntry(item.path(name), path.stat().st_size, files.sha256_file(path))
 
 
-def _previous(stage: Stage, corpus: Path, item_id: str, before: Record | None) -> tuple[Any, ...]:
+def _previous_rows(
+    stage: Stage, corpus: Path, item_id: str, before: Record | None
+) -> tuple[Any, ...]:
     if before is None or before.state != "done" or cache.missing_file(corpus, before):
         return ()
     try:

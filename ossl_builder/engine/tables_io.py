@@ -46,7 +46,7 @@ def write_tables(
     Returns:
         Names of the tables that were written.
     """
-    tables = _made_tables(corpus)
+    tables = _table_index(corpus)
     written = []
     for stage in stages:
         records_by_item = current[stage.name]
@@ -60,7 +60,7 @@ def write_tables(
         if tables.is_fresh(name, digest):
             continue
         rows = (
-            _with(records.read_rows(corpus, stage, item_id), values.get(item_id, {}))
+            _replace_columns(records.read_rows(corpus, stage, item_id), values.get(item_id, {}))
             for item_id in sorted(records_by_item)
         )
         with files.replacing(tables.folder / name) as temporary:
@@ -72,7 +72,7 @@ def write_tables(
     return tuple(written)
 
 
-def _with(rows: tuple[Any, ...], values: Mapping[str, Any]) -> tuple[Any, ...]:
+def _replace_columns(rows: tuple[Any, ...], values: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(dataclasses.replace(row, **values) for row in rows) if values else rows
 
 
@@ -86,7 +86,7 @@ def write_corpus_table(corpus: Path, table: Table, rows: Sequence[Any]) -> None:
     """
     table.validate(rows)
     ordered = sorted(rows, key=lambda row: tuple(getattr(row, name) for name in table.key))
-    tables = _made_tables(corpus)
+    tables = _table_index(corpus)
     name = f"{table.name}.parquet"
     with files.replacing(tables.folder / name) as temporary:
         write_parquet(temporary, table, [tuple(ordered)])
@@ -105,8 +105,8 @@ def read_arrow(folder: Path, table: Table, columns: Sequence[str] | None = None)
     Raises:
         OsslError: `table_missing`, `table_damaged`, `table_version`, `path_outside`.
     """
-    read = _checked(folder, table).read(columns=None if columns is None else list(columns))
-    return _confined(folder, table, read)
+    read = _open_parquet(folder, table).read(columns=None if columns is None else list(columns))
+    return _check_paths(folder, table, read)
 
 
 def iter_arrow(
@@ -116,11 +116,11 @@ def iter_arrow(
     import pyarrow as pa
 
     chosen = None if columns is None else list(columns)
-    for batch in _checked(folder, table).iter_batches(n_rows, columns=chosen):
-        yield _confined(folder, table, pa.Table.from_batches([batch]))
+    for batch in _open_parquet(folder, table).iter_batches(n_rows, columns=chosen):
+        yield _check_paths(folder, table, pa.Table.from_batches([batch]))
 
 
-def _checked(folder: Path, table: Table) -> Any:
+def _open_parquet(folder: Path, table: Table) -> Any:
     """Open the Parquet file of a table; raise if it is missing or has another schema version."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -129,7 +129,7 @@ def _checked(folder: Path, table: Table) -> Any:
     try:
         parquet_file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, IsADirectoryError) as error:
-        raise _damaged(path, str(error)) from error
+        raise _damaged_error(path, str(error)) from error
     except FileNotFoundError as error:
         raise OsslError(
             "table_missing",
@@ -148,7 +148,7 @@ def _checked(folder: Path, table: Table) -> Any:
     return parquet_file
 
 
-def _confined(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
+def _check_paths(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
     """Return the rows unchanged; raise if a path in them leads out of the corpus."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -159,7 +159,7 @@ def _confined(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
         values = rows[name]
         if not (pa.types.is_string(values.type) or pa.types.is_null(values.type)):
             path = folder / f"{table.name}.parquet"
-            raise _damaged(path, f"its column {name} is no text")
+            raise _damaged_error(path, f"its column {name} is no text")
         if pa.types.is_string(values.type):
             bad_paths = values.filter(pc.match_substring_regex(values, unsafe.pattern))
             if len(bad_paths):
@@ -167,7 +167,7 @@ def _confined(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _damaged(path: Path, why: str) -> OsslError:
+def _damaged_error(path: Path, why: str) -> OsslError:
     return OsslError(
         "table_damaged",
         f"{path} is not a table of this program: {' '.join(why.split())}.",
@@ -180,7 +180,7 @@ def read_table(folder: Path, table: Table) -> list[Any]:
     return [table.from_json(value) for value in read_arrow(folder, table).to_pylist()]
 
 
-def _made_tables(corpus: Path) -> MadeFiles:
+def _table_index(corpus: Path) -> MadeFiles:
     return MadeFiles(corpus / "manifests", corpus / "records" / "tables.json")
 
 

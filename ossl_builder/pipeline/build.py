@@ -50,7 +50,7 @@ def build(
     decisions = plan(corpus, recipe, film_ids, stages)
     for decision in decisions:
         if decision.action == "refused":
-            tell(decision.item_id, Finished(_refused(decision), is_recorded=False))
+            tell(decision.item_id, Finished(_refusal_record(decision), is_recorded=False))
     schedule.prepare(work, decisions)
     waiting = dict.fromkeys(one.item_id for one in decisions if one.action == "run")
     staging.clear(corpus)
@@ -69,7 +69,7 @@ def build(
         refresh_tables(corpus)
 
 
-def _refused(decision: Decision) -> Record:
+def _refusal_record(decision: Decision) -> Record:
     """Return a record for a film that must not be built because of its rights; not written."""
     return Record(
         stage=decision.stage,

@@ -46,7 +46,7 @@ def record_verdicts(corpus: Corpus, today: date | None = None) -> dict[str, str]
     entries = before if isinstance(before, dict) else {}
     words = {film_id: verdict.word for film_id, verdict in verdicts_of(corpus, today).items()}
     recorded = {
-        film_id: {"verdict": word, "reached": _reached(entries.get(film_id), word) or day}
+        film_id: {"verdict": word, "reached": _recorded_date(entries.get(film_id), word) or day}
         for film_id, word in words.items()
     }
     if recorded != before:
@@ -55,7 +55,7 @@ def record_verdicts(corpus: Corpus, today: date | None = None) -> dict[str, str]
     return dict(words)
 
 
-def _reached(entry: object, word: str) -> str | None:
+def _recorded_date(entry: object, word: str) -> str | None:
     """Return the recorded date of this verdict; None: no verdict, or another one, is recorded."""
     if isinstance(entry, dict) and entry.get("verdict") == word:
         day = entry.get("reached")
@@ -77,14 +77,14 @@ def current_records(corpus: Corpus, today: date | None = None) -> dict[str, dict
         content = {SOURCES.name: cache.hash_rows(SOURCES, (source,))}
         for stage in STAGES:
             record = records.read(corpus.root, stage.name, film_id)
-            if record is None or record.state != "done" or not _agrees(stage, record, content):
+            if record is None or record.state != "done" or not _is_current(stage, record, content):
                 continue
             content[stage.writes.name] = record.content
             current[stage.name][film_id] = record
     return current
 
 
-def _agrees(stage: Stage, record: Record, content: Mapping[str, str]) -> bool:
+def _is_current(stage: Stage, record: Record, content: Mapping[str, str]) -> bool:
     return all(
         table in content and record.inputs.get(f"rows of {table}") == content[table]
         for table in stage.reads

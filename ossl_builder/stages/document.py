@@ -1,7 +1,7 @@
-"""Bring the tables' documentation up to date: `python -m ossl_builder.stages.document README.md`.
+"""Update the documentation of the tables: `python -m ossl_builder.stages.document README.md`.
 
-The text of a section may be written by hand; its list of columns follows from the row type, and a
-table without a section gets one.
+The text of a section is written by hand. Its list of columns is generated from the row type. A
+table without a section gets a new one.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ HEADER = "| column | type | unit | meaning |\n|---|---|---|---|\n"
 
 
 def documented(text: str, tables: tuple[Table, ...] = TABLES) -> str:
-    """The Markdown text with the present columns of each table.
+    """Return the Markdown text with the current columns of each table.
 
     Args:
-        text: Markdown with a section `## <table>` per table, which has a list of columns.
+        text: Markdown with one section `## <table>` per table, which contains a list of columns.
         tables: the tables.
     """
     for table in tables:
@@ -34,7 +34,7 @@ def documented(text: str, tables: tuple[Table, ...] = TABLES) -> str:
         end = next(
             (at for at in range(head + 1, len(lines)) if not lines[at].startswith("|")), len(lines)
         )
-        lines[head + 1 : end] = _columns(table)
+        lines[head + 1 : end] = _column_lines(table)
         text = before + heading + "\n".join(lines) + next_heading + after
     return text
 
@@ -44,7 +44,7 @@ def _introduction(table: Table) -> str:
     return f"{table.doc} Key: {keys}."
 
 
-def _columns(table: Table) -> list[str]:
+def _column_lines(table: Table) -> list[str]:
     lines = []
     for column in table.columns:
         kind, is_nullable = table.types()[column.name]

@@ -43,7 +43,7 @@ def processes(job: Job, item_ids: Sequence[str], n_workers: int, receive: Receiv
                 try:
                     value = ready.recv()
                 except (EOFError, ConnectionResetError):
-                    value = Ended(item_id, _died(process))
+                    value = Ended(item_id, _death_error(process))
                 receive(value)
                 if isinstance(value, Ended):
                     process.join()
@@ -56,7 +56,7 @@ def processes(job: Job, item_ids: Sequence[str], n_workers: int, receive: Receiv
             process.join()
 
 
-def _died(process: BaseProcess) -> OsslError:
+def _death_error(process: BaseProcess) -> OsslError:
     process.join()
     return OsslError(
         "worker_died",
