@@ -39,12 +39,12 @@ def cut(text: str, length: int = SHOWN_LENGTH) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def regular_bytes(path: Path, most: int | None = None) -> bytes:
+def regular_bytes(path: Path, max_bytes: int | None = None) -> bytes:
     """Return the bytes of a regular file; do not open a pipe, socket or device.
 
     Args:
         path: the file.
-        most: maximum size in bytes; None: no limit.
+        max_bytes: maximum size; None: no limit.
 
     Raises:
         OSError: the file cannot be read.
@@ -55,8 +55,8 @@ def regular_bytes(path: Path, most: int | None = None) -> bytes:
         raise IsADirectoryError(21, "is a folder", str(path))
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is no regular file")
-    if most is not None and status.st_size > most:
-        raise ValueError(f"it has {status.st_size} bytes, more than {most}")
+    if max_bytes is not None and status.st_size > max_bytes:
+        raise ValueError(f"it has {status.st_size} bytes, more than {max_bytes}")
     return path.read_bytes()
 
 
@@ -147,18 +147,18 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, which also rejects duplicate keys and keys that are not scalars."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
+        keys: set[Hashable] = set()
         for key_node, _ in node.value:
             if key_node.tag == MERGE:
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str | int | float | None):
                 raise ConstructorError(None, None, "a key is no text", key_node.start_mark)
-            if key in seen:
+            if key in keys:
                 raise ConstructorError(
                     None, None, f"the key {cut(str(key))} is given twice", key_node.start_mark
                 )
-            seen.add(key)
+            keys.add(key)
         return super().construct_mapping(node, deep)
 
 

@@ -42,7 +42,7 @@ def only_where(**values: tuple[str, ...]) -> JsonDict:
     Args:
         values: for each other setting, by name, the values with which this one applies.
     """
-    return {"only_where": {name: list(wanted) for name, wanted in values.items()}}
+    return {"only_where": {name: list(allowed) for name, allowed in values.items()}}
 
 
 # A file with fewer bytes is small: its size is not compared. A thousand films have nearly a million
@@ -111,7 +111,7 @@ def _setting_texts(config: Any) -> dict[str, str]:
 
 def _applies(extra: Any, values: Mapping[str, Any]) -> bool:
     conditions = extra.get("only_where", {}) if isinstance(extra, dict) else {}
-    return all(values[name] in wanted for name, wanted in conditions.items())
+    return all(values[name] in allowed for name, allowed in conditions.items())
 
 
 def hash_rows(table: Table, rows: tuple[Any, ...]) -> str:
@@ -138,11 +138,11 @@ def why_stale(corpus: Path, record: Record | None, inputs: Mapping[str, str]) ->
 def _change_text(name: str, before: str | None, now: str | None) -> str:
     if name.startswith("rows of "):
         return f"{name} changed"
-    shown = [
+    texts = [
         "unset" if value is None else value if len(value) < 40 else value[:12] + "…"
         for value in (before, now)
     ]
-    return f"{name} was {shown[0]}, is {shown[1]}"
+    return f"{name} was {texts[0]}, is {texts[1]}"
 
 
 def missing_file(corpus: Path, record: Record) -> str:
@@ -263,7 +263,7 @@ def cached_value(
     if isinstance(stored, dict) and stored.get("key") == key:
         try:
             return read(stored["value"])
-        except (ValueError, TypeError, KeyError):  # somebody changed the file
+        except (ValueError, TypeError, KeyError):  # the file was changed by hand
             pass
     plain = compute()
     write_bytes(path, json_bytes({"key": key, "value": plain}))

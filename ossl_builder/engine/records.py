@@ -176,23 +176,18 @@ def read_rows(corpus: Path, stage: Stage, item_id: str) -> tuple[Any, ...]:
     Raises:
         OsslError: `record_damaged`, `path_outside`.
     """
+    path = body_path(corpus, stage.name, item_id)
     try:
-        rows = tuple(
-            stage.writes.from_json(row) for row in _read_body(corpus, stage, item_id)["rows"]
-        )
+        body = parse.json_value(path.read_bytes())
+    except (FileNotFoundError, ValueError) as error:
+        raise _damaged_error(path) from error
+    try:
+        rows = tuple(stage.writes.from_json(row) for row in body["rows"])
     except (KeyError, TypeError) as error:  # other columns: another version wrote it
-        raise _damaged_error(body_path(corpus, stage.name, item_id)) from error
+        raise _damaged_error(path) from error
     for value in stage.writes.misplaced(rows):
         raise files.outside(corpus, value)
     return rows
-
-
-def _read_body(corpus: Path, stage: Stage, item_id: str) -> Any:
-    path = body_path(corpus, stage.name, item_id)
-    try:
-        return parse.json_value(path.read_bytes())
-    except (FileNotFoundError, ValueError) as error:
-        raise _damaged_error(path) from error
 
 
 def _damaged_error(path: Path) -> OsslError:

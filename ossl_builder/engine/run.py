@@ -63,7 +63,7 @@ def run_item(
         previous=_previous_rows(stage, corpus, item_id, before),
     )
     # If the stage does not finish, only a stage that can resume needs the files that it wrote.
-    ended: dict[str, Any] = {"state": "failed"}
+    result: dict[str, Any] = {"state": "failed"}
     try:
         if partial.is_symlink():  # writing into it would follow it
             partial.unlink()
@@ -71,20 +71,20 @@ def run_item(
             shutil.rmtree(partial, ignore_errors=True)
         if stage.folder:
             partial.mkdir(parents=True, exist_ok=True)
-        ended = _store(stage, item, final, stage.run(item))
+        result = _store(stage, item, final, stage.run(item))
     except Rejected as rejected:
-        ended = {"state": "rejected", "code": rejected.reason, "message": rejected.message}
+        result = {"state": "rejected", "code": rejected.reason, "message": rejected.message}
     except OsslError as error:
         if error.code in FATAL:
             raise
-        ended = {
+        result = {
             "state": "failed", "code": error.code, "message": error.message, "hint": error.hint,
         }  # fmt: skip
     except Exception as error:  # only here: one film must not end a run of a week
         full = files.disk_full(error, corpus) if isinstance(error, OSError) else None
         if full:
             raise full from error
-        ended = {
+        result = {
             "state": "failed",
             "code": "unexpected",
             "message": f"{type(error).__name__}: {error}",
@@ -92,12 +92,12 @@ def run_item(
             "detail": traceback.format_exc(),
         }
     finally:
-        if not (stage.resumes and ended["state"] == "failed"):
+        if not (stage.resumes and result["state"] == "failed"):
             shutil.rmtree(partial, ignore_errors=True)
-    if ended["state"] == "failed" and before is not None and final.exists():
+    if result["state"] == "failed" and before is not None and final.exists():
         # The files of the earlier run still exist. The record lists them, so that `clean` does not
         # delete them before new files replace them.
-        ended["file_lines"] = before.file_lines
+        result["file_lines"] = before.file_lines
     record = Record(
         stage=stage.name,
         item_id=item_id,
@@ -106,7 +106,7 @@ def run_item(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
         builder=__version__,
-        **ended,
+        **result,
     )
     records.write(corpus, record)
     return record

@@ -85,7 +85,7 @@ class ItemState:
     content: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.content |= {table: given.content for table, given in self.given.items()}
+        self.content |= {table: rows.content for table, rows in self.given.items()}
 
     def inputs(self, stage: Stage) -> dict[str, str]:
         """Return everything that the stage's result for this item depends on, by name."""

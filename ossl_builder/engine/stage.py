@@ -112,7 +112,7 @@ class Stage:
         doc: one sentence.
         version: raised when the same input would give other rows or files.
         reads: names of the tables whose rows of the item it is given.
-        writes: the table it makes; `writes.validate` is called before anything is kept.
+        writes: its table; the engine calls `writes.validate` before it stores anything.
         config: frozen pydantic model of its own configuration, with all defaults.
         run: processes one item; writes files into `item.folder`; returns rows and rejects, or
             raises `Rejected` (the item is not usable) or `OsslError` (it failed).

@@ -52,7 +52,7 @@ def build(
         if decision.action == "refused":
             tell(decision.item_id, Finished(_refusal_record(decision), is_recorded=False))
     schedule.prepare(work, decisions)
-    waiting = dict.fromkeys(one.item_id for one in decisions if one.action == "run")
+    waiting = dict.fromkeys(entry.item_id for entry in decisions if entry.action == "run")
     staging.clear(corpus)
     try:
         schedule.run(

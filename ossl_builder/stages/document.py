@@ -26,7 +26,9 @@ def documented(text: str, tables: tuple[Table, ...] = TABLES) -> str:
     for table in tables:
         heading = f"## {table.name}\n"
         if heading not in text:
-            text = f"{text.rstrip()}\n\n{heading}\n{_introduction(table)}\n\n{HEADER}"
+            keys = ", ".join(f"`{name}`" for name in table.key)
+            introduction = f"{table.doc} Key: {keys}."
+            text = f"{text.rstrip()}\n\n{heading}\n{introduction}\n\n{HEADER}"
         before, _, section = text.partition(heading)
         section, next_heading, after = section.partition("\n## ")
         lines = section.split("\n")
@@ -39,19 +41,14 @@ def documented(text: str, tables: tuple[Table, ...] = TABLES) -> str:
     return text
 
 
-def _introduction(table: Table) -> str:
-    keys = ", ".join(f"`{name}`" for name in table.key)
-    return f"{table.doc} Key: {keys}."
-
-
 def _column_lines(table: Table) -> list[str]:
     lines = []
     for column in table.columns:
         kind, is_nullable = table.types()[column.name]
-        shown = {SPANS: "list of spans", INTS: "list of ints"}.get(kind)
-        shown = shown or kind.__name__ + (", or empty" * is_nullable)
+        type_text = {SPANS: "list of spans", INTS: "list of ints"}.get(kind)
+        type_text = type_text or kind.__name__ + (", or empty" * is_nullable)
         unit, doc = column.metadata["unit"], column.metadata["doc"]
-        lines.append(f"| `{column.name}` | {shown} | {unit} | {doc} |")
+        lines.append(f"| `{column.name}` | {type_text} | {unit} | {doc} |")
     return lines
 
 

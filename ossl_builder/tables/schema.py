@@ -149,14 +149,14 @@ class Table:
 
     def _problems(self, rows: Sequence[Any]) -> Iterable[str]:
         kinds = self.types()
-        seen: set[tuple[Any, ...]] = set()
+        keys: set[tuple[Any, ...]] = set()
         for row in rows:
             for name, (kind, nullable) in kinds.items():
                 yield from _value_problems(name, getattr(row, name), kind, nullable)
             key = tuple(getattr(row, name) for name in self.key)
-            if key in seen:
+            if key in keys:
                 yield f"the key {key} stands twice"
-            seen.add(key)
+            keys.add(key)
         for value in self.misplaced(rows):
             yield f"the path {value!r} leads out of the corpus"
         yield from self.check(rows)

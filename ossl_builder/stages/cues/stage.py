@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -87,17 +86,16 @@ def _segments(item: Item, stem: Stem, stem_audio: _StemAudio) -> list[tuple[floa
         hops = find_music(stem_audio.music, stem_audio.others, settings)
         return [(round(start * HOP_S, 3), round(end * HOP_S, 3)) for start, end in hops]
     blocks = read_flac(item.file(stem.path))
-    tags = tagging.tag(blocks, stem.sample_rate, settings, _progress(item, stem.duration_s))
+    total_s = max(stem.duration_s, 1e-9)
+    tags = tagging.tag(
+        blocks, stem.sample_rate, settings, lambda done_s: item.progress(min(1.0, done_s / total_s))
+    )
     segments: list[tuple[float, float] | Reject] = []
     for start_s, end_s, other in tags.stretches():
         short = _too_short(start_s, end_s, settings)
         refused = tagging.refused(start_s, end_s, other, settings)
         segments.append(short or refused or (start_s, end_s))
     return segments
-
-
-def _progress(item: Item, duration_s: float) -> Callable[[float], None]:
-    return lambda seconds: item.progress(min(1.0, seconds / max(duration_s, 1e-9)))
 
 
 def _too_short(start_s: float, end_s: float, settings: CuesSettings) -> Reject | None:

@@ -23,13 +23,13 @@ MOMENTS_PER_S = 10
 WHAT_BITS = 43
 
 
-def minhash(what: Whole, moments_s: Seconds, most: int) -> tuple[int, ...]:
+def minhash(contents: Whole, moments_s: Seconds, max_hashes: int) -> tuple[int, ...]:
     """Return the smallest hashes of a clip.
 
     Args:
-        what: the contents, as integers.
+        contents: the contents, as integers.
         moments_s: their times in the clip, in seconds; of repeated content the first time counts.
-        most: number of hashes to keep.
+        max_hashes: number of hashes to keep.
 
     Returns:
         Hashes, ascending, each of another content.
@@ -37,13 +37,13 @@ def minhash(what: Whole, moments_s: Seconds, most: int) -> tuple[int, ...]:
     import numpy as np
 
     moments = np.rint(moments_s * MOMENTS_PER_S).astype(np.int64).clip(0, 2**MOMENT_BITS - 1)
-    order = np.lexsort((moments, what))
-    mixed, first = np.unique(mixed_bits(what[order]), return_index=True)
-    hashes = (mixed[:most] << MOMENT_BITS) | moments[order][first[:most]]
+    order = np.lexsort((moments, contents))
+    mixed, first = np.unique(mixed_bits(contents[order]), return_index=True)
+    hashes = (mixed[:max_hashes] << MOMENT_BITS) | moments[order][first[:max_hashes]]
     return tuple(int(value) for value in hashes)
 
 
-def mixed_bits(what: Whole) -> Whole:
+def mixed_bits(contents: Whole) -> Whole:
     """Return numbers in [0, 2**WHAT_BITS) whose bits depend on all bits of the input.
 
     The finalizer of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
@@ -51,7 +51,7 @@ def mixed_bits(what: Whole) -> Whole:
     """
     import numpy as np
 
-    value = what.astype(np.uint64)
+    value = contents.astype(np.uint64)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     value ^= value >> np.uint64(31)

@@ -64,8 +64,8 @@ def _audio_hashes(item: Item, clip: Clip, settings: FingerprintsSettings) -> tup
     import numpy as np
 
     audio = np.concatenate(list(read_flac(item.file(clip.music_path))), axis=1)
-    what, moments_s = landmarks.landmarks(landmarks.at_rate(audio, clip.sample_rate))
-    return minhash(what, moments_s, _max_hashes(clip, settings.audio_per_s, settings))
+    contents, moments_s = landmarks.landmarks(landmarks.at_rate(audio, clip.sample_rate))
+    return minhash(contents, moments_s, _max_hashes(clip, settings.audio_per_s, settings))
 
 
 def _video_hashes(item: Item, clip: Clip, settings: FingerprintsSettings) -> tuple[int, ...]:
@@ -74,8 +74,8 @@ def _video_hashes(item: Item, clip: Clip, settings: FingerprintsSettings) -> tup
     step = Fraction(clip.fps_den, clip.fps_num)
     reader = VideoReader(item.file(clip.video_path), step)
     frames = ((float(frame.ticks * reader.time_base), frame.small[:, :, 0]) for frame in reader)
-    what, moments_s = perceptual_hash.frame_pairs(*perceptual_hash.sampled(frames))
-    return minhash(what, moments_s, _max_hashes(clip, settings.video_per_s, settings))
+    contents, moments_s = perceptual_hash.frame_pairs(*perceptual_hash.sampled(frames))
+    return minhash(contents, moments_s, _max_hashes(clip, settings.video_per_s, settings))
 
 
 def _tools(config: Any) -> dict[str, str]:

@@ -73,23 +73,23 @@ class CutChecker:
     def _check_next(self) -> None:
         number = self._pending.pop(0)
         after = self._after(number)
-        before = [seen for seen in self._frames if seen.number < number]
+        before = [frame for frame in self._frames if frame.number < number]
         # On both sides, take the frames nearest to the cut.
         before, after = self._near(before[::-1])[::-1], self._near(after)
         if before and after:
-            left, right = (np.stack([seen.frame for seen in side]) for side in (before, after))
-            lumas = [seen.luma for seen in before], [seen.luma for seen in after]
+            left, right = (np.stack([frame.frame for frame in side]) for side in (before, after))
+            lumas = [frame.luma for frame in before], [frame.luma for frame in after]
             if is_other(*lumas) and is_cut(left, right):
                 self._cuts.append(number)
 
     def _after(self, number: int) -> list[_Frame]:
-        return [seen for seen in self._frames if seen.number >= number]
+        return [frame for frame in self._frames if frame.number >= number]
 
     def _is_enough(self, side: list[_Frame]) -> bool:
         return len(side) > _FEWEST_FRAMES and side[-1].time_s - side[0].time_s >= self._reach_s
 
     def _near(self, side: list[_Frame]) -> list[_Frame]:
-        reached = [seen for seen in side if abs(seen.time_s - side[0].time_s) < self._reach_s]
+        reached = [frame for frame in side if abs(frame.time_s - side[0].time_s) < self._reach_s]
         return side[: max(_FEWEST_FRAMES, len(reached))]
 
 

@@ -78,8 +78,8 @@ class DissolveFinder:
         """
         self._search(len(self._frames))
         chosen: list[Dissolve] = []
-        both = self._dissolves + self._titles
-        for _, new in sorted(both, key=lambda pair: (-pair[0], pair[1].start)):
+        dissolves_and_titles = self._dissolves + self._titles
+        for _, new in sorted(dissolves_and_titles, key=lambda pair: (-pair[0], pair[1].start)):
             if all(new.end <= old.start or old.end <= new.start for old in chosen):
                 chosen.append(new)
         titles = [title for _, title in self._titles]

@@ -63,8 +63,8 @@ class FrameAnalysis:
 
     def is_black_and_white(self, start: int, end: int) -> bool:
         """Decide whether most frames in [start, end) have no colour; black frames do not count."""
-        shown = self.has_colour[start:end][~self.light.is_black[start:end]]
-        return bool(not len(shown) or shown.mean() < 0.5)
+        not_black = self.has_colour[start:end][~self.light.is_black[start:end]]
+        return bool(not len(not_black) or not_black.mean() < 0.5)
 
 
 class Thumbnails:
