@@ -33,10 +33,10 @@ def processes(job: Job, item_ids: Sequence[str], n_workers: int, receive: Receiv
             while waiting and len(running) < n_workers:
                 item_id = waiting.pop()
                 receiver, sender = context.Pipe(duplex=False)
-                started = context.Process(target=_run, args=(job, item_id, sender), daemon=True)
-                started.start()
+                worker = context.Process(target=_run, args=(job, item_id, sender), daemon=True)
+                worker.start()
                 sender.close()
-                running[receiver] = (item_id, started)
+                running[receiver] = (item_id, worker)
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
                 item_id, process = running[ready]
