@@ -1,3 +1,3 @@
-"""Rebuild the Open Screen Soundtrack Library: films in, clips with music out."""
+"""Build the Open Screen Soundtrack Library: film clips with their music, from films."""
 
 __version__ = "0.1.0"

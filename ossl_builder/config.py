@@ -1,4 +1,4 @@
-"""The recipe: one YAML file per corpus, into frozen typed settings; defaults stand only there."""
+"""Read the recipe, one YAML file per corpus, into frozen typed settings with all defaults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Sections = TypeVar("Sections", bound=BaseModel)
 
 
 class Recipe(BaseModel):
-    """All settings of a corpus. Its sections are the stages', and `labels` and `splits`."""
+    """All settings of a corpus: one section for each stage, and `labels` and `splits`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -38,11 +38,11 @@ class Recipe(BaseModel):
         splits: SplitsSettings
 
     def of(self, section: str) -> Any:
-        """The settings of one section: of a stage, by its name, or `labels` or `splits`."""
+        """Return the settings of one section: a stage's name, `labels` or `splits`."""
         return getattr(self, section)
 
 
-# A new stage brings its section with it.
+# Each stage declares its own section.
 SECTIONS: dict[str, type[Settings]] = {
     **{stage.name: stage.config for stage in STAGES},
     "labels": LabelsSettings,
@@ -51,7 +51,7 @@ SECTIONS: dict[str, type[Settings]] = {
 FullRecipe: type[Recipe] = create_model(  # type: ignore[call-overload]
     "FullRecipe",
     __base__=Recipe,
-    __module__=__name__,  # processes that build films get it by pickle
+    __module__=__name__,  # so that it can be pickled for the processes that build films
     **{name: (kind, kind()) for name, kind in SECTIONS.items()},
 )
 
@@ -60,9 +60,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), trusts_models: bool =
     """Read a recipe.
 
     Args:
-        path: the YAML file; relative paths of models in it are below its folder.
-        overrides: texts `section.key=value`, the value in YAML, as given by `--set`.
-        trusts_models: let its models run code. A recipe cannot ask for this, only its user.
+        path: the YAML file; relative paths of models in it start at its folder.
+        overrides: texts `section.key=value` from `--set`; the value is YAML.
+        trusts_models: allow models whose files can run code. Only the user can set this, not the
+            recipe.
 
     Raises:
         OsslError: `recipe_invalid`, with every error and its key; `corpus_version`.
@@ -86,7 +87,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), trusts_models: bool =
 
 
 def recipe_named(name: str) -> Path:
-    """The file of a recipe that comes with the program, or a path to one.
+    """Return the path of a recipe.
+
+    Args:
+        name: name of a bundled recipe, or path of a YAML file.
 
     Raises:
         OsslError: `recipe_unknown`.
@@ -104,7 +108,7 @@ def recipe_named(name: str) -> Path:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The sections of a YAML file.
+    """Return the sections of a YAML file.
 
     Raises:
         OsslError: `recipe_invalid`.
@@ -126,31 +130,32 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def validated(kind: type[Sections], data: dict[str, Any], name: str, hint: str) -> Sections:
-    """Sections as settings, every fault named at once.
+    """Convert sections to settings; report all errors at once.
 
     Args:
         kind: the model of all sections.
-        name: what the data are called in the error.
-        hint: how to find out what is known.
+        data: the sections.
+        name: name of the data, for the error.
+        hint: how to list the known keys, for the error.
 
     Raises:
         OsslError: `recipe_invalid`, with every error and its key.
     """
-    # A section that holds only comments is None to YAML: its defaults hold.
+    # YAML reads a section that has only comments as None; its defaults apply.
     data = {
         name: entry
         for name, entry in data.items()
         if entry is not None or not _is_section(kind, name)
     }
     try:
-        # By way of JSON: strict there still means that a list may become a tuple.
+        # Validate as JSON: there, strict mode still converts a list to a tuple.
         return kind.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        problems = [_problem(fault, kind) for fault in faults[:SHOWN_FAULTS]]
-        if len(faults) > SHOWN_FAULTS:
-            problems.append(f"and {len(faults) - SHOWN_FAULTS} more")
-        count = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
+        errors = error.errors(include_url=False)
+        problems = [_error_line(problem, kind) for problem in errors[:SHOWN_FAULTS]]
+        if len(errors) > SHOWN_FAULTS:
+            problems.append(f"and {len(errors) - SHOWN_FAULTS} more")
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
         raise OsslError(
             "recipe_invalid",
             f"{name} has {count}:\n" + "\n".join(f"  {line}" for line in problems) + "\n",
@@ -159,13 +164,13 @@ def validated(kind: type[Sections], data: dict[str, Any], name: str, hint: str) 
 
 
 def all_settings(kind: type[BaseModel] = FullRecipe) -> list[dict[str, Any]]:
-    """Every key of a recipe: key, type, default, description."""
-    found = []
+    """Return key, default and description of every setting of a recipe."""
+    rows = []
     for section, field in kind.model_fields.items():
         if isinstance(field.default, BaseModel):
             schema = type(field.default).model_json_schema()["properties"]
             defaults = field.default.model_dump(mode="json")
-            found += [
+            rows += [
                 {
                     "key": f"{section}.{name}",
                     "default": defaults[name],
@@ -173,11 +178,15 @@ def all_settings(kind: type[BaseModel] = FullRecipe) -> list[dict[str, Any]]:
                 }
                 for name, entry in schema.items()
             ]
-    return found
+    return rows
 
 
 def override(data: dict[str, Any], text: str) -> None:
-    """Put one `section.key=value`, as `--set` takes it, into the sections.
+    """Set one `section.key=value`, the argument of `--set`, in the sections.
+
+    Args:
+        data: the sections; changed in place.
+        text: the argument.
 
     Raises:
         OsslError: `set_invalid`, `recipe_invalid`.
@@ -208,11 +217,11 @@ def _is_section(kind: type[BaseModel], name: str) -> bool:
     return field is not None and isinstance(field.default, BaseModel)
 
 
-def _problem(error: Any, kind: type[BaseModel]) -> str:
+def _error_line(error: Any, kind: type[BaseModel]) -> str:
     key = parse.cut(".".join(str(part) for part in error["loc"]))
     if error["type"] != "extra_forbidden":
         message = parse.cut(error["msg"], 200)
         return f"{key}: {message[:1].lower()}{message[1:]}, not {parse.shown(error['input'])}"
-    known = [entry["key"] for entry in all_settings(kind)] + list(kind.model_fields)
-    near = difflib.get_close_matches(key, known, 1)
+    known_keys = [entry["key"] for entry in all_settings(kind)] + list(kind.model_fields)
+    near = difflib.get_close_matches(key, known_keys, 1)
     return f"{key}: unknown key" + (f" (did you mean {near[0]}?)" if near else "")

@@ -1,4 +1,4 @@
-"""A corpus: a folder with a recipe, films, records and tables."""
+"""The corpus: a folder with a recipe, films, records and tables."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from ossl_builder.errors import OsslError
 from ossl_builder.tables import SOURCES, Source, checked_film_id
 
 RECIPE = "ossl.yaml"
-# Stands in a corpus whose clips were imported.
+# This file marks a corpus whose clips were imported.
 IMPORTED = "imported.json"
 
-# What a corpus is read from and written to, and which of it holds many files of one kind.
+# All entries of a corpus that are read or written; those in FOLDERS contain one entry per film,
+# table or stage.
 FOLDERS = ("films", "manifests", "records", "annotations")
 ENTRIES = (RECIPE, IMPORTED, *FOLDERS, "train", "report", ".lock", ".staging")
 
@@ -36,26 +37,26 @@ version: 1
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus that exists.
+    """A corpus that exists on disk.
 
     Attributes:
-        root: its folder.
+        root: the corpus' folder.
     """
 
     root: Path
 
     @property
     def recipe_path(self) -> Path:
-        """Its `ossl.yaml`."""
+        """The path of its recipe, `ossl.yaml`."""
         return self.root / RECIPE
 
     @property
     def is_imported(self) -> bool:
-        """Whether its clips were imported: its films are not here."""
+        """Whether its clips were imported; such a corpus does not contain its films."""
         return (self.root / IMPORTED).is_file()
 
     def check_has_films(self) -> None:
-        """See that this is a corpus that clips can be made in.
+        """Check that this corpus contains its films, so that clips can be built.
 
         Raises:
             OsslError: `corpus_imported`.
@@ -71,19 +72,19 @@ class Corpus:
 
     @staticmethod
     def film_home(film_id: str) -> str:
-        """A film's folder, relative to the corpus."""
+        """Return a film's folder, relative to the corpus."""
         return f"films/{film_id}"
 
     def source_path(self, film_id: str) -> Path:
-        """Where it is recorded that the corpus has this film."""
+        """Return the path of the file that registers a film in the corpus."""
         return self.root / self.film_home(checked_film_id(film_id)) / "source.json"
 
     def film_ids(self) -> list[str]:
-        """Ids of the corpus' films, sorted."""
+        """Return the ids of the corpus' films, sorted."""
         return sorted(path.parent.name for path in self.root.glob("films/*/source.json"))
 
     def source(self, film_id: str) -> Source:
-        """What `ossl films add` recorded of a film.
+        """Return what `ossl films add` recorded about a film.
 
         Raises:
             OsslError: `film_unknown`, `source_damaged`.
@@ -105,7 +106,7 @@ class Corpus:
         return row
 
     def record_source(self, *sources: Source) -> None:
-        """Record that the corpus has films; earlier records of the same ids are replaced.
+        """Register films in the corpus; replace earlier records of the same ids.
 
         All are checked before the first is written.
         """
@@ -115,14 +116,18 @@ class Corpus:
             files.write_bytes(self.source_path(source.film_id), text.encode() + b"\n")
 
     def chosen(self, film_ids: Sequence[str]) -> list[str]:
-        """The films named, or all of them if none is named, each checked to be here."""
+        """Return the given films, or all films if none is given.
+
+        Raises:
+            OsslError: `film_unknown`, `source_damaged`.
+        """
         for film_id in film_ids:
             self.source(film_id)
         return sorted(set(film_ids)) or self.film_ids()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the corpus for writing; the system frees it when the process ends, however.
+        """Lock the corpus for writing; the operating system releases it when the process ends.
 
         Raises:
             OsslError: `corpus_in_use`.
@@ -145,11 +150,11 @@ class Corpus:
 
 
 def create(root: Path, recipe: str = FIRST_RECIPE) -> Corpus:
-    """Make a corpus without films.
+    """Create a corpus without films.
 
     Args:
-        root: its folder, new or empty.
-        recipe: text of its recipe, which is valid.
+        root: the corpus' folder, new or empty.
+        recipe: text of a valid recipe.
 
     Raises:
         OsslError: `corpus_exists`, `folder_not_empty`.
@@ -167,7 +172,7 @@ def create(root: Path, recipe: str = FIRST_RECIPE) -> Corpus:
 
 
 def open_corpus(root: Path) -> Corpus:
-    """The corpus in a folder.
+    """Open the corpus in a folder.
 
     Raises:
         OsslError: `no_corpus`, `path_outside`.

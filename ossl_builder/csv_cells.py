@@ -1,4 +1,4 @@
-"""Escape CSV cells on writing, so that no spreadsheet runs one as a formula, and restore them."""
+"""Escape CSV cells, so that no spreadsheet runs one as a formula, and unescape them."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ ESCAPED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
 def escaped(value: Any) -> Any:
-    """A cell as it is written; only texts are changed, numbers are not."""
+    """Return a cell as it is written; only strings are escaped, not numbers."""
     return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 
 
 def plain(cell: str) -> str:
-    """The text of a cell that was read; the inverse of `escaped`."""
+    """Return the text of a cell that was read; the inverse of `escaped`."""
     return cell[1:] if ESCAPED.match(cell) else cell
 
 
 class Writes(Protocol):
-    """What text can be written to."""
+    """A stream that text can be written to."""
 
     def write(self, text: str, /) -> object:
-        """Write it."""
+        """Write a text."""
 
 
 class Rows:
-    """Writes rows of CSV, their texts escaped, each ended by a line feed."""
+    """A writer of CSV rows; strings are escaped, rows end with a line feed."""
 
     def __init__(self, stream: Writes) -> None:
         self._stream = stream
-        # `csv` quotes a cell with a carriage return only where rows end with one.
+        # `csv` quotes a cell with a carriage return only if rows end with one.
         self._writer = csv.writer(self, lineterminator="\r\n")
 
     def add(self, cells: Iterable[Any]) -> None:
@@ -41,5 +41,5 @@ class Rows:
         self._writer.writerow(map(escaped, cells))
 
     def write(self, text: str) -> None:
-        """Take a row from the module `csv`."""
+        """Write a row that the `csv` module has formatted, with a line feed at its end."""
         self._stream.write(text.removesuffix("\r\n") + "\n")

@@ -1,4 +1,4 @@
-"""Write files atomically, hash them, and keep paths inside the folder they belong to."""
+"""Write files atomically, hash them, and check that paths do not lead out of their folder."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from typing import Any
 from ossl_builder import parse
 from ossl_builder.errors import OsslError
 
-# A path in a table is relative, with forward slashes, and has no part `..`; an id that names files
-# has no slash. Both patterns find what is wrong; Arrow's regular expressions read them alike.
+# A path in a table is relative, uses forward slashes, and has no part `..`. An id that is part of
+# file names has no slash. Both patterns match bad values, also in Arrow's regular expressions.
 UNSAFE_PATH = re.compile(r"[\\\x00-\x1f\x7f]|(?:^|/)\.{0,2}(?:/|$)")
 UNSAFE_NAME = re.compile(r"[/\\\x00-\x1f\x7f]|^\.{0,2}$")
 TEMPORARY = ".partial"
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256_remembered(path: Path) -> str:
-    """SHA-256 of a large file that seldom changes: hashed once per process and time of change."""
+    """Return the SHA-256 of a file; hash it once per process and modification time."""
     return _sha256_at(path.resolve(), path.stat().st_mtime_ns)
 
 
@@ -41,18 +41,18 @@ def _sha256_at(path: Path, mtime_ns: int) -> str:
 
 
 def sha256_json(value: Any) -> str:
-    """SHA-256 of plain values, by their JSON text with sorted keys."""
+    """Return the SHA-256 of plain values, from their JSON text with sorted keys."""
     return hashlib.sha256(json_bytes(value)).hexdigest()
 
 
 def json_bytes(value: Any) -> bytes:
-    """Plain values as compact JSON with sorted keys; equal values give equal bytes."""
+    """Return plain values as compact JSON with sorted keys; equal values give equal bytes."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return text.encode()
 
 
 def read_json(path: Path) -> Any:
-    """What a file of our own remembers; None if it is missing or was damaged."""
+    """Return the value of a JSON file that this program wrote; None if missing or damaged."""
     try:
         return parse.json_value(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -60,17 +60,17 @@ def read_json(path: Path) -> Any:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file: temporary file in the same folder, flush to disk, rename."""
+    """Write a file atomically: temporary file in the same folder, flush to disk, rename."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success flush it and rename it to `path`."""
+    """Yield a temporary path in the same folder; on success flush it and rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
-    # It may be a link that somebody put there: writing would follow it.
+    # It may be a symbolic link from an attacker: writing would follow it.
     temporary.unlink(missing_ok=True)
     try:
         yield temporary
@@ -82,7 +82,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def flush(path: Path) -> None:
-    """Make a file's bytes durable."""
+    """Flush a file's bytes to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -91,7 +91,7 @@ def flush(path: Path) -> None:
 
 
 def swap_folder(new: Path, final: Path) -> None:
-    """Put folder `new` in the place of `final`; remove what stood there."""
+    """Replace the folder `final` by the folder `new`."""
     for path in new.rglob("*"):
         if path.is_file():
             flush(path)
@@ -104,7 +104,7 @@ def swap_folder(new: Path, final: Path) -> None:
 
 
 def disk_full(error: OSError, folder: Path) -> OsslError | None:
-    """The error to show if `error` means that the disk is full, else None."""
+    """Return the error to raise if `error` means that the disk is full, else None."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return None
     free = shutil.disk_usage(folder).free
@@ -116,9 +116,12 @@ def disk_full(error: OSError, folder: Path) -> OsslError | None:
 
 
 def bundled_folder(name: str) -> Path:
-    """A folder that comes with the program: `manifests` or `annotations`.
+    """Return the path of a folder that is shipped with the program.
 
-    A wheel has it in `ossl_builder/bundled/`; in a checkout it is beside the package.
+    In a wheel it is in `ossl_builder/bundled/`; in a checkout it is in the repository's root.
+
+    Args:
+        name: `manifests` or `annotations`.
     """
     package = Path(__file__).parent
     in_wheel = package / "bundled" / name
@@ -126,7 +129,7 @@ def bundled_folder(name: str) -> Path:
 
 
 def inside(root: Path, name: str) -> Path:
-    """The file that a path means, whether it exists or not.
+    """Return the full path of a relative path; the file need not exist.
 
     Args:
         root: the folder that the path is relative to.
@@ -144,7 +147,7 @@ def inside(root: Path, name: str) -> Path:
 
 
 def existing(root: Path, name: str | None) -> Path | None:
-    """As `inside`; None if there is no such file, or the path leads out."""
+    """Return the full path of a relative path; None if no such file exists or it leads out."""
     if name is None or UNSAFE_PATH.search(name):
         return None
     path = root / name
@@ -152,18 +155,18 @@ def existing(root: Path, name: str | None) -> Path | None:
 
 
 def leads_inside(root: Path, path: Path) -> bool:
-    """Whether what a path means lies below a folder, with all links followed."""
+    """Decide whether a path is below a folder after all symbolic links are resolved."""
     base = os.path.realpath(root)
     return os.path.realpath(path).startswith(f"{base.rstrip('/')}/")
 
 
 def check_folders(root: Path, names: Iterable[str], deep: Iterable[str]) -> None:
-    """See that entries of a folder are no links that lead out of it.
+    """Check that entries of a folder are not symbolic links that lead out of it.
 
     Args:
         root: the folder.
-        names: entries to look at; they need not exist.
-        deep: those of them whose own entries are looked at, too.
+        names: entries to check; they need not exist.
+        deep: those of them whose own entries are checked, too.
 
     Raises:
         OsslError: `path_outside`.
@@ -184,7 +187,7 @@ def _check_link(root: Path, path: Path) -> None:
 
 
 def outside(root: Path, name: str) -> OsslError:
-    """The error for a path that leads out of its folder."""
+    """Return the error for a path that leads out of its folder."""
     return OsslError(
         "path_outside",
         f"The path {name!r} leads out of {root}.",
@@ -197,20 +200,23 @@ BLOCK = 1 << 20
 
 
 def checksums(path: Path) -> dict[str, str]:
-    """`sha256`, `sha1` and `md5` of a file's bytes, in hexadecimal, in one reading."""
+    """Return `sha256`, `sha1` and `md5` of a file, in hexadecimal; read the file once."""
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", "sha1", "md5")}
     with path.open("rb") as file:
         while block := file.read(BLOCK):
-            for one in hashes.values():
-                one.update(block)
-    return {name: one.hexdigest() for name, one in hashes.items()}
+            for digest in hashes.values():
+                digest.update(block)
+    return {name: digest.hexdigest() for name, digest in hashes.items()}
 
 
 def content_changed(name: str, pinned: str, found: str, kind: str = "SHA-256") -> OsslError:
-    """The error for a file that is not the one it was, or that the user pinned.
+    """Return the error for a file that differs from the recorded or pinned one.
 
     Args:
-        kind: of both checksums.
+        name: name of the file.
+        pinned: the expected checksum.
+        found: the file's checksum.
+        kind: algorithm of both checksums.
     """
     way = f"record the film again with --sha256 {found}, or " if kind == "SHA-256" else ""
     return OsslError(

@@ -1,4 +1,4 @@
-"""Read YAML and JSON from untrusted input: plain values, or an error that says what is wrong."""
+"""Parse YAML and JSON from untrusted input into plain values, with limits and clear errors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 from yaml.constructor import ConstructorError
 
-MAX_YAML_BYTES = 1 << 18  # PyYAML reads as much in a few seconds
+MAX_YAML_BYTES = 1 << 18  # PyYAML needs a few seconds for this size
 MAX_YAML_DEPTH = 30
-# Ten aliases in nested lists multiply what they name by 36 at most.
+# Ten aliases in nested lists multiply the size of their anchors by 36 at most.
 MAX_ALIASES = 10
 MAX_JSON_DEPTH = 60
 SHOWN_LENGTH = 80
@@ -29,50 +29,50 @@ _shown.maxlevel = 2
 
 
 def shown(value: Any) -> str:
-    """A value from a file as an error message may show it: cut, whatever its size."""
+    """Return a value from a file as text for an error message, shortened."""
     return cut(_shown.repr(value))
 
 
 def cut(text: str, length: int = SHOWN_LENGTH) -> str:
-    """A text on one line, of `length` characters at most."""
+    """Return a text on one line, with `length` characters at most."""
     text = " ".join(text[: 4 * length].split())
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def regular_bytes(path: Path, most: int | None = None) -> bytes:
-    """The bytes of a regular file; a pipe, socket or device is not opened.
+def regular_bytes(path: Path, max_bytes: int | None = None) -> bytes:
+    """Return the bytes of a regular file; do not open a pipe, socket or device.
 
     Args:
         path: the file.
-        most: bytes it may have; None: any number.
+        max_bytes: maximum size; None: no limit.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no regular file, or larger.
+        OSError: the file cannot be read.
+        ValueError: it is not a regular file, or it is too large.
     """
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(21, "is a folder", str(path))
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is no regular file")
-    if most is not None and status.st_size > most:
-        raise ValueError(f"it has {status.st_size} bytes, more than {most}")
+    if max_bytes is not None and status.st_size > max_bytes:
+        raise ValueError(f"it has {status.st_size} bytes, more than {max_bytes}")
     return path.read_bytes()
 
 
 def json_value(text: str | bytes, is_strict: bool = False) -> Any:
-    """What a JSON document holds.
+    """Return the value of a JSON document.
 
     Args:
         text: the document.
-        is_strict: refuse a key that is given twice; else the last one counts.
+        is_strict: raise if a key occurs twice in one object; else the last one counts.
 
     Raises:
-        ValueError: it is not JSON, or is nested more than `MAX_JSON_DEPTH` deep.
+        ValueError: it is not JSON, or it is nested more than `MAX_JSON_DEPTH` deep.
     """
     too_deep = f"it is nested more than {MAX_JSON_DEPTH} deep"
     try:
-        value = json.loads(text, object_pairs_hook=_unique if is_strict else None)
+        value = json.loads(text, object_pairs_hook=_unique_keys if is_strict else None)
     except RecursionError:
         raise ValueError(too_deep) from None
     level = [value]
@@ -89,7 +89,7 @@ def json_value(text: str | bytes, is_strict: bool = False) -> Any:
     raise ValueError(too_deep)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         counts = Counter(name for name, _ in pairs)
@@ -99,15 +99,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def moment(value: str | datetime) -> datetime:
-    """A time of others in UTC; without a zone it is taken as UTC.
+    """Convert a time from an input file to UTC; a time without a zone is UTC.
 
     Raises:
-        ValueError: it is not ISO 8601, or no time at which somebody can have labelled: before 1970,
-            or after tomorrow.
+        ValueError: it is not ISO 8601, is before 1970, or is more than a day in the future.
     """
-    found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     try:
-        utc = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        utc = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except OverflowError as error:
         raise ValueError(f"{cut(str(value))} is no time in UTC") from error
     if not EARLIEST <= utc <= datetime.now(UTC) + timedelta(days=1):
@@ -116,20 +115,20 @@ def moment(value: str | datetime) -> datetime:
 
 
 def yaml_file(path: Path) -> Any:
-    """What a YAML file holds.
+    """Return the value of a YAML file.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
         ValueError: see `yaml_value`.
     """
     return yaml_value(regular_bytes(path, MAX_YAML_BYTES).decode("utf-8-sig"))
 
 
 def yaml_value(text: str) -> Any:
-    """What a YAML document holds: None, texts, numbers, truths, dates, lists and mappings.
+    """Return the value of a YAML document: None, str, int, float, bool, date, list or dict.
 
     Raises:
-        ValueError: it is not YAML, or not within the limits of this module.
+        ValueError: it is not YAML, or it exceeds the limits of this module.
     """
     if len(text) > MAX_YAML_BYTES:
         raise ValueError(f"it has {len(text)} characters, more than {MAX_YAML_BYTES}")
@@ -145,40 +144,40 @@ def yaml_value(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses a key that is given twice, and keys that are no text."""
+    """PyYAML's safe loader, which also rejects duplicate keys and keys that are not scalars."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
+        keys: set[Hashable] = set()
         for key_node, _ in node.value:
             if key_node.tag == MERGE:
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str | int | float | None):
                 raise ConstructorError(None, None, "a key is no text", key_node.start_mark)
-            if key in seen:
+            if key in keys:
                 raise ConstructorError(
                     None, None, f"the key {cut(str(key))} is given twice", key_node.start_mark
                 )
-            seen.add(key)
+            keys.add(key)
         return super().construct_mapping(node, deep)
 
 
 def _check_events(text: str) -> None:
-    """Refuse what would grow, nest or name types, before anything is built.
+    """Raise for aliases that expand, deep nesting and tags, before PyYAML builds any value.
 
-    PyYAML's parser does not recurse; what builds nodes and values of its events does.
+    PyYAML's parser, which yields the events, does not recurse; its composer and constructor do.
     """
     aliases = 0
-    # The anchors of the collections that are open; None: without one.
+    # The anchors of the collections that are open; None: the collection has no anchor.
     open_anchors: list[str | None] = []
-    # The key that a value stands behind, for messages.
-    before = ""
+    # The key of the current value, for messages.
+    key = ""
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         where = f"line {event.start_mark.line + 1}" if event.start_mark else "somewhere"
         if isinstance(event, yaml.AliasEvent):
             aliases += 1
             if event.anchor in open_anchors:
-                raise ValueError(f"{where}: {before}*{cut(str(event.anchor))} contains itself")
+                raise ValueError(f"{where}: {key}*{cut(str(event.anchor))} contains itself")
             if aliases > MAX_ALIASES:
                 raise ValueError(f"{where}: it has more than {MAX_ALIASES} aliases (*name)")
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -190,4 +189,4 @@ def _check_events(text: str) -> None:
                 open_anchors.append(event.anchor)
                 if len(open_anchors) > MAX_YAML_DEPTH:
                     raise ValueError(f"{where}: it is nested more than {MAX_YAML_DEPTH} deep")
-        before = f"{cut(event.value)}: " if isinstance(event, yaml.ScalarEvent) else ""
+        key = f"{cut(event.value)}: " if isinstance(event, yaml.ScalarEvent) else ""

@@ -1,4 +1,4 @@
-"""Run SQL over a corpus' tables with DuckDB, which can read these files and nothing else."""
+"""Run SQL over a corpus' tables with DuckDB, which may read these files and no others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ossl_builder.errors import OsslError
 
-# No file is written for what does not fit into memory, and no extension comes from the network.
+# DuckDB writes no temporary files and downloads no extensions.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "temp_directory": "",
     "autoinstall_known_extensions": False,
@@ -19,12 +19,12 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 @dataclass(frozen=True)
 class Result:
-    """What a question gave.
+    """The result of a query.
 
     Attributes:
-        columns: the columns' names.
+        columns: names of the columns.
         rows: the rows.
-        unreadable: tables whose file could not be read, each with the reason.
+        unreadable: the reason for each table whose file could not be read, by table.
     """
 
     columns: tuple[str, ...]
@@ -33,15 +33,15 @@ class Result:
 
 
 def ask(tables: Mapping[str, Path], question: str) -> Result:
-    """Answer one SELECT.
+    """Run one SELECT.
 
     Args:
-        tables: Parquet file of each table, by the name it has in the question.
+        tables: the Parquet file of each table, by the table's name in the query.
         question: one SELECT in DuckDB's SQL.
 
     Raises:
-        OsslError: `not_installed`; `query_refused`: it is not one SELECT, or reaches for other
-            files; `query_invalid`, with what DuckDB says of it.
+        OsslError: `not_installed`; `query_refused`: it is not one SELECT, or it reads other files;
+            `query_invalid`, with DuckDB's message.
     """
     try:
         import duckdb
@@ -60,7 +60,7 @@ def ask(tables: Mapping[str, Path], question: str) -> Result:
         except duckdb.Error as error:
             unreadable[name] = _first_line(error)
     allowed = ", ".join(_quoted(path) for name, path in tables.items() if name not in unreadable)
-    # From here on it opens these files only, and no question can change that.
+    # From here on DuckDB opens only these files, and the query cannot change that.
     connection.execute(f"SET allowed_paths = [{allowed}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
@@ -78,11 +78,11 @@ def ask(tables: Mapping[str, Path], question: str) -> Result:
         return Result(columns, answer.fetchall(), unreadable)
     except duckdb.PermissionException as error:
         raise OsslError(
-            "query_refused", _first_line(error), _names(readable, unreadable)
+            "query_refused", _first_line(error), _tables_hint(readable, unreadable)
         ) from error
     except duckdb.Error as error:
         raise OsslError(
-            "query_invalid", _first_line(error), _names(readable, unreadable)
+            "query_invalid", _first_line(error), _tables_hint(readable, unreadable)
         ) from error
 
 
@@ -98,6 +98,6 @@ def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _names(tables: Iterable[str], unreadable: Mapping[str, str]) -> str:
-    told = f"Tables here: {', '.join(tables)}; manifests/README.md describes their columns."
-    return told + "".join(f" {name} cannot be read: {why}" for name, why in unreadable.items())
+def _tables_hint(tables: Iterable[str], unreadable: Mapping[str, str]) -> str:
+    listing = f"Tables here: {', '.join(tables)}; manifests/README.md describes their columns."
+    return listing + "".join(f" {name} cannot be read: {why}" for name, why in unreadable.items())

@@ -1,4 +1,4 @@
-"""Render HTML from Jinja templates; every value is escaped."""
+"""Render HTML from Jinja templates; all values are escaped."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Render = Callable[[str, Mapping[str, Any]], str]
 
 
 def renderer(folder: Path) -> Render:
-    """A function from a template's name in `folder` and its values to its text.
+    """Return a function that renders a template, by its name in `folder`, with values.
 
-    A value that a template names and that is not given is an error, not an empty place.
+    A variable of the template that has no value is an error, not an empty string.
 
     Raises:
         OsslError: `not_installed`.

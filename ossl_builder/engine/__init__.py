@@ -1,1 +1,1 @@
-"""Runs stages over items; knows nothing of film."""
+"""Run stages over items, decide what is up to date, keep records. Nothing here is about film."""

@@ -1,8 +1,8 @@
-"""The one cache: decide by content what is up to date, never by a path, a time or a host.
+"""The cache of the project: decide by content what is up to date, not by path, time or host.
 
-Stages keep a record per item (`engine.records`); `why_stale` compares it with the present inputs.
-Files that are made from many items (tables, shards, report pages) are remembered by `MadeFiles`,
-values that are costly to compute (loudness curves, measured clips) by `cached_value`.
+Each stage writes one record per item (`engine.records`); `why_stale` compares the record with the
+current inputs. `MadeFiles` caches files that are made from many items (tables, shards, report
+pages). `cached_value` caches values that are slow to compute (loudness curves, clip metrics).
 """
 
 from __future__ import annotations
@@ -29,30 +29,36 @@ from ossl_builder.tables.schema import Table
 
 Value = TypeVar("Value")
 
-# `Field(..., json_schema_extra=UNSHAPING)`: the setting says how the work is done, not what comes
-# out; changing it makes nothing stale.
+# `Field(..., json_schema_extra=UNSHAPING)`: the setting changes how the work is done (a batch
+# size), not the result. A change of it makes nothing stale.
 UNSHAPING: JsonDict = {"shapes_result": False}
 
 
 def only_where(**values: tuple[str, ...]) -> JsonDict:
-    """Mark a setting, by `json_schema_extra`, that counts only where another has one of the values.
+    """Return a `json_schema_extra` for a setting that applies only for some values of others.
 
-    Changing it elsewhere makes nothing stale.
+    While it does not apply, a change of the setting makes nothing stale.
+
+    Args:
+        values: for each other setting, by name, the values with which this one applies.
     """
-    return {"only_where": {name: list(wanted) for name, wanted in values.items()}}
+    return {"only_where": {name: list(allowed) for name, allowed in values.items()}}
 
 
-# Bytes under which a file is small: a thousand films have near a million thumbnails, and to ask
-# each for its size would take longer than all the rest.
+# A file with fewer bytes is small: its size is not compared. A thousand films have nearly a million
+# thumbnails, and a `stat` of each would take longer than the rest of the check.
 SMALL = 65_536
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether an item would run in a stage, and why.
+    """Whether a stage must run on an item, and why.
 
-    `action` is `run`, `fresh` (ended before, nothing has changed), `blocked` (an earlier stage
-    has given it nothing to work on), or `refused` (whoever asked will not have it now).
+    Attributes:
+        stage, item_id: the stage and the item.
+        action: `run`; `fresh` (it ran before and nothing has changed); `blocked` (the rows that it
+            reads do not exist); `refused` (the item must not be built now).
+        why: the reason, in words; empty if `action` is `fresh`.
     """
 
     stage: str
@@ -62,14 +68,16 @@ class Decision:
 
 
 def shaping_of(stage: Stage, config: Any) -> dict[str, str]:
-    """What shapes the results of all items alike.
+    """Return the inputs that the results of all items depend on, by name.
+
+    These are the stage's version, its settings, its tools' versions and its models' hashes.
 
     Args:
-        stage: the stage; its version, its tools' versions and its models' hashes count.
-        config: its configuration, each setting by itself.
+        stage: the stage.
+        config: its settings.
     """
     shaping = {f"{stage.name} version": str(stage.version)}
-    shaping |= {f"{stage.name}.{key}": value for key, value in _settings(config).items()}
+    shaping |= {f"{stage.name}.{key}": value for key, value in _setting_texts(config).items()}
     shaping |= {f"tool {name}": version for name, version in stage.tools(config).items()}
     return shaping
 
@@ -77,48 +85,48 @@ def shaping_of(stage: Stage, config: Any) -> dict[str, str]:
 def inputs_of(
     stage: Stage, shaping: Mapping[str, str], upstream: Mapping[str, str]
 ) -> dict[str, str]:
-    """Everything that shapes the result of one item.
+    """Return everything that the result of one item depends on, by name.
 
     Args:
         stage: the stage.
-        shaping: from `shaping_of`, which a caller with many items asks once.
-        upstream: for each table it reads, the hash of the item's rows.
+        shaping: the result of `shaping_of`, computed once for all items.
+        upstream: for each table that the stage reads, the hash of the item's rows.
     """
     return {**shaping, **{f"rows of {table}": upstream[table] for table in stage.reads}}
 
 
-def _settings(config: Any) -> dict[str, str]:
-    """Settings that shape the result.
+def _setting_texts(config: Any) -> dict[str, str]:
+    """Return the settings that the result depends on, as text.
 
-    One marked `UNSHAPING` (a batch size) is left out, and one that does not apply (`only_where`).
+    Settings marked `UNSHAPING`, and those that do not apply (`only_where`), are left out.
     """
     values = config.model_dump(mode="json")
-    marks = {name: field.json_schema_extra for name, field in type(config).model_fields.items()}
+    extras = {name: field.json_schema_extra for name, field in type(config).model_fields.items()}
     return {
         key: repr(value)
         for key, value in values.items()
-        if marks[key] != UNSHAPING and _applies(marks[key], values)
+        if extras[key] != UNSHAPING and _applies(extras[key], values)
     }
 
 
-def _applies(mark: Any, values: Mapping[str, Any]) -> bool:
-    conditions = mark.get("only_where", {}) if isinstance(mark, dict) else {}
-    return all(values[name] in wanted for name, wanted in conditions.items())
+def _applies(extra: Any, values: Mapping[str, Any]) -> bool:
+    conditions = extra.get("only_where", {}) if isinstance(extra, dict) else {}
+    return all(values[name] in allowed for name, allowed in conditions.items())
 
 
 def hash_rows(table: Table, rows: tuple[Any, ...]) -> str:
-    """Hash of rows that no stage made (what a person recorded)."""
+    """Return the hash of rows that no stage made, such as a film's recorded source."""
     return sha256_json([table.to_json(row) for row in rows])
 
 
 def why_stale(corpus: Path, record: Record | None, inputs: Mapping[str, str]) -> str:
-    """Why an item must run; empty if it need not."""
+    """Return the reason why an item must run; empty if its record is up to date."""
     if record is None:
         return "not done yet"
     if record.state == "failed":
         return f"failed before ({record.code})"
     changed = [
-        _changed(name, record.inputs.get(name), inputs.get(name))
+        _change_text(name, record.inputs.get(name), inputs.get(name))
         for name in sorted({*record.inputs, *inputs})
         if record.inputs.get(name) != inputs.get(name)
     ]
@@ -127,21 +135,21 @@ def why_stale(corpus: Path, record: Record | None, inputs: Mapping[str, str]) ->
     return missing_file(corpus, record)
 
 
-def _changed(name: str, before: str | None, now: str | None) -> str:
+def _change_text(name: str, before: str | None, now: str | None) -> str:
     if name.startswith("rows of "):
         return f"{name} changed"
-    shown = [
+    texts = [
         "unset" if value is None else value if len(value) < 40 else value[:12] + "…"
         for value in (before, now)
     ]
-    return f"{name} was {shown[0]}, is {shown[1]}"
+    return f"{name} was {texts[0]}, is {texts[1]}"
 
 
 def missing_file(corpus: Path, record: Record) -> str:
-    """Say which file of a record is gone or has another size; empty if all is well.
+    """Return which file of a record is missing or has another size; empty if none.
 
-    Of small files only the names are looked at. The content is looked at by `ossl verify` only.
-    Paths are put together as text: this runs over all files of a corpus at each build.
+    For small files only the existence is checked. Only `ossl verify` reads the content.
+    Paths are joined as text, for speed: each build checks all files of a corpus.
     """
     expected: dict[str, dict[str, int]] = {}
     for entry in record.files:
@@ -149,10 +157,10 @@ def missing_file(corpus: Path, record: Record) -> str:
         expected.setdefault(folder, {})[name] = entry.size_bytes
     for folder, sizes in expected.items():
         try:
-            there = set(os.listdir(f"{corpus}/{folder}"))  # noqa: PTH208
+            present = set(os.listdir(f"{corpus}/{folder}"))  # noqa: PTH208
         except FileNotFoundError:
             return f"the folder {folder} is gone"
-        for name in sizes.keys() - there:
+        for name in sizes.keys() - present:
             return f"the file {folder}/{name} is gone"
         for name, size in sizes.items():
             if size >= SMALL and os.stat(f"{corpus}/{folder}/{name}").st_size != size:  # noqa: PTH116
@@ -161,7 +169,7 @@ def missing_file(corpus: Path, record: Record) -> str:
 
 
 class MadeFiles:
-    """Files of a folder, with the digest of what each was made from, remembered in a JSON file."""
+    """Index of the files in a folder, with the digest of what each was made from; a JSON file."""
 
     def __init__(self, folder: Path, memory: Path) -> None:
         self.folder = folder
@@ -178,25 +186,25 @@ class MadeFiles:
         )
 
     def names(self) -> set[str]:
-        """Names of the remembered files, relative to the folder."""
+        """Return the names of the indexed files, relative to the folder."""
         return set(self._entries)
 
     def facts(self, name: str) -> dict[str, Any]:
-        """What `add` was given for a file; empty if it is not remembered."""
+        """Return the facts that `add` stored for a file; empty if it is not in the index."""
         facts: dict[str, Any] = self._entries.get(name, {}).get("facts", {})
         return facts
 
     def sha256(self, name: str) -> str:
-        """SHA-256 of a remembered file."""
+        """Return the SHA-256 of an indexed file."""
         return str(self._entries[name]["sha256"])
 
     def is_fresh(self, name: str, digest: str, *, check_bytes: bool = False) -> bool:
-        """Decide whether a file is there and was made from this.
+        """Decide whether a file exists and was made from the inputs with this digest.
 
         Args:
-            name: of the file, relative to the folder.
-            digest: hash of everything that it is made from.
-            check_bytes: hash the file too; else only its size is compared.
+            name: the file's name, relative to the folder.
+            digest: hash of everything that the file is made from.
+            check_bytes: also compare the file's SHA-256; else compare only its size.
         """
         entry = self._entries.get(name)
         if entry is None or entry.get("digest") != digest:
@@ -210,10 +218,12 @@ class MadeFiles:
         return not check_bytes or sha256_file(path) == entry.get("sha256")
 
     def add(self, name: str, digest: str, **facts: Any) -> None:
-        """Remember a file that was written just now.
+        """Add a file to the index, right after it was written.
 
         Args:
-            facts: plain values to keep with it.
+            name: the file's name, relative to the folder.
+            digest: hash of everything that the file is made from.
+            facts: plain values to store with it.
         """
         path = self.folder / name
         self._entries[name] = {
@@ -224,36 +234,36 @@ class MadeFiles:
         }
 
     def forget(self, names: Iterable[str]) -> None:
-        """Forget files; they are not deleted."""
+        """Remove files from the index; the files themselves are not deleted."""
         for name in names:
             self._entries.pop(name, None)
 
     def save(self) -> None:
-        """Write the memory."""
+        """Write the index to its JSON file."""
         write_bytes(self._memory, json_bytes(self._entries))
 
     def checksums(self) -> dict[str, str]:
-        """SHA-256 of each remembered file, sorted by name."""
+        """Return the SHA-256 of each indexed file, sorted by name."""
         return {name: self._entries[name]["sha256"] for name in sorted(self._entries)}
 
 
 def cached_value(
     path: Path, key: str, compute: Callable[[], Any], read: Callable[[Any], Value]
 ) -> Value:
-    """Return the value that a file keeps for this key; compute and write it if there is none.
+    """Return the value that a file stores for this key; compute and write it if there is none.
 
     Args:
-        path: a JSON file that keeps one value.
+        path: a JSON file that stores one value.
         key: hash of everything that the value depends on.
-        compute: gives the value as plain types.
-        read: makes the value of plain types. Where it raises `ValueError`, `TypeError` or
-            `KeyError`, the kept value is computed again.
+        compute: returns the value as plain JSON types.
+        read: converts plain JSON types to the value. If it raises `ValueError`, `TypeError` or
+            `KeyError`, the value is computed again.
     """
-    kept = read_json(path)
-    if isinstance(kept, dict) and kept.get("key") == key:
+    stored = read_json(path)
+    if isinstance(stored, dict) and stored.get("key") == key:
         try:
-            return read(kept["value"])
-        except (ValueError, TypeError, KeyError):  # somebody changed the file
+            return read(stored["value"])
+        except (ValueError, TypeError, KeyError):  # the file was changed by hand
             pass
     plain = compute()
     write_bytes(path, json_bytes({"key": key, "value": plain}))

@@ -1,8 +1,8 @@
-"""Records: what was done to an item, one per stage and item, written last.
+"""Records: the result of one stage on one item, written after all its files.
 
-A record is two files: `records/<stage>/<item>.rows.json` with rows and rejects, and the small
-`records/<stage>/<item>.json` that says how it ended. The small one alone decides what is fresh,
-so that a corpus of a thousand films is looked through in a second.
+A record has two files. The body, `records/<stage>/<item>.rows.json`, holds rows and rejects. The
+head, `records/<stage>/<item>.json`, is small and holds how the run ended. The head alone decides
+what is up to date, so that checking a thousand films takes a second.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ossl_builder.errors import OsslError
 
 FORMAT = 1
 
-# What the lines of files of a record would have in them if a path led out of the corpus.
+# `file_lines` contains one of these if a path leads out of the corpus.
 WAYS_OUT = (" /", " ../", "/../", "/..\n", " ..\n", "\\")
 
 State = Literal["done", "rejected", "failed"]
 
 
 class FileEntry(NamedTuple):
-    """A file that a stage made; the path is relative to the corpus."""
+    """One file that a stage wrote; the path is relative to the corpus."""
 
     path: str
     size_bytes: int
@@ -37,24 +37,25 @@ class FileEntry(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """How one item ended in one stage.
+    """The result of one stage on one item.
 
     Attributes:
-        stage, item_id: of what.
-        state: done, rejected (understood and not wanted), or failed.
-        inputs: everything that shapes the result, by name: see `engine.freshness`.
+        stage, item_id: the stage and the item.
+        state: done, rejected (for a stable reason, as `code`), or failed.
+        inputs: everything that the result depends on, by name; see `engine.cache.inputs_of`.
         output: hash of rows, rejects and files; empty unless done.
-        content: hash of what later stages depend on: rows without descriptive columns. Rows carry
-            the hashes of the files that matter to others.
+        content: hash of the rows without descriptive columns, which later stages depend on. Rows
+            contain the hashes of the files that later stages read.
         n_rows: number of rows.
-        rejects: reason to number of rejected candidates.
-        warnings: what was repaired or is doubtful: `code` and `message` of each.
-        file_lines: the files made, a line each: SHA-256, size, path; see `files`.
-        code, message, hint: why it was rejected or failed.
-        detail: for a failure nobody foresaw, its traceback.
-        started, finished: dates, ISO 8601, UTC.
-        seconds: time it took.
+        rejects: number of rejected candidates, by reason.
+        warnings: `code` and `message` of each thing that was repaired or is doubtful.
+        file_lines: the files written, one line each: SHA-256, size, path; see `files`.
+        code, message, hint: why the item was rejected or failed.
+        detail: the traceback of an unexpected failure.
+        started, finished: times, ISO 8601, UTC.
+        seconds: duration of the run.
         builder: version of ossl-builder.
+        format: version of the record's file format.
     """
 
     stage: str
@@ -79,13 +80,17 @@ class Record:
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
-        """The files made. They are read from their lines only where somebody asks."""
+        """The files written, parsed from `file_lines` on each access."""
         words = self.file_lines.split()
         return tuple(map(FileEntry, words[2::3], map(int, words[1::3]), words[::3]))
 
 
 def file_lines(entries: Sequence[FileEntry]) -> str:
-    """Files as lines, for `Record.file_lines`; no path may hold white space."""
+    """Return files as the text of `Record.file_lines`.
+
+    Raises:
+        ValueError: a path contains white space.
+    """
     for entry in entries:
         if len(entry.path.split()) != 1:
             raise ValueError(f"white space in the file name {entry.path!r}")
@@ -93,30 +98,33 @@ def file_lines(entries: Sequence[FileEntry]) -> str:
 
 
 def head_path(corpus: Path, stage: str, item_id: str) -> Path:
-    """Where the small part of a record lies."""
+    """Return the path of a record's head."""
     return corpus / "records" / stage / f"{item_id}.json"
 
 
 def body_path(corpus: Path, stage: str, item_id: str) -> Path:
-    """Where rows and rejects of a record lie."""
+    """Return the path of a record's body, which holds rows and rejects."""
     return corpus / "records" / stage / f"{item_id}.rows.json"
 
 
 def body_bytes(stage: Stage, rows: tuple[Any, ...], rejects: tuple[Reject, ...]) -> bytes:
-    """Rows and rejects as JSON: one per line, so that a difference can be read."""
+    """Return rows and rejects as JSON, one per line, so that a diff is readable."""
     lines = [files.json_bytes(stage.writes.to_json(row)) for row in rows]
-    refused = [files.json_bytes(dataclasses.asdict(reject)) for reject in rejects]
-    return b'{"rows":[\n%s\n],"rejects":[\n%s\n]}\n' % (b",\n".join(lines), b",\n".join(refused))
+    reject_lines = [files.json_bytes(dataclasses.asdict(reject)) for reject in rejects]
+    return b'{"rows":[\n%s\n],"rejects":[\n%s\n]}\n' % (
+        b",\n".join(lines),
+        b",\n".join(reject_lines),
+    )
 
 
 def output_hash(body: bytes, entries: tuple[FileEntry, ...]) -> str:
-    """Hash of everything a stage made of an item."""
-    named = [[entry.path, entry.sha256] for entry in entries]
-    return files.sha256_json([hashlib.sha256(body).hexdigest(), named])
+    """Return the hash of a record's body and of the files that the stage wrote."""
+    names_and_hashes = [[entry.path, entry.sha256] for entry in entries]
+    return files.sha256_json([hashlib.sha256(body).hexdigest(), names_and_hashes])
 
 
 def write(corpus: Path, record: Record) -> None:
-    """Write the small part of a record: from here on the item is finished."""
+    """Write the head of a record. It is the last write: from then on the item is finished."""
     data = dataclasses.asdict(record)
     lines = data.pop("file_lines")
     text = files.json_bytes(data) + b"\n" + lines.encode()
@@ -124,67 +132,65 @@ def write(corpus: Path, record: Record) -> None:
 
 
 def read(corpus: Path, stage: str, item_id: str) -> Record | None:
-    """The record of an item, or None if it has none.
+    """Return the record of an item; None if it has none.
 
     Raises:
         OsslError: `record_damaged`, `corpus_version`.
     """
     path = head_path(corpus, stage, item_id)
     try:
-        seen = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return _parsed(path, seen.st_ino, seen.st_mtime_ns, seen.st_size)
+    return _read_head(path, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
-# One command looks at a record several times; a record that changes is another file.
+# One command reads a record several times. A changed record has another inode or time, so the
+# cache cannot return an old one.
 @lru_cache(maxsize=16_384)
-def _parsed(path: Path, inode: int, mtime_ns: int, size: int) -> Record:
+def _read_head(path: Path, inode: int, mtime_ns: int, size: int) -> Record:
     head, _, lines = path.read_bytes().partition(b"\n")
     try:
         data = parse.json_value(head)
-        found = data.get("format")
+        format_version = data.get("format")
     except (ValueError, AttributeError) as error:
-        raise _damaged(path) from error
-    if found != FORMAT:
+        raise _damaged_error(path) from error
+    if format_version != FORMAT:
         raise OsslError(
             "corpus_version",
-            f"{path} has the record format {found!r}; this program reads {FORMAT}.",
+            f"{path} has the record format {format_version!r}; this program reads {FORMAT}.",
             "Use the version of ossl-builder that wrote it, or delete the record to redo it.",
         )
     try:
         record = Record(file_lines=lines.decode(), **data)
     except (TypeError, ValueError) as error:
-        raise _damaged(path) from error
+        raise _damaged_error(path) from error
     if any(part in record.file_lines for part in WAYS_OUT):
-        raise _damaged(path)
+        raise _damaged_error(path)
     return record
 
 
 def read_rows(corpus: Path, stage: Stage, item_id: str) -> tuple[Any, ...]:
-    """The rows of an item that is done.
+    """Return the rows of an item that is done.
 
     Raises:
         OsslError: `record_damaged`, `path_outside`.
     """
+    path = body_path(corpus, stage.name, item_id)
     try:
-        rows = tuple(stage.writes.from_json(row) for row in _body(corpus, stage, item_id)["rows"])
+        body = parse.json_value(path.read_bytes())
+    except (FileNotFoundError, ValueError) as error:
+        raise _damaged_error(path) from error
+    try:
+        rows = tuple(stage.writes.from_json(row) for row in body["rows"])
     except (KeyError, TypeError) as error:  # other columns: another version wrote it
-        raise _damaged(body_path(corpus, stage.name, item_id)) from error
+        raise _damaged_error(path) from error
     for value in stage.writes.misplaced(rows):
         raise files.outside(corpus, value)
     return rows
 
 
-def _body(corpus: Path, stage: Stage, item_id: str) -> Any:
-    path = body_path(corpus, stage.name, item_id)
-    try:
-        return parse.json_value(path.read_bytes())
-    except (FileNotFoundError, ValueError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> OsslError:
+def _damaged_error(path: Path) -> OsslError:
     return OsslError(
         "record_damaged",
         f"{path} cannot be read.",

@@ -1,4 +1,4 @@
-"""Run one stage on one item, so that it ends as done, rejected or failed, and is recorded."""
+"""Run one stage on one item and record whether it is done, rejected or failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ossl_builder.engine.records import FileEntry, Record
 from ossl_builder.engine.stage import Item, Outcome, Stage
 from ossl_builder.errors import OsslError, Rejected
 
-# After these the next item would fail the same way: the whole run stops.
+# After these errors the next item would fail in the same way, so the whole run stops.
 FATAL = frozenset({"disk_full"})
 
 
@@ -35,11 +35,17 @@ def run_item(
     """Run a stage on an item and write its record.
 
     Args:
-        item_home: the item's folder, relative to the corpus; the stage's folder stands in it.
-        inputs: from `freshness.inputs_of`; goes into the record.
+        stage: the stage.
+        item_id: the item.
+        corpus: the corpus' folder.
+        item_home: the item's folder, relative to the corpus; it contains the stage's folder.
+        config: the stage's settings.
+        rows: for each table that the stage reads, the item's rows.
+        inputs: the result of `cache.inputs_of`, stored in the record.
+        progress: receives the fraction done, 0 to 1.
 
     Raises:
-        OsslError: only what stops the whole run (`disk_full`).
+        OsslError: an error that stops the whole run (`disk_full`).
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
@@ -54,10 +60,10 @@ def run_item(
         rows=rows,
         config=config,
         progress=progress,
-        previous=_previous(stage, corpus, item_id, before),
+        previous=_previous_rows(stage, corpus, item_id, before),
     )
-    # Until it has ended well, what a stage left is of use only to one that can resume.
-    ended: dict[str, Any] = {"state": "failed"}
+    # If the stage does not finish, only a stage that can resume needs the files that it wrote.
+    result: dict[str, Any] = {"state": "failed"}
     try:
         if partial.is_symlink():  # writing into it would follow it
             partial.unlink()
@@ -65,20 +71,20 @@ def run_item(
             shutil.rmtree(partial, ignore_errors=True)
         if stage.folder:
             partial.mkdir(parents=True, exist_ok=True)
-        ended = _keep(stage, item, final, stage.run(item))
+        result = _store(stage, item, final, stage.run(item))
     except Rejected as rejected:
-        ended = {"state": "rejected", "code": rejected.reason, "message": rejected.message}
+        result = {"state": "rejected", "code": rejected.reason, "message": rejected.message}
     except OsslError as error:
         if error.code in FATAL:
             raise
-        ended = {
+        result = {
             "state": "failed", "code": error.code, "message": error.message, "hint": error.hint,
         }  # fmt: skip
-    except Exception as error:  # the one place: a week's run outlives one film
+    except Exception as error:  # only here: one film must not end a run of a week
         full = files.disk_full(error, corpus) if isinstance(error, OSError) else None
         if full:
             raise full from error
-        ended = {
+        result = {
             "state": "failed",
             "code": "unexpected",
             "message": f"{type(error).__name__}: {error}",
@@ -86,11 +92,12 @@ def run_item(
             "detail": traceback.format_exc(),
         }
     finally:
-        if not (stage.resumes and ended["state"] == "failed"):
+        if not (stage.resumes and result["state"] == "failed"):
             shutil.rmtree(partial, ignore_errors=True)
-    if ended["state"] == "failed" and before is not None and final.exists():
-        # Files made before still stand: until others take their place, `clean` keeps them.
-        ended["file_lines"] = before.file_lines
+    if result["state"] == "failed" and before is not None and final.exists():
+        # The files of the earlier run still exist. The record lists them, so that `clean` does not
+        # delete them before new files replace them.
+        result["file_lines"] = before.file_lines
     record = Record(
         stage=stage.name,
         item_id=item_id,
@@ -99,21 +106,25 @@ def run_item(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
         builder=__version__,
-        **ended,
+        **result,
     )
     records.write(corpus, record)
     return record
 
 
-def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, Any]:
-    """Check rows, put the files into their final place, write rows and rejects."""
+def _store(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, Any]:
+    """Check the rows, move the files to their final folder, write rows and rejects.
+
+    Returns:
+        The fields of the record.
+    """
     table = stage.writes
     rows = tuple(
         sorted(outcome.rows, key=lambda row: tuple(getattr(row, name) for name in table.key))
     )
     table.validate(rows)
-    entries = tuple(_entries(item)) if stage.folder else ()
-    # From here on nobody may take the files of an earlier run for those of this one.
+    entries = tuple(_file_entries(item)) if stage.folder else ()
+    # Without a record, a killed run cannot leave new files that match an old record.
     records.head_path(item.corpus, stage.name, item.item_id).unlink(missing_ok=True)
     if stage.folder:
         files.swap_folder(item.folder, final)
@@ -130,17 +141,19 @@ def _keep(stage: Stage, item: Item, final: Path, outcome: Outcome) -> dict[str, 
     }
 
 
-def _entries(item: Item) -> Iterator[FileEntry]:
+def _file_entries(item: Item) -> Iterator[FileEntry]:
     for path in sorted(item.folder.rglob("*")):
         if path.is_file():
             name = path.relative_to(item.folder).as_posix()
             yield FileEntry(item.path(name), path.stat().st_size, files.sha256_file(path))
 
 
-def _previous(stage: Stage, corpus: Path, item_id: str, before: Record | None) -> tuple[Any, ...]:
+def _previous_rows(
+    stage: Stage, corpus: Path, item_id: str, before: Record | None
+) -> tuple[Any, ...]:
     if before is None or before.state != "done" or cache.missing_file(corpus, before):
         return ()
     try:
         return records.read_rows(corpus, stage, item_id)
-    except OsslError:  # they cannot be read: as if there were none
+    except OsslError:  # rows that cannot be read count as no rows
         return ()

@@ -1,7 +1,7 @@
-"""The one scheduler: decide which stages must run on which items, run them, report events.
+"""The scheduler: decide which stages must run on which items, run them, report events.
 
-The build of films, the fingerprints of imported clips, and the features and codes of the trainer
-all use it. Each describes its work (`Work`); the scheduler knows nothing of film.
+It runs the build of films, the fingerprints of imported clips, and the features and codes of the
+trainer. Each of them implements `Work`. Nothing here is about film.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ossl_builder.engine.run import FATAL, run_item
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
 
-# A process sends its progress at most this often, in seconds.
+# Shortest time between two progress events of a process, in seconds.
 PROGRESS_EVERY_S = 0.1
 
 
@@ -34,7 +34,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progressed:
-    """A stage has done a part (0 to 1) of its work on an item."""
+    """A stage has done a fraction (0 to 1) of its work on an item."""
 
     stage: str
     part: float
@@ -42,7 +42,7 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Finished:
-    """A stage has ended on an item; `is_recorded`: the corpus holds this record."""
+    """A stage has ended on an item; `is_recorded`: the record is written to the corpus."""
 
     record: Record
     is_recorded: bool = True
@@ -54,7 +54,7 @@ Tell = Callable[[str, Event], None]
 
 @dataclass(frozen=True)
 class Given:
-    """Rows that no stage of the work makes: their hash, and how to read them."""
+    """Rows that no stage of the work makes: their hash, and a function that reads them."""
 
     content: str
     rows: Callable[[], tuple[Any, ...]]
@@ -62,16 +62,17 @@ class Given:
 
 @dataclass
 class ItemState:
-    """What is up to date of one item, while its stages are gone through in order.
+    """The rows of one item that are up to date, while its stages are processed in order.
 
     Attributes:
         root: the corpus' folder.
         item_id, home: the item, and its folder relative to the corpus.
-        shaping: for each stage, by name, what shapes its results for all items alike.
+        shaping: for each stage, by name, the inputs that are the same for all items.
         given: by table, the rows that no stage makes.
         writers: by table, the stage that makes its rows.
-        refusal: why the item must not be built now; None: it may be. The day can change this, so
-            it is part of no key and no record.
+        refusal: why the item must not be built now; None: it may be built. It depends on the date,
+            so no cache key and no record contains it.
+        content: by table, the hash of the item's rows that are up to date.
     """
 
     root: Path
@@ -84,14 +85,14 @@ class ItemState:
     content: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.content |= {table: given.content for table, given in self.given.items()}
+        self.content |= {table: rows.content for table, rows in self.given.items()}
 
     def inputs(self, stage: Stage) -> dict[str, str]:
-        """Everything that shapes the stage's result for this item."""
+        """Return everything that the stage's result for this item depends on, by name."""
         return cache.inputs_of(stage, self.shaping[stage.name], self.content)
 
     def record(self, stage: Stage) -> Record | None:
-        """The record of the stage's last run on this item."""
+        """Return the record of the stage's last run on this item; None: it never ran."""
         return records.read(self.root, stage.name, self.item_id)
 
     def decide(self, stage: Stage) -> Decision:
@@ -106,12 +107,12 @@ class ItemState:
         return Decision(stage.name, self.item_id, "run" if why else "fresh", why)
 
     def accept(self, stage: Stage, record: Record | None) -> None:
-        """Let later stages use what this stage made, if it is done."""
+        """Add the hash of the stage's rows, for later stages, if the stage is done."""
         if record is not None and record.state == "done" and self.refusal is None:
             self.content[stage.writes.name] = record.content
 
     def rows(self, stage: Stage) -> dict[str, tuple[Any, ...]]:
-        """The rows that the stage reads, by table."""
+        """Return the rows that the stage reads, by table."""
         return {
             table: self.given[table].rows()
             if table in self.given
@@ -121,7 +122,7 @@ class ItemState:
 
 
 class Work(Protocol):
-    """Stages to run over items. It is pickled: each item may run in a process of its own."""
+    """Stages to run over items. It must be picklable: each item may run in its own process."""
 
     @property
     def root(self) -> Path:
@@ -132,27 +133,27 @@ class Work(Protocol):
         """The stages to run, in order."""
 
     def config(self, stage: Stage) -> Any:
-        """The settings of a stage."""
+        """Return the settings of a stage."""
 
     def item(self, item_id: str, shaping: Mapping[str, dict[str, str]]) -> ItemState:
-        """The state of an item before the first of the stages."""
+        """Return the state of an item before the first of the stages."""
 
 
 def shaping_of(work: Work) -> dict[str, dict[str, str]]:
-    """What shapes the results of each stage for all items alike, by stage name."""
+    """Return, by stage name, the inputs of each stage that are the same for all items."""
     return {stage.name: cache.shaping_of(stage, work.config(stage)) for stage in work.stages}
 
 
 def plan(work: Work, item_ids: Sequence[str]) -> Iterator[Decision]:
-    """Decide for each item and stage whether it must run, and why; nothing is run."""
+    """Decide for each item and stage whether it must run, and why; run nothing."""
     shaping = shaping_of(work)
     for item_id in item_ids:
         item = work.item(item_id, shaping)
         pending: dict[str, str] = {}
         for stage in work.stages:
-            before = [pending[table] for table in stage.reads if table in pending]
-            if before:
-                decision = Decision(stage.name, item_id, "run", f"{before[0]} runs first")
+            upstream = [pending[table] for table in stage.reads if table in pending]
+            if upstream:
+                decision = Decision(stage.name, item_id, "run", f"{upstream[0]} runs first")
             else:
                 decision = item.decide(stage)
                 item.accept(stage, item.record(stage))
@@ -174,10 +175,10 @@ def prepare(work: Work, decisions: Sequence[Decision]) -> None:
 
 
 def run_stages(work: Work, item_id: str, send: Callable[[Event], None]) -> None:
-    """Take one item through its stages; skip those that are up to date.
+    """Run the stages on one item; skip those that are up to date.
 
     Raises:
-        OsslError: what stops the whole run (`disk_full`).
+        OsslError: an error that stops the whole run (`disk_full`).
     """
     item = work.item(item_id, shaping_of(work))
     for stage in work.stages:
@@ -213,13 +214,17 @@ def run(
     """Run the stages on items, `n_workers` at a time; the caller holds the corpus' lock.
 
     Args:
-        tell: gets the item's id and each event, as they come.
-        executor: where items run.
-        job: what is run for each item; None: `run_stages`.
-        keeps_death: whether the death of an item's process is written as its record.
+        work: the stages.
+        item_ids: the items.
+        tell: receives the item's id and each event.
+        executor: runs the items, in this process or in others.
+        n_workers: number of items that run at the same time.
+        job: the function to run for each item; None: `run_stages`.
+        keeps_death: decides, by item id, whether to write a record when the item's process dies.
 
     Raises:
-        OsslError: what stops the whole run: a missing tool, a full disk, no process at all.
+        OsslError: an error that stops the whole run: a missing tool, a full disk, or a process
+            that died before its first stage.
     """
     running: dict[str, str] = {}
 
@@ -242,7 +247,7 @@ def run(
 
 
 def failure(item_id: str, stage: str, error: OsslError) -> Record:
-    """The record of an item that failed outside of a stage's own code."""
+    """Return the record of an item that failed outside of a stage's code."""
     return Record(
         stage=stage,
         item_id=item_id,

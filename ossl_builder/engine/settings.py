@@ -1,4 +1,4 @@
-"""The base class of all settings, and where a recipe comes from."""
+"""The base class of all settings, and the origin of a recipe."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from ossl_builder.errors import OsslError
 
 @dataclass(frozen=True)
 class Origin:
-    """The circumstances of a recipe; nothing that a recipe itself could set.
+    """Facts about a recipe that the recipe itself cannot set.
 
-    Two are always equal: results do not depend on them, only whether there are any.
+    Two origins are always equal, because results do not depend on them.
 
     Attributes:
-        folder: the recipe's folder, the corpus; relative paths are below it. None: the process'
-            folder, for settings made in a program.
-        trusts_models: models may be loaded that can run code (`--trust-model`).
+        folder: the recipe's folder, which is the corpus; relative paths start there. None: the
+            current folder of the process, for settings made in a program.
+        trusts_models: allow models whose files can run code (`--trust-model`).
     """
 
     folder: Path | None = field(default=None, compare=False)
     trusts_models: bool = field(default=False, compare=False)
 
     def path(self, key: str, name: str) -> Path:
-        """The path that a setting names.
+        """Return the path that a setting names.
+
+        Args:
+            key: the setting's key, for the error.
+            name: the setting's value.
 
         Raises:
-            OsslError: `path_outside`: it is relative, and leads out of the corpus.
+            OsslError: `path_outside`: the path is relative and leads out of the corpus.
         """
         path = Path(name).expanduser()
         if path.is_absolute() or self.folder is None:
@@ -48,25 +52,25 @@ HERE = Origin()
 
 
 def is_path(name: str) -> bool:
-    """Whether the name of a model means a path rather than a name on a hub."""
+    """Decide whether the name of a model is a path; else it is a name on a hub."""
     return name.startswith((".", "~")) or Path(name).is_absolute()
 
 
 class Settings(BaseModel):
-    """Settings of one stage: frozen, strict about types, unknown keys refused."""
+    """Base class of the settings of one section: frozen, strict types, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    # No field: no recipe can set it, and no result depends on it.
+    # A private attribute is not a field: no recipe can set it, and no cache key contains it.
     _origin: Origin = PrivateAttr(HERE)
 
     @property
     def origin(self) -> Origin:
-        """Where the recipe comes from."""
+        """The origin of the recipe."""
         return self._origin
 
     def coming_from(self, origin: Origin) -> Settings:
-        """The same settings, of a recipe that comes from elsewhere."""
+        """Return a copy of the settings with another origin."""
         copy = self.model_copy()
         copy._origin = origin
         return copy

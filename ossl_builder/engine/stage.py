@@ -17,10 +17,10 @@ class Reject:
     """A candidate that a stage considered and left out.
 
     Attributes:
-        reason: stable, lower-case, with underscores (``too_short``); counted by `ossl status`.
-        message: one sentence with the figures that decided.
-        start_s: where the candidate begins, in seconds of the item; None: not a stretch of time.
-        end_s: where it ends.
+        reason: stable code, lower-case, with underscores (``too_short``); `ossl status` counts it.
+        message: one sentence with the values that decided.
+        start_s: start of the candidate, in seconds of the item; None: it has no position in time.
+        end_s: its end, in seconds of the item.
     """
 
     reason: str
@@ -31,11 +31,11 @@ class Reject:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something about an item that was repaired or is doubtful.
+    """A warning: something about an item was repaired or is doubtful.
 
     Attributes:
-        code: stable, lower-case, with underscores (``lengths_differ``).
-        message: one sentence with the figures.
+        code: stable code, lower-case, with underscores (``lengths_differ``).
+        message: one sentence with the values.
     """
 
     code: str
@@ -44,12 +44,12 @@ class Notice:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage made of an item.
+    """The result that a stage returns for one item.
 
     Attributes:
-        rows: of the stage's table.
-        rejects: candidates that it left out.
-        warnings: what was repaired or is doubtful; `ossl status` and the report show them.
+        rows: rows of the stage's table.
+        rejects: candidates that the stage left out.
+        warnings: things that were repaired or are doubtful; `ossl status` and the report show them.
     """
 
     rows: tuple[Any, ...]
@@ -59,17 +59,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Item:
-    """What a stage is given.
+    """The input of a stage's `run`: one item.
 
     Attributes:
-        item_id: which item.
+        item_id: the item's id.
         corpus: the corpus' folder; paths in rows are relative to it.
-        folder: where to write files. It becomes `corpus/home` when the stage has returned.
-        home: final place of `folder`, relative to the corpus, with forward slashes.
-        rows: for each table named in the stage's `reads`, this item's rows.
-        previous: the rows it had when it was last done, if it was and its files are still there.
-        config: the stage's own configuration.
-        progress: call with the part done, 0 to 1; cheap enough to call often.
+        folder: folder to write files into. The engine renames it to `corpus/home` after the stage
+            has returned.
+        home: final path of `folder`, relative to the corpus, with forward slashes.
+        rows: for each table in the stage's `reads`, this item's rows.
+        config: the stage's settings.
+        progress: call it with the fraction done, 0 to 1; cheap enough to call often.
+        previous: the rows of the last run, if it ended done and its files still exist.
     """
 
     item_id: str
@@ -82,7 +83,7 @@ class Item:
     previous: tuple[Any, ...] = ()
 
     def file(self, path: str) -> Path:
-        """The file of the corpus that a path in a row means.
+        """Return the file of the corpus for a path in a row.
 
         Raises:
             OsslError: `path_outside`.
@@ -90,7 +91,7 @@ class Item:
         return files.inside(self.corpus, path)
 
     def path(self, name: str) -> str:
-        """The path, relative to the corpus, that the file `folder / name` will have."""
+        """Return the final path, relative to the corpus, of the file `folder / name`."""
         return f"{self.home}/{name}"
 
 
@@ -111,16 +112,16 @@ class Stage:
         doc: one sentence.
         version: raised when the same input would give other rows or files.
         reads: names of the tables whose rows of the item it is given.
-        writes: the table it makes; `writes.validate` is called before anything is kept.
+        writes: its table; the engine calls `writes.validate` before it stores anything.
         config: frozen pydantic model of its own configuration, with all defaults.
-        run: handles one item; writes files into `item.folder`; returns rows and rejects, or
-            raises `Rejected` (nothing to be had) or `OsslError` (failed).
-        folder: name of the item's sub-folder that holds its files; empty: it makes none.
-        tools: versions of the tools and hashes of the models that shape its result; must be
-            quick and must not use the network.
-        prepare: fetches what `tools` can only then tell (a model from a hub), and raises
-            `OsslError` early if a tool is missing. Called once before items are run.
-        resumes: whether what a killed run left in `item.folder` is offered to the next one.
+        run: processes one item; writes files into `item.folder`; returns rows and rejects, or
+            raises `Rejected` (the item is not usable) or `OsslError` (it failed).
+        folder: name of the item's sub-folder that holds the stage's files; empty: it writes none.
+        tools: returns the versions of the tools and the hashes of the models that the result
+            depends on; must be quick and must not use the network.
+        prepare: downloads what `tools` needs (a model from a hub), and raises `OsslError` early if
+            a tool is missing. Called once before items run.
+        resumes: whether the next run gets the files that a killed run left in `item.folder`.
     """
 
     name: str
@@ -137,11 +138,11 @@ class Stage:
 
 
 def versions(*names: str) -> dict[str, str]:
-    """Version of each package; `not installed` where it is not."""
-    found = {}
+    """Return the version of each package, or `not installed`."""
+    installed = {}
     for name in names:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed[name] = "not installed"
+    return installed

@@ -1,4 +1,4 @@
-"""Build tables from records: sorted, byte-identical for equal content, never appended to."""
+"""Write tables from records: sorted, byte-identical for equal content, always written whole."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 ROWS_PER_GROUP = 65_536
 CHECKSUMS = "checksums.sha256"
-# What makes a table that is missing or of another version.
+# Hint for a table that is missing or has another schema version: the command that writes it.
 MAKE = "Run `ossl build`."
 MAKERS = {"labels": "Run `ossl label merge`.", "splits": "Run `ossl split`."}
 
 
-# For tables, by name: of each item the values of columns that no stage knows.
+# By table and item: values of columns that no stage computes.
 Decided = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
@@ -35,28 +35,33 @@ def write_tables(
     current: dict[str, dict[str, Record]],
     decided: Decided | None = None,
 ) -> tuple[str, ...]:
-    """Write `manifests/<table>.parquet` of every stage, where its content has changed.
+    """Write `manifests/<table>.parquet` of each stage whose content has changed.
 
     Args:
-        current: for each stage's name, the records whose rows belong into its table, by item.
-        decided: values that depend on more than the records; all rows of the item get them.
+        corpus: the corpus' folder.
+        stages: the stages whose tables to write.
+        current: by stage name and item, the records whose rows belong into the stage's table.
+        decided: column values that do not come from records; all rows of the item get them.
 
     Returns:
         Names of the tables that were written.
     """
-    tables = _made_tables(corpus)
+    tables = _table_index(corpus)
     written = []
     for stage in stages:
-        ended = current[stage.name]
+        records_by_item = current[stage.name]
         values = (decided or {}).get(stage.writes.name, {})
-        made_from = [[i, ended[i].output, *([values[i]] if i in values else [])] for i in ended]
+        made_from = [
+            [i, records_by_item[i].output, *([values[i]] if i in values else [])]
+            for i in records_by_item
+        ]
         digest = files.sha256_json([stage.writes.version, __version__, sorted(made_from)])
         name = f"{stage.writes.name}.parquet"
         if tables.is_fresh(name, digest):
             continue
         rows = (
-            _with(records.read_rows(corpus, stage, item_id), values.get(item_id, {}))
-            for item_id in sorted(ended)
+            _replace_columns(records.read_rows(corpus, stage, item_id), values.get(item_id, {}))
+            for item_id in sorted(records_by_item)
         )
         with files.replacing(tables.folder / name) as temporary:
             write_parquet(temporary, stage.writes, rows)
@@ -67,21 +72,21 @@ def write_tables(
     return tuple(written)
 
 
-def _with(rows: tuple[Any, ...], values: Mapping[str, Any]) -> tuple[Any, ...]:
+def _replace_columns(rows: tuple[Any, ...], values: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(dataclasses.replace(row, **values) for row in rows) if values else rows
 
 
 def write_corpus_table(corpus: Path, table: Table, rows: Sequence[Any]) -> None:
-    """Check, sort and write a table that is made from all films together.
+    """Check, sort and write a table that is computed from all films together.
 
-    The caller holds the corpus' lock.
+    The caller must hold the corpus' lock.
 
     Raises:
         OsslError: `invariant_broken`.
     """
     table.validate(rows)
     ordered = sorted(rows, key=lambda row: tuple(getattr(row, name) for name in table.key))
-    tables = _made_tables(corpus)
+    tables = _table_index(corpus)
     name = f"{table.name}.parquet"
     with files.replacing(tables.folder / name) as temporary:
         write_parquet(temporary, table, [tuple(ordered)])
@@ -90,57 +95,61 @@ def write_corpus_table(corpus: Path, table: Table, rows: Sequence[Any]) -> None:
 
 
 def read_arrow(folder: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
-    """A table as Arrow, from the folder that holds the Parquet files.
+    """Read a table as Arrow.
 
     Args:
-        columns: only these; None: all.
+        folder: the folder of the Parquet files.
+        table: the table.
+        columns: names of the columns to read; None: all.
 
     Raises:
         OsslError: `table_missing`, `table_damaged`, `table_version`, `path_outside`.
     """
-    read = _checked(folder, table).read(columns=None if columns is None else list(columns))
-    return _confined(folder, table, read)
+    read = _open_parquet(folder, table).read(columns=None if columns is None else list(columns))
+    return _check_paths(folder, table, read)
 
 
 def iter_arrow(
     folder: Path, table: Table, n_rows: int, columns: Sequence[str] | None = None
 ) -> Iterator[pa.Table]:
-    """A table as Arrow, `n_rows` at a time, for what does not fit into memory; see `read_arrow`."""
+    """Read a table that does not fit into memory, `n_rows` at a time; see `read_arrow`."""
     import pyarrow as pa
 
     chosen = None if columns is None else list(columns)
-    for batch in _checked(folder, table).iter_batches(n_rows, columns=chosen):
-        yield _confined(folder, table, pa.Table.from_batches([batch]))
+    for batch in _open_parquet(folder, table).iter_batches(n_rows, columns=chosen):
+        yield _check_paths(folder, table, pa.Table.from_batches([batch]))
 
 
-def _checked(folder: Path, table: Table) -> Any:
-    """The open Parquet file of a table, when it is there and of the version we know."""
+def _open_parquet(folder: Path, table: Table) -> Any:
+    """Open the Parquet file of a table; raise if it is missing or has another schema version."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = files.inside(folder.parent, f"{folder.name}/{table.name}.parquet")
     try:
-        opened = pq.ParquetFile(path)
+        parquet_file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, IsADirectoryError) as error:
-        raise _damaged(path, str(error)) from error
+        raise _damaged_error(path, str(error)) from error
     except FileNotFoundError as error:
         raise OsslError(
             "table_missing",
             f"There is no table {table.name}: {path} is missing.",
             MAKERS.get(table.name, MAKE),
         ) from error
-    version = (opened.schema_arrow.metadata or {}).get(b"ossl.schema_version", b"none").decode()
+    version = (
+        (parquet_file.schema_arrow.metadata or {}).get(b"ossl.schema_version", b"none").decode()
+    )
     if version != str(table.version):
         raise OsslError(
             "table_version",
             f"{path} has the schema version {version}; this program reads {table.version}.",
             MAKERS.get(table.name, MAKE),
         )
-    return opened
+    return parquet_file
 
 
-def _confined(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
-    """The rows, if no path that is made of them leads out of the corpus."""
+def _check_paths(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
+    """Return the rows unchanged; raise if a path in them leads out of the corpus."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -150,15 +159,15 @@ def _confined(folder: Path, table: Table, rows: pa.Table) -> pa.Table:
         values = rows[name]
         if not (pa.types.is_string(values.type) or pa.types.is_null(values.type)):
             path = folder / f"{table.name}.parquet"
-            raise _damaged(path, f"its column {name} is no text")
+            raise _damaged_error(path, f"its column {name} is no text")
         if pa.types.is_string(values.type):
-            found = values.filter(pc.match_substring_regex(values, unsafe.pattern))
-            if len(found):
-                raise files.outside(folder.parent, found[0].as_py())
+            bad_paths = values.filter(pc.match_substring_regex(values, unsafe.pattern))
+            if len(bad_paths):
+                raise files.outside(folder.parent, bad_paths[0].as_py())
     return rows
 
 
-def _damaged(path: Path, why: str) -> OsslError:
+def _damaged_error(path: Path, why: str) -> OsslError:
     return OsslError(
         "table_damaged",
         f"{path} is not a table of this program: {' '.join(why.split())}.",
@@ -167,11 +176,11 @@ def _damaged(path: Path, why: str) -> OsslError:
 
 
 def read_table(folder: Path, table: Table) -> list[Any]:
-    """A table's rows, in the order of its key; see `read_arrow`."""
+    """Return a table's rows, sorted by key; see `read_arrow`."""
     return [table.from_json(value) for value in read_arrow(folder, table).to_pylist()]
 
 
-def _made_tables(corpus: Path) -> MadeFiles:
+def _table_index(corpus: Path) -> MadeFiles:
     return MadeFiles(corpus / "manifests", corpus / "records" / "tables.json")
 
 
@@ -182,7 +191,7 @@ def _save(tables: MadeFiles) -> None:
 
 
 def damaged_tables(corpus: Path) -> Iterable[str]:
-    """Paths, relative to the corpus, of tables whose bytes are not those in `checksums.sha256`."""
+    """Yield the paths, relative to the corpus, of tables that differ from `checksums.sha256`."""
     checksums = corpus / "manifests" / CHECKSUMS
     if not checksums.exists():
         return
@@ -194,7 +203,7 @@ def damaged_tables(corpus: Path) -> Iterable[str]:
 
 
 def write_parquet(path: Path, table: Table, items: Iterable[tuple[Any, ...]]) -> None:
-    """Write rows, item after item; a row group's worth of them is in memory at a time."""
+    """Write the rows of items to Parquet; memory holds one row group at a time."""
     import pyarrow.parquet as pq
 
     schema = _schema(table)
@@ -209,7 +218,7 @@ def write_parquet(path: Path, table: Table, items: Iterable[tuple[Any, ...]]) ->
 
 
 def write_arrow(path: Path, table: Table, batches: Iterable[pa.Table]) -> int:
-    """Write rows that are Arrow already and were checked when they were made; how many."""
+    """Write Arrow batches, checked when they were made, to Parquet; return the number of rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -220,7 +229,7 @@ def write_arrow(path: Path, table: Table, batches: Iterable[pa.Table]) -> int:
         for batch in batches:
             n_rows += batch.num_rows
             waiting = pa.concat_tables([waiting, batch.cast(schema)])
-            # Full groups only: where batches begin must not show in the bytes.
+            # Only full groups: the bytes must not depend on the batch boundaries.
             while waiting.num_rows >= ROWS_PER_GROUP:
                 writer.write_table(waiting.slice(0, ROWS_PER_GROUP).combine_chunks())
                 waiting = waiting.slice(ROWS_PER_GROUP)

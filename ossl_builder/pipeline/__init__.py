@@ -1,1 +1,1 @@
-"""Stages over films: plan, build, staging, derived tables, status."""
+"""Run the stages over films: plan, build, staging, derived tables, status."""

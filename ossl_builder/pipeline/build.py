@@ -1,4 +1,4 @@
-"""Build films: run the stages that are not up to date, and keep annotated clips safe."""
+"""Build films: run the stages that are not up to date, without losing annotated clips."""
 
 from __future__ import annotations
 
@@ -29,25 +29,30 @@ def build(
     tell: Tell,
     drop_labelled: bool = False,
 ) -> None:
-    """Bring films up to date; write the tables at the end, however it ends.
+    """Bring films up to date, then write the tables, even if the build stops with an error.
 
-    A film that would lose annotated clips fails and stays as it was, unless `drop_labelled`. The
-    caller holds the corpus' lock.
+    A film that would lose annotated clips fails and is not changed, unless `drop_labelled` is set.
+    The caller must hold the corpus' lock.
 
     Args:
-        n_workers: films at a time, each in a process of its own.
-        tell: gets film id and event, as they come.
+        corpus: the corpus.
+        recipe: its settings.
+        film_ids: the films to build.
+        stages: the stages to run, in order.
+        n_workers: number of films built at the same time, each in its own process.
+        tell: receives the film's id and each event.
+        drop_labelled: allow that annotated clips are lost.
 
     Raises:
-        OsslError: what stops the whole build: a missing tool, a full disk.
+        OsslError: an error that stops the whole build: a missing tool, a full disk.
     """
     work = work_of(corpus, recipe, stages)
     decisions = plan(corpus, recipe, film_ids, stages)
     for decision in decisions:
         if decision.action == "refused":
-            tell(decision.item_id, Finished(_refused(decision), is_recorded=False))
+            tell(decision.item_id, Finished(_refusal_record(decision), is_recorded=False))
     schedule.prepare(work, decisions)
-    waiting = dict.fromkeys(one.item_id for one in decisions if one.action == "run")
+    waiting = dict.fromkeys(entry.item_id for entry in decisions if entry.action == "run")
     staging.clear(corpus)
     try:
         schedule.run(
@@ -64,8 +69,8 @@ def build(
         refresh_tables(corpus)
 
 
-def _refused(decision: Decision) -> Record:
-    """The end of a film whose rights do not let it be built; it is shown and not written."""
+def _refusal_record(decision: Decision) -> Record:
+    """Return a record for a film that must not be built because of its rights; not written."""
     return Record(
         stage=decision.stage,
         item_id=decision.item_id,
@@ -79,7 +84,7 @@ def _refused(decision: Decision) -> Record:
 def _build_film(
     work: FilmWork, drop_labelled: bool, film_id: str, send: Callable[[Event], None]
 ) -> None:
-    """Take one film through the stages that it needs, in a process of its own."""
+    """Run the stages on one film, in its own process; in a staging folder if clips may be lost."""
     labelled = frozenset() if drop_labelled else staging.labelled(work.corpus, film_id)
     first = _first_at_risk(work, film_id) if labelled else None
     if first is None:
@@ -92,7 +97,7 @@ def _build_film(
 
 
 def _first_at_risk(work: FilmWork, film_id: str) -> str | None:
-    """The first stage that would run and could give the film other clips."""
+    """Return the first stage that must run and can change the film's clips; None: there is none."""
     deciding = {stage.name for stage in staging.DECIDING}
     decisions = schedule.plan(work, [film_id])
     return next((d.stage for d in decisions if d.action == "run" and d.stage in deciding), None)
@@ -101,7 +106,7 @@ def _first_at_risk(work: FilmWork, film_id: str) -> str | None:
 def _build_staged(
     work: FilmWork, film_id: str, labelled: frozenset[str], send: Callable[[Event], None]
 ) -> None:
-    """Build the film in a staging folder; keep the result only if no annotated clip is lost."""
+    """Build a film in a staging folder; use the result only if no annotated clip is lost."""
 
     def send_staged(event: Event) -> None:
         if isinstance(event, Finished) and event.record.state != "done":

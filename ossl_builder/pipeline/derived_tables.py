@@ -1,4 +1,4 @@
-"""Build the tables and the verdicts from records that agree with each other."""
+"""Write the tables and the verdicts from those records that match their inputs."""
 
 from __future__ import annotations
 
@@ -21,28 +21,32 @@ VERDICTS = "records/verdicts.json"
 
 
 def verdicts_of(corpus: Corpus, today: date | None = None) -> dict[str, Verdict]:
-    """The verdict on each film of a corpus, reached anew.
+    """Return the rights verdict on each film of a corpus, computed now.
 
     Args:
-        today: the day of judgement; None: today.
+        corpus: the corpus.
+        today: the date for which the verdict holds; None: today.
     """
     day = today or date.today()
     return {film_id: verdict_of(corpus.source(film_id), day) for film_id in corpus.film_ids()}
 
 
 def record_verdicts(corpus: Corpus, today: date | None = None) -> dict[str, str]:
-    """Judge all films, and record each verdict that has changed with the day; the words, by film.
+    """Compute the verdicts on all films and write `records/verdicts.json` if one has changed.
 
-    The day is that on which the present word was first reached here, so that the record stays as
-    it is from day to day. The caller holds the corpus' lock.
+    The file stores the date on which each verdict was first reached here, so that it does not
+    change every day. The caller must hold the corpus' lock.
+
+    Returns:
+        The verdict's word, by film id.
     """
     day = (today or date.today()).isoformat()
     path = corpus.root / VERDICTS
     before = files.read_json(path)
-    known = before if isinstance(before, dict) else {}
+    entries = before if isinstance(before, dict) else {}
     words = {film_id: verdict.word for film_id, verdict in verdicts_of(corpus, today).items()}
     recorded = {
-        film_id: {"verdict": word, "reached": _reached(known.get(film_id), word) or day}
+        film_id: {"verdict": word, "reached": _recorded_date(entries.get(film_id), word) or day}
         for film_id, word in words.items()
     }
     if recorded != before:
@@ -51,19 +55,19 @@ def record_verdicts(corpus: Corpus, today: date | None = None) -> dict[str, str]
     return dict(words)
 
 
-def _reached(known: object, word: str) -> str | None:
-    """The day that is recorded for this verdict; None: another verdict is, or none."""
-    if isinstance(known, dict) and known.get("verdict") == word:
-        day = known.get("reached")
+def _recorded_date(entry: object, word: str) -> str | None:
+    """Return the recorded date of this verdict; None: no verdict, or another one, is recorded."""
+    if isinstance(entry, dict) and entry.get("verdict") == word:
+        day = entry.get("reached")
         return day if isinstance(day, str) else None
     return None
 
 
 def current_records(corpus: Corpus, today: date | None = None) -> dict[str, dict[str, Record]]:
-    """For each stage, by film, the records that agree with those they were made from.
+    """Return, by stage and film, the records whose inputs match the current upstream records.
 
-    What was made from scenes that have changed since is left out until it is made again: rows of
-    a table always have their parents. A film whose rights do not let it be built is left out.
+    A record that was made from rows that have changed since is left out, so that each row of a
+    table has its parent row. Films that must not be built because of their rights are left out.
     """
     current: dict[str, dict[str, Record]] = {stage.name: {} for stage in STAGES}
     for film_id in corpus.film_ids():
@@ -73,14 +77,14 @@ def current_records(corpus: Corpus, today: date | None = None) -> dict[str, dict
         content = {SOURCES.name: cache.hash_rows(SOURCES, (source,))}
         for stage in STAGES:
             record = records.read(corpus.root, stage.name, film_id)
-            if record is None or record.state != "done" or not _agrees(stage, record, content):
+            if record is None or record.state != "done" or not _is_current(stage, record, content):
                 continue
             content[stage.writes.name] = record.content
             current[stage.name][film_id] = record
     return current
 
 
-def _agrees(stage: Stage, record: Record, content: Mapping[str, str]) -> bool:
+def _is_current(stage: Stage, record: Record, content: Mapping[str, str]) -> bool:
     return all(
         table in content and record.inputs.get(f"rows of {table}") == content[table]
         for table in stage.reads
@@ -88,9 +92,9 @@ def _agrees(stage: Stage, record: Record, content: Mapping[str, str]) -> bool:
 
 
 def refresh_tables(corpus: Corpus, today: date | None = None) -> tuple[str, ...]:
-    """Write the tables that have changed, with the films' verdicts of the day; their names.
+    """Write the tables that have changed, with the current verdicts; return their names.
 
-    A verdict is no part of a film's record: it changes with the day and makes no film stale.
+    A verdict is not part of a film's record: it changes with the date and makes no film stale.
     """
     words = record_verdicts(corpus, today)
     decided = {FILMS.name: {film_id: {"verdict": word} for film_id, word in words.items()}}
@@ -99,10 +103,14 @@ def refresh_tables(corpus: Corpus, today: date | None = None) -> tuple[str, ...]
 
 @dataclass(frozen=True)
 class End:
-    """How a film stands after the stages asked for.
+    """The state of a film after a sequence of stages.
 
-    `state` is done, rejected, failed, or waiting (nothing has been given to the last stage);
-    `stage` is where it stands, `n_rows` what the last stage made.
+    Attributes:
+        film_id: the film.
+        state: done, rejected, failed, or waiting (the last stage has not run).
+        stage: the stage that failed or rejected the film; else the last stage.
+        n_rows: number of rows of the last stage, if done.
+        code, message, hint: why the film was rejected or failed.
     """
 
     film_id: str
@@ -115,7 +123,7 @@ class End:
 
 
 def end_of(corpus: Corpus, film_id: str, stages: Sequence[Stage]) -> End:
-    """How a film stands: where it failed or was rejected first, or what the last stage made."""
+    """Return the state of a film: its first failure or rejection, or the last stage's result."""
     last = None
     refusal = gate.build_refusal(corpus.source(film_id), date.today())
     if refusal is not None:
@@ -131,7 +139,7 @@ def end_of(corpus: Corpus, film_id: str, stages: Sequence[Stage]) -> End:
 
 
 def end_by(record: Record) -> End:
-    """How a film stands by the record of a stage that was not done."""
+    """Return the state of a film from the record of a stage that failed or rejected it."""
     return End(
         record.item_id, record.state, record.stage, 0, record.code, record.message, record.hint
     )

@@ -17,7 +17,7 @@ from ossl_builder.errors import OsslError
 LOW_DISK_GB = 20.0
 ENCODERS = ("libx264", "aac")
 DECODERS = ("h264", "hevc", "mpeg2video", "mpeg4", "vp9", "libdav1d", "aac", "ac3", "opus", "mp3")
-# What only some commands need: package, commands, how to have it.
+# Packages that only some commands need: package, commands, how to install it.
 OPTIONAL = (
     ("label-studio-sdk", "`ossl label`", 'pip install "ossl-builder[label]"'),
     ("starlette", "`ossl label serve`", 'pip install "ossl-builder[label]"'),
@@ -30,9 +30,13 @@ OPTIONAL = (
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at.
+    """The result of one check.
 
-    `verdict`: ok; missing (something will not work); note (it works, but one should know).
+    Attributes:
+        name: the package, tool or resource.
+        verdict: ok; missing (something will not work); note (it works, with a remark).
+        found: the version, or what was measured.
+        advice: what to do, if not ok.
     """
 
     name: str
@@ -42,7 +46,7 @@ class Check:
 
 
 def all_checks(folder: Path) -> Iterator[Check]:
-    """Look at everything the pipeline needs, for a corpus in `folder`."""
+    """Check everything that the pipeline needs, for a corpus in `folder`."""
     yield Check("python", "ok", platform.python_version())
     yield _ffmpeg()
     yield _codecs()
@@ -64,8 +68,8 @@ def _ffmpeg() -> Check:
         path = ffmpeg.binary()
     except OsslError as error:
         return Check("ffmpeg", "missing", error.message, error.hint)
-    said = subprocess.run([path, "-version"], capture_output=True, text=True, check=False)
-    return Check("ffmpeg", "ok", f"{said.stdout.split(' Copyright')[0]} ({path})")
+    process = subprocess.run([path, "-version"], capture_output=True, text=True, check=False)
+    return Check("ffmpeg", "ok", f"{process.stdout.split(' Copyright')[0]} ({path})")
 
 
 def _codecs() -> Check:
@@ -73,15 +77,15 @@ def _codecs() -> Check:
     from av.codec import Codec
     from av.codec.codec import UnknownCodecError
 
-    def lacks(name: str, mode: Literal["r", "w"]) -> bool:
+    def is_missing(name: str, mode: Literal["r", "w"]) -> bool:
         try:
             Codec(name, mode)
         except UnknownCodecError:
             return True
         return False
 
-    absent = [name for name in ENCODERS if lacks(name, "w")]
-    absent += [name for name in DECODERS if lacks(name, "r")]
+    absent = [name for name in ENCODERS if is_missing(name, "w")]
+    absent += [name for name in DECODERS if is_missing(name, "r")]
     if absent:
         advice = "Install PyAV's own wheel: pip install --force-reinstall --only-binary=av av"
         return Check("codecs", "missing", f"PyAV lacks {', '.join(absent)}", advice)

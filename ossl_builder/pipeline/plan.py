@@ -1,4 +1,4 @@
-"""What the scheduler asks about films: their stages, settings and recorded inputs."""
+"""Describe the work on films for the scheduler: stages, settings and recorded inputs."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ class FilmWork:
         return tuple(stage for stage in STAGES if stage.name in self.stage_names)
 
     def config(self, stage: Stage) -> Any:
-        """The settings of a stage."""
+        """Return the settings of a stage."""
         return self.recipe.of(stage.name)
 
     def item(self, film_id: str, shaping: Mapping[str, dict[str, str]]) -> ItemState:
-        """The state of a film after the stages that come before these."""
+        """Return the state of a film after the stages that come before the ones to run."""
         source = self.corpus.source(film_id)
-        given = Given(cache.hash_rows(SOURCES, (source,)), lambda: (source,))
+        source_rows = Given(cache.hash_rows(SOURCES, (source,)), lambda: (source,))
         film = ItemState(
             root=self.root,
             item_id=film_id,
             home=self.corpus.film_home(film_id),
             shaping=shaping,
-            given={SOURCES.name: given},
+            given={SOURCES.name: source_rows},
             writers=WRITERS,
             refusal=verdict.build_refusal(source, date.today()),
         )
@@ -66,10 +66,10 @@ class FilmWork:
 def plan(
     corpus: Corpus, recipe: Recipe, film_ids: Sequence[str], stages: Sequence[Stage]
 ) -> list[Decision]:
-    """Decide for each film and stage whether it must run, and why; nothing is run."""
+    """Decide for each film and stage whether it must run, and why; run nothing."""
     return list(schedule.plan(work_of(corpus, recipe, stages), film_ids))
 
 
 def work_of(corpus: Corpus, recipe: Recipe, stages: Sequence[Stage]) -> FilmWork:
-    """These stages over the films of a corpus."""
+    """Return the work of running these stages over the films of a corpus."""
     return FilmWork(corpus, recipe, tuple(stage.name for stage in stages))

@@ -1,4 +1,4 @@
-"""Build a film in a staging folder first, then swap the result in or drop it."""
+"""Build a film in a staging folder, then move the result into the corpus or delete it."""
 
 from __future__ import annotations
 
@@ -22,53 +22,61 @@ DECIDING = stages_until(CLIPS_STAGE.name)
 
 
 def labelled(corpus: Corpus, film_id: str) -> frozenset[str]:
-    """Ids of a film's present clips that somebody annotated."""
-    annotated = frozenset(one.clip_id for one in orphans.current_annotations(corpus.root, film_id))
+    """Return the ids of a film's current clips that have annotations."""
+    annotated = frozenset(
+        annotation.clip_id for annotation in orphans.current_annotations(corpus.root, film_id)
+    )
     return annotated & _clip_ids(corpus, film_id) if annotated else frozenset()
 
 
-def lost(staged: Corpus, film_id: str, wanted: Collection[str]) -> frozenset[str] | None:
-    """Annotated clips that the staged build did not make; None: unknown, since a stage failed."""
-    ended = [records.read(staged.root, stage.name, film_id) for stage in DECIDING]
-    if any(record is not None and record.state == "failed" for record in ended):
+def lost(staged: Corpus, film_id: str, annotated: Collection[str]) -> frozenset[str] | None:
+    """Return the annotated clips that the staged build did not make.
+
+    None: unknown, because a stage failed.
+    """
+    stage_records = [records.read(staged.root, stage.name, film_id) for stage in DECIDING]
+    if any(record is not None and record.state == "failed" for record in stage_records):
         return None
-    if all(record is not None and record.state == "done" for record in ended):
-        return frozenset(wanted) - _clip_ids(staged, film_id)
-    return frozenset(wanted)
+    if all(record is not None and record.state == "done" for record in stage_records):
+        return frozenset(annotated) - _clip_ids(staged, film_id)
+    return frozenset(annotated)
 
 
 @contextlib.contextmanager
 def staged(corpus: Corpus, film_id: str) -> Iterator[Corpus]:
-    """Give a copy of one film as a corpus of its own; it is removed afterwards."""
+    """Yield a corpus that holds a copy of one film; it is removed afterwards."""
     root = corpus.root / FOLDER / film_id
     _remove(root)
     try:
         home = corpus.film_home(film_id)
         _link(corpus.root / home, root / home)
         for stage in STAGES:
-            for place in (records.head_path, records.body_path):
-                path = place(corpus.root, stage.name, film_id)
+            for path_of in (records.head_path, records.body_path):
+                path = path_of(corpus.root, stage.name, film_id)
                 if path.exists():
-                    _link(path, place(root, stage.name, film_id))
+                    _link(path, path_of(root, stage.name, film_id))
         yield Corpus(root)
     finally:
         _remove(root)
 
 
 def swap_in(staged: Corpus, corpus: Corpus, film_id: str) -> None:
-    """Put the staged results in the place of the film's, stage by stage.
+    """Replace the film's results by the staged ones, stage by stage.
 
-    A kill in between leaves stages that are stale: they run again, with the same result.
+    If the process is killed in between, the remaining stages are stale: they run again, with the
+    same result.
     """
     for stage in STAGES:
-        ours = records.head_path(staged.root, stage.name, film_id)
+        staged_head = records.head_path(staged.root, stage.name, film_id)
         final = records.head_path(corpus.root, stage.name, film_id)
-        if ours.exists() and not (final.exists() and final.read_bytes() == ours.read_bytes()):
+        if staged_head.exists() and not (
+            final.exists() and final.read_bytes() == staged_head.read_bytes()
+        ):
             _swap_stage(staged, corpus, film_id, stage)
 
 
 def clear(corpus: Corpus) -> None:
-    """Remove what killed builds left in the staging folder."""
+    """Remove the files of killed builds from the staging folder."""
     _remove(corpus.root / FOLDER)
 
 
@@ -76,7 +84,7 @@ def _swap_stage(staged: Corpus, corpus: Corpus, film_id: str, stage: Stage) -> N
     final = records.head_path(corpus.root, stage.name, film_id)
     final.parent.mkdir(parents=True, exist_ok=True)
     record = records.read(staged.root, stage.name, film_id)
-    # As the engine does: without a record, earlier files are never taken for those of this run.
+    # Without a record, a kill from here on cannot leave new files that match the old record.
     final.unlink(missing_ok=True)
     if record is not None and record.state == "done":
         if stage.folder:
@@ -91,13 +99,13 @@ def _swap_stage(staged: Corpus, corpus: Corpus, film_id: str, stage: Stage) -> N
 def _clip_ids(corpus: Corpus, film_id: str) -> frozenset[str]:
     try:
         rows = records.read_rows(corpus.root, CLIPS_STAGE, film_id)
-    except OsslError:  # it never had any, or the record cannot be read
+    except OsslError:  # there is no record, or it cannot be read
         return frozenset()
     return frozenset(row.clip_id for row in rows)
 
 
 def _link(source: Path, target: Path) -> None:
-    """Link a file, or all files below a folder except those of a killed run."""
+    """Hard-link a file, or all files below a folder except hidden ones (left by a killed run)."""
     if source.is_dir():
         target.mkdir(parents=True)
         for child in source.iterdir():
@@ -107,7 +115,7 @@ def _link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.hardlink_to(source)
-    except OSError:  # a file system without links
+    except OSError:  # the file system has no hard links
         shutil.copy2(source, target)
 
 

@@ -1,4 +1,4 @@
-"""Report what is done and what is stale, verify files, remove what nothing needs."""
+"""Report which stages are done and which are stale, verify files, delete unused files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ossl_builder.tables import CLIPS
 
 
 def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
-    """Counts per stage, rejected candidates by reason, and the films that want attention.
+    """Return counts per stage, rejected candidates by reason, and the films that need attention.
 
-    A film counts once per stage: as done, rejected or failed if nothing has changed since, as
-    stale if something has, as waiting if the stage has not had it yet. One whose rights do not
-    let it be built is rejected at the first stage. Orphans are clips that people annotated and
-    that are gone. In an imported corpus no stage has anything to do.
+    A film counts once per stage: done, rejected or failed if nothing has changed since; stale if
+    something has changed; waiting if the stage has not run. A film that must not be built because
+    of its rights is rejected at the first stage. Orphans are annotated clips that no longer exist.
+    In an imported corpus all counts are zero.
     """
     films = [] if corpus.is_imported else corpus.film_ids()
     counts = {stage.name: Counter[str]() for stage in STAGES}
@@ -56,8 +56,8 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
                 reasons[decision.stage, reason] += count
             lists["warnings"] += [entry | warning for warning in record.warnings]
         if state in ("rejected", "failed") and record is not None:
-            said = {"code": record.code, "message": record.message, "hint": record.hint}
-            lists[state].append(entry | said)
+            reason_fields = {"code": record.code, "message": record.message, "hint": record.hint}
+            lists[state].append(entry | reason_fields)
         elif state == "stale":
             lists["stale"].append(entry | {"why": decision.why})
     stages = [
@@ -72,21 +72,21 @@ def status(corpus: Corpus, recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
         {"stage": stage, "reason": reason, "count": count}
         for (stage, reason), count in sorted(reasons.items())
     ]
-    gone = orphans.find_orphans(corpus.root, _clip_ids(corpus))
-    found = [dataclasses.asdict(orphan) for orphan in gone]
-    return {"stages": stages, "candidates": candidates, **lists, "orphans": found}
+    orphan_clips = orphans.find_orphans(corpus.root, _clip_ids(corpus))
+    orphan_rows = [dataclasses.asdict(orphan) for orphan in orphan_clips]
+    return {"stages": stages, "candidates": candidates, **lists, "orphans": orphan_rows}
 
 
 def _clip_ids(corpus: Corpus) -> dict[str, set[str]]:
-    """The clips of the films that people annotated."""
+    """Return, by film, the ids of the current clips of the films that have annotations."""
     annotated = label_records.film_ids(corpus.root)
     if not annotated:
         return {}
     if corpus.is_imported:
-        found: dict[str, set[str]] = {}
+        clip_ids: dict[str, set[str]] = {}
         for row in tables_io.read_table(corpus.root / "manifests", CLIPS):
-            found.setdefault(row.film_id, set()).add(row.clip_id)
-        return found
+            clip_ids.setdefault(row.film_id, set()).add(row.clip_id)
+        return clip_ids
     current = current_records(corpus)[CLIPS_STAGE.name]
     return {
         film_id: {row.clip_id for row in records.read_rows(corpus.root, CLIPS_STAGE, film_id)}
@@ -106,12 +106,12 @@ def _state(action: str, record: Record | None) -> str:
 
 
 def verify(corpus: Corpus) -> tuple[list[dict[str, str]], int]:
-    """Hash every file that a record names, every record, and every table.
+    """Compare every recorded file, every record and every table with its SHA-256.
 
-    In an imported corpus, where no record names files, every file that the clips table names.
+    In an imported corpus, where records list no files, check the files that the clips table lists.
 
     Returns:
-        Problems, each with `path` and `problem`; and the number of files hashed.
+        Problems, each with `path` and `problem`; and the number of files checked.
     """
     problems = []
     n_files = 0
@@ -137,7 +137,7 @@ def verify(corpus: Corpus) -> tuple[list[dict[str, str]], int]:
 
 
 def _expected(corpus: Corpus) -> Iterator[tuple[str, int | None, str]]:
-    """Path, size where it is recorded, and hash of each file there should be."""
+    """Yield path, size in bytes (None: not recorded) and SHA-256 of each expected file."""
     if corpus.is_imported and (corpus.root / "manifests" / f"{CLIPS.name}.parquet").exists():
         for row in tables_io.read_table(corpus.root / "manifests", CLIPS):
             yield row.video_path, None, row.video_sha256
@@ -163,27 +163,31 @@ def _problem(corpus: Corpus, name: str, size_bytes: int | None, sha256: str) -> 
 
 
 def clean(corpus: Corpus, dry_run: bool) -> tuple[list[str], int]:
-    """Delete what no current row points to; the caller holds the corpus' lock.
+    """Delete files that no record lists; the caller must hold the corpus' lock.
 
-    Not for imported corpora, whose files no record names.
+    Not for imported corpora: their records list no files.
+
+    Args:
+        corpus: the corpus.
+        dry_run: delete nothing.
 
     Returns:
-        The paths, relative to the corpus, and their bytes together.
+        The paths, relative to the corpus, and their total size in bytes.
     """
     films = set(corpus.film_ids())
-    wanted = {f"{corpus.film_home(film_id)}/source.json" for film_id in films}
+    listed = {f"{corpus.film_home(film_id)}/source.json" for film_id in films}
     for stage in STAGES:
         for film_id in films:
             record = records.read(corpus.root, stage.name, film_id)
             if record is not None:
-                wanted |= {entry.path for entry in record.files}
-    found = [path for path in sorted((corpus.root / "films").rglob("*")) if path.is_file()]
+                listed |= {entry.path for entry in record.files}
+    candidates = [path for path in sorted((corpus.root / "films").rglob("*")) if path.is_file()]
     for stage in STAGES:
         for path in sorted((corpus.root / "records" / stage.name).glob("*.json")):
             if path.name.split(".")[0] not in films:
-                found.append(path)
-    names = {path.relative_to(corpus.root).as_posix(): path for path in found}
-    unwanted = {name: path for name, path in names.items() if name not in wanted}
+                candidates.append(path)
+    names = {path.relative_to(corpus.root).as_posix(): path for path in candidates}
+    unwanted = {name: path for name, path in names.items() if name not in listed}
     size = sum(path.stat().st_size for path in unwanted.values())
     if not dry_run:
         for path in unwanted.values():

@@ -133,9 +133,9 @@ def assign_films(
     fingerprints = load_fingerprints(manifests)
     matches = find_matches(fingerprints, settings, kinds) if fingerprints else ()
     matches = tuple(match for match in matches if {match.film_a, match.film_b} <= stats.keys())
-    kept = {film: entry for film, entry in before.films.items() if film not in forget}
+    earlier = {film: entry for film, entry in before.films.items() if film not in forget}
     assignments = _assign_all(
-        stats, {film: kept[film] for film in stats if film in kept}, matches, settings
+        stats, {film: earlier[film] for film in stats if film in earlier}, matches, settings
     )
     groups = groups_of(stats, [(match.film_a, match.film_b) for match in matches])
     rows = tuple(
@@ -156,15 +156,15 @@ def assign_films(
         rows=rows,
         matches=matches,
         leaks=find_leaks([(film, entry.split) for film, entry in assigned.items()], matches),
-        new=tuple(film for film in assigned if film not in kept),
-        record=SplitRecord({**kept, **assigned}, settings.ratios(), settings.seed),
+        new=tuple(film for film in assigned if film not in earlier),
+        record=SplitRecord({**earlier, **assigned}, settings.ratios(), settings.seed),
         notes=tuple(_notes(before, settings, stats, fingerprints.films if fingerprints else ())),
     )
 
 
 def _assign_all(
     stats: Mapping[str, FilmStats],
-    kept: Mapping[str, FilmAssignment],
+    earlier: Mapping[str, FilmAssignment],
     matches: tuple[Match, ...],
     settings: SplitsSettings,
 ) -> dict[str, FilmAssignment]:
@@ -176,13 +176,13 @@ def _assign_all(
     in_two_splits = [
         film
         for film in stats
-        if film not in kept and len(_assigned_matches(film, of_film, kept)) > 1
+        if film not in earlier and len(_assigned_matches(film, of_film, earlier)) > 1
     ]
     left_out = {
-        film: FilmAssignment("", _reason_left_out(_assigned_matches(film, of_film, kept)))
+        film: FilmAssignment("", _reason_left_out(_assigned_matches(film, of_film, earlier)))
         for film in in_two_splits
     }
-    free = [film for film in stats if film not in kept and film not in left_out]
+    free = [film for film in stats if film not in earlier and film not in left_out]
     first = groups_of(free, [(match.film_a, match.film_b) for match in matches])
     members: dict[str, list[str]] = {}
     for film in free:
@@ -192,7 +192,7 @@ def _assign_all(
     for group in members.values():
         match_of_split: dict[str, Match] = {}
         for film in group:
-            match_of_split = _assigned_matches(film, of_film, kept) | match_of_split
+            match_of_split = _assigned_matches(film, of_film, earlier) | match_of_split
         if len(match_of_split) > 1:
             left_out |= {
                 film: FilmAssignment("", _reason_left_out(match_of_split)) for film in group
@@ -202,7 +202,7 @@ def _assign_all(
             joined |= {film: FilmAssignment(split, _reason_joined(match)) for film in group}
         else:
             free_groups.append(group)
-    with_split = {**kept, **joined}
+    with_split = {**earlier, **joined}
     splits = choose_splits(
         [[stats[film] for film in group] for group in free_groups],
         [(stats[film], entry.split) for film, entry in with_split.items()],
@@ -218,14 +218,14 @@ def _assign_all(
 
 
 def _assigned_matches(
-    film: str, of_film: Mapping[str, list[Match]], kept: Mapping[str, FilmAssignment]
+    film: str, of_film: Mapping[str, list[Match]], earlier: Mapping[str, FilmAssignment]
 ) -> dict[str, Match]:
     """Return the splits of assigned films that share material with a film, with one match each."""
     match_of_split: dict[str, Match] = {}
     for match in of_film.get(film, []):
         other = match.film_b if match.film_a == film else match.film_a
-        if other in kept:
-            match_of_split.setdefault(kept[other].split, match)
+        if other in earlier:
+            match_of_split.setdefault(earlier[other].split, match)
     return match_of_split
 
 

@@ -72,33 +72,33 @@ def shared_hashes(path: Path, column: str, film_of_row: Whole, common_films: int
     """
     import numpy as np
 
-    seen = _repeated_hashes(path, column)
-    seen = seen.chosen(np.lexsort((seen.row, seen.value)))
-    film = film_of_row[seen.row]
-    begins = np.flatnonzero(np.diff(seen.value, prepend=-1))
-    sizes = np.diff(begins, append=len(seen.value))
+    occurrences = _repeated_hashes(path, column)
+    occurrences = occurrences.chosen(np.lexsort((occurrences.row, occurrences.value)))
+    film = film_of_row[occurrences.row]
+    begins = np.flatnonzero(np.diff(occurrences.value, prepend=-1))
+    sizes = np.diff(begins, append=len(occurrences.value))
     is_new = np.ones(len(film), np.int64)
-    is_new[1:] = (seen.value[1:] != seen.value[:-1]) | (film[1:] != film[:-1])
+    is_new[1:] = (occurrences.value[1:] != occurrences.value[:-1]) | (film[1:] != film[:-1])
     n_films = np.add.reduceat(is_new, begins) if len(begins) else sizes
     is_useful = (n_films > 1) & (n_films <= common_films) & (sizes <= CLIPS_PER_FILM * common_films)
     keep = np.repeat(is_useful, sizes)
-    return _count_pairs(seen.chosen(keep), film[keep], np.repeat(n_films, sizes)[keep])
+    return _count_pairs(occurrences.chosen(keep), film[keep], np.repeat(n_films, sizes)[keep])
 
 
-def _count_pairs(seen: _Occurrences, film: Whole, n_films: Whole) -> SharedPairs:
+def _count_pairs(occurrences: _Occurrences, film: Whole, n_films: Whole) -> SharedPairs:
     """Pair all clips that share a hash, and count hashes by pair and time offset."""
     import numpy as np
 
     parts: list[tuple[Whole, Whole, Whole, Reals]] = []
     step = 1
-    while step < len(seen.value):
-        same = np.flatnonzero(seen.value[:-step] == seen.value[step:])
+    while step < len(occurrences.value):
+        same = np.flatnonzero(occurrences.value[:-step] == occurrences.value[step:])
         if not len(same):
             break
         i = same[film[same] != film[same + step]]
         j = i + step
-        offset_s = (seen.moment[i] - seen.moment[j]) // MOMENTS_PER_S
-        parts.append((seen.row[i], seen.row[j], offset_s, 1 / np.log2(n_films[i])))
+        offset_s = (occurrences.moment[i] - occurrences.moment[j]) // MOMENTS_PER_S
+        parts.append((occurrences.row[i], occurrences.row[j], offset_s, 1 / np.log2(n_films[i])))
         step += 1
     if not parts:
         empty = np.zeros(0, np.int64)

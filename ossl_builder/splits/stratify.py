@@ -20,7 +20,7 @@ MIN_GAIN = 1e-6
 
 def choose_splits(
     groups: Sequence[Sequence[FilmStats]],
-    kept: Iterable[tuple[FilmStats, str]],
+    assigned: Iterable[tuple[FilmStats, str]],
     ratios: Mapping[str, float],
     seed: int,
 ) -> dict[str, str]:
@@ -28,18 +28,18 @@ def choose_splits(
 
     Args:
         groups: films that must be in the same split.
-        kept: films that already have a split, with the split.
+        assigned: films that already have a split, with the split.
         ratios: the share of the films for each split.
         seed: decides the order of groups of equal size.
 
     Returns:
         Film id to split, for the films in `groups`.
     """
-    have: Counter[tuple[str, Key]] = Counter()
+    counts: Counter[tuple[str, Key]] = Counter()
     films: Counter[Key] = Counter()
-    for stats, split in kept:
+    for stats, split in assigned:
         films.update(_strata_keys(stats))
-        have.update((split, key) for key in _strata_keys(stats))
+        counts.update((split, key) for key in _strata_keys(stats))
     for group in groups:
         for stats in group:
             films.update(_strata_keys(stats))
@@ -48,25 +48,25 @@ def choose_splits(
     ordered = sorted(groups, key=lambda group: (-len(group), _hash_order(seed, group[0].film_id)))
     for number, group in enumerate(ordered):
         # No split stays empty if there are enough films.
-        empty = [split for split in splits if not have[split, ()]]
+        empty = [split for split in splits if not counts[split, ()]]
         candidates = empty if len(ordered) - number <= len(empty) else splits
         keys = [key for stats in group for key in _strata_keys(stats)]
         missing = {
-            split: sum(ratios[split] * films[key] - have[split, key] for key in keys)
+            split: sum(ratios[split] * films[key] - counts[split, key] for key in keys)
             for split in candidates
         }
         split = max(candidates, key=lambda name: (missing[name], -splits.index(name)))
-        have.update((split, key) for key in keys)
+        counts.update((split, key) for key in keys)
         chosen |= {stats.film_id: split for stats in group}
     single = [group[0] for group in ordered if len(group) == 1]
-    _balance(chosen, single, have, films, ratios)
+    _balance(chosen, single, counts, films, ratios)
     return chosen
 
 
 def _balance(
     chosen: dict[str, str],
     single: Sequence[FilmStats],
-    have: Counter[tuple[str, Key]],
+    counts: Counter[tuple[str, Key]],
     films: Counter[Key],
     ratios: Mapping[str, float],
 ) -> None:
@@ -76,8 +76,8 @@ def _balance(
         places.setdefault((chosen[stats.film_id], _strata_keys(stats)), []).append(stats.film_id)
     for _ in range(MAX_MOVES):
         best, best_gain = None, MIN_GAIN
-        for moves in _possible_moves([place for place in places if places[place]], have, ratios):
-            gain = _gain(moves, have, films, ratios)
+        for moves in _possible_moves([place for place in places if places[place]], counts, ratios):
+            gain = _gain(moves, counts, films, ratios)
             if gain > best_gain:
                 best, best_gain = moves, gain
         if best is None:
@@ -86,16 +86,16 @@ def _balance(
         for film, (split, keys), to in film_moves:
             places.setdefault((to, keys), []).append(film)
             chosen[film] = to
-            have.subtract((split, key) for key in keys)
-            have.update((to, key) for key in keys)
+            counts.subtract((split, key) for key in keys)
+            counts.update((to, key) for key in keys)
 
 
 def _possible_moves(
-    places: Sequence[Place], have: Counter[tuple[str, Key]], ratios: Mapping[str, float]
+    places: Sequence[Place], counts: Counter[tuple[str, Key]], ratios: Mapping[str, float]
 ) -> Iterator[tuple[Move, ...]]:
     """Yield every move of one film to another split, and every exchange of two, by strata."""
     for place in places:
-        if have[place[0], ()] > 1:
+        if counts[place[0], ()] > 1:
             for split, ratio in ratios.items():
                 if ratio > 0 and split != place[0]:
                     yield ((place, split),)
@@ -106,7 +106,7 @@ def _possible_moves(
 
 def _gain(
     moves: tuple[Move, ...],
-    have: Counter[tuple[str, Key]],
+    counts: Counter[tuple[str, Key]],
     films: Counter[Key],
     ratios: Mapping[str, float],
 ) -> float:
@@ -117,7 +117,7 @@ def _gain(
         change.update((to, key) for key in keys)
     total = 0.0
     for (split, key), by in change.items():
-        error = have[split, key] - ratios[split] * films[key]
+        error = counts[split, key] - ratios[split] * films[key]
         # One film is a larger share of a small split than of a large one.
         total += (error**2 - (error + by) ** 2) / ratios[split] ** 2
     return total

@@ -1,7 +1,7 @@
-"""Bring the tables' documentation up to date: `python -m ossl_builder.stages.document README.md`.
+"""Update the documentation of the tables: `python -m ossl_builder.stages.document README.md`.
 
-The text of a section may be written by hand; its list of columns follows from the row type, and a
-table without a section gets one.
+The text of a section is written by hand. Its list of columns is generated from the row type. A
+table without a section gets a new one.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ HEADER = "| column | type | unit | meaning |\n|---|---|---|---|\n"
 
 
 def documented(text: str, tables: tuple[Table, ...] = TABLES) -> str:
-    """The Markdown text with the present columns of each table.
+    """Return the Markdown text with the current columns of each table.
 
     Args:
-        text: Markdown with a section `## <table>` per table, which has a list of columns.
+        text: Markdown with one section `## <table>` per table, which contains a list of columns.
         tables: the tables.
     """
     for table in tables:
         heading = f"## {table.name}\n"
         if heading not in text:
-            text = f"{text.rstrip()}\n\n{heading}\n{_introduction(table)}\n\n{HEADER}"
+            keys = ", ".join(f"`{name}`" for name in table.key)
+            introduction = f"{table.doc} Key: {keys}."
+            text = f"{text.rstrip()}\n\n{heading}\n{introduction}\n\n{HEADER}"
         before, _, section = text.partition(heading)
         section, next_heading, after = section.partition("\n## ")
         lines = section.split("\n")
@@ -34,24 +36,19 @@ def documented(text: str, tables: tuple[Table, ...] = TABLES) -> str:
         end = next(
             (at for at in range(head + 1, len(lines)) if not lines[at].startswith("|")), len(lines)
         )
-        lines[head + 1 : end] = _columns(table)
+        lines[head + 1 : end] = _column_lines(table)
         text = before + heading + "\n".join(lines) + next_heading + after
     return text
 
 
-def _introduction(table: Table) -> str:
-    keys = ", ".join(f"`{name}`" for name in table.key)
-    return f"{table.doc} Key: {keys}."
-
-
-def _columns(table: Table) -> list[str]:
+def _column_lines(table: Table) -> list[str]:
     lines = []
     for column in table.columns:
         kind, is_nullable = table.types()[column.name]
-        shown = {SPANS: "list of spans", INTS: "list of ints"}.get(kind)
-        shown = shown or kind.__name__ + (", or empty" * is_nullable)
+        type_text = {SPANS: "list of spans", INTS: "list of ints"}.get(kind)
+        type_text = type_text or kind.__name__ + (", or empty" * is_nullable)
         unit, doc = column.metadata["unit"], column.metadata["doc"]
-        lines.append(f"| `{column.name}` | {shown} | {unit} | {doc} |")
+        lines.append(f"| `{column.name}` | {type_text} | {unit} | {doc} |")
     return lines
 
 

@@ -1,7 +1,7 @@
-"""All stages in one tuple: `STAGES` lists what is done to a film, in order.
+"""The tuple `STAGES`: all stages of a film, in order.
 
-Tables, recipe sections, commands and `manifests/README.md` follow from it: a new stage needs its
-own file, its table, and a line here.
+Tables, recipe sections, commands and `manifests/README.md` are generated from it. A new stage needs
+its own file, its table, and a line here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ossl_builder.stages.scenes.stage import SCENES_STAGE
 from ossl_builder.stages.stems import STEMS_STAGE
 from ossl_builder.tables import LABELS, SPLITS, Table
 
-# In the order of the pipeline.
+# In the order in which they run.
 STAGES: tuple[Stage, ...] = (
     FETCH_STAGE,
     SCENES_STAGE,
@@ -26,17 +26,17 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-# Tables that stages write film by film, then those that are made from all films.
+# Tables that stages write for each film, then those that are computed from all films.
 TABLES: tuple[Table, ...] = (*(stage.writes for stage in STAGES), LABELS, SPLITS)
 
 
 def stage_named(name: str) -> Stage:
-    """The stage of a name."""
+    """Return the stage with this name."""
     return next(stage for stage in STAGES if stage.name == name)
 
 
 def stages_until(name: str | None) -> tuple[Stage, ...]:
-    """The stages up to and including the one named; None: all."""
+    """Return the stages up to and including the one with this name; None: all."""
     if name is None:
         return STAGES
     return STAGES[: STAGES.index(stage_named(name)) + 1]

@@ -1,4 +1,4 @@
-"""Stems: a film's music, dialogue (and effects) by themselves, and its mix, on one time line."""
+"""Stems: separate a film's mix into music, dialogue and effects, aligned in time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class StemsSettings(Settings):
-    """Which model separates the audio, and how."""
+    """Section `stems` of a recipe: the separation model and its options."""
 
     model: str = Field(
         "htdemucs",
@@ -63,7 +63,7 @@ class StemsSettings(Settings):
 
 
 class _Track:
-    """One audio on its way into its file, measured as it is written."""
+    """The writer of one stem, or the mix, that also measures its loudness."""
 
     def __init__(self, role: str, folder: Path, rate: int, channels: int) -> None:
         self.role = role
@@ -77,24 +77,24 @@ class _Track:
 
 
 class _BackgroundWriter:
-    """Does one thing after the other on a thread of its own, a few at most waiting."""
+    """Run functions one after the other on a second thread; the queue is limited."""
 
-    MOST_WAITING = 16
+    MAX_QUEUED = 16
 
     def __init__(self) -> None:
         self.thread = ThreadPoolExecutor(1)
-        self.waiting: deque[Future[None]] = deque()
+        self.queue: deque[Future[None]] = deque()
 
-    def do(self, what: Callable[[], None]) -> None:
-        """Have it done; raises what an earlier one raised."""
-        while len(self.waiting) >= self.MOST_WAITING or (self.waiting and self.waiting[0].done()):
-            self.waiting.popleft().result()
-        self.waiting.append(self.thread.submit(what))
+    def run(self, function: Callable[[], None]) -> None:
+        """Add a function to the queue; raise the error of an earlier one."""
+        while len(self.queue) >= self.MAX_QUEUED or (self.queue and self.queue[0].done()):
+            self.queue.popleft().result()
+        self.queue.append(self.thread.submit(function))
 
     def finish(self) -> None:
-        """Wait until all is done; raises what one of them raised."""
-        while self.waiting:
-            self.waiting.popleft().result()
+        """Wait until the queue is empty; raise the error of a function."""
+        while self.queue:
+            self.queue.popleft().result()
 
     def __enter__(self) -> _BackgroundWriter:
         return self
@@ -117,7 +117,7 @@ def separate_film(item: Item) -> Outcome:
     file = film.file()
     media = MediaFile.of(item.file(file.path), file)
     audio = FilmAudio(media, model.rate, model.channels, 1 / file.rate)
-    due = max(1.0, ((film.audio_offset_s or 0) + (film.audio_duration_s or 0)) * model.rate)
+    n_expected = max(1.0, ((film.audio_offset_s or 0) + (film.audio_duration_s or 0)) * model.rate)
     with ExitStack() as stack:
         tracks = [
             _Track(role, item.folder, model.rate, model.channels) for role in ("mix", *sources)
@@ -126,24 +126,24 @@ def separate_film(item: Item) -> Outcome:
             stack.enter_context(track.writer)
         mix, *stems = tracks
 
-        # One thread writes and measures, in order, while the next windows are separated.
-        behind = stack.enter_context(_BackgroundWriter())
+        # A second thread writes and measures, in order, while the model separates.
+        background = stack.enter_context(_BackgroundWriter())
 
-        def heard() -> Iterator[Block]:
+        def mix_blocks() -> Iterator[Block]:
             for block in audio.blocks():
-                behind.do(partial(mix.write, block))
+                background.run(partial(mix.write, block))
                 yield block
 
-        pieces = demucs.separate(
-            model, heard(), list(sources.values()), settings.overlap, settings.batch_size
+        segments = demucs.separate(
+            model, mix_blocks(), list(sources.values()), settings.overlap, settings.batch_size
         )
-        separated = 0
-        for piece in pieces:
-            for track, block in zip(stems, piece, strict=True):
-                behind.do(partial(track.write, block))
-            separated += piece.shape[-1]
-            item.progress(min(1.0, separated / due))
-        behind.finish()
+        n_separated = 0
+        for segment in segments:
+            for track, block in zip(stems, segment, strict=True):
+                background.run(partial(track.write, block))
+            n_separated += segment.shape[-1]
+            item.progress(min(1.0, n_separated / n_expected))
+        background.finish()
     if not mix.writer.samples:
         raise OsslError(
             "audio_undecodable",

@@ -1,4 +1,4 @@
-"""What flows: one row type per table, its schema, keys and invariants."""
+"""The tables: one row type per table, with its schema, key and invariants."""
 
 from ossl_builder.tables.clips import CLIPS, Clip
 from ossl_builder.tables.cues import CUES, Cue

@@ -1,4 +1,4 @@
-"""The catalogue: films that anybody may use, with their sources and evidence of rights."""
+"""The catalogue: films that anyone may use, with their sources and evidence of rights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.files import bundled_folder
 from ossl_builder.tables import checked_film_id
 
-# Why a film may be used, as a source states it.
+# Reasons why a film may be used, as stated by a source.
 BASES = (
     "expired_95y",
     "not_renewed",
@@ -20,7 +20,7 @@ BASES = (
     "licensed",
     "unstated",
 )
-# A: the basis is stated, with evidence. B: no reason stated, or the basis is guessed or doubtful.
+# A: the basis is stated, with evidence. B: the basis is not stated, guessed or doubtful.
 # C: not a US production, or a doubtful copy.
 TIERS = ("A", "B", "C")
 
@@ -47,17 +47,17 @@ class CatalogueFilm:
     """One film of the catalogue.
 
     Attributes:
-        film_id: its id, in the catalogue and in a corpus.
-        title: title.
+        film_id: the film's id, in the catalogue and in a corpus.
+        title: its title.
         year: year of first publication.
-        director: empty where the research does not hold it.
+        director: the director; empty: unknown.
         source: ``ia:<identifier>``, optionally ``/<file name>``.
-        alternates: further sources of the same film, of the same form.
-        country: ISO 3166 codes joined by ``/``; empty where the research does not imply it.
-        pd_basis: one of `BASES`.
-        pd_evidence: what shows it, in the form told above.
-        jurisdiction: the country whose law the basis speaks of.
-        risk: what remains to be watched, and why a film has its tier where that is not obvious.
+        alternates: further sources of the same film, in the same form as `source`.
+        country: ISO 3166 codes joined by ``/``; empty: unknown.
+        pd_basis: why the film is in the public domain or licensed; one of `BASES`.
+        pd_evidence: evidence of the basis.
+        jurisdiction: the country whose law the basis refers to.
+        risk: remaining risks, and the reason for the tier if it is not obvious.
         tier: one of `TIERS`.
     """
 
@@ -76,9 +76,9 @@ class CatalogueFilm:
 
 
 def checked_source(text: str) -> str:
-    """`text` if it is ``ia:<identifier>`` or ``ia:<identifier>/<file name>`` and safe in a path.
+    """Return `text` if it is ``ia:<identifier>`` or ``ia:<identifier>/<file name>``.
 
-    A file name may lie in folders of its item, but cannot lead out of it.
+    The file name may contain folders of its item, but cannot lead out of the item.
 
     Raises:
         OsslError: `source_invalid`.
@@ -100,16 +100,16 @@ def checked_source(text: str) -> str:
 
 
 def load_catalogue() -> tuple[CatalogueFilm, ...]:
-    """All films of the packaged catalogue, sorted by `film_id`.
+    """Return all films of the bundled catalogue, sorted by `film_id`.
 
     Raises:
-        OsslError: `catalogue_missing`, or `catalogue_broken`, naming the line.
+        OsslError: `catalogue_missing`; `catalogue_broken`, with the line number.
     """
     return read_catalogue(bundled_folder("manifests") / "films.csv")
 
 
 def read_catalogue(path: Path) -> tuple[CatalogueFilm, ...]:
-    """All films of a catalogue file, in its order. For errors see `load_catalogue`."""
+    """Return all films of a catalogue file, in file order; raise as `load_catalogue` does."""
     try:
         file = path.open(encoding="utf-8", newline="")
     except OSError as error:
@@ -133,7 +133,7 @@ def read_catalogue(path: Path) -> tuple[CatalogueFilm, ...]:
 
 
 def _film(line: dict[str, str]) -> CatalogueFilm:
-    # DictReader files surplus cells under the key None, and fills missing ones with the value None.
+    # DictReader stores extra cells under the key None, and fills missing cells with None.
     if set(line) != set(COLUMNS) or None in line.values():
         raise ValueError("it has too many cells or too few")
     for name, allowed in (("pd_basis", BASES), ("tier", TIERS)):
@@ -145,7 +145,9 @@ def _film(line: dict[str, str]) -> CatalogueFilm:
         year=int(line["year"]),
         director=line["director"],
         source=checked_source(line["source"]),
-        alternates=tuple(checked_source(one) for one in line["alternates"].split("; ") if one),
+        alternates=tuple(
+            checked_source(source) for source in line["alternates"].split("; ") if source
+        ),
         country=line["country"],
         pd_basis=line["pd_basis"],
         pd_evidence=line["pd_evidence"],

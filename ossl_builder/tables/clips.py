@@ -1,4 +1,4 @@
-"""Clips: cues cut out of their film, as frame plus mix plus stems."""
+"""The clips table: cues cut from their film, as video, mix and stems."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from ossl_builder.tables.schema import Table, column
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip. Its sounds begin with its first frame, to the sample.
+    """One clip. Its audio files start exactly at the time of its first frame.
 
-    An imported clip has no film time, and its music, often a WAV file, may be longer or shorter
-    than its frames by one of them: its length is that of its music.
+    An imported clip has no film time. Its music, often a WAV file, may differ from its video by
+    one frame; its duration is that of the music.
     """
 
-    clip_id: str = column("`<film_id>_<start ms>-<end ms>`; imported corpora keep their own")
+    clip_id: str = column("`<film_id>_<start ms>-<end ms>`; imported clips keep their original id")
     film_id: str = column("the film")
-    start_s: float | None = column("film time of its first frame", "s")
-    end_s: float | None = column("film time of the video after its last", "s")
-    duration_s: float = column("length; of imported clips, that of their music", "s")
+    start_s: float | None = column("film time of the clip's first frame", "s")
+    end_s: float | None = column("film time of the frame after the clip's last frame", "s")
+    duration_s: float = column("duration; for imported clips, the duration of the music", "s")
     fps: float = column("mean frame rate: n_frames / duration_s", "1/s")
     fps_num: int = column("numerator of the nominal frame rate")
     fps_den: int = column("denominator of the nominal frame rate")
-    n_frames: int = column("frames in the MP4, counted by decoding", "frames")
-    width: int = column("width, pixels being square", "pixels")
+    n_frames: int = column("number of frames in the MP4, counted by decoding", "frames")
+    width: int = column("width; pixels are square", "pixels")
     height: int = column("height", "pixels")
-    video_path: str = column("H.264/AAC MP4 of video and mix, relative to the corpus")
-    video_sha256: str = column("its SHA-256")
+    video_path: str = column("MP4 of video (H.264) and mix (AAC), relative to the corpus")
+    video_sha256: str = column("SHA-256 of that file")
     mix_path: str | None = column("FLAC of the film's mix")
-    mix_sha256: str | None = column("its SHA-256")
-    music_path: str = column("FLAC of the music stem; of imported clips, WAV")
-    music_sha256: str = column("its SHA-256")
+    mix_sha256: str | None = column("SHA-256 of that file")
+    music_path: str = column("FLAC of the music stem; for imported clips, WAV")
+    music_sha256: str = column("SHA-256 of that file")
     dialogue_path: str | None = column("FLAC of the dialogue stem")
-    dialogue_sha256: str | None = column("its SHA-256")
+    dialogue_sha256: str | None = column("SHA-256 of that file")
     sample_rate: int = column("sample rate of the audio files", "Hz")
     n_samples: int = column("samples per channel of each audio file", "samples")
-    cue_id: str | None = column("the cue it was cut from")
+    cue_id: str | None = column("the cue that the clip was cut from")
     music_lufs: float | None = column("integrated loudness of its music; empty: silent", "LUFS")
-    dialogue_share: float | None = column("part of its time in which dialogue is heard", "0 to 1")
-    first_scene_id: str | None = column("the scene its first frame belongs to")
-    last_scene_id: str | None = column("the scene its last frame belongs to")
+    dialogue_share: float | None = column("fraction of its duration with dialogue", "0 to 1")
+    first_scene_id: str | None = column("the scene that contains its first frame")
+    last_scene_id: str | None = column("the scene that contains its last frame")
 
 
 def clip_id(film_id: str, start_s: float, end_s: float) -> str:
-    """The id of a clip cut from a film: its film and its times in milliseconds."""
+    """Return the id of a clip cut from a film: the film's id and the times in milliseconds."""
     return f"{film_id}_{round(start_s * 1000)}-{round(end_s * 1000)}"
 
 

@@ -1,4 +1,4 @@
-"""Cues: stretches of music (the film trade's own word)."""
+"""The cues table: continuous segments of music."""
 
 from __future__ import annotations
 
@@ -11,26 +11,32 @@ from ossl_builder.tables.schema import Table, column
 
 @dataclass(frozen=True)
 class Cue:
-    """One stretch of music, found in the stems alone; with `soundtrack`, recognised."""
+    """One continuous segment of music, found in the stems.
+
+    Recording and similarity are filled only with the setting `cues.rule=soundtrack`.
+    """
 
     film_id: str = column("the film")
     cue_id: str = column("`<film_id>_c<number>`, numbered from 0 in film order")
-    start_s: float = column("where the music begins, after the film's first frame", "s")
-    end_s: float = column("where it ends", "s")
-    music_lufs: float = column("integrated loudness of the music stem within it", "LUFS")
-    music_peak_dbfs: float = column("sample peak of the music stem within it", "dBFS")
-    music_share: float = column("energy of music in that of all stems", "0 to 1")
-    dialogue_share: float = column("part of its time in which dialogue is heard", "0 to 1")
+    start_s: float = column("start of the music, after the film's first frame", "s")
+    end_s: float = column("end of the music", "s")
+    music_lufs: float = column("integrated loudness of the music stem in the cue", "LUFS")
+    music_peak_dbfs: float = column("sample peak of the music stem in the cue", "dBFS")
+    music_share: float = column("energy of the music stem over that of all stems", "0 to 1")
+    dialogue_share: float = column("fraction of its duration with dialogue", "0 to 1")
     recording: str | None = column(
-        "the recording it comes from, by its path in the folder; empty: not looked for",
+        "matching reference recording, as its path in the folder; empty: not searched for",
         descriptive=True, later=True,
     )  # fmt: skip
     recording_offset_s: float | None = column(
-        "time of the recording at the cue's start; below 0 where the cue begins first",
+        "position in the recording at the cue's start; below 0 if the cue starts earlier",
         "s", descriptive=True, later=True,
     )  # fmt: skip
     similarity: float | None = column(
-        "mean cosine of its chroma and the recording's", "-1 to 1", descriptive=True, later=True
+        "mean cosine similarity of the chroma of cue and recording",
+        "-1 to 1",
+        descriptive=True,
+        later=True,
     )
 
 
@@ -41,8 +47,8 @@ def _check(rows: Sequence[Cue]) -> Iterable[str]:
             yield f"cue {row.cue_id} is empty"
         if not (0 <= row.dialogue_share <= 1 and 0 <= row.music_share <= 1):
             yield f"cue {row.cue_id} has a share outside 0 to 1"
-        known = {row.recording is None, row.recording_offset_s is None, row.similarity is None}
-        if len(known) > 1:
+        missing = {row.recording is None, row.recording_offset_s is None, row.similarity is None}
+        if len(missing) > 1:
             yield f"cue {row.cue_id} has half of a recording"
         if row.recording == "" or not -1 <= (row.similarity or 0) <= 1:
             yield f"cue {row.cue_id} has a recording without name, or a similarity outside -1 to 1"
@@ -53,7 +59,7 @@ def _check(rows: Sequence[Cue]) -> Iterable[str]:
 
 CUES = Table(
     name="cues",
-    doc="One row per stretch of music of a film.",
+    doc="One row per cue: one continuous segment of music of a film.",
     row=Cue,
     version=2,
     key=("film_id", "cue_id"),

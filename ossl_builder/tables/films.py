@@ -1,4 +1,4 @@
-"""Films: video with audio and evidence of their rights."""
+"""The films table: each film's file, its format and the evidence of its rights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def checked_film_id(text: str) -> str:
-    """`text` if it can be a film id.
+    """Return `text` if it is a valid film id.
 
     Raises:
         OsslError: `film_id_invalid`.
@@ -31,34 +31,34 @@ def checked_film_id(text: str) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a film is to be had, and why it may be used: what `ossl films add` recorded."""
+    """The source of a film and why it may be used, as recorded by `ossl films add`."""
 
     film_id: str = column("the film's id in this corpus")
     title: str = column("title")
     year: int | None = column("year of first publication", "year")
     basis: str = column("why the film may be used, e.g. `licensed`, `expired_95y`")
-    evidence: str = column("what shows it: a licence text, an address, a register entry")
-    source: str = column("file, address, or `ia:<identifier>` the film is fetched from")
+    evidence: str = column("evidence of the basis: a licence text, an address, a register entry")
+    source: str = column("file, address, or `ia:<identifier>` that the film is fetched from")
     alternates: str = column("further sources of the same film, joined by `; `")
-    country: str = column("where it was made, ISO 3166 codes joined by `/`; may be unknown")
+    country: str = column("country of production, ISO 3166 codes joined by `/`; empty: unknown")
     licence: str = column("licence as found, e.g. its address; empty: none was found")
-    sha256: str | None = column("SHA-256 that its file must have; empty: not pinned")
-    is_claim: bool = column("whether basis and evidence are the user's own word")
-    allow_unknown: bool = column("whether the user said to build it with unknown rights")
+    sha256: str | None = column("SHA-256 that the film's file must have; empty: not pinned")
+    is_claim: bool = column("whether basis and evidence are the user's claim")
+    allow_unknown: bool = column("whether the user allowed to build it with unknown rights")
 
 
 @dataclass(frozen=True)
 class FilmFile:
-    """What stages need to know of the file of a film that is here.
+    """The properties of a film's file that stages need.
 
     Attributes:
         path: the file, relative to the corpus.
-        duration_s: from the first frame's time to the last one's end, in seconds.
+        duration_s: time from the start of the first frame to the end of the last one, in seconds.
         rate: nominal frame rate, in frames per second.
-        sar: a pixel's aspect ratio, as stored.
+        sar: sample aspect ratio of a stored pixel.
         video_stream: index of the film's video stream in the file.
         audio_stream: index of its audio stream; None: it has none.
-        has_time_jumps: whether timestamps restart or jump, and have to be corrected.
+        has_time_jumps: whether timestamps restart or jump, so that they must be corrected.
     """
 
     path: str
@@ -72,69 +72,73 @@ class FilmFile:
 
 @dataclass(frozen=True)
 class Film:
-    """A film: its file, as measured by reading every packet of it, and evidence of its rights.
+    """One film: its file, measured by reading every packet, and the evidence of its rights.
 
-    Where only clips were imported, the film is not here, and all that its file would tell is empty.
+    If only clips were imported, the corpus has no file of the film; those columns are empty.
     """
 
     film_id: str = column("the film's id in this corpus")
     title: str = column("title", descriptive=True)
     year: int | None = column("year of first publication", "year", descriptive=True)
     basis: str = column("why the film may be used", descriptive=True)
-    evidence: str = column("what shows it", descriptive=True)
-    is_claim: bool = column("whether that is the user's own word", descriptive=True)
-    country: str = column("where it was made, e.g. `US`; may be unknown", descriptive=True)
+    evidence: str = column("evidence of the basis", descriptive=True)
+    is_claim: bool = column("whether basis and evidence are the user's claim", descriptive=True)
+    country: str = column("country of production, e.g. `US`; empty: unknown", descriptive=True)
     source: str = column(
-        "file, address, or `ia:<identifier>` it was fetched from", descriptive=True
+        "file, address, or `ia:<identifier>` that it was fetched from", descriptive=True
     )
     chosen_file: str = column(
-        "name of its file at the source; empty: it is not here", descriptive=True
+        "name of the film's file at the source; empty: the corpus has no file", descriptive=True
     )
     chosen_why: str = column("why that file was chosen", descriptive=True)
-    original_sha1: str | None = column("SHA-1 of it as the source states", descriptive=True)
-    licence_url: str | None = column("address of a licence the source names", descriptive=True)
-    rights_statement: str | None = column("what the source says of rights", descriptive=True)
-    path: str | None = column("the film's file, relative to the corpus; empty: it is not here")
+    original_sha1: str | None = column(
+        "SHA-1 of that file as given by the source", descriptive=True
+    )
+    licence_url: str | None = column("licence address given by the source", descriptive=True)
+    rights_statement: str | None = column("rights statement of the source", descriptive=True)
+    path: str | None = column("the film's file, relative to the corpus; empty: there is no file")
     sha256: str | None = column("SHA-256 of that file")
     size_bytes: int | None = column("size of that file", "bytes")
-    duration_s: float | None = column("from the first frame's time to the last one's end", "s")
-    n_packets: int | None = column("coded frames in the file")
+    duration_s: float | None = column(
+        "from the start of the first frame to the last one's end", "s"
+    )
+    n_packets: int | None = column("number of coded frames in the file")
     fps: float | None = column("mean frame rate", "1/s")
     fps_num: int | None = column("numerator of the nominal frame rate")
     fps_den: int | None = column("denominator of the nominal frame rate")
-    is_variable_rate: bool | None = column("whether the frames are unevenly spaced in time")
+    is_variable_rate: bool | None = column("whether the frame rate is variable")
     width: int | None = column("stored width", "pixels")
     height: int | None = column("stored height", "pixels")
-    sar_num: int | None = column("numerator of a pixel's aspect ratio")
-    sar_den: int | None = column("denominator of a pixel's aspect ratio")
+    sar_num: int | None = column("numerator of the sample (pixel) aspect ratio")
+    sar_den: int | None = column("denominator of the sample (pixel) aspect ratio")
     is_interlaced: bool | None = column("whether the frames are interlaced")
     video_codec: str | None = column("codec of the video, e.g. `h264`")
     audio_codec: str | None = column("codec of the audio; empty: the film has none")
     audio_sample_rate: int | None = column("sample rate of the audio", "Hz")
-    audio_channels: int | None = column("channels of the audio")
+    audio_channels: int | None = column("number of audio channels")
     audio_offset_s: float | None = column("start of the audio after the first frame", "s")
-    audio_duration_s: float | None = column("length of the audio by its packets", "s")
+    audio_duration_s: float | None = column("duration of the audio, from its packets", "s")
     video_stream: int | None = column("index of the film's video stream in its file")
     audio_stream: int | None = column("index of its audio stream; empty: the film has none")
     streams_why: str | None = column("why these streams were chosen", descriptive=True)
     streams_other: str | None = column(
-        "the file's other video and audio streams; empty: it has none", descriptive=True
+        "the file's other video and audio streams; empty: there are none", descriptive=True
     )
     has_time_jumps: bool | None = column(
-        "whether timestamps restart or jump in the file; they are corrected"
+        "whether timestamps in the file restart or jump; stages correct them"
     )
     verdict: str | None = column(
-        "whether it may be used in the United States, in a word, as of the last change of the "
-        "table; see below",
+        "rights verdict for the United States, in one word, as of the last write of the table; "
+        "see below",
         descriptive=True,
         later=True,
     )
 
     def file(self) -> FilmFile:
-        """The file of a film that is here, as any film is that a stage is given.
+        """Return the properties of the film's file.
 
         Raises:
-            ValueError: the film is not here.
+            ValueError: the corpus has no file of this film. Stages run only on films with a file.
         """
         if self.path is None or self.duration_s is None or self.video_stream is None:
             raise ValueError(f"film {self.film_id} is not here")
@@ -149,7 +153,7 @@ class Film:
         )
 
 
-# What only a film that is here has.
+# Columns that are empty if the corpus has no file of the film.
 FILE_COLUMNS = (
     "path", "sha256", "size_bytes", "duration_s", "n_packets", "fps", "fps_num", "fps_den",
     "is_variable_rate", "width", "height", "sar_num", "sar_den", "is_interlaced", "video_codec",
@@ -190,13 +194,13 @@ def _check_file(row: Film) -> Iterable[str]:
         yield f"film {row.film_id} has no checksum"
     if not row.chosen_file or not row.chosen_why:
         yield f"film {row.film_id} does not say which file of its source it is, and why"
-    for what, names in (
+    for problem, names in (
         ("is empty", ("duration_s", "n_packets", "size_bytes")),
         ("has no video size", ("width", "height", "sar_num", "sar_den")),
         ("has no video rate", ("fps", "fps_num", "fps_den")),
     ):
         if any((getattr(row, name) or 0) <= 0 for name in names):
-            yield f"film {row.film_id} {what}"
+            yield f"film {row.film_id} {problem}"
 
 
 SOURCES = Table(
@@ -210,7 +214,7 @@ SOURCES = Table(
 
 FILMS = Table(
     name="films",
-    doc="One row per film: its file where it is here, its form, the evidence of its rights.",
+    doc="One row per film: its file if there is one, its format, the evidence of its rights.",
     row=Film,
     version=4,
     key=("film_id",),

@@ -1,4 +1,4 @@
-"""Fingerprints: what a clip's music and video look like, so that shared material is found."""
+"""The fingerprints table: hashes of each clip's music and video, to find shared material."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ossl_builder.tables.schema import Table, column
 class Fingerprint:
     """The fingerprint of one clip.
 
-    A hash says in its upper 43 bits what is heard or seen, in its lower 20 when, in tenths of a
-    second of the clip: one that two clips have in common is a hint, several at one distance in
-    time are a match.
+    The upper 43 bits of a hash encode the content, the lower 20 bits the time, in tenths of a
+    second of the clip. One content shared by two clips is weak evidence; several with the same
+    time difference are a match.
     """
 
     film_id: str = column("the film")
     clip_id: str = column("the clip")
     audio_hashes: tuple[int, ...] = column(
-        "what is heard in its music, and when; sorted, each once"
+        "hashes of spectral peaks of the music, with their times; sorted, unique"
     )
-    video_hashes: tuple[int, ...] = column("what its frames show, and when; sorted, each once")
+    video_hashes: tuple[int, ...] = column("hashes of frames, with their times; sorted, unique")
 
 
 def _check(rows: Sequence[Fingerprint]) -> Iterable[str]:
@@ -37,7 +37,7 @@ def _check(rows: Sequence[Fingerprint]) -> Iterable[str]:
 
 FINGERPRINTS = Table(
     name="fingerprints",
-    doc="One row per clip.",
+    doc="One row per clip: hashes of its music and its frames.",
     row=Fingerprint,
     version=2,
     key=("film_id", "clip_id"),

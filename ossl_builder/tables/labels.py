@@ -16,28 +16,30 @@ CAPTION_SOURCES = ("annotator", "import", "none")
 
 @dataclass(frozen=True)
 class Label:
-    """The label of one clip that at least one person annotated, or that was imported."""
+    """The label of one clip that has an annotation or was imported with a mood."""
 
     film_id: str = column("the film")
     clip_id: str = column("the clip")
-    quadrant: str | None = column("Russell's quadrant by the rule: `Q1` to `Q4`; empty: none")
-    mood: str | None = column("the mood in words, as prompts say it")
-    rule: str = column("what decided the quadrant: `majority`, `dawid_skene` or `import`")
-    confidence: float | None = column("how sure the rule is of the quadrant", "0 to 1")
-    n_annotators: int = column("people whose answers count")
-    n_skipped: int = column("people who skipped it")
-    majority_quadrant: str | None = column("what most chose; empty: a tie, or nobody chose")
-    majority_share: float | None = column("part of the choices that fell on it", "0 to 1")
-    dawid_skene_quadrant: str | None = column("the most probable quadrant by Dawid and Skene")
+    quadrant: str | None = column("Russell's quadrant by `rule`: `Q1` to `Q4`; empty: none")
+    mood: str | None = column("the mood in words, as used in prompts")
+    rule: str = column("rule that decided the quadrant: `majority`, `dawid_skene` or `import`")
+    confidence: float | None = column("confidence of the rule in the quadrant", "0 to 1")
+    n_annotators: int = column("number of annotators whose answers count")
+    n_skipped: int = column("number of annotators who skipped the clip")
+    majority_quadrant: str | None = column("quadrant of the majority; empty: a tie, or no answers")
+    majority_share: float | None = column("fraction of the answers with that quadrant", "0 to 1")
+    dawid_skene_quadrant: str | None = column("most probable quadrant by the Dawid-Skene model")
     dawid_skene_confidence: float | None = column("its probability", "0 to 1")
     valence: float | None = column("mean valence", "1 to 9")
     energy: float | None = column("mean energy arousal", "1 to 9")
     tension: float | None = column("mean tension arousal", "1 to 9")
-    music_audible: str | None = column("what most said of it: `clear`, `faint` or `none`")
-    speech_over_music: str | None = column("what most said of it: `no`, `some` or `most`")
-    mood_words: str = column("mood words that at least half chose, sorted, joined by `; `")
-    caption: str | None = column("one sentence on the music")
-    caption_source: str = column("where it comes from: `annotator`, `import` or `none`")
+    music_audible: str | None = column("most frequent answer: `clear`, `faint` or `none`")
+    speech_over_music: str | None = column("most frequent answer: `no`, `some` or `most`")
+    mood_words: str = column(
+        "mood words chosen by at least half of the annotators, sorted, joined by `; `"
+    )
+    caption: str | None = column("one sentence that describes the music")
+    caption_source: str = column("source of the caption: `annotator`, `import` or `none`")
 
 
 def _check(rows: Sequence[Label]) -> Iterable[str]:
@@ -63,7 +65,7 @@ def _check(rows: Sequence[Label]) -> Iterable[str]:
 
 LABELS = Table(
     name="labels",
-    doc="One row per clip that was annotated or imported with a mood.",
+    doc="One row per clip that has an annotation or was imported with a mood.",
     row=Label,
     version=1,
     key=("film_id", "clip_id"),

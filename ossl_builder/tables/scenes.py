@@ -1,4 +1,4 @@
-"""Scenes: what stands between two cuts or transitions."""
+"""The scenes table: the footage between two transitions (cut, fade, dissolve)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ TRANSITIONS = ("start", "cut", "fade", "dissolve")
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene. Scenes of a film follow each other without gap or overlap."""
+    """One scene. The scenes of a film cover it without gaps or overlaps."""
 
     film_id: str = column("the film")
     scene_id: str = column("`<film_id>_s<number>`, numbered from 0 in film order")
     start_s: float = column("time of its first frame after the film's first frame", "s")
     end_s: float = column("time of the next scene's first frame, or the film's end", "s")
-    start_frame: int = column("number of its first frame, the film's first being 0", "frames")
-    end_frame: int = column("number of the video after its last", "frames")
-    transition_in: str = column("how it begins: `start`, `cut`, `fade` or `dissolve`")
-    is_black_and_white: bool = column("whether its frames are without colour")
+    start_frame: int = column("index of its first frame; the film's first frame is 0", "frames")
+    end_frame: int = column("index of the frame after its last frame", "frames")
+    transition_in: str = column("transition at its start: `start`, `cut`, `fade` or `dissolve`")
+    is_black_and_white: bool = column("whether its frames have no colour")
     thumbnail_path: str = column("JPEG of a frame near its middle, relative to the corpus")
-    black_spans: tuple[Span, ...] = column("stretches of black frame within it", "s")
+    black_spans: tuple[Span, ...] = column("intervals of black frames in the scene", "s")
     damaged_spans: tuple[Span, ...] = column(
-        "stretches within it where frames could not be decoded", "s"
+        "intervals in the scene whose frames could not be decoded", "s"
     )
 
 

@@ -1,4 +1,4 @@
-"""A table: one row type, from which its Arrow schema, checks and documentation follow."""
+"""The table type: a row type that defines the Arrow schema, checks and documentation."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ INTS: Any = tuple[int, ...]
 
 
 def column(doc: str, unit: str = "", *, descriptive: bool = False, later: bool = False) -> Any:
-    """A column of a row type.
+    """Declare a column of a row type.
 
     Args:
-        doc: what it holds.
-        unit: in which unit; empty: none.
-        descriptive: no later stage's result depends on it, so that a corrected title does not
+        doc: description of the column's values.
+        unit: the unit; empty: none.
+        descriptive: no later stage's result depends on the column. A corrected title does not
             make a film's scenes stale.
-        later: added when the table had rows already, which then have it empty; it must be
-            nullable, and stand behind the others.
+        later: the column was added after rows had been written; in them it is empty. It must be
+            nullable and come after all other columns.
     """
     metadata = {"doc": doc, "unit": unit, "descriptive": descriptive}
     default: Any = None if later else dataclasses.MISSING
@@ -51,9 +51,9 @@ def column(doc: str, unit: str = "", *, descriptive: bool = False, later: bool =
 
 
 def question_column(doc: str, unit: str) -> Any:
-    """Declare a nullable column that is not in the program but in a corpus' label schema.
+    """Declare a nullable column for a question of a corpus' label schema.
 
-    Its meaning and unit are stored in the file, because no row type of the program has them.
+    Its description and unit are stored in the file, because no row type of the program has them.
     """
     metadata = {"doc": doc, "unit": unit, "descriptive": False, "is_stored": True}
     return dataclasses.field(default=None, metadata=metadata)
@@ -61,16 +61,16 @@ def question_column(doc: str, unit: str) -> Any:
 
 @dataclass(frozen=True)
 class Table:
-    """What flows between stages.
+    """A table that a stage writes and later stages read.
 
     Attributes:
         name: file stem of the Parquet table and key of `Item.rows`.
-        doc: one sentence.
+        doc: one sentence that describes the rows.
         row: frozen dataclass whose fields are made by `column`; allowed types are str, int,
             float, bool, each of them ``| None``, ``tuple[Span, ...]`` and ``tuple[int, ...]``.
-        version: raised whenever a column changes its meaning, name or type.
-        key: columns that are unique together; rows are sorted by them.
-        check: yields one sentence per broken invariant over all rows of one film.
+        version: schema version, raised when a column changes its meaning, name or type.
+        key: names of the columns that are unique together; rows are sorted by them.
+        check: yields one sentence per broken invariant of the rows of one film.
     """
 
     name: str
@@ -82,27 +82,27 @@ class Table:
 
     @property
     def columns(self) -> tuple[dataclasses.Field[Any], ...]:
-        """Its columns in order; `metadata` holds `doc`, `unit` and `descriptive`."""
+        """The columns, in order; their `metadata` contains `doc`, `unit` and `descriptive`."""
         return dataclasses.fields(self.row)
 
     def types(self) -> dict[str, tuple[Any, bool]]:
-        """Column name to (plain type, nullable)."""
+        """Return plain type and nullability of each column, by name."""
         return self._types
 
     @cached_property
     def _types(self) -> dict[str, tuple[Any, bool]]:
-        # Resolving annotations is slow, and every row that is read asks for them.
+        # Cached: resolving annotations is slow, and every row that is read needs them.
         return _types(self.row)
 
     @cached_property
     def confined(self) -> Mapping[str, re.Pattern[str]]:
-        """Columns that paths are made of, each with the pattern that no value may match."""
+        """Columns that paths are built from, each with the pattern that no value may match."""
         names = [field.name for field in self.columns]
         paths = {name: UNSAFE_PATH for name in names if name.split("_")[-1] == "path"}
         return paths | {name: UNSAFE_NAME for name in names if name in NAMES}
 
     def misplaced(self, rows: Iterable[Any]) -> Iterable[str]:
-        """Values from which a path would be made that leads out of the corpus."""
+        """Yield the values from which a path would lead out of the corpus."""
         for row in rows:
             for name, unsafe in self.confined.items():
                 value = getattr(row, name)
@@ -110,7 +110,7 @@ class Table:
                     yield value
 
     def arrow_schema(self) -> pa.Schema:
-        """The Arrow schema, with the table's name and version in its metadata."""
+        """Return the Arrow schema, with the table's name and version in its metadata."""
         import pyarrow as pa
 
         kinds = {
@@ -138,7 +138,7 @@ class Table:
         """Check types, keys and invariants of one film's rows.
 
         Raises:
-            OsslError: `invariant_broken`, naming the table and the first problem.
+            OsslError: `invariant_broken`, with the table's name and the first problem.
         """
         for problem in self._problems(rows):
             raise OsslError(
@@ -149,30 +149,30 @@ class Table:
 
     def _problems(self, rows: Sequence[Any]) -> Iterable[str]:
         kinds = self.types()
-        seen: set[tuple[Any, ...]] = set()
+        keys: set[tuple[Any, ...]] = set()
         for row in rows:
             for name, (kind, nullable) in kinds.items():
                 yield from _value_problems(name, getattr(row, name), kind, nullable)
             key = tuple(getattr(row, name) for name in self.key)
-            if key in seen:
+            if key in keys:
                 yield f"the key {key} stands twice"
-            seen.add(key)
+            keys.add(key)
         for value in self.misplaced(rows):
             yield f"the path {value!r} leads out of the corpus"
         yield from self.check(rows)
 
     def to_json(self, row: Any) -> dict[str, Any]:
-        """One row as plain values."""
+        """Return a row as plain values."""
         return dataclasses.asdict(row)
 
     def content(self, row: Any) -> dict[str, Any]:
-        """One row as plain values, without its descriptive columns."""
-        described = {field.name for field in self.columns if field.metadata["descriptive"]}
+        """Return a row as plain values, without its descriptive columns."""
+        descriptive = {field.name for field in self.columns if field.metadata["descriptive"]}
         values = self.to_json(row)
-        return {name: value for name, value in values.items() if name not in described}
+        return {name: value for name, value in values.items() if name not in descriptive}
 
     def from_json(self, value: dict[str, Any]) -> Any:
-        """The inverse of `to_json`; values of columns that the table does not have are ignored."""
+        """Return a row from plain values, the inverse of `to_json`; ignore unknown columns."""
         kinds = self.types()
         return self.row(
             **{
@@ -200,11 +200,11 @@ def _value_problems(name: str, value: Any, kind: Any, nullable: bool) -> Iterabl
 
 
 def _types(row: type[Any]) -> dict[str, tuple[Any, bool]]:
-    found: dict[str, tuple[Any, bool]] = {}
+    columns: dict[str, tuple[Any, bool]] = {}
     for name, hint in typing.get_type_hints(row).items():
         nullable = False
         if typing.get_origin(hint) in (typing.Union, types.UnionType):
             nullable = True
             (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
-        found[name] = (hint, nullable)
-    return found
+        columns[name] = (hint, nullable)
+    return columns

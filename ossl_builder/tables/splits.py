@@ -1,4 +1,4 @@
-"""Splits: which split each film belongs to, and why."""
+"""The splits table: the split of each film, and the reason."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SPLIT_NAMES = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """The split of one film. All its clips belong to it."""
+    """The split of one film, which holds for all its clips."""
 
     film_id: str = column("the film")
-    split: str | None = column("`train`, `validation` or `test`; empty: none, it is left out")
-    why: str = column("why it stands there, in one sentence")
-    group_id: str = column("the first film, by id, of those it shares material with; or itself")
-    n_clips: int = column("its clips")
-    duration_s: float = column("its clips' length together", "s")
-    quadrant: str | None = column("most frequent quadrant of its clips; empty: not labelled")
-    length: str = column("its clips' usual length: `short`, `middle` or `long`, in thirds")
+    split: str | None = column("`train`, `validation` or `test`; empty: the film is left out")
+    why: str = column("why the film is in this split, in one sentence")
+    group_id: str = column("first film id of the group that shares material; or the film itself")
+    n_clips: int = column("number of clips")
+    duration_s: float = column("total duration of the clips", "s")
+    quadrant: str | None = column("most frequent quadrant of the clips; empty: not labelled")
+    length: str = column("typical clip length: `short`, `middle` or `long` third of all films")
 
 
 def _check(rows: Sequence[Split]) -> Iterable[str]:

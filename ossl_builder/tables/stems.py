@@ -1,4 +1,4 @@
-"""Stems: the separated sounds of a film, and its mix, on one time line."""
+"""The stems table: the mix and the separated audio of a film, aligned in time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ ROLES = ("mix", "music", "dialogue", "effects")
 
 @dataclass(frozen=True)
 class Stem:
-    """One audio of a film as FLAC. Sample 0 is the time of the film's first frame."""
+    """One stem, or the mix, of a film as FLAC. Sample 0 is at the time of the first frame."""
 
     film_id: str = column("the film")
-    role: str = column("`mix`, `music`, `dialogue`, or `effects` where the model knows them")
+    role: str = column("`mix`, `music`, `dialogue`, or `effects` if the model separates them")
     path: str = column("FLAC file, relative to the corpus")
     sha256: str = column("SHA-256 of that file")
-    sample_rate: int = column("sample rate: the model's", "Hz")
-    channels: int = column("channels")
+    sample_rate: int = column("sample rate; it is that of the model", "Hz")
+    channels: int = column("number of channels")
     n_samples: int = column("samples per channel, equal for all stems of a film", "samples")
     duration_s: float = column("n_samples / sample_rate", "s")
     loudness_lufs: float | None = column(
@@ -28,7 +28,7 @@ class Stem:
     peak_dbfs: float | None = column("sample peak; empty: digital silence", "dBFS")
     model: str = column("the separation model, as named in the recipe")
     damaged_spans: tuple[Span, ...] = column(
-        "stretches where the audio could not be decoded and silence stands", "s"
+        "intervals of silence in place of audio that could not be decoded", "s"
     )
 
 
@@ -49,7 +49,7 @@ def _check(rows: Sequence[Stem]) -> Iterable[str]:
 
 STEMS = Table(
     name="stems",
-    doc="One row per separated audio of a film, and one for its mix.",
+    doc="One row per stem of a film, and one for its mix.",
     row=Stem,
     version=1,
     key=("film_id", "role"),

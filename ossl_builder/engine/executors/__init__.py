@@ -1,7 +1,7 @@
-"""Where items run: in this process, or in processes of this machine.
+"""Executors: run items in this process, or in several processes of this machine.
 
 An executor is a function `(job, item_ids, n_workers, receive)`. It calls `job(item_id, send)` for
-each item, and `receive` with a `Message` for each value sent and one `Ended` per item.
+each item. It calls `receive` with a `Message` for each value sent and with one `Ended` per item.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Ended:
-    """The end of a job: without error, or with the one that stopped it."""
+    """The end of a job; `error`: the error that stopped it, or None."""
 
     item_id: str
     error: OsslError | None = None
@@ -37,10 +37,13 @@ Executor = Callable[[Job, Sequence[str], int, Receive], None]
 
 
 def inline(job: Job, item_ids: Sequence[str], n_workers: int, receive: Receive) -> None:
-    """Run the jobs one after the other in this process, which loads a model once for all.
+    """Run the jobs one after the other in this process, so that a model is loaded only once.
 
     Args:
+        job: called with each item's id and a function that sends values to `receive`.
+        item_ids: the items.
         n_workers: not used.
+        receive: receives each `Message`, and one `Ended` for each item.
     """
     for item_id in item_ids:
         error = None

@@ -1,4 +1,4 @@
-"""Run one process per item, several at a time, on this machine."""
+"""Run each item in its own process, several at the same time, on this machine."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from ossl_builder.errors import OsslError
 
 
 def processes(job: Job, item_ids: Sequence[str], n_workers: int, receive: Receive) -> None:
-    """Run `job(item_id, send)` for each item, each in a process of its own.
+    """Run `job(item_id, send)` for each item, each in its own process.
 
-    If `receive` raises, or this process is interrupted, all running processes are ended. A process
-    that loses its parent ends itself.
+    If `receive` raises, or this process is interrupted, all running processes are killed. A
+    process exits when its parent process ends.
 
     Args:
         job: must be picklable; each value passed to `send` reaches `receive` as a `Message`.
-        n_workers: how many run at a time.
-        receive: gets messages as they come, and one `Ended` for each item.
+        item_ids: the items.
+        n_workers: number of processes that run at the same time.
+        receive: receives each `Message`, and one `Ended` for each item.
     """
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(item_ids))
@@ -31,18 +32,18 @@ def processes(job: Job, item_ids: Sequence[str], n_workers: int, receive: Receiv
         while waiting or running:
             while waiting and len(running) < n_workers:
                 item_id = waiting.pop()
-                ours, theirs = context.Pipe(duplex=False)
-                started = context.Process(target=_run, args=(job, item_id, theirs), daemon=True)
-                started.start()
-                theirs.close()
-                running[ours] = (item_id, started)
+                receiver, sender = context.Pipe(duplex=False)
+                worker = context.Process(target=_run, args=(job, item_id, sender), daemon=True)
+                worker.start()
+                sender.close()
+                running[receiver] = (item_id, worker)
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
                 item_id, process = running[ready]
                 try:
                     value = ready.recv()
                 except (EOFError, ConnectionResetError):
-                    value = Ended(item_id, _died(process))
+                    value = Ended(item_id, _death_error(process))
                 receive(value)
                 if isinstance(value, Ended):
                     process.join()
@@ -55,7 +56,7 @@ def processes(job: Job, item_ids: Sequence[str], n_workers: int, receive: Receiv
             process.join()
 
 
-def _died(process: BaseProcess) -> OsslError:
+def _death_error(process: BaseProcess) -> OsslError:
     process.join()
     return OsslError(
         "worker_died",
@@ -79,7 +80,7 @@ def _run(job: Job, item_id: str, pipe: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone: two builds must never write at once."""
+    """Exit this process when its parent ends, so that two builds never write at the same time."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

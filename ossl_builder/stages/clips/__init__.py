@@ -1,1 +1,1 @@
-"""Clips: cues cut out of their film, with video, mix and stems."""
+"""Clips: cut cues from their film, as video, mix and stems."""

@@ -1,6 +1,6 @@
-"""Which stretches of a film become clips: from cues, scenes and damage to spans and rejects.
+"""Choose the clips of a film: from cues, scenes and damage to time spans and rejects.
 
-Plain functions of numbers: nothing here reads a file.
+Pure functions of numbers: nothing here reads a file.
 """
 
 from __future__ import annotations
@@ -66,18 +66,18 @@ class ClipsSettings(Settings):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A stretch of film that may become a clip, and the cue it comes from."""
+    """A time span that may become a clip, and the cue that it comes from."""
 
     span: Span
     cue_id: str
 
     @property
     def length_s(self) -> float:
-        """Its length in seconds."""
+        """Its duration in seconds."""
         return self.span.end_s - self.span.start_s
 
     def reject(self, reason: str, why: str) -> Reject:
-        """The candidate as one that is left out."""
+        """Return the candidate as a reject, with a sentence that gives the reason."""
         return Reject(
             reason,
             f"Cue {self.cue_id}, {self.span.start_s:.2f} to {self.span.end_s:.2f} s: {why}.",
@@ -88,12 +88,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class LoudnessStats:
-    """What is heard in a candidate.
+    """Loudness of the stems of a candidate.
 
     Attributes:
-        music_lufs: integrated loudness of its music; None: silent.
-        dialogue_share: part of its time in which dialogue is heard; None: it has no such stem.
-        silent_share: part of its time in which no music is heard.
+        music_lufs: integrated loudness of its music, in LUFS; None: silent.
+        dialogue_share: fraction of its duration with dialogue; None: there is no dialogue stem.
+        silent_share: fraction of its duration without music.
     """
 
     music_lufs: float | None
@@ -103,14 +103,14 @@ class LoudnessStats:
 
 @dataclass(frozen=True)
 class Damage:
-    """Where a film could not be decoded, in film time."""
+    """Intervals of film time in which the film could not be decoded."""
 
     video: tuple[Span, ...]
     audio: tuple[Span, ...]
 
     def touches(self, start_s: float, end_s: float) -> bool:
-        """Whether any of it lies in [start_s, end_s)."""
-        return bool(_inside(self.video + self.audio, start_s, end_s))
+        """Decide whether any damage overlaps [start_s, end_s)."""
+        return bool(_intersections(self.video + self.audio, start_s, end_s))
 
 
 def candidates(
@@ -120,18 +120,17 @@ def candidates(
     frames_s: Sequence[float],
     settings: ClipsSettings,
 ) -> Iterator[Candidate | Reject]:
-    """Snap, trim and split a film's cues; leave out what cannot be a clip.
+    """Snap, trim and split a film's cues; yield candidates and rejects.
 
-    Cues are trimmed to the video, their edges moved to scene boundaries within `snap_s`, else to
-    the nearest frame; what is longer than `max_s` is split. Spans come in film order and do not
-    overlap.
+    Cues are trimmed to the video. Their edges move to a scene boundary within `snap_s`, else to the
+    nearest frame. Spans longer than `max_s` are split. Spans are in film order and do not overlap.
 
     Args:
-        cues: of one film, which do not overlap.
-        scenes: of the same film, covering its video.
-        damaged_audio: where its audio could not be decoded.
-        frames_s: film times at which its frames begin, ascending.
-        settings: what clips have to be like.
+        cues: cues of one film, which do not overlap.
+        scenes: scenes of the same film, which cover its video.
+        damaged_audio: intervals in which its audio could not be decoded.
+        frames_s: start times of its frames, in film time, ascending.
+        settings: the limits for clips.
     """
     ordered = sorted(scenes, key=lambda scene: scene.start_s)
     film_end_s = ordered[-1].end_s
@@ -145,13 +144,13 @@ def candidates(
     for cue in sorted(cues, key=lambda cue: cue.start_s):
         whole = Candidate(Span(cue.start_s, cue.end_s), cue.cue_id)
         start_s = max(_nearest(cue.start_s, frames), free_from_s)
-        own = Span(start_s, _nearest(cue.end_s, frames))
+        cue_span = Span(start_s, _nearest(cue.end_s, frames))
         if cue.start_s >= film_end_s:
             yield whole.reject("no_video", f"the video ends at {film_end_s:.2f} s")
-        elif own.end_s <= own.start_s:
+        elif cue_span.end_s <= cue_span.start_s:
             yield whole.reject("too_short", "nothing of it is left beside the clip before it")
         else:
-            snapped = snap(own, free_from_s, boundaries, damage, settings)
+            snapped = snap(cue_span, free_from_s, boundaries, damage, settings)
             free_from_s = snapped.end_s
             for part in split(snapped, boundaries, frames, settings):
                 candidate = Candidate(part, cue.cue_id)
@@ -159,39 +158,39 @@ def candidates(
 
 
 def snap(
-    own: Span,
+    cue_span: Span,
     free_from_s: float,
     boundaries: Sequence[float],
     damage: Damage,
     settings: ClipsSettings,
 ) -> Span:
-    """Move a span's edges to the nearest boundaries within `snap_s`.
+    """Move the edges of a cue's span to the nearest boundaries within `snap_s`.
 
-    An edge stays where it is if it would otherwise go before `free_from_s` (where the clip before
-    ends), reach over damage, or make the span shorter than `min_s` though it need not be.
+    An edge is not moved if it would then be before `free_from_s` (the end of the previous clip),
+    if the moved part contains damage, or if the span would become shorter than `min_s`.
     """
-    start_s, end_s = _nearest(own.start_s, boundaries), _nearest(own.end_s, boundaries)
+    start_s, end_s = _nearest(cue_span.start_s, boundaries), _nearest(cue_span.end_s, boundaries)
     if (
-        abs(start_s - own.start_s) > settings.snap_s
+        abs(start_s - cue_span.start_s) > settings.snap_s
         or start_s < free_from_s
-        or damage.touches(start_s, own.start_s)
+        or damage.touches(start_s, cue_span.start_s)
     ):
-        start_s = own.start_s
-    if abs(end_s - own.end_s) > settings.snap_s or damage.touches(own.end_s, end_s):
-        end_s = own.end_s
-    for start, end in ((start_s, end_s), (start_s, own.end_s), (own.start_s, end_s)):
+        start_s = cue_span.start_s
+    if abs(end_s - cue_span.end_s) > settings.snap_s or damage.touches(cue_span.end_s, end_s):
+        end_s = cue_span.end_s
+    for start, end in ((start_s, end_s), (start_s, cue_span.end_s), (cue_span.start_s, end_s)):
         if end - start >= settings.min_s:
             return Span(start, end)
-    return own
+    return cue_span
 
 
 def split(
     span: Span, boundaries: Sequence[float], frames: Sequence[float], settings: ClipsSettings
 ) -> list[Span]:
-    """Divide a span longer than `max_s` into parts of `min_s` to `max_s`.
+    """Split a span longer than `max_s` into parts of `min_s` to `max_s`.
 
-    As few cuts as possible lie elsewhere than on boundaries; among the divisions that agree in
-    this, the one is taken whose parts differ least from equal ones, by the sum of squares.
+    The number of cuts that are not on boundaries is minimal. Among such splits, the sum of squared
+    differences from equal parts is minimal.
     """
     length = span.end_s - span.start_s
     if length <= settings.max_s:
@@ -202,44 +201,46 @@ def split(
         ideal = (span.start_s + length * number / count for number in range(1, count))
         return [_nearest(edge, frames) for edge in ideal]
 
-    # With one part more there is a way even if moving to frames makes one of the parts too long.
+    # Also try one part more: moving cuts to frames may make one of `parts` parts too long.
     off_boundary = dict.fromkeys(equal(parts) + equal(parts + 1), 1)
     off_boundary |= {edge: 0 for edge in boundaries if span.start_s < edge < span.end_s}
     edges = [span.start_s, *sorted(off_boundary), span.end_s]
-    # The cheapest way from edge to edge: cuts off boundaries, squares, and the edge before.
-    ways: list[tuple[int, float, int]] = [(0, 0.0, 0)]
-    for here, end_s in enumerate(edges[1:], start=1):
-        ways.append((len(edges), inf, 0))
-        for before in range(bisect_left(edges, end_s - settings.max_s), here):
+    # Dynamic programming. Best path to each edge: (cuts off boundaries, squares, previous edge).
+    paths: list[tuple[int, float, int]] = [(0, 0.0, 0)]
+    for index, end_s in enumerate(edges[1:], start=1):
+        paths.append((len(edges), inf, 0))
+        for before in range(bisect_left(edges, end_s - settings.max_s), index):
             part = end_s - edges[before]
             if part >= settings.min_s:
-                off, squares, _ = ways[before]
+                off, squares, _ = paths[before]
                 off += off_boundary.get(end_s, 0)
-                ways[here] = min(ways[here], (off, squares + (part - length / parts) ** 2, before))
+                paths[index] = min(
+                    paths[index], (off, squares + (part - length / parts) ** 2, before)
+                )
     cuts = [span.start_s, *equal(parts), span.end_s]
-    if ways[-1][1] < inf:
-        here, cuts = len(edges) - 1, [span.end_s]
-        while here:
-            here = ways[here][2]
-            cuts.insert(0, edges[here])
+    if paths[-1][1] < inf:
+        index, cuts = len(edges) - 1, [span.end_s]
+        while index:
+            index = paths[index][2]
+            cuts.insert(0, edges[index])
     return [Span(start_s, end_s) for start_s, end_s in pairwise(cuts)]
 
 
 def content_problem(
-    candidate: Candidate, heard: LoudnessStats, settings: ClipsSettings
+    candidate: Candidate, stats: LoudnessStats, settings: ClipsSettings
 ) -> Reject | None:
-    """Why a candidate is not wanted for what is heard in it, if so."""
-    loudness, least = heard.music_lufs, settings.min_music_lufs
-    if loudness is None or loudness < least:
+    """Return a reject if a candidate is too quiet, too silent or has too much dialogue."""
+    loudness, minimum = stats.music_lufs, settings.min_music_lufs
+    if loudness is None or loudness < minimum:
         level = "silent" if loudness is None else f"at {loudness:.1f} LUFS"
-        return candidate.reject("too_quiet", f"its music is {level}, below {least:g} LUFS")
-    share, most = heard.silent_share, settings.max_silent_share
-    if share > most:
-        why = f"no music is heard in {share:.0%} of it, more than {most:.0%}"
+        return candidate.reject("too_quiet", f"its music is {level}, below {minimum:g} LUFS")
+    share, maximum = stats.silent_share, settings.max_silent_share
+    if share > maximum:
+        why = f"no music is heard in {share:.0%} of it, more than {maximum:.0%}"
         return candidate.reject("too_silent", why)
-    share, most = heard.dialogue_share or 0.0, settings.max_dialogue_share
-    if share > most:
-        why = f"dialogue is heard in {share:.0%} of it, more than {most:.0%}"
+    share, maximum = stats.dialogue_share or 0.0, settings.max_dialogue_share
+    if share > maximum:
+        why = f"dialogue is heard in {share:.0%} of it, more than {maximum:.0%}"
         return candidate.reject("too_much_dialogue", why)
     return None
 
@@ -247,20 +248,20 @@ def content_problem(
 def _shape_problem(
     candidate: Candidate, damage: Damage, black: Sequence[Span], settings: ClipsSettings
 ) -> Reject | None:
-    """Why a candidate cannot be a clip by its place in the film, if so."""
+    """Return a reject if a candidate is too short, damaged or too black."""
     start_s, end_s = candidate.span.start_s, candidate.span.end_s
     if candidate.length_s < settings.min_s:
         why = f"it lasts {candidate.length_s:.2f} s, less than {settings.min_s:g} s"
         return candidate.reject("too_short", why)
-    for reason, what, spans in (
+    for reason, stream, spans in (
         ("damaged_video", "video", damage.video),
         ("damaged_audio", "audio", damage.audio),
     ):
-        touched = _inside(spans, start_s, end_s)
+        touched = _intersections(spans, start_s, end_s)
         if touched:
             where = f"{touched[0].start_s:.2f} to {touched[-1].end_s:.2f} s"
-            return candidate.reject(reason, f"its {what} is damaged at {where}")
-    share = sum(span.end_s - span.start_s for span in _inside(black, start_s, end_s))
+            return candidate.reject(reason, f"its {stream} is damaged at {where}")
+    share = sum(span.end_s - span.start_s for span in _intersections(black, start_s, end_s))
     share /= candidate.length_s
     if share > settings.max_black_share:
         why = f"{share:.0%} of its video is black, more than {settings.max_black_share:.0%}"
@@ -268,8 +269,8 @@ def _shape_problem(
     return None
 
 
-def _inside(spans: Sequence[Span], start_s: float, end_s: float) -> list[Span]:
-    """What of the spans lies in [start_s, end_s), cut to it."""
+def _intersections(spans: Sequence[Span], start_s: float, end_s: float) -> list[Span]:
+    """Return the intersections of the spans with [start_s, end_s)."""
     return [
         Span(max(span.start_s, start_s), min(span.end_s, end_s))
         for span in spans
@@ -278,6 +279,6 @@ def _inside(spans: Sequence[Span], start_s: float, end_s: float) -> list[Span]:
 
 
 def _nearest(edge_s: float, ordered: Sequence[float]) -> float:
-    """The nearest of some ascending times; of two equally near ones the earlier."""
+    """Return the nearest of ascending times; of two equally near ones the earlier."""
     right = bisect_left(ordered, edge_s)
     return min(ordered[max(right - 1, 0) : right + 1], key=lambda time: abs(time - edge_s))

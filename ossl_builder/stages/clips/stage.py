@@ -1,4 +1,4 @@
-"""Clips: cues become files: frame with the film's mix, and the mix and its stems as FLAC."""
+"""The clips stage: cut cues from the film, as video with the mix, and FLAC of mix and stems."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from ossl_builder.tables.schema import Span
 from ossl_builder.tables.stems import Stem
 
 ROLES = ("mix", "music", "dialogue")
-# Of the time a film takes, about so much goes by before cutting begins.
+# Fraction of a film's processing time that is spent before cutting begins.
 MEASURING_PART = 0.1
-# Times are sums of binary fractions; frames are never as near to each other as this.
+# Tolerance for rounding of times; frames are always further apart.
 TIME_ROUNDING_S = 1e-6
 
 
@@ -45,22 +45,22 @@ def cut_clips(item: Item) -> Outcome:
     (film,) = item.rows["films"]
     scenes: Sequence[Scene] = item.rows["scenes"]
     stems = {stem.role: stem for stem in item.rows["stems"] if stem.role in ROLES}
-    chosen, rejects = _chosen(item, film, scenes, stems)
+    chosen, rejects = _select_candidates(item, film, scenes, stems)
     rows: list[Clip] = []
-    cuts = _cut(item, film, scenes, stems, chosen)
-    for (candidate, heard), found in zip(chosen, cuts, strict=True):
-        if found is None:
+    cuts = _cut_video(item, film, scenes, stems, chosen)
+    for (candidate, stats), cut_clip in zip(chosen, cuts, strict=True):
+        if cut_clip is None:
             rejects.append(candidate.reject("no_video", "no video begins in it"))
         else:
-            rows.append(_clip(item, film, scenes, stems, candidate, heard, found))
+            rows.append(_write_clip(item, film, scenes, stems, candidate, stats, cut_clip))
     rejects.sort(key=lambda reject: (reject.start_s or 0.0, reject.reason))
     return Outcome(tuple(rows), tuple(rejects))
 
 
-def _chosen(
+def _select_candidates(
     item: Item, film: Film, scenes: Sequence[Scene], stems: Mapping[str, Stem]
 ) -> tuple[list[tuple[Candidate, LoudnessStats]], list[Reject]]:
-    """The candidates that are wanted, in film order, and those that are not."""
+    """Return the accepted candidates with their loudness, in film order, and the rejects."""
     if not item.rows["cues"]:
         return [], []
     damaged_audio = sorted(
@@ -69,23 +69,23 @@ def _chosen(
     )
     file = film.file()
     times = frame_times(MediaFile.of(item.file(file.path), file), 1 / file.rate)
-    found = list(candidates(item.rows["cues"], scenes, damaged_audio, times, item.config))
+    results = list(candidates(item.rows["cues"], scenes, damaged_audio, times, item.config))
     chosen: list[tuple[Candidate, LoudnessStats]] = []
-    rejects = [each for each in found if isinstance(each, Reject)]
-    for number, candidate in enumerate(found):
-        item.progress(MEASURING_PART * number / len(found))
+    rejects = [result for result in results if isinstance(result, Reject)]
+    for number, candidate in enumerate(results):
+        item.progress(MEASURING_PART * number / len(results))
         if isinstance(candidate, Candidate):
-            heard = _heard(item, stems, candidate.span)
-            problem = content_problem(candidate, heard, item.config)
+            stats = _loudness_stats(item, stems, candidate.span)
+            problem = content_problem(candidate, stats, item.config)
             if problem is None:
-                chosen.append((candidate, heard))
+                chosen.append((candidate, stats))
             else:
                 rejects.append(problem)
     return chosen, rejects
 
 
-def _heard(item: Item, stems: Mapping[str, Stem], span: Span) -> LoudnessStats:
-    """Measure a stretch of the stems: loudness as EBU R 128 has it, and what is heard when."""
+def _loudness_stats(item: Item, stems: Mapping[str, Stem], span: Span) -> LoudnessStats:
+    """Measure the loudness (EBU R 128) of the stems in a time span."""
     settings: ClipsSettings = item.config
     powers = {}
     for role in ("music", "dialogue"):
@@ -98,8 +98,8 @@ def _heard(item: Item, stems: Mapping[str, Stem], span: Span) -> LoudnessStats:
     loudness = {role: lufs(windowed(power, window)) for role, power in powers.items()}
     dialogue_share = None
     if "dialogue" in loudness:
-        beside_music = loudness["dialogue"] >= loudness["music"] - settings.dialogue_lu
-        is_heard = (loudness["dialogue"] >= settings.heard_lufs) & beside_music
+        is_near_music = loudness["dialogue"] >= loudness["music"] - settings.dialogue_lu
+        is_heard = (loudness["dialogue"] >= settings.heard_lufs) & is_near_music
         dialogue_share = float(is_heard.mean())
     return LoudnessStats(
         music_lufs=integrated(powers["music"]),
@@ -108,7 +108,7 @@ def _heard(item: Item, stems: Mapping[str, Stem], span: Span) -> LoudnessStats:
     )
 
 
-def _cut(
+def _cut_video(
     item: Item,
     film: Film,
     scenes: Sequence[Scene],
@@ -132,64 +132,64 @@ def _cut(
     )
 
 
-def _clip(
+def _write_clip(
     item: Item,
     film: Film,
     scenes: Sequence[Scene],
     stems: Mapping[str, Stem],
     candidate: Candidate,
-    heard: LoudnessStats,
-    found: CutClip,
+    stats: LoudnessStats,
+    cut_clip: CutClip,
 ) -> Clip:
-    """Give a clip's MP4 its name, cut its sounds, and describe it."""
-    name = clip_id(film.film_id, found.start_s, found.end_s)
-    video = found.path.replace(item.folder / f"{name}.mp4")
-    duration_s = found.end_s - found.start_s
+    """Rename a clip's MP4, cut its audio files, and return its row."""
+    name = clip_id(film.film_id, cut_clip.start_s, cut_clip.end_s)
+    video = cut_clip.path.replace(item.folder / f"{name}.mp4")
+    duration_s = cut_clip.end_s - cut_clip.start_s
     rate = stems["mix"].sample_rate
     n_samples = round(duration_s * rate)
-    sounds: dict[str, Path] = {}
+    audio_paths: dict[str, Path] = {}
     for role, stem in stems.items():
-        sounds[role] = item.folder / f"{name}.{role}.flac"
-        cut_audio(item.file(stem.path), found.start_s, n_samples, sounds[role])
-    dialogue = sounds.get("dialogue")
-    within = [
+        audio_paths[role] = item.folder / f"{name}.{role}.flac"
+        cut_audio(item.file(stem.path), cut_clip.start_s, n_samples, audio_paths[role])
+    dialogue = audio_paths.get("dialogue")
+    scene_ids = [
         scene.scene_id
         for scene in sorted(scenes, key=lambda scene: scene.start_s)
-        if scene.start_s < found.end_s - TIME_ROUNDING_S
-        and scene.end_s > found.start_s + TIME_ROUNDING_S
+        if scene.start_s < cut_clip.end_s - TIME_ROUNDING_S
+        and scene.end_s > cut_clip.start_s + TIME_ROUNDING_S
     ]
     return Clip(
         clip_id=name,
         film_id=film.film_id,
-        start_s=found.start_s,
-        end_s=found.end_s,
+        start_s=cut_clip.start_s,
+        end_s=cut_clip.end_s,
         duration_s=duration_s,
-        fps=found.n_frames / duration_s,
+        fps=cut_clip.n_frames / duration_s,
         fps_num=film.file().rate.numerator,
         fps_den=film.file().rate.denominator,
-        n_frames=found.n_frames,
-        width=found.width,
-        height=found.height,
+        n_frames=cut_clip.n_frames,
+        width=cut_clip.width,
+        height=cut_clip.height,
         video_path=item.path(video.name),
         video_sha256=sha256_file(video),
-        mix_path=item.path(sounds["mix"].name),
-        mix_sha256=sha256_file(sounds["mix"]),
-        music_path=item.path(sounds["music"].name),
-        music_sha256=sha256_file(sounds["music"]),
+        mix_path=item.path(audio_paths["mix"].name),
+        mix_sha256=sha256_file(audio_paths["mix"]),
+        music_path=item.path(audio_paths["music"].name),
+        music_sha256=sha256_file(audio_paths["music"]),
         dialogue_path=item.path(dialogue.name) if dialogue else None,
         dialogue_sha256=sha256_file(dialogue) if dialogue else None,
         sample_rate=rate,
         n_samples=n_samples,
         cue_id=candidate.cue_id,
-        music_lufs=heard.music_lufs,
-        dialogue_share=heard.dialogue_share,
-        first_scene_id=within[0],
-        last_scene_id=within[-1],
+        music_lufs=stats.music_lufs,
+        dialogue_share=stats.dialogue_share,
+        first_scene_id=scene_ids[0],
+        last_scene_id=scene_ids[-1],
     )
 
 
 def tools(config: Any) -> dict[str, str]:
-    """Versions of what shapes clips: PyAV brings libav and x264, soundfile the FLAC encoder."""
+    """Return tool versions: PyAV contains libav and x264, soundfile contains libFLAC."""
     return {name: version(name) for name in ("av", "numpy", "scipy", "soundfile")}
 
 

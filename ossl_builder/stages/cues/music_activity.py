@@ -1,7 +1,8 @@
-"""Where music and dialogue are heard, from curves of the stems' loudness.
+"""Find segments of music and dialogue from loudness curves of the stems.
 
-Loudness is EBU R 128's, in hops of 0.05 s: momentary (0.4 s) for the edges, short-term (3 s) for
-the level, both centred on their hop. Thresholds are relative to the film's music and to its noise.
+Loudness is measured by EBU R 128 in hops of 0.05 s: momentary (0.4 s) for the edges, short-term
+(3 s) for the level, both centred on the hop. Thresholds are relative to the film's music and to its
+noise.
 """
 
 from __future__ import annotations
@@ -23,34 +24,35 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 HOP_S = 0.05
-# Hiss and hum keep their level: that of 0.1 s differs by less than this over STEADY_S (white noise
-# 0.06 dB, hiss left by a separator 0.2 to 0.4, one in a hundred stretches of orchestra below 1.1).
+# Hiss and hum have a constant level: over STEADY_S, the standard deviation of the level of 0.1 s is
+# below this. White noise has 0.06 dB, hiss after separation 0.2 to 0.4 dB; only one in a hundred
+# segments of orchestral music is below 1.1 dB.
 STEADY_DB = 0.6
 STEADY_S = 2.0
-# ... and nothing near them is quieter than they are by more than this.
+# ... and no segment within AROUND_S is quieter than they are by more than this.
 AROUND_S = 15.0
 BELOW_DB = 1.5
-# Elsewhere, sound as steady as noise is music only if it is about as loud as the film's other
-# music: noise may set in (another reel), and what separators leave of it comes and goes.
+# Other audio that is as steady as noise is music only if it is about as loud as the film's other
+# music: noise may start (another reel), and its residue after separation is intermittent.
 HISS_BELOW_LU = 10.0
-# Such noise goes on for so long beside the stretches that are steady enough to show it.
+# Such noise extends this far on both sides of the segments in which it is detected.
 HISS_S = 2.0
-# So long can music whose share is small go on without sure music: a fade, or far under speech.
+# Longest distance from sure music of music with a small share: a fade, or music far under speech.
 REACH_S = 6.0
-# ... but at a cue's ends only so long.
+# The same at the ends of a cue.
 END_S = 1.0
 
 
 @dataclass(frozen=True)
 class StemCurves:
-    """A stem over hops of HOP_S, each array [hops].
+    """Measurements of a stem in hops of HOP_S; each array is [hops].
 
     Attributes:
         power: K-weighted mean square.
-        peaks: largest sample, full scale being 1.
-        momentary: loudness of the 0.4 s around, LUFS.
-        noise: loudness of the steady noise under it, LUFS; `SILENT_LUFS` where there is none.
-        steady: loudness of the two seconds around if they keep their level, else `SILENT_LUFS`.
+        peaks: largest absolute sample; full scale is 1.
+        momentary: loudness of 0.4 s around the hop, LUFS.
+        noise: loudness of the steady background noise, LUFS; `SILENT_LUFS`: there is none.
+        steady: loudness of 2 s around the hop if their level is constant, else `SILENT_LUFS`.
     """
 
     power: Curve
@@ -61,7 +63,12 @@ class StemCurves:
 
 
 def stem_curves(blocks: Iterable[Block], rate: int) -> StemCurves:
-    """Measure a stem that comes in blocks [channels, samples]."""
+    """Measure a stem.
+
+    Args:
+        blocks: the audio, [channels, samples] each.
+        rate: sample rate in Hz.
+    """
     meter = loudness.measured(blocks, rate, HOP_S)
     power = meter.power()
     momentary = loudness.lufs(_centred(power, loudness.MOMENTARY_S))
@@ -73,7 +80,7 @@ def _hops(seconds: float) -> int:
 
 
 def _centred(power: Curve, window_s: float) -> Curve:
-    """Mean power of the window around each hop; beyond the film's ends is silence."""
+    """Return the mean power of the window around each hop; before and after the film is silence."""
     import numpy as np
 
     count = _hops(window_s)
@@ -82,10 +89,10 @@ def _centred(power: Curve, window_s: float) -> Curve:
 
 
 def _noise(power: Curve) -> tuple[Curve, Curve]:
-    """The curves `noise` and `steady` of a stem.
+    """Return the curves `noise` and `steady` of a stem.
 
-    Noise is what keeps its level for two seconds and is the quietest for fifteen around; between
-    such stretches its level is interpolated.
+    Noise is audio with a constant level over STEADY_S that is also the quietest within AROUND_S.
+    Between such segments the noise level is interpolated.
     """
     import numpy as np
     from scipy.ndimage import minimum_filter1d
@@ -107,7 +114,7 @@ def _noise(power: Curve) -> tuple[Curve, Curve]:
 
 
 def _highest(seconds: float, curve: Curve) -> Curve:
-    """The highest value at most so far away from each hop."""
+    """Return the highest value within `seconds` of each hop."""
     from scipy.ndimage import maximum_filter1d
 
     highest: Curve = maximum_filter1d(curve, 2 * _hops(seconds) + 1)
@@ -115,30 +122,30 @@ def _highest(seconds: float, curve: Curve) -> Curve:
 
 
 def _within(seconds: float, mask: Mask) -> Mask:
-    """Hops that have a True one at most so far away."""
+    """Return a mask of the hops that have a True hop within `seconds`."""
     return _highest(seconds, mask.astype(float)) > 0
 
 
 def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list[tuple[int, int]]:
-    """Stretches of music, whatever their length, as half-open pairs of hops.
+    """Return segments of music of any length, as half-open pairs of hops.
 
-    Where music is sure it is loud enough for the film's own music, above the noise, and no mere
-    residue of what else is heard. From there it goes on to where it ends (a hysteresis with lower
-    thresholds), over gaps, and down its own fades.
+    A hop is sure music if it is loud enough relative to the film's music, above the noise, and not
+    just residue of the other stems. A segment extends from sure music with lower thresholds
+    (hysteresis), over gaps, and down its fades.
 
     Args:
         music: the music stem.
         others: K-weighted power of all other stems, [hops].
-        settings: thresholds.
+        settings: the thresholds.
     """
     import numpy as np
 
-    near = _share(music.power, others, loudness.MOMENTARY_S)
-    wide = _share(music.power, others, loudness.SHORT_TERM_S)
+    share_04s = _share(music.power, others, loudness.MOMENTARY_S)
+    share_3s = _share(music.power, others, loudness.SHORT_TERM_S)
     sure = (
         (music.momentary > np.maximum(settings.gate_lufs, music.noise + settings.noise_lu))
-        & (near > settings.on_share)
-        & (wide > settings.on_share)
+        & (share_04s > settings.on_share)
+        & (share_3s > settings.on_share)
     )
     level = _level(music.power, sure)
     if level is None:
@@ -149,54 +156,54 @@ def find_music(music: StemCurves, others: Curve, settings: CuesSettings) -> list
     noise = np.maximum(music.noise, _highest(STEADY_S / 2 + HISS_S, hiss))
     sure &= music.momentary > noise + settings.noise_lu
     edge = np.maximum(settings.gate_lufs, noise + settings.noise_lu / 2)
-    is_share = near > settings.on_share
-    audible = is_share | (_within(REACH_S, sure) & (near > settings.off_share))
+    is_share = share_04s > settings.on_share
+    audible = is_share | (_within(REACH_S, sure) & (share_04s > settings.off_share))
     maybe = audible & (music.momentary > np.maximum(edge, level - settings.off_lu))
-    found: list[tuple[int, int]] = []
-    for start, end in _joined(runs(maybe), _hops(settings.bridge_s)):
+    segments: list[tuple[int, int]] = []
+    for start, end in _join(runs(maybe), _hops(settings.bridge_s)):
         if sure[start:end].sum() * HOP_S < settings.sure_s:
             continue
-        # The quieter a cue is, the further down its own fades reach.
-        own = _level(music.power[start:end], sure[start:end]) or level
-        quiet = np.maximum(edge, min(level, own) - settings.off_lu)
-        goes_on = audible & (music.momentary > quiet)
-        while start > 0 and goes_on[start - 1]:
+        # The quieter a cue is, the lower its fades are followed.
+        cue_level = _level(music.power[start:end], sure[start:end]) or level
+        quiet = np.maximum(edge, min(level, cue_level) - settings.off_lu)
+        continues = audible & (music.momentary > quiet)
+        while start > 0 and continues[start - 1]:
             start -= 1
-        while end < len(goes_on) and goes_on[end]:
+        while end < len(continues) and continues[end]:
             end += 1
-        # A window of 0.4 s hears the music before it begins: its own hops tell when it does. And a
-        # small share fills gaps in a cue, but beyond its ends may be residue.
+        # A window of 0.4 s contains music before it begins, so the power of single hops decides
+        # the edges. A small share may fill gaps in a cue, but at its ends it may be residue.
         is_music = (loudness.lufs(music.power) > quiet) & _within(END_S, is_share)
         inside = np.flatnonzero(is_music[start:end])
         if len(inside):
-            found.append((start + int(inside[0]), start + int(inside[-1]) + 1))
-    return _joined(found, _hops(settings.bridge_s))
+            segments.append((start + int(inside[0]), start + int(inside[-1]) + 1))
+    return _join(segments, _hops(settings.bridge_s))
 
 
 def _share(part: Curve, others: Curve, window_s: float) -> Curve:
-    """Share of one stem in the energy of all, in windows around each hop."""
+    """Return the fraction of one stem in the energy of all stems, in windows around each hop."""
     import numpy as np
 
-    own, rest = _centred(part, window_s), _centred(others, window_s)
-    share: Curve = own / np.maximum(own + rest, 1e-12)
+    stem_power, other_power = _centred(part, window_s), _centred(others, window_s)
+    share: Curve = stem_power / np.maximum(stem_power + other_power, 1e-12)
     return share
 
 
 def _level(power: Curve, chosen: Mask) -> float | None:
-    """Gated loudness of the chosen hops, LUFS."""
+    """Return the gated loudness of the chosen hops, LUFS; None: silent."""
     return loudness.integrated(power[chosen], HOP_S)
 
 
 def runs(mask: Mask) -> list[tuple[int, int]]:
-    """Runs of True as half-open pairs."""
+    """Return the runs of True as half-open pairs of indices."""
     import numpy as np
 
     steps = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0]))))
     return [(int(start), int(end)) for start, end in steps.reshape(-1, 2)]
 
 
-def _joined(runs: list[tuple[int, int]], bridge: int) -> list[tuple[int, int]]:
-    """Runs in order, joined where they overlap or less than `bridge` hops lie between."""
+def _join(runs: list[tuple[int, int]], bridge: int) -> list[tuple[int, int]]:
+    """Return runs in order; join those that overlap or have a gap below `bridge` hops."""
     joined: list[tuple[int, int]] = []
     for start, end in runs:
         if joined and start - joined[-1][1] < bridge:
@@ -206,16 +213,24 @@ def _joined(runs: list[tuple[int, int]], bridge: int) -> list[tuple[int, int]]:
 
 
 def dialogue_heard(dialogue: StemCurves, music: Curve, settings: CuesSettings) -> Mask:
-    """Hops in which dialogue is heard: as dialogue of this film goes, and beside the music."""
+    """Return a mask of the hops with dialogue that is audible.
+
+    It must be loud enough relative to the film's dialogue and to the music.
+
+    Args:
+        dialogue: the dialogue stem.
+        music: K-weighted power of the music stem, [hops].
+        settings: the thresholds.
+    """
     import numpy as np
 
     share = _share(dialogue.power, music, loudness.MOMENTARY_S)
     threshold = np.maximum(settings.gate_lufs, dialogue.noise + settings.noise_lu)
-    speaks = (dialogue.momentary > threshold) & (share > 0.5)
-    level = _level(dialogue.power, speaks)
+    is_speech = (dialogue.momentary > threshold) & (share > 0.5)
+    level = _level(dialogue.power, is_speech)
     if level is None:
-        return speaks & False
-    beside = loudness.lufs(_centred(music, loudness.MOMENTARY_S))
-    loud = np.maximum(threshold, np.maximum(level, beside) - settings.dialogue_lu)
-    heard: Mask = dialogue.momentary > loud
-    return heard
+        return is_speech & False
+    music_lufs = loudness.lufs(_centred(music, loudness.MOMENTARY_S))
+    limit = np.maximum(threshold, np.maximum(level, music_lufs) - settings.dialogue_lu)
+    is_audible: Mask = dialogue.momentary > limit
+    return is_audible

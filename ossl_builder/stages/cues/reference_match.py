@@ -1,13 +1,14 @@
-"""Which recording a cue comes from, and from where in it: the rule of OSSL v1.
+"""Find the reference recording of a cue, and the position in it: the rule of OSSL v1.
 
-A cue's chroma is laid over a recording's at every offset of a 93-ms grid; the similarity is the
-mean cosine of the two, frames centred, over the whole cue: what lies beyond the recording, or is
-silent, counts as nothing. The offset is then found to the sample by correlating the waveforms
-nearby, or, where they do not agree (another transfer), between the grid's points.
+The chroma of the cue is compared with that of a recording at every offset of a 93-ms grid. The
+similarity is the mean cosine of centred chroma vectors over the whole cue; frames that are silent
+or outside the recording count as 0. Then the offset is refined to one sample by correlation of the
+waveforms. If the waveforms do not match (another transfer), the offset is interpolated between grid
+points.
 
 After D. P. W. Ellis, G. E. Poliner, "Identifying cover songs with chroma features" (2007), and
-M. Müller, "Fundamentals of Music Processing" (2015), chapters 3 and 7. The recording must be the
-one heard, at its own speed and pitch.
+M. Müller, "Fundamentals of Music Processing" (2015), chapters 3 and 7. The film must contain this
+very recording, at its original speed and pitch.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ if TYPE_CHECKING:
 
 RATE = 11_025
 WINDOW, HOP = 4096, 1024
-# Two octaves below middle C, where the bins of a window are as wide as a semitone, to where music
-# has little but overtones.
+# From two octaves below middle C, where a bin is as wide as a semitone, to where music has mostly
+# overtones.
 LOWEST_HZ, HIGHEST_HZ = 60.0, 2500.0
 A4_HZ = 440.0
-# Levels are compressed, so that a loud note does not hide the others: log(1 + COMPRESSION * level),
-# the level being that beside the audio's own mean one.
+# Levels are compressed, so that a loud note does not mask the others: log(1 + COMPRESSION * level),
+# with levels relative to the mean level of the audio.
 COMPRESSION = 20.0
-# A frame below this part of the loudest one is silent.
+# A frame below this fraction of the loudest one is silent.
 SILENT = 0.01
-# Waveforms that agree less than this are not the same transfer of the recording.
+# Waveforms with a lower correlation are not the same transfer of the recording.
 SAME_WAVE = 0.2
 FRAMES_AT_A_TIME = 512
 
 
 @dataclass(frozen=True)
 class Match:
-    """A recording that may be a cue's.
+    """The most similar recording of a cue.
 
     Attributes:
         recording: its path in the folder.
-        offset_s: its time at the cue's start; below 0 where the cue begins before it.
+        offset_s: position in the recording at the cue's start; below 0: the cue starts earlier.
         similarity: mean cosine of the chroma, -1 to 1.
     """
 
@@ -59,7 +60,7 @@ class Match:
 
 
 def mono_at_rate(blocks: Iterable[Block], rate: int) -> Audio:
-    """Blocks [channels, samples] as mono audio at RATE, [samples]."""
+    """Convert blocks [channels, samples] to mono audio at RATE, [samples]."""
     import numpy as np
     from scipy.signal import resample_poly
 
@@ -69,7 +70,7 @@ def mono_at_rate(blocks: Iterable[Block], rate: int) -> Audio:
 
 
 def chroma(audio: Audio) -> Frames:
-    """Centred chroma vectors of length 1 (0 where silent), [frames, 12], a frame each HOP."""
+    """Return centred chroma vectors of norm 1 (0 if silent), [frames, 12], one frame per HOP."""
     import numpy as np
 
     level = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if len(audio) else 0.0
@@ -90,7 +91,7 @@ def chroma(audio: Audio) -> Frames:
 
 
 def _pitch_classes() -> Frames:
-    """Share of each bin of the spectrum in each pitch class, [12, bins]."""
+    """Return the weight of each spectral bin in each pitch class, [12, bins]."""
     import numpy as np
 
     hz = np.fft.rfftfreq(WINDOW, 1 / RATE)
@@ -101,41 +102,41 @@ def _pitch_classes() -> Frames:
 
 
 def best_matches(
-    cues: list[Audio], folder: str | None, heard: Callable[[float], None]
+    cues: list[Audio], folder: str | None, progress: Callable[[float], None]
 ) -> list[Match]:
-    """For each cue, the recording most similar to it, whether it is its own or not.
+    """Return for each cue the most similar recording, even if the similarity is low.
 
     Args:
-        cues: their music, mono at RATE.
-        folder: of the recordings.
-        heard: called with the part of the recordings listened to.
+        cues: music of the cues, mono at RATE.
+        folder: folder of the recordings.
+        progress: receives the fraction of the recordings that are compared.
 
     Raises:
         OsslError: `no_recordings`, `recording_unreadable`.
     """
-    asked = [chroma(cue) for cue in cues]
+    cue_chroma = [chroma(cue) for cue in cues]
     best = [("", 0.0, -2.0)] * len(cues)
-    for name, audio in reference_tracks.each(folder, RATE, heard):
+    for name, audio in reference_tracks.each(folder, RATE, progress):
         frames = chroma(audio)
-        for number, cue in enumerate(asked):
+        for number, cue in enumerate(cue_chroma):
             hops, similarity = _alignment(cue, frames)
             if similarity > best[number][2]:
                 best[number] = (name, hops, similarity)
     by_name: dict[str, list[int]] = {}
     for number, (name, _, _) in enumerate(best):
         by_name.setdefault(name, []).append(number)
-    found: dict[int, Match] = {}
+    matches: dict[int, Match] = {}
     for name, numbers in by_name.items():
         audio = reference_tracks.audio_of(folder, name, RATE)
         for number in numbers:
             _, hops, similarity = best[number]
-            offset_s = _refined(cues[number], audio, hops) / RATE
-            found[number] = Match(name, round(offset_s, 4), round(similarity, 4))
-    return [found[number] for number in range(len(cues))]
+            offset_s = _refine(cues[number], audio, hops) / RATE
+            matches[number] = Match(name, round(offset_s, 4), round(similarity, 4))
+    return [matches[number] for number in range(len(cues))]
 
 
 def _alignment(cue: Frames, recording: Frames) -> tuple[float, float]:
-    """Offset of the best alignment, in hops, between grid points; and its similarity."""
+    """Return the offset of the best alignment, in (fractional) hops, and its similarity."""
     import numpy as np
     from scipy.signal import fftconvolve
 
@@ -143,14 +144,14 @@ def _alignment(cue: Frames, recording: Frames) -> tuple[float, float]:
     at = int(np.argmax(scores))
     between = 0.0
     if 0 < at < len(scores) - 1:
-        before, here, after = scores[at - 1 : at + 2]
-        bend = before - 2 * here + after
+        before, peak, after = scores[at - 1 : at + 2]
+        bend = before - 2 * peak + after
         between = 0.5 * (before - after) / bend if bend < 0 else 0.0
     return at + between - (len(cue) - 1), float(scores[at])
 
 
-def _refined(cue: Audio, recording: Audio, hops: float) -> float:
-    """Offset in samples, from the waveforms around a coarse one; or that, if they do not agree."""
+def _refine(cue: Audio, recording: Audio, hops: float) -> float:
+    """Return the offset in samples by waveform correlation; the coarse one if they do not match."""
     import numpy as np
     from scipy.signal import fftconvolve
 

@@ -7,14 +7,14 @@ from pydantic import Field
 from ossl_builder.engine.cache import UNSHAPING, only_where
 from ossl_builder.engine.settings import Settings
 
-# Both find music by its energy; `soundtrack` then keeps what it recognises.
+# Both rules find music by its energy; `soundtrack` then keeps only cues that match a recording.
 BY_ENERGY = only_where(rule=("energy", "soundtrack"))
 TAGGER = only_where(rule=("tagger",))
 SOUNDTRACK = only_where(rule=("soundtrack",))
 
 
 class CuesSettings(Settings):
-    """What counts as music, and where it begins and ends."""
+    """Section `cues` of a recipe: what counts as music, and where it begins and ends."""
 
     rule: Literal["energy", "tagger", "soundtrack"] = Field(
         "energy",
@@ -60,7 +60,7 @@ class CuesSettings(Settings):
         description="dialogue is heard down to this far below the film's dialogue, and below the "
         "music, LU",
     )  # fmt: skip
-    # Its content counts, not its name or place.
+    # UNSHAPING: the stage's `tools` has the hash of the model's files, so the name does not count.
     tagger_model: str = Field(
         "MIT/ast-finetuned-audioset-10-10-0.4593", min_length=1, json_schema_extra=UNSHAPING,
         description="`tagger`: an AST classifier of AudioSet's 527 classes: a name on the Hugging "

@@ -1,8 +1,7 @@
-"""Cues: where there is music, from the stems alone."""
+"""The cues stage: find segments of music in the stems."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -31,7 +30,7 @@ UNKNOWN = "not_in_recordings"
 
 @dataclass(frozen=True)
 class _StemAudio:
-    """What is heard in a film, over hops of HOP_S."""
+    """Measurements of a film's stems, in hops of HOP_S."""
 
     music: StemCurves
     others: Curve
@@ -39,24 +38,24 @@ class _StemAudio:
 
 
 def find_cues(item: Item) -> Outcome:
-    """Find the stretches of music of a film.
+    """Find the cues of a film.
 
     Raises:
         OsslError: `audio_unreadable`, and those of the tagger or of the recordings.
     """
     settings: CuesSettings = item.config
     stems: dict[str, Stem] = {row.role: row for row in item.rows["stems"]}
-    heard = _stem_audio(item, stems)
+    stem_audio = _stem_audio(item, stems)
     rows: list[Cue] = []
     rejects: list[Reject] = []
-    for found in _stretches(item, stems["music"], heard):
-        made = found if isinstance(found, Reject) else _cue(item, *found, heard)
-        if isinstance(made, Reject):
-            rejects.append(made)
+    for segment in _segments(item, stems["music"], stem_audio):
+        result = segment if isinstance(segment, Reject) else _cue(item, *segment, stem_audio)
+        if isinstance(result, Reject):
+            rejects.append(result)
         else:
-            rows.append(made)
+            rows.append(result)
     if settings.rule == "soundtrack" and rows:
-        rows, unknown = _recognised(item, stems["music"], rows)
+        rows, unknown = _match_recordings(item, stems["music"], rows)
         rejects = sorted([*rejects, *unknown], key=lambda reject: reject.start_s or 0.0)
     numbered = (
         replace(row, cue_id=f"{item.item_id}_c{number:03d}") for number, row in enumerate(rows)
@@ -80,24 +79,23 @@ def _stem_audio(item: Item, stems: dict[str, Stem]) -> _StemAudio:
     return _StemAudio(music, others, dialogue_heard(curves["dialogue"], music.power, item.config))
 
 
-def _stretches(item: Item, stem: Stem, heard: _StemAudio) -> list[tuple[float, float] | Reject]:
-    """Stretches of music in film time, and what the tagger leaves out."""
+def _segments(item: Item, stem: Stem, stem_audio: _StemAudio) -> list[tuple[float, float] | Reject]:
+    """Return segments of music in film time, and the rejects of the tagger."""
     settings: CuesSettings = item.config
     if settings.rule != "tagger":
-        hops = find_music(heard.music, heard.others, settings)
+        hops = find_music(stem_audio.music, stem_audio.others, settings)
         return [(round(start * HOP_S, 3), round(end * HOP_S, 3)) for start, end in hops]
     blocks = read_flac(item.file(stem.path))
-    tags = tagging.tag(blocks, stem.sample_rate, settings, _part_of(item, stem.duration_s))
-    found: list[tuple[float, float] | Reject] = []
+    total_s = max(stem.duration_s, 1e-9)
+    tags = tagging.tag(
+        blocks, stem.sample_rate, settings, lambda done_s: item.progress(min(1.0, done_s / total_s))
+    )
+    segments: list[tuple[float, float] | Reject] = []
     for start_s, end_s, other in tags.stretches():
         short = _too_short(start_s, end_s, settings)
         refused = tagging.refused(start_s, end_s, other, settings)
-        found.append(short or refused or (start_s, end_s))
-    return found
-
-
-def _part_of(item: Item, duration_s: float) -> Callable[[float], None]:
-    return lambda seconds: item.progress(min(1.0, seconds / max(duration_s, 1e-9)))
+        segments.append(short or refused or (start_s, end_s))
+    return segments
 
 
 def _too_short(start_s: float, end_s: float, settings: CuesSettings) -> Reject | None:
@@ -107,19 +105,19 @@ def _too_short(start_s: float, end_s: float, settings: CuesSettings) -> Reject |
     return Reject("too_short", message, start_s, end_s)
 
 
-def _cue(item: Item, start_s: float, end_s: float, heard: _StemAudio) -> Cue | Reject:
-    """A stretch as a cue, still without its number, measured."""
+def _cue(item: Item, start_s: float, end_s: float, stem_audio: _StemAudio) -> Cue | Reject:
+    """Measure a segment; return it as a cue without id, or as a reject."""
     short = _too_short(start_s, end_s, item.config)
     if short:
         return short
     at = slice(round(start_s / HOP_S), round(end_s / HOP_S))
-    power, peaks = heard.music.power[at], heard.music.peaks[at]
+    power, peaks = stem_audio.music.power[at], stem_audio.music.peaks[at]
     lufs = loudness.integrated(power, HOP_S)
     peak = loudness.dbfs(float(peaks.max(initial=0)))
     if lufs is None or peak is None:
         return Reject("too_soft", "The music is too soft for a loudness.", start_s, end_s)
-    own, rest = float(power.sum()), float(heard.others[at].sum())
-    item.progress(at.stop / len(heard.music.power))
+    music_energy, other_energy = float(power.sum()), float(stem_audio.others[at].sum())
+    item.progress(at.stop / len(stem_audio.music.power))
     return Cue(
         film_id=item.item_id,
         cue_id="",
@@ -127,18 +125,18 @@ def _cue(item: Item, start_s: float, end_s: float, heard: _StemAudio) -> Cue | R
         end_s=end_s,
         music_lufs=lufs,
         music_peak_dbfs=peak,
-        music_share=own / (own + rest),
-        dialogue_share=float(heard.dialogue[at].mean()),
+        music_share=music_energy / (music_energy + other_energy),
+        dialogue_share=float(stem_audio.dialogue[at].mean()),
     )
 
 
-def _recognised(item: Item, stem: Stem, cues: list[Cue]) -> tuple[list[Cue], list[Reject]]:
-    """The cues that a recording holds, with where it holds them; the others as rejects."""
+def _match_recordings(item: Item, stem: Stem, cues: list[Cue]) -> tuple[list[Cue], list[Reject]]:
+    """Return the cues that match a recording, with the match, and the others as rejects."""
     settings: CuesSettings = item.config
-    sounds = [_audio(item, stem, cue) for cue in cues]
-    known: list[Cue] = []
+    cue_audio = [_cue_audio(item, stem, cue) for cue in cues]
+    matched: list[Cue] = []
     unknown: list[Reject] = []
-    matches = reference_match.best_matches(sounds, settings.recordings, item.progress)
+    matches = reference_match.best_matches(cue_audio, settings.recordings, item.progress)
     for cue, match in zip(cues, matches, strict=True):
         if match.similarity < settings.min_similarity:
             message = (
@@ -147,7 +145,7 @@ def _recognised(item: Item, stem: Stem, cues: list[Cue]) -> tuple[list[Cue], lis
             )
             unknown.append(Reject(UNKNOWN, message, cue.start_s, cue.end_s))
         else:
-            known.append(
+            matched.append(
                 replace(
                     cue,
                     recording=match.recording,
@@ -155,24 +153,24 @@ def _recognised(item: Item, stem: Stem, cues: list[Cue]) -> tuple[list[Cue], lis
                     similarity=match.similarity,
                 )
             )
-    return known, unknown
+    return matched, unknown
 
 
-def _audio(item: Item, stem: Stem, cue: Cue) -> reference_match.Audio:
+def _cue_audio(item: Item, stem: Stem, cue: Cue) -> reference_match.Audio:
     first, last = (round(time * stem.sample_rate) for time in (cue.start_s, cue.end_s))
     blocks = read_flac(item.file(stem.path), first, last)
     return reference_match.mono_at_rate(blocks, stem.sample_rate)
 
 
 def _tools(settings: CuesSettings) -> dict[str, str]:
-    found: dict[str, str | None] = {name: version(name) for name in ("numpy", "scipy")}
+    versions: dict[str, str | None] = {name: version(name) for name in ("numpy", "scipy")}
     if settings.rule == "tagger":
-        found |= audioset_tagger.versions()
-        found["model"] = audioset_tagger.fingerprint(settings.tagger_model, settings.origin)
+        versions |= audioset_tagger.versions()
+        versions["model"] = audioset_tagger.fingerprint(settings.tagger_model, settings.origin)
     elif settings.rule == "soundtrack":
-        found["av"] = version("av")
-        found["recordings"] = reference_tracks.fingerprint(settings.recordings)
-    return {name: value for name, value in found.items() if value is not None}
+        versions["av"] = version("av")
+        versions["recordings"] = reference_tracks.fingerprint(settings.recordings)
+    return {name: value for name, value in versions.items() if value is not None}
 
 
 def _prepare(settings: CuesSettings) -> None:

@@ -1,7 +1,8 @@
-"""Music by an AudioSet tagger on the music stem: the rule of OSSL v2.
+"""Find music with an AudioSet tagger on the music stem: the rule of OSSL v2.
 
-In each window the probabilities of the musical classes are added up, and those of all others.
-Music is where the first sum is larger; a stretch in which the others are heard is none.
+For each window, the probabilities of the musical classes and those of all others are summed. A
+window is music if the first sum is larger. A segment is rejected if its mean second sum is too
+large.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ REASON = "other_sound"
 
 @dataclass(frozen=True)
 class Tags:
-    """What a tagger says of an audio track, in hops.
+    """The output of a tagger for an audio track, in hops.
 
     Attributes:
         music: sum of the probabilities of the musical classes, [hops]; may be above 1.
         other: sum of the others, [hops].
-        hop_s: length of a hop; the last one may reach beyond the audio.
-        duration_s: length of the audio.
+        hop_s: length of a hop in seconds; the last hop may extend beyond the audio.
+        duration_s: duration of the audio in seconds.
     """
 
     music: Curve
@@ -46,27 +47,29 @@ class Tags:
     duration_s: float
 
     def stretches(self) -> list[tuple[float, float, float]]:
-        """Where music is above the rest: start and end in seconds, and the mean of the rest."""
-        found = []
+        """Return segments with more music than other classes: start_s, end_s, mean of `other`."""
+        segments = []
         for start, end in runs(self.music > self.other):
             end_s = round(min(end * self.hop_s, self.duration_s), 3)
-            found.append((round(start * self.hop_s, 3), end_s, float(self.other[start:end].mean())))
-        return found
+            segments.append(
+                (round(start * self.hop_s, 3), end_s, float(self.other[start:end].mean()))
+            )
+        return segments
 
 
 def tag(
-    blocks: Iterable[Block], rate: int, settings: CuesSettings, heard: Callable[[float], None]
+    blocks: Iterable[Block], rate: int, settings: CuesSettings, progress: Callable[[float], None]
 ) -> Tags:
-    """Tag an audio that comes in blocks [channels, samples].
+    """Tag an audio track.
 
     Args:
-        blocks: the audio; a few windows of it are in memory at a time.
+        blocks: the audio, [channels, samples] each; memory holds a few windows at a time.
         rate: its sample rate, in Hz.
         settings: model, windows, device.
-        heard: called with the seconds tagged so far.
+        progress: receives the seconds tagged so far.
 
     Raises:
-        OsslError: `tagger_window`, and those of `tagger.load`.
+        OsslError: `tagger_window`, and those of `audioset_tagger.load`.
     """
     import numpy as np
 
@@ -84,15 +87,15 @@ def tag(
     cut = _Windows(model.rate, settings.tagger_window_s, settings.tagger_hop_s)
     windows = cut.of(resampled(mono, rate, model.rate))
     parts: list[Curve] = []
-    while some := list(islice(windows, settings.tagger_batch_size)):
-        parts.append(_sums(model, np.stack(some)))
-        heard(sum(map(len, parts)) * settings.tagger_hop_s)
+    while batch := list(islice(windows, settings.tagger_batch_size)):
+        parts.append(_sums(model, np.stack(batch)))
+        progress(sum(map(len, parts)) * settings.tagger_hop_s)
     sums = np.concatenate(parts) if parts else np.zeros((0, 2))
     return Tags(sums[:, 0], sums[:, 1], settings.tagger_hop_s, cut.samples / model.rate)
 
 
 def _sums(model: Tagger, windows: Block) -> Curve:
-    """Sums of the probabilities of musical and of other classes, [windows, 2]."""
+    """Return the sums of the probabilities of musical and of other classes, [windows, 2]."""
     import numpy as np
 
     probabilities = model.probabilities(windows)
@@ -103,41 +106,41 @@ def _sums(model: Tagger, windows: Block) -> Curve:
 
 
 class _Windows:
-    """Cuts windows around the middle of each hop; beyond the audio's ends is silence."""
+    """Cut one window around the middle of each hop; before and after the audio is silence."""
 
     def __init__(self, rate: int, window_s: float, hop_s: float) -> None:
         self.rate, self.hop_s = rate, hop_s
         self.length = round(window_s * rate)
         self.samples = 0
-        """Samples of the audio so far."""
+        """Number of audio samples so far."""
 
     def of(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        """Windows [samples] of mono blocks [1, samples], one per hop that has begun."""
+        """Yield windows [samples] from mono blocks [1, samples], one per hop that has begun."""
         import numpy as np
 
-        held: Block = np.zeros(self.length, np.float32)
+        buffer: Block = np.zeros(self.length, np.float32)
         begins, hop = -self.length, 0
         for block in blocks:
             self.samples += block.shape[1]
-            held = np.concatenate((held, block[0]))
+            buffer = np.concatenate((buffer, block[0]))
             while self._start(hop) + self.length <= self.samples:
-                yield held[self._start(hop) - begins :][: self.length]
+                yield buffer[self._start(hop) - begins :][: self.length]
                 hop += 1
-            drop = min(max(0, self._start(hop) - begins), len(held))
-            held, begins = held[drop:], begins + drop
+            drop = min(max(0, self._start(hop) - begins), len(buffer))
+            buffer, begins = buffer[drop:], begins + drop
         rest = np.zeros(self.length + round(self.hop_s * self.rate), np.float32)
-        held = np.concatenate((held, rest))
+        buffer = np.concatenate((buffer, rest))
         while hop * self.hop_s * self.rate < self.samples:
-            yield held[self._start(hop) - begins :][: self.length]
+            yield buffer[self._start(hop) - begins :][: self.length]
             hop += 1
 
     def _start(self, hop: int) -> int:
-        """First sample of a hop's window."""
+        """Return the first sample of a hop's window."""
         return round((hop + 0.5) * self.hop_s * self.rate - self.length / 2)
 
 
 def refused(start_s: float, end_s: float, other: float, settings: CuesSettings) -> Reject | None:
-    """The stretch as a reject, if too much else is heard in it."""
+    """Return a reject if the classes other than music are too probable in a segment, else None."""
     if other <= settings.tagger_max_other:
         return None
     message = (

@@ -1,1 +1,1 @@
-"""Fetch: a recorded source becomes a verified, measured film file."""
+"""Fetch: get a film's file from its recorded source, verify and measure it."""

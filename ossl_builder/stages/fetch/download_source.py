@@ -1,4 +1,4 @@
-"""How a film's file is had: from the corpus, a folder, a disk, the Internet Archive, a site."""
+"""Get a film's file: from the corpus, a folder, a local path, the Internet Archive or a website."""
 
 from __future__ import annotations
 
@@ -27,13 +27,18 @@ BLOCK = 8 << 20
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A film's file in the item's folder, not yet measured, and what its source says of it.
+    """A film's file in the item's folder, not yet measured, with the metadata of its source.
 
     Attributes:
+        path: the file.
+        sha256: its SHA-256.
         chosen_file: its name at the source.
-        original_sha1: as the source states it; the file has it.
-        length_s: as the source states it; None: it does not.
-        metadata: what the source says of the film, as it came.
+        chosen_why: why this file was chosen.
+        original_sha1: SHA-1 from the source, verified; None: the source has none.
+        licence_url: address of a licence that the source names.
+        rights_statement: the source's statement on rights.
+        length_s: duration that the source states, in seconds; None: it states none.
+        metadata: the source's metadata of the film, unchanged, as JSON.
     """
 
     path: Path
@@ -48,29 +53,34 @@ class SourceFile:
 
 
 def local_path(source: str) -> Path | None:
-    """The file of this machine that a source names, or None if it is of another place."""
+    """Return the local path that a source names; None if the source is remote."""
     if source.startswith("file:"):
         return Path(unquote(urlsplit(source).path))
     return None if source.startswith("ia:") or "://" in source else Path(source)
 
 
 def download_source(item: Item, source: Source, before: Film | None) -> SourceFile:
-    """Bring a film's file into `item.folder`.
+    """Write a film's file into `item.folder`.
 
     Args:
-        before: the film's row when it was last here, if it came from the same source.
+        item: the film.
+        source: its recorded source.
+        before: the film's row from the last fetch, if it came from the same source.
+
+    Raises:
+        OsslError: see `fetch_film`.
     """
     pin = source.sha256 or (before.sha256 if before else None)
     if before is not None and before.sha256 != pin:
-        before = None  # the user wants another file than the one that was here
-    if before is not None and (kept := _kept(item, before)):
-        return kept
+        before = None  # the user has pinned another file than the last one
+    if before is not None and (unchanged := _unchanged_file(item, before)):
+        return unchanged
     local = local_path(source.source)
     if item.config.from_dir is not None:
-        found = _in_folder(Path(item.config.from_dir), source, before, pin)
-        if found is not None:
-            path, why = found
-            return _copied(item, path, why, pin)
+        match = _find_in_folder(Path(item.config.from_dir), source, before, pin)
+        if match is not None:
+            path, why = match
+            return _copy_file(item, path, why, pin)
         if local is None or not local.is_file():
             raise OsslError(
                 "not_in_folder",
@@ -79,21 +89,21 @@ def download_source(item: Item, source: Source, before: Film | None) -> SourceFi
                 "there.",
             )
     if local is not None:
-        return _copied(item, local, "the file named as the source", source.sha256)
+        return _copy_file(item, local, "the file named as the source", source.sha256)
     if source.source.startswith("ia:"):
         return _from_archive(item, source, before, pin)
     return _from_site(item, source, pin)
 
 
-def _kept(item: Item, before: Film) -> SourceFile | None:
-    """The file that is here already, if only something else about the film has changed."""
-    here, sha256 = item.file(before.file().path), before.sha256
-    if sha256 is None or not here.is_file() or sha256_file(here) != sha256:
+def _unchanged_file(item: Item, before: Film) -> SourceFile | None:
+    """Link the film's existing file, if its SHA-256 matches the last row; else None."""
+    existing, sha256 = item.file(before.file().path), before.sha256
+    if sha256 is None or not existing.is_file() or sha256_file(existing) != sha256:
         return None
-    path = item.folder / here.name
+    path = item.folder / existing.name
     path.unlink(missing_ok=True)
-    os.link(here, path)
-    beside = here.with_name(METADATA)
+    os.link(existing, path)
+    metadata = existing.with_name(METADATA)
     return SourceFile(
         path=path,
         sha256=sha256,
@@ -102,28 +112,32 @@ def _kept(item: Item, before: Film) -> SourceFile | None:
         original_sha1=before.original_sha1,
         licence_url=before.licence_url,
         rights_statement=before.rights_statement,
-        metadata=beside.read_bytes() if beside.is_file() else None,
+        metadata=metadata.read_bytes() if metadata.is_file() else None,
     )
 
 
-def _in_folder(
+def _find_in_folder(
     folder: Path, source: Source, before: Film | None, pin: str | None
 ) -> tuple[Path, str] | None:
-    """A film's file in a folder, and why it is taken for that: its checksum, else its name."""
+    """Find a film's file in a folder by checksum, if it is pinned, else by name.
+
+    Returns:
+        The file and how it was identified; None: there is no such file.
+    """
     from ossl_builder.media.file_type import UNKNOWN, extension
 
     if not folder.is_dir():
         raise OsslError(
             "folder_missing", f"There is no folder {folder}.", "Mount the disk that has it."
         )
-    every = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    films = [path for path in every if extension(path) != UNKNOWN]
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    films = [path for path in paths if extension(path) != UNKNOWN]
     names = set(_names(source, before))
     named = [path for path in films if names & {path.name, path.stem}]
     if pin is not None:
         size = before.size_bytes if before else None
-        likely = named + [path for path in films if path not in named]
-        for path in likely:
+        candidates = named + [path for path in films if path not in named]
+        for path in candidates:
             if size in (None, path.stat().st_size) and sha256_file(path) == pin:
                 return path, f"its checksum, in a folder: {legible(path.name)}"
         if named:
@@ -140,7 +154,7 @@ def _in_folder(
 
 
 def _names(source: Source, before: Film | None) -> Iterator[str]:
-    """Names, with or without extension, by which a film is known."""
+    """Yield the file names, with or without extension, that identify a film."""
     yield source.film_id
     if before is not None:
         yield before.chosen_file
@@ -151,7 +165,7 @@ def _names(source: Source, before: Film | None) -> Iterator[str]:
         yield unquote(urlsplit(source.source).path).rpartition("/")[2]
 
 
-def _copied(item: Item, path: Path, why: str, pin: str | None) -> SourceFile:
+def _copy_file(item: Item, path: Path, why: str, pin: str | None) -> SourceFile:
     if not path.is_file():
         raise OsslError(
             "source_missing",
@@ -180,43 +194,47 @@ def _from_archive(item: Item, source: Source, before: Film | None, pin: str | No
 
     site = item.config.site()
     identifier, named = item_of(source.source)
-    found = fetch_item(identifier, site)
+    archive_item = fetch_item(identifier, site)
     choice = choose_file(
-        found, item.config.max_bytes, named or (before.chosen_file if before else None)
+        archive_item, item.config.max_bytes, named or (before.chosen_file if before else None)
     )
     sha1 = choice.files[0].sha1 if len(choice.files) == 1 else None
     name = f"{identifier}/{choice.name}"
     if before and before.original_sha1 and sha1 and before.original_sha1 != sha1:
         raise content_changed(name, before.original_sha1, sha1, "SHA-1")
     several = len(choice.files) > 1
-    got = []
+    transferred = []
     for number, file in enumerate(choice.files):
         wanted = Wanted(
             name=f"{identifier}/{file.name}",
-            addresses=found.addresses(file, site),
+            addresses=archive_item.addresses(file, site),
             size_bytes=file.size_bytes,
             sha1=file.sha1,
             md5=file.md5,
             sha256=None if several else pin,
             headers={"User-Agent": site.user_agent},
         )
-        got.append(_transferred(item, wanted, f".{number}" if several else ""))
-    path, sha256 = _joined(item, [path for path, _ in got], name, pin) if several else got[0]
+        transferred.append(_download(item, wanted, f".{number}" if several else ""))
+    path, sha256 = (
+        _join_parts(item, [path for path, _ in transferred], name, pin)
+        if several
+        else transferred[0]
+    )
     return SourceFile(
         path=path,
         sha256=sha256,
         chosen_file=choice.name,
         chosen_why=before.chosen_why if before else choice.why,
         original_sha1=sha1,
-        licence_url=found.licence_url,
-        rights_statement=found.rights,
+        licence_url=archive_item.licence_url,
+        rights_statement=archive_item.rights,
         length_s=choice.length_s,
-        metadata=found.document,
+        metadata=archive_item.document,
     )
 
 
-def _joined(item: Item, parts: list[Path], name: str, pin: str | None) -> tuple[Path, str]:
-    """One file of a film's parts, one behind the other, and its checksum."""
+def _join_parts(item: Item, parts: list[Path], name: str, pin: str | None) -> tuple[Path, str]:
+    """Concatenate the parts of a film; return the file and its SHA-256."""
     target = item.folder / f"{item.item_id}.joined"
     with target.open("wb") as writer:
         for part in parts:
@@ -235,47 +253,47 @@ def _from_site(item: Item, source: Source, pin: str | None) -> SourceFile:
     from ossl_builder.net.ytdlp import look
 
     config = item.config
-    found = look(source.source, config.patience(), config.extractors)
-    if found.is_plain:
+    media = look(source.source, config.patience(), config.extractors)
+    if media.is_plain:
         wanted = Wanted(
             name=source.source,
-            addresses=(found.address,),
-            form=found.format,
-            size_bytes=found.size_bytes,
+            addresses=(media.address,),
+            form=media.format,
+            size_bytes=media.size_bytes,
             sha256=pin,
-            headers=found.headers,
+            headers=media.headers,
         )
-        path, sha256 = _transferred(item, wanted)
+        path, sha256 = _download(item, wanted)
     else:
         path = item.folder / f"{item.item_id}.download"
         with turn("download", config.downloads):
             sha256 = transfer_fragments(
-                found, source.source, pin, path, config.limits(), _half(item)
+                media, source.source, pin, path, config.limits(), _download_progress(item)
             )["sha256"]
-    licence = legible(str(found.about.get("license") or "")) or None
+    licence = legible(str(media.about.get("license") or "")) or None
     is_address = licence is not None and licence.startswith(("http://", "https://"))
     return SourceFile(
         path=path,
         sha256=sha256,
-        chosen_file=found.format,
+        chosen_file=media.format,
         chosen_why="the best form that has video and audio in one file",
         licence_url=licence if is_address else None,
         rights_statement=None if is_address else licence,
-        length_s=found.duration_s,
-        metadata=json.dumps(found.about, indent=1, sort_keys=True).encode(),
+        length_s=media.duration_s,
+        metadata=json.dumps(media.about, indent=1, sort_keys=True).encode(),
     )
 
 
-def _transferred(item: Item, wanted: Wanted, part: str = "") -> tuple[Path, str]:
+def _download(item: Item, wanted: Wanted, part: str = "") -> tuple[Path, str]:
     from ossl_builder.net.downloader import transfer
 
     config = item.config
     path = item.folder / f"{item.item_id}{part}.download"
     with turn("download", config.downloads):
-        sums = transfer(wanted, path, config.limits(), config.patience(), _half(item))
+        sums = transfer(wanted, path, config.limits(), config.patience(), _download_progress(item))
     return path, sums["sha256"]
 
 
-def _half(item: Item) -> Callable[[float], None]:
-    """Progress of bringing the file, which is half of a fetch; measuring it is the other."""
+def _download_progress(item: Item) -> Callable[[float], None]:
+    """Return the progress function of the download, the first half of a fetch."""
     return lambda part: item.progress(0.5 * part)

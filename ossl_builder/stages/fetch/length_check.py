@@ -1,4 +1,4 @@
-"""Compare the lengths of a film's video, audio and packets: what should be equal, and is not."""
+"""Compare the durations of a film's video, audio and packets, which should be equal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ossl_builder.media.probe import Probed
 
-# Lengths that differ by more than this are a warning; what codecs add at the ends is none.
+# Durations that differ by more than this cause a warning; padding by codecs does not.
 WARN_S = 2.0
 WARN_PART = 0.01
 CODEC_DELAY_S = 0.1
@@ -16,13 +16,13 @@ CODEC_DELAY_S = 0.1
 
 @dataclass(frozen=True)
 class Difference:
-    """Two lengths of one film that should be about equal.
+    """Two durations of one film that should be about equal.
 
     Attributes:
-        what: which length, in words.
-        length_s: it, in seconds.
-        other: which one it is compared with.
-        other_s: that one, in seconds.
+        what: name of the first duration.
+        length_s: the first duration, in seconds.
+        other: name of the second duration.
+        other_s: the second duration, in seconds.
     """
 
     what: str
@@ -32,24 +32,24 @@ class Difference:
 
     @property
     def part(self) -> float:
-        """By how much they differ, as part of the longer one."""
+        """The difference, as a fraction of the longer duration."""
         longest = max(self.length_s, self.other_s)
         return abs(self.length_s - self.other_s) / longest if longest > 0 else 0.0
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether they differ by more than what codecs add at the ends."""
+        """Whether the difference is larger than the padding that codecs add at the ends."""
         off_s = abs(self.length_s - self.other_s)
         return off_s > WARN_S or (self.part > WARN_PART and off_s > CODEC_DELAY_S)
 
     @property
     def sentence(self) -> str:
-        """Both, in words."""
+        """Both durations as a sentence."""
         return f"{self.what} is {self.length_s:.2f} s long, {self.other} {self.other_s:.2f} s."
 
 
 def length_differences(probed: Probed) -> list[Difference]:
-    """Lengths of the video and the audio, by decoding and by packets, where they differ."""
+    """Return the durations of video, audio and packets that differ, as pairs."""
     video, audio = probed.video, probed.audio
     decoded_s = max(0.0, video.decoded_end_s - video.start_s)
     pairs = [Difference("the decoded video", decoded_s, "its packets", video.end_s - video.start_s)]
@@ -60,14 +60,14 @@ def length_differences(probed: Probed) -> list[Difference]:
             ),
             max(
                 Difference("the decoded audio", audio.decoded_s, "the decoded video", decoded_s),
-                # As long as the video, the audio may still lie beside it.
+                # Audio as long as the video may still start or end at another time.
                 Difference(
                     "the film up to the end of its audio",
                     max(0.0, audio.start_s - video.start_s + audio.decoded_s),
                     "the decoded video",
                     decoded_s,
                 ),
-                key=lambda each: each.part,
+                key=lambda difference: difference.part,
             ),
         ]
     return [pair for pair in pairs if pair.is_doubtful]

@@ -1,4 +1,4 @@
-"""Fetch: a recorded source becomes a film: its file, in the corpus, verified and measured."""
+"""The fetch stage: get a film's file from its recorded source, verify it, measure it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ossl_builder.net.archive_item import Site
     from ossl_builder.net.stall_guard import Limits
 
-# After these another source is what is needed.
+# After these errors the user needs another source.
 GONE = frozenset(
     ("access_refused", "file_missing", "film_in_parts", "item_missing", "no_film", "source_gone")
 )
@@ -36,12 +36,12 @@ __all__ = ["FETCH_STAGE", "FetchSettings", "fetch_film", "local_path"]
 
 
 def _setting(default: Any, description: str, **limits: Any) -> Any:
-    # How a film comes does not shape what comes: no setting makes a film stale that is here.
+    # Transfer settings do not change the file, so a change of them makes no fetched film stale.
     return Field(default, description=description, json_schema_extra=UNSHAPING, **limits)
 
 
 class FetchSettings(Settings):
-    """How films come into the corpus."""
+    """Section `fetch` of a recipe: how films are transferred into the corpus."""
 
     max_gb: float = _setting(50.0, "a larger file is not downloaded (GB)", gt=0)
     from_dir: str | None = _setting(
@@ -79,7 +79,7 @@ class FetchSettings(Settings):
     length_tolerance_s: float = _setting(
         2.0, "a film whose length differs more from that stated is refused (s)", ge=0
     )
-    # It shapes what comes: a rejection must not outlive the setting that it rests on.
+    # The result depends on it: a changed limit must make an earlier rejection stale.
     max_length_difference: float = Field(
         0.1,
         description="a film is rejected if the lengths of its video, its audio and their packets "
@@ -101,17 +101,17 @@ class FetchSettings(Settings):
         return int(self.max_gb * 1e9)
 
     def patience(self) -> RetryPolicy:
-        """How long a server is waited for."""
+        """Return the retry policy for servers."""
         return RetryPolicy(self.stall_s, self.tries, self.wait_s, self.max_wait_s)
 
     def limits(self) -> Limits:
-        """What a download may not do."""
+        """Return the limits of size and speed of a download."""
         from ossl_builder.net.stall_guard import Limits
 
         return Limits(self.max_bytes, self.stall_s, 1000 * self.min_kbps / 8, self.slow_s)
 
     def site(self) -> Site:
-        """Where the Internet Archive is."""
+        """Return the addresses of the Internet Archive."""
         from ossl_builder.net.archive_item import Site
 
         base = self.archive_url.rstrip("/")
@@ -126,10 +126,10 @@ class FetchSettings(Settings):
 
 
 def fetch_film(item: Item) -> Outcome:
-    """Bring a film into the corpus, verify and measure it.
+    """Get a film's file into the corpus, verify and measure it.
 
-    Whatever its source calls it, its file is `<film id><extension>`, the extension that of its
-    container. Beside it stands `metadata.json`, if the source says anything of the film.
+    The file is named `<film id><extension>`, with the extension of its container. If the source
+    has metadata, it is written to `metadata.json` in the same folder.
 
     Raises:
         OsslError: from the source: `source_missing`, `not_in_folder`, `several_files`,
@@ -143,23 +143,23 @@ def fetch_film(item: Item) -> Outcome:
 
     (source,) = item.rows["sources"]
     try:
-        obtained = download_source(item, source, _before(item, source))
+        obtained = download_source(item, source, _last_film(item, source))
     except OsslError as error:
         if error.code in GONE and source.alternates:
             hint = f"{error.hint} The film is also known from {source.alternates}."
             raise OsslError(error.code, error.message, hint) from error
         raise
     try:
-        probed = _verified(source, obtained, item)
+        probed = _measure(source, obtained, item)
     except (OsslError, Rejected):
-        # It came whole and is no film: to come again would not mend it.
+        # The file is complete but not a film: a retry would not help, so do not resume it.
         obtained.path.unlink()
         raise
     path = item.folder / f"{source.film_id}{extension(obtained.path)}"
     obtained.path.replace(path)
-    for left in item.folder.iterdir():
-        if left != path:
-            left.unlink()
+    for leftover in item.folder.iterdir():
+        if leftover != path:
+            leftover.unlink()
     if obtained.metadata is not None:
         (item.folder / METADATA).write_bytes(obtained.metadata)
     return Outcome(
@@ -170,7 +170,8 @@ def fetch_film(item: Item) -> Outcome:
 
 def _warnings(probed: Probed) -> tuple[Notice, ...]:
     notices = [
-        Notice("lengths_differ", each.sentence.capitalize()) for each in length_differences(probed)
+        Notice("lengths_differ", difference.sentence.capitalize())
+        for difference in length_differences(probed)
     ]
     if probed.media.has_time_jumps:
         notices.append(
@@ -182,10 +183,10 @@ def _warnings(probed: Probed) -> tuple[Notice, ...]:
     return tuple(notices)
 
 
-def _before(item: Item, source: Source) -> Film | None:
-    """The film as it was last here, whatever has happened since, if it has the same source.
+def _last_film(item: Item, source: Source) -> Film | None:
+    """Return the film's row from its last successful fetch, if the source is the same.
 
-    It pins the film: after a fetch that failed, and for a file that is gone, too.
+    The row pins the film's SHA-256, even if a later fetch failed or the file is missing.
     """
     if not records.body_path(item.corpus, FETCH_STAGE.name, item.item_id).exists():
         return None
@@ -195,14 +196,14 @@ def _before(item: Item, source: Source) -> Film | None:
     return None
 
 
-def _wanted(setting: Any, film_id: str) -> int | str | None:
-    """What a setting of a stream means for a film."""
-    chosen: int | str | None = setting.get(film_id) if isinstance(setting, dict) else setting
-    return chosen
+def _stream_setting(setting: Any, film_id: str) -> int | str | None:
+    """Return the value for one film of a stream setting that may be a dict by film id."""
+    value: int | str | None = setting.get(film_id) if isinstance(setting, dict) else setting
+    return value
 
 
-def _verified(source: Source, obtained: SourceFile, item: Item) -> Probed:
-    """Measure a film's file; raise if it is none, or not the whole of it."""
+def _measure(source: Source, obtained: SourceFile, item: Item) -> Probed:
+    """Measure a film's file; raise if it is not a film, or incomplete."""
     from ossl_builder.media.file_type import is_web_page
     from ossl_builder.media.probe import probe
 
@@ -217,8 +218,8 @@ def _verified(source: Source, obtained: SourceFile, item: Item) -> Probed:
         probed = probe(
             obtained.path,
             lambda part: item.progress(0.5 + 0.5 * part),
-            _wanted(item.config.video_stream, source.film_id),
-            _wanted(item.config.audio_stream, source.film_id),
+            _stream_setting(item.config.video_stream, source.film_id),
+            _stream_setting(item.config.audio_stream, source.film_id),
         )
     except OsslError as error:
         message = error.message.replace(obtained.path.name, name)
@@ -233,7 +234,7 @@ def _verified(source: Source, obtained: SourceFile, item: Item) -> Probed:
         )
     _check_length(name, obtained, probed, item.config.length_tolerance_s)
     differences = length_differences(probed)
-    worst = max(differences, key=lambda each: each.part, default=None)
+    worst = max(differences, key=lambda difference: difference.part, default=None)
     if worst is not None and worst.part > item.config.max_length_difference:
         raise Rejected(
             "lengths_differ",
@@ -251,11 +252,11 @@ def _check_length(name: str, obtained: SourceFile, probed: Probed, tolerance_s: 
     start_s, end_s = video.start_s, video.end_s
     if audio is not None:
         start_s, end_s = min(start_s, audio.start_s), max(end_s, audio.end_s)
-    found = video.end_s - video.start_s
-    if min(abs(found - stated), abs(end_s - start_s - stated)) > tolerance_s:
+    length_s = video.end_s - video.start_s
+    if min(abs(length_s - stated), abs(end_s - start_s - stated)) > tolerance_s:
         raise OsslError(
             "length_differs",
-            f"{name} lasts {found:.1f} s by its frames; its source states {stated:.1f} s.",
+            f"{name} lasts {length_s:.1f} s by its frames; its source states {stated:.1f} s.",
             "Nothing was kept. If the source is wrong, raise fetch.length_tolerance_s for this "
             "film; else choose another file or source.",
         )

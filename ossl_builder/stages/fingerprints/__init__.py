@@ -1,1 +1,1 @@
-"""Fingerprints: hashes of a clip's music and video, by which shared material is found."""
+"""Fingerprints: hashes of a clip's music and video, to find material that clips share."""

@@ -1,10 +1,10 @@
-"""Hashes of what happens at moments of a clip, as 63-bit numbers: what happens, then when.
+"""Hashes of content at moments of a clip, as 63-bit numbers.
 
-The upper 43 bits say what happens and are equal wherever the same thing is heard or seen; the lower
-20 are the moment, so that matching hashes can be asked whether they keep the same distance in time.
-Of all hashes of a clip the smallest are kept: two clips that share a stretch keep the same ones of
-it, wherever they begin and end (the bottom sketch of A. Broder, "On the resemblance and
-containment of documents", 1997).
+The upper 43 bits are a hash of the content; equal content gives equal bits. The lower 20 bits are
+the time, so that the time differences of matching hashes can be compared. Of all hashes of a clip
+only the smallest are kept. Two clips that share a segment keep the same hashes of it, wherever they
+start and end (the bottom sketch of A. Broder, "On the resemblance and containment of documents",
+1997).
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ MOMENTS_PER_S = 10
 WHAT_BITS = 43
 
 
-def minhash(what: Whole, moments_s: Seconds, most: int) -> tuple[int, ...]:
-    """The hashes to keep.
+def minhash(contents: Whole, moments_s: Seconds, max_hashes: int) -> tuple[int, ...]:
+    """Return the smallest hashes of a clip.
 
     Args:
-        what: whole numbers that say what happens; equal for the same thing.
-        moments_s: when, after the clip's begin; of what happens again, the first time counts.
-        most: how many to keep.
+        contents: the contents, as integers.
+        moments_s: their times in the clip, in seconds; of repeated content the first time counts.
+        max_hashes: number of hashes to keep.
 
     Returns:
-        Hashes, ascending; no two say that the same thing happens.
+        Hashes, ascending, each of another content.
     """
     import numpy as np
 
     moments = np.rint(moments_s * MOMENTS_PER_S).astype(np.int64).clip(0, 2**MOMENT_BITS - 1)
-    order = np.lexsort((moments, what))
-    mixed, first = np.unique(mixed_bits(what[order]), return_index=True)
-    hashes = (mixed[:most] << MOMENT_BITS) | moments[order][first[:most]]
+    order = np.lexsort((moments, contents))
+    mixed, first = np.unique(mixed_bits(contents[order]), return_index=True)
+    hashes = (mixed[:max_hashes] << MOMENT_BITS) | moments[order][first[:max_hashes]]
     return tuple(int(value) for value in hashes)
 
 
-def mixed_bits(what: Whole) -> Whole:
-    """Numbers whose bits depend on all bits of the given ones: [0, 2**WHAT_BITS).
+def mixed_bits(contents: Whole) -> Whole:
+    """Return numbers in [0, 2**WHAT_BITS) whose bits depend on all bits of the input.
 
     The finalizer of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
     generators", 2014).
     """
     import numpy as np
 
-    value = what.astype(np.uint64)
+    value = contents.astype(np.uint64)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     value ^= value >> np.uint64(31)

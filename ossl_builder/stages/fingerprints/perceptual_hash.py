@@ -1,10 +1,10 @@
-"""Hashes of frames: the signs of their coarsest shapes, whatever the size, colour or coding.
+"""Perceptual hashes of frames, robust to size, colour and coding.
 
 A frame's hash is the signs of the low frequencies of its cosine transform (C. Zauner,
-"Implementation and benchmarking of perceptual image hash functions", 2010). Signs of frequencies
-near zero change with the coding, so only frames are hashed that are surer of theirs than those
-around them: that also makes two copies choose the same frames. Two that follow each other make
-one hash, since single frames of different films are too often alike.
+"Implementation and benchmarking of perceptual image hash functions", 2010). The sign of a
+coefficient near zero changes with the coding. Therefore only frames are hashed whose smallest
+coefficient is larger than in the frames around them; so two copies also choose the same frames. One
+hash combines two successive frames, because single frames of different films are often similar.
 """
 
 from __future__ import annotations
@@ -21,64 +21,71 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
-# So often is a frame looked at; and it must be surer of its signs than all this near to it.
+# Interval between sampled frames; and the range within which a chosen frame's signs are surest.
 EVERY_S = 0.1
 NEAR_S = 0.3
-# Borders are where a tenth of the line is nowhere in the clip brighter than this, of 255.
+# A row or column is a border if at most BRIGHT_SHARE of it ever gets brighter than this, of 255.
 BORDER = 24
 BRIGHT_SHARE = 0.1
 # Luma whose standard deviation is less than this, of 255, is flat: black, a fade, fog.
 FLAT = 8.0
 SIDE = 32
-# Of the transform, the frequencies (x, y) with 0 < x + y < 6: 20 of them.
+# The frequencies (x, y) of the transform with 0 < x + y < 6 are used: 20 of them.
 FREQUENCIES = 6
-# A frame makes a hash with each of the next two that differ from it, and from each other, in this
-# many signs: those of one still shot would say no more than each of them alone.
+# A frame is combined with each of the next two frames that differ from it, and from each other, in
+# at least this many signs: pairs within one still shot would add no information.
 NEXT = 2
 DIFFERENT = 3
 
 
 def sampled(frames: Iterable[tuple[float, Luma]]) -> tuple[Reals, Luma]:
-    """Frames about EVERY_S apart: their times in s, and their luma [frames, height, width]."""
-    import numpy as np
-
-    times: list[float] = []
-    kept: list[Luma] = []
-    for time_s, luma in frames:
-        if not times or time_s >= times[-1] + EVERY_S - 1e-6:
-            times.append(time_s)
-            kept.append(luma.copy())
-    return np.array(times), np.array(kept)
-
-
-def frame_pairs(times_s: Reals, luma: Luma) -> tuple[Whole, Reals]:
-    """All pairs of sure frames.
+    """Sample frames about EVERY_S apart.
 
     Args:
-        times_s: when the frames begin, ascending.
-        luma: [frames, height, width], 0 to 255.
+        frames: (time in seconds, luma [height, width]), ascending.
 
     Returns:
-        What each pair is, as a whole number, and when its first frame begins, in seconds.
+        Times in seconds [frames], and luma [frames, height, width].
     """
     import numpy as np
 
-    signs, times = _sure_signs(times_s, _without_borders(luma))
-    what, when = [], []
+    times: list[float] = []
+    samples: list[Luma] = []
+    for time_s, luma in frames:
+        if not times or time_s >= times[-1] + EVERY_S - 1e-6:
+            times.append(time_s)
+            samples.append(luma.copy())
+    return np.array(times), np.array(samples)
+
+
+def frame_pairs(times_s: Reals, luma: Luma) -> tuple[Whole, Reals]:
+    """Return all pairs of frames whose signs are reliable.
+
+    Args:
+        times_s: start times of the frames, ascending.
+        luma: [frames, height, width], 0 to 255.
+
+    Returns:
+        The content of each pair, as an integer, and the start of its first frame in seconds.
+    """
+    import numpy as np
+
+    signs, times = _reliable_signs(times_s, _without_borders(luma))
+    contents, pair_times_s = [], []
     for first in range(len(signs)):
         chosen = [int(signs[first])]
         for other in map(int, signs[first + 1 :]):
             if len(chosen) > NEXT:
                 break
-            if all((other ^ one).bit_count() >= DIFFERENT for one in chosen):
+            if all((other ^ sign_bits).bit_count() >= DIFFERENT for sign_bits in chosen):
                 chosen.append(other)
-                what.append(chosen[0] << 32 | other)
-                when.append(float(times[first]))
-    return np.array(what, np.int64), np.array(when, np.float64)
+                contents.append(chosen[0] << 32 | other)
+                pair_times_s.append(float(times[first]))
+    return np.array(contents, np.int64), np.array(pair_times_s, np.float64)
 
 
 def _without_borders(luma: Luma) -> Luma:
-    """Frames without black borders (letterbox, pillarbox); none if all is black."""
+    """Return the frames without black borders (letterbox, pillarbox); none if all are black."""
     import numpy as np
 
     is_bright = luma.max(axis=0, initial=0) > BORDER
@@ -89,8 +96,8 @@ def _without_borders(luma: Luma) -> Luma:
     return luma[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _sure_signs(times_s: Reals, luma: Luma) -> tuple[Whole, Reals]:
-    """Signs, one bit each, of the frames that are surer of theirs than all around them."""
+def _reliable_signs(times_s: Reals, luma: Luma) -> tuple[Whole, Reals]:
+    """Return signs, one bit each, and times of the frames with the locally most reliable signs."""
     import cv2
     import numpy as np
     from scipy.fft import dctn
@@ -98,7 +105,7 @@ def _sure_signs(times_s: Reals, luma: Luma) -> tuple[Whole, Reals]:
     if not len(luma):
         return np.zeros(0, np.int64), np.zeros(0)
     size = (SIDE, SIDE)
-    small = np.stack([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in luma])
+    small = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in luma])
     small = small.astype(np.float64)
     rows, columns = np.indices((FREQUENCIES, FREQUENCIES)).reshape(2, -1)
     is_coarse = (rows + columns > 0) & (rows + columns < FREQUENCIES)

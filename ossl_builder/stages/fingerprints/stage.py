@@ -1,4 +1,4 @@
-"""Fingerprints: hashes by which clips that share music or video find each other."""
+"""The fingerprints stage: compute hashes of each clip's music and video."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from ossl_builder.tables.fingerprints import FINGERPRINTS, Fingerprint
 
 
 class FingerprintsSettings(Settings):
-    """How many hashes describe a clip: more find shorter shared stretches, and take more room."""
+    """Section `fingerprints` of a recipe: number of hashes per clip.
+
+    More hashes find shorter shared segments, and need more space.
+    """
 
     audio_per_s: float = Field(
         2.0, ge=0, le=20, description="hashes of its music kept for each second of a clip"
@@ -32,7 +35,7 @@ class FingerprintsSettings(Settings):
 
 
 def take_fingerprints(item: Item) -> Outcome:
-    """Take the fingerprints of a film's clips: of their music stem, and of their video.
+    """Compute the fingerprints of a film's clips, from music stem and video.
 
     Raises:
         OsslError: `audio_unreadable`, `video_undecodable`.
@@ -45,34 +48,34 @@ def take_fingerprints(item: Item) -> Outcome:
             Fingerprint(
                 film_id=clip.film_id,
                 clip_id=clip.clip_id,
-                audio_hashes=_of_music(item, clip, settings),
-                video_hashes=_of_video(item, clip, settings),
+                audio_hashes=_audio_hashes(item, clip, settings),
+                video_hashes=_video_hashes(item, clip, settings),
             )
         )
         item.progress((number + 1) / len(clips))
     return Outcome(tuple(rows))
 
 
-def _most(clip: Clip, per_s: float, settings: FingerprintsSettings) -> int:
+def _max_hashes(clip: Clip, per_s: float, settings: FingerprintsSettings) -> int:
     return max(round(per_s * clip.duration_s), settings.fewest) if per_s else 0
 
 
-def _of_music(item: Item, clip: Clip, settings: FingerprintsSettings) -> tuple[int, ...]:
+def _audio_hashes(item: Item, clip: Clip, settings: FingerprintsSettings) -> tuple[int, ...]:
     import numpy as np
 
     audio = np.concatenate(list(read_flac(item.file(clip.music_path))), axis=1)
-    what, moments_s = landmarks.landmarks(landmarks.at_rate(audio, clip.sample_rate))
-    return minhash(what, moments_s, _most(clip, settings.audio_per_s, settings))
+    contents, moments_s = landmarks.landmarks(landmarks.at_rate(audio, clip.sample_rate))
+    return minhash(contents, moments_s, _max_hashes(clip, settings.audio_per_s, settings))
 
 
-def _of_video(item: Item, clip: Clip, settings: FingerprintsSettings) -> tuple[int, ...]:
+def _video_hashes(item: Item, clip: Clip, settings: FingerprintsSettings) -> tuple[int, ...]:
     from ossl_builder.media.video_reader import VideoReader
 
     step = Fraction(clip.fps_den, clip.fps_num)
     reader = VideoReader(item.file(clip.video_path), step)
     frames = ((float(frame.ticks * reader.time_base), frame.small[:, :, 0]) for frame in reader)
-    what, moments_s = perceptual_hash.frame_pairs(*perceptual_hash.sampled(frames))
-    return minhash(what, moments_s, _most(clip, settings.video_per_s, settings))
+    contents, moments_s = perceptual_hash.frame_pairs(*perceptual_hash.sampled(frames))
+    return minhash(contents, moments_s, _max_hashes(clip, settings.video_per_s, settings))
 
 
 def _tools(config: Any) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which of the cuts that PySceneDetect reports are cuts: the frame must have changed for good."""
+"""Check the cuts that PySceneDetect reports: at a cut the frames change permanently."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from ossl_builder.stages.scenes.similarity import Luma, most_that_stays
 
-_FEWEST_FRAMES = 7  # compared at least: animation may move in every fourth only
-_PLAIN = 15.0  # change, in levels, that needs little more to be a cut; less is faint
-_RETURN = 0.5  # part of the change below which two frames are the same shot
-_BEYOND = 1.3  # times the change within either side that a faint cut must exceed
-_AMID = 0.65  # the same for a plain one: it may stand amid fast movement
-_SAME = 0.3  # part of the video that stays within a shot
+_FEWEST_FRAMES = 7  # frames compared at least: animation may change only every fourth frame
+_PLAIN = 15.0  # a change of this many levels is clear; a smaller one is faint
+_RETURN = 0.5  # two frames that differ by less than this fraction of the change are one shot
+_BEYOND = 1.3  # a faint cut must exceed the change within either side by this factor
+_AMID = 0.65  # the same factor for a clear cut, which may be within fast movement
+_SAME = 0.3  # fraction of the frame that stays the same within a shot
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Frame:
     number: int
     time_s: float
     frame: NDArray[np.float32]
@@ -28,79 +28,91 @@ class _Seen:
 
 
 class CutChecker:
-    """Checks cuts as soon as enough of what follows them has been seen."""
+    """Check reported cuts, each as soon as enough frames after it were fed."""
 
     def __init__(self, reach_s: float) -> None:
-        """`reach_s`: how much before and after a cut is compared, if that is some frames."""
+        """Start without frames.
+
+        Args:
+            reach_s: time before and after a cut that is compared, in seconds; at least
+                `_FEWEST_FRAMES` frames are compared.
+        """
         self._reach_s = reach_s
-        self._seen: deque[_Seen] = deque()
-        self._open: list[int] = []
+        self._frames: deque[_Frame] = deque()
+        self._pending: list[int] = []
         self._cuts: list[int] = []
 
     def feed(self, number: int, time_s: float, frame: NDArray[np.float32], luma: Luma) -> None:
-        """`frame`: luma and both chroma, about 18 x 32 x 3; `luma`: about 36 x 64."""
-        self._seen.append(_Seen(number, time_s, frame, luma))
-        if self._open and self._is_enough(self._after(self._open[0])):
-            self._close()
+        """Add the next frame.
+
+        Args:
+            number: the frame index.
+            time_s: its time in seconds.
+            frame: luma and both chroma planes, about [18, 32, 3].
+            luma: about [36, 64].
+        """
+        self._frames.append(_Frame(number, time_s, frame, luma))
+        if self._pending and self._is_enough(self._after(self._pending[0])):
+            self._check_next()
         while (
-            len(self._seen) > 4 * _FEWEST_FRAMES
-            and self._seen[0].time_s < time_s - 4 * self._reach_s
+            len(self._frames) > 4 * _FEWEST_FRAMES
+            and self._frames[0].time_s < time_s - 4 * self._reach_s
         ):
-            self._seen.popleft()
+            self._frames.popleft()
 
     def report(self, number: int) -> None:
-        """A cut was reported: `number` is the first frame after it, and was fed lately."""
-        self._open.append(number)
+        """Add a cut to check; `number`: index of the first frame after it, which was fed."""
+        self._pending.append(number)
 
     def finish(self) -> list[int]:
-        """Numbers of the first frames after true cuts, in film order."""
-        while self._open:
-            self._close()
+        """Return the indices of the first frames after the confirmed cuts, in film order."""
+        while self._pending:
+            self._check_next()
         return self._cuts
 
-    def _close(self) -> None:
-        number = self._open.pop(0)
+    def _check_next(self) -> None:
+        number = self._pending.pop(0)
         after = self._after(number)
-        before = [seen for seen in self._seen if seen.number < number]
-        # From the cut outwards, on either side.
+        before = [frame for frame in self._frames if frame.number < number]
+        # On both sides, take the frames nearest to the cut.
         before, after = self._near(before[::-1])[::-1], self._near(after)
         if before and after:
-            left, right = (np.stack([seen.frame for seen in side]) for side in (before, after))
-            lumas = [seen.luma for seen in before], [seen.luma for seen in after]
+            left, right = (np.stack([frame.frame for frame in side]) for side in (before, after))
+            lumas = [frame.luma for frame in before], [frame.luma for frame in after]
             if is_other(*lumas) and is_cut(left, right):
                 self._cuts.append(number)
 
-    def _after(self, number: int) -> list[_Seen]:
-        return [seen for seen in self._seen if seen.number >= number]
+    def _after(self, number: int) -> list[_Frame]:
+        return [frame for frame in self._frames if frame.number >= number]
 
-    def _is_enough(self, side: list[_Seen]) -> bool:
+    def _is_enough(self, side: list[_Frame]) -> bool:
         return len(side) > _FEWEST_FRAMES and side[-1].time_s - side[0].time_s >= self._reach_s
 
-    def _near(self, side: list[_Seen]) -> list[_Seen]:
-        reached = [seen for seen in side if abs(seen.time_s - side[0].time_s) < self._reach_s]
+    def _near(self, side: list[_Frame]) -> list[_Frame]:
+        reached = [frame for frame in side if abs(frame.time_s - side[0].time_s) < self._reach_s]
         return side[: max(_FEWEST_FRAMES, len(reached))]
 
 
 def is_other(before: Sequence[Luma], after: Sequence[Luma]) -> bool:
-    """Whether no video of the one run shows what one of the other does.
+    """Decide whether all frames before the cut differ from all frames after it.
 
-    The first, middle and last of each are compared, so that a flash or damage in some of them
-    hides nothing.
+    The first, middle and last frame of each side are compared, so that a flash or damage in one of
+    them does not hide that the shot is the same.
     """
     ends = ([side[0], side[len(side) // 2], side[-1]] for side in (before, after))
     return most_that_stays(*ends) < _SAME
 
 
 def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-    """Whether the frame changes for good between two short runs of frames.
+    """Decide whether the content changes permanently between two short runs of frames.
 
-    A flash, or something that passes close to the camera, leaves the old frame behind it: a
-    frame from before the change looks like one from after it. Fast movement, and animation in
-    steps of several frames, change as much within either run as between them. A flash or damage
-    near a cut does so, too: the frames that most of their run are unlike are then left out.
+    After a flash, or an object that passes close to the camera, the old content returns: a frame
+    before the change is similar to one after it. Fast movement, and animation in steps of several
+    frames, change as much within a run as between the runs. So does a flash or damage near a cut;
+    frames that differ from most of their run are therefore left out of a second comparison.
 
     Args:
-        before: shape (n, h, w, 3): luma and both chroma, levels 0 to 255.
+        before: shape (n, h, w, 3): luma and both chroma planes, levels 0 to 255.
         after: shape (m, h, w, 3).
     """
     between = _distances(before, after)
@@ -117,12 +129,12 @@ def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
 
 
 def _usual(within: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The frames of a run that are about as much like its others as most of them are."""
+    """Return a mask of the frames of a run whose distance to the others is not an outlier."""
     typical = np.median(within, axis=1)
     return np.asarray(typical <= max(2 * float(np.median(typical)), _PLAIN))
 
 
 def _distances(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean absolute difference of all pairs, summed over luma and chroma; shape (n, m)."""
-    apart = np.abs(left[:, None] - right[None]).mean(axis=(2, 3)).sum(axis=2)
-    return np.asarray(apart, np.float32)
+    """Return the mean absolute difference of all pairs, summed over planes; shape (n, m)."""
+    differences = np.abs(left[:, None] - right[None]).mean(axis=(2, 3)).sum(axis=2)
+    return np.asarray(differences, np.float32)

@@ -1,10 +1,10 @@
-"""Dissolves: stretches in which one frame is blended linearly into another.
+"""Find dissolves: segments in which one shot is blended linearly into the next.
 
-In a dissolve frame k of n is (1 - x) A + x B with x = k / n. Then it lies on the straight line
-from A to B, and its variance dips below the line between theirs by x (1 - x) var(B - A): the
-parabola of Lienhart (2001, Reliable Transition Detection in Videos) and Truong, Dorai and
-Venkatesh (2000). The line fails where A and B move, the parabola does not, because movement
-leaves variances alone; a pan keeps to neither, and not in every part of the video at once.
+In a dissolve, frame k of n is (1 - x) A + x B with x = k / n. So the frame is on the straight line
+from A to B, and its variance is below the line between their variances by x (1 - x) var(B - A):
+the parabola of Lienhart (2001, Reliable Transition Detection in Videos) and Truong, Dorai and
+Venkatesh (2000). If A and B move, the frames leave the line but still follow the parabola, because
+movement does not change variances. A pan follows neither, or not in all parts of the frame.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ossl_builder.stages.scenes.similarity import Luma, part_within_reach
 
 Floats = NDArray[np.float64]
 
-SPANS = (8, 10, 12, 15, 18, 22, 27, 33, 40, 48, 58, 70)  # lengths tried, in frames
-_LOOKS = 16  # frames of a window that are looked at when windows are chosen
-_BLOCK = 192  # frames searched at once: one matrix product for all lengths
-_GRID = (3, 4)  # parts of the video, each of which must dissolve
-_SLOWEST_S = 1 / 31  # frames closer together than this tell nothing new
+SPANS = (8, 10, 12, 15, 18, 22, 27, 33, 40, 48, 58, 70)  # window lengths to test, in frames
+_SAMPLES = 16  # number of frames of a window that are tested when windows are chosen
+_BLOCK = 192  # number of frames searched at once, so that all lengths share their products
+_GRID = (3, 4)  # rows and columns of the parts of the frame, each of which must dissolve
+_SLOWEST_S = 1 / 31  # frames closer together than this are skipped
 _LEAST_CHANGE = 150.0  # variance of B - A
-_BLANK = 15.0  # variance below which A or B is blank: a fade, as it is below 5 % of the other
-_SAME = 0.78  # part of the video that stays where a title fades over one shot
-_LIT = 24  # a pixel that never gets this bright is a border
+_BLANK = 15.0  # below this variance, or 5 % of the other frame's, A or B is blank: it is a fade
+_SAME = 0.78  # fraction of the frame that stays the same if a title fades in over one shot
+_LIT = 24  # a pixel that never gets this bright belongs to a border
 
 
 @dataclass(frozen=True)
 class Dissolve:
-    """A dissolve from the frame numbered `start`, still all A, to `end`, all B."""
+    """A dissolve from frame index `start` (only shot A) to `end` (only shot B), with its error."""
 
     start: int
     end: int
@@ -39,20 +39,27 @@ class Dissolve:
 
 
 class DissolveFinder:
-    """Finds dissolves in frames that are fed one by one; keeps a few seconds of them."""
+    """Find dissolves in frames that are fed one by one; a few seconds of them are in memory."""
 
     def __init__(self, tolerance: float) -> None:
-        """`tolerance`: the greatest `blend_error` of a dissolve."""
+        """Start without frames; `tolerance`: largest `blend_error` of a dissolve."""
         self._tolerance = tolerance
         self._frames: list[Floats] = []
         self._lumas: list[Luma] = []
         self._numbers: list[int] = []
         self._last_s = -1.0
-        self._found: list[tuple[float, Dissolve]] = []
+        self._dissolves: list[tuple[float, Dissolve]] = []
         self._titles: list[tuple[float, Dissolve]] = []
 
     def feed(self, number: int, time_s: float, frame: NDArray[np.float32], luma: Luma) -> None:
-        """`frame`: brightness, 0 to 255, about 18 x 32; `luma`: the same, about 36 x 64."""
+        """Add the next frame.
+
+        Args:
+            number: the frame index.
+            time_s: its time in seconds.
+            frame: luma, 0 to 255, about [18, 32].
+            luma: the same at about [36, 64].
+        """
         if time_s - self._last_s < _SLOWEST_S:
             return
         self._last_s = time_s
@@ -64,29 +71,30 @@ class DissolveFinder:
             del self._frames[:_BLOCK], self._lumas[:_BLOCK], self._numbers[:_BLOCK]
 
     def finish(self) -> list[Dissolve]:
-        """All dissolves, in film order; of those that overlap the most telling one.
+        """Return all dissolves, in film order; of overlapping ones only that of highest weight.
 
-        Of a title that fades over one shot nothing is left, whichever window shows it best.
+        Titles that fade in or out over one shot are no dissolves. They also remove the dissolves
+        of lower weight that they overlap.
         """
         self._search(len(self._frames))
-        kept: list[Dissolve] = []
-        both = self._found + self._titles
-        for _, new in sorted(both, key=lambda pair: (-pair[0], pair[1].start)):
-            if all(new.end <= old.start or old.end <= new.start for old in kept):
-                kept.append(new)
+        chosen: list[Dissolve] = []
+        dissolves_and_titles = self._dissolves + self._titles
+        for _, new in sorted(dissolves_and_titles, key=lambda pair: (-pair[0], pair[1].start)):
+            if all(new.end <= old.start or old.end <= new.start for old in chosen):
+                chosen.append(new)
         titles = [title for _, title in self._titles]
-        kept = [dissolve for dissolve in kept if dissolve not in titles]
-        return sorted(kept, key=lambda dissolve: dissolve.start)
+        chosen = [dissolve for dissolve in chosen if dissolve not in titles]
+        return sorted(chosen, key=lambda dissolve: dissolve.start)
 
     def _search(self, n_starts: int) -> None:
-        """Search windows that begin in the first `n_starts` of the kept frames."""
+        """Search the windows that begin in the first `n_starts` of the frames in memory."""
         if len(self._frames) <= SPANS[0]:
             return
         frames = np.stack(self._frames)
         tried: list[tuple[int, int, float]] = []
-        for weight, start, span in _likely(frames, n_starts):
-            # What lies inside a dissolve resembles one: only windows that are about as telling
-            # as the best of those they overlap are tested.
+        for weight, start, span in _candidate_windows(frames, n_starts):
+            # A part of a dissolve resembles a dissolve. So test only windows whose weight is near
+            # that of the best window that they overlap.
             rivals = [w for a, b, w in tried if start < b and a < start + span]
             if rivals and weight < 0.8 * max(rivals):
                 continue
@@ -96,32 +104,32 @@ class DissolveFinder:
                 continue
             within = part_within_reach(self._lumas[start], self._lumas[start + span])
             numbers = self._numbers[start], self._numbers[start + span]
-            windows = self._found if within < _SAME else self._titles
+            windows = self._dissolves if within < _SAME else self._titles
             windows.append((weight, Dissolve(*numbers, error)))
 
 
-def _likely(frames: Floats, n_starts: int) -> list[tuple[float, int, int]]:
-    """Windows that resemble a dissolve: (weight, start, span), the greatest weight first.
+def _candidate_windows(frames: Floats, n_starts: int) -> list[tuple[float, int, int]]:
+    """Return windows that resemble a dissolve: (weight, start, span), highest weight first.
 
-    Everything follows from the products of frames at most a window apart, means removed.
+    All values are computed from the covariances of frames that are at most one window apart.
     """
     flat = frames.reshape(len(frames), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
-    # products[j, i] is the covariance of frames i and i + j. One matrix product would give
-    # more than is needed, and wake every core for it.
+    # products[j, i] is the covariance of frames i and i + j. One matrix product would compute
+    # more than is needed, on all cores.
     products = np.zeros((min(SPANS[-1] + 1, len(flat)), len(flat)))
     for j in range(len(products)):
         ends = len(flat) - j
         products[j, :ends] = np.einsum("ij,ij->i", flat[:ends], flat[j:]) / flat.shape[1]
     variance = products[0]
-    found: list[tuple[float, int, int]] = []
+    windows: list[tuple[float, int, int]] = []
     for span in SPANS:
         a = np.arange(0, min(n_starts, len(flat) - span), max(1, span // 12))
         if not len(a):
             break
         b = a + span
-        # Long windows need not be tried at every start, nor looked at in every frame.
-        steps = np.unique(np.linspace(1, span - 1, min(span - 1, _LOOKS)).round().astype(int))
+        # Long windows need not be tested at every start, or in every frame.
+        steps = np.unique(np.linspace(1, span - 1, min(span - 1, _SAMPLES)).round().astype(int))
         between = a[:, None] + steps
         x = steps / span
         from_a, from_b = products[steps, a[:, None]], products[span - steps, between]
@@ -145,19 +153,19 @@ def _likely(frames: Floats, n_starts: int) -> list[tuple[float, int, int]]:
             & (change > 0.4 * _LEAST_CHANGE)
         )
         weights = change * fit
-        found += [(float(weights[k]), int(a[k]), span) for k in np.flatnonzero(good)]
-    return sorted(found, key=lambda window: (-window[0], window[1], window[2]))
+        windows += [(float(weights[k]), int(a[k]), span) for k in np.flatnonzero(good)]
+    return sorted(windows, key=lambda window: (-window[0], window[1], window[2]))
 
 
 def blend_error(window: Floats) -> float:
-    """How far a window is from a linear blend of its first and last frame.
+    """Return how far a window is from a linear blend of its first and last frame.
 
     Args:
-        window: brightness, shape (n + 1, h, w), 0 to 255.
+        window: luma, shape (n + 1, h, w), 0 to 255.
 
     Returns:
-        0 for a perfect blend of frames at rest; beyond 0.3 it is none; infinite where the
-        window's ends are too alike, blank, or differ in a small part of the video only.
+        0 for a perfect blend of still frames; above 0.3 it is not a dissolve; infinite if the first
+        and last frame are too similar, are blank, or differ only in a small part of the frame.
     """
     lit = window.max(axis=0) > _LIT  # not the borders of a narrower or wider film
     n_lit = int(lit.sum())
@@ -182,13 +190,17 @@ def blend_error(window: Floats) -> float:
     off = centred - centred[0] - x[:, None, None] * step
     residual = float(((off**2).sum(axis=(1, 2)) / n_lit / change).mean())
     path = np.sqrt((np.diff(centred, axis=0) ** 2).sum(axis=(1, 2)) / n_lit).sum()
-    # Frames that move leave the line, and their path is long: a short path excuses nothing.
+    # Moving frames leave the line, but then their path is long. A short path is an error.
     straightness = min(0.6, float(np.sqrt(change) / path))
     return residual + 0.5 * part_error + 0.25 * straightness
 
 
 def _parts(window: Floats, lit: NDArray[np.bool_], step: Floats, x: Floats) -> tuple[float, float]:
-    """Error of the parabola over the frame's parts, and how evenly they change (to 1)."""
+    """Compare the parts of the frame.
+
+    Returns:
+        Error of the parabola over the parts, and evenness of their changes (1: all are equal).
+    """
     height, width = lit.shape
     rows, columns = _GRID
     misses: list[Floats] = []

@@ -1,4 +1,4 @@
-"""What is seen of a film in the one pass that decodes it."""
+"""Analyze a film's frames in one decoding pass: statistics, cuts, dissolves, thumbnails."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from ossl_builder.stages.scenes.stage import ScenesSettings
 
 _TINY = 2  # the small frame's pixels per pixel of the tiny one, each way
-_FAINT = 8.0  # change, in levels, that a cut has at least; `cuts.is_cut` judges the faint ones
-_COLOUR = 2.5  # levels of chroma that luma does not explain, beyond which a frame has colour
-_BRIGHTEST = 4  # the brightness of a frame's brightest part is that of its nth tiny pixel
-_TOGETHER = 48  # frames looked at in one go: right after decoding, the caches hold nothing else
+_FAINT = 8.0  # smallest change of a cut, in levels; `cut_check.is_cut` decides on faint ones
+_COLOUR = 2.5  # a frame with more chroma than this, not explained by luma, has colour; in levels
+_BRIGHTEST = 4  # the brightness of the brightest part is that of the nth brightest tiny pixel
+_BATCH = 48  # frames analyzed in one batch, for the CPU caches: decoding evicts their content
 _MOVED = 10.0  # change, in levels, after which another thumbnail is taken
 
 
 @dataclass(frozen=True)
 class FrameAnalysis:
-    """What is known of a film's frames.
+    """The result of the analysis of a film's frames.
 
     Attributes:
         light: time, blackness and contrast of every frame.
-        end_s: the film's end.
-        has_colour: for every frame, whether it has colour (tinting is none).
-        cuts: numbers of the first frames after cuts.
-        middles: numbers of the frames in the middle of black stretches.
-        dissolves: dissolves.
-        damage_s: stretches that could not be decoded.
+        end_s: end of the film, in seconds.
+        has_colour: for every frame, whether it has colour; tinting does not count.
+        cuts: indices of the first frames after cuts.
+        middles: indices of the frames in the middle of black segments.
+        dissolves: the dissolves.
+        damage_s: intervals that could not be decoded, in seconds.
     """
 
     light: FrameStats
@@ -58,20 +58,20 @@ class FrameAnalysis:
     damage_s: list[tuple[float, float]]
 
     def time_s(self, number: int) -> float:
-        """Time of a frame; the film's end for the one after the last."""
+        """Return the time of a frame in seconds; for the index after the last, the film's end."""
         return float(self.light.time_s[number]) if number < len(self.light.time_s) else self.end_s
 
     def is_black_and_white(self, start: int, end: int) -> bool:
-        """Whether most frames from `start` to `end` that are not black are without colour."""
-        shown = self.has_colour[start:end][~self.light.is_black[start:end]]
-        return bool(not len(shown) or shown.mean() < 0.5)
+        """Decide whether most frames in [start, end) have no colour; black frames do not count."""
+        not_black = self.has_colour[start:end][~self.light.is_black[start:end]]
+        return bool(not len(not_black) or not_black.mean() < 0.5)
 
 
 class Thumbnails:
-    """JPEGs taken on the way, kept on disk until the scenes are known."""
+    """Candidate thumbnails as JPEGs, stored in a temporary file until the scenes are known."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder`: where there is room for a nameless file."""
+        """Start without thumbnails; `folder`: folder for an unnamed temporary file."""
         self._folder = folder
         self._times: list[float] = []
         self._ends: list[int] = [0]
@@ -84,16 +84,16 @@ class Thumbnails:
         self._file.close()
 
     def add(self, time_s: float, jpeg: bytes) -> None:
-        """Keep the frame at `time_s`; times grow."""
+        """Store the JPEG of the frame at `time_s`; times must ascend."""
         self._file.write(jpeg)
         self._times.append(time_s)
         self._ends.append(self._ends[-1] + len(jpeg))
 
     def nearest(self, start_s: float, end_s: float) -> bytes:
-        """The frame nearest to the middle, from within [start_s, end_s) if there is one."""
-        inside = range(bisect_left(self._times, start_s), bisect_left(self._times, end_s))
+        """Return the JPEG nearest to the middle, within [start_s, end_s) if there is one."""
+        within = range(bisect_left(self._times, start_s), bisect_left(self._times, end_s))
         middle_s = (start_s + end_s) / 2
-        best = min(inside or range(len(self._times)), key=lambda k: abs(self._times[k] - middle_s))
+        best = min(within or range(len(self._times)), key=lambda k: abs(self._times[k] - middle_s))
         self._file.seek(self._ends[best])
         return self._file.read(self._ends[best + 1] - self._ends[best])
 
@@ -105,14 +105,14 @@ def analyze_frames(
     thumbnails: Thumbnails,
     progress: Callable[[float], None],
 ) -> FrameAnalysis:
-    """Decode the frame once and note what transitions and scenes follow from.
+    """Decode the video once and collect what transitions and scenes are derived from.
 
     Args:
         media: the film's file.
         film: its row.
-        settings: of the stage.
-        thumbnails: is given a frame whenever some time has passed or the video has changed.
-        progress: is told the part done.
+        settings: settings of the stage.
+        thumbnails: receives a frame whenever some time has passed or the content has changed.
+        progress: receives the fraction done, 0 to 1.
 
     Raises:
         OsslError: `video_undecodable`.
@@ -120,29 +120,29 @@ def analyze_frames(
     file = film.file()
     step = 1 / file.rate
     reader = VideoReader(media, step)
-    watch: _Analyzer | None = None
-    taken_s, taken = -1.0, None
+    analyzer: _Analyzer | None = None
+    thumbnail_s, previous = -1.0, None
     for frame in reader:
-        watch = watch or _Analyzer(reader.time_base, settings)
-        watch.show(frame)
+        analyzer = analyzer or _Analyzer(reader.time_base, settings)
+        analyzer.feed(frame)
         time_s = seconds(frame.ticks, reader.time_base)
         if (
-            taken is None
-            or time_s - taken_s >= settings.min_scene_s
-            or cv2.mean(cv2.absdiff(frame.small, taken))[0] > _MOVED
+            previous is None
+            or time_s - thumbnail_s >= settings.min_scene_s
+            or cv2.mean(cv2.absdiff(frame.small, previous))[0] > _MOVED
         ):
             jpeg = thumbnail(frame.frame, settings.thumbnail_width, file.sar)
             thumbnails.add(time_s, jpeg)
-            taken_s = time_s
-        taken = frame.small
+            thumbnail_s = time_s
+        previous = frame.small
         if frame.number % 32 == 0:
             progress(min(1.0, time_s / file.duration_s))
-    assert watch is not None  # the reader raises if there is no video
-    return watch.sightings(reader)
+    assert analyzer is not None  # the reader raises if there is no video
+    return analyzer.finish(reader)
 
 
 class _Analyzer:
-    """Shows each frame to every detector, and notes its light."""
+    """Pass each frame to all detectors, and collect its statistics."""
 
     def __init__(self, time_base: Fraction, settings: ScenesSettings) -> None:
         self._time_base = time_base
@@ -150,25 +150,25 @@ class _Analyzer:
         self._detectors = Detectors(time_base, settings.threshold, _FAINT, settings.black_level)
         self._checker = CutChecker(settings.min_scene_s)
         self._dissolves = DissolveFinder(settings.dissolve_tolerance)
-        self._waiting: list[tuple[int, int, NDArray[np.uint8]]] = []
+        self._batch: list[tuple[int, int, NDArray[np.uint8]]] = []
         self._ticks = array("q")
         self._contrast = array("d")
         self._is_black = bytearray()
         self._has_colour = bytearray()
         self._middles: list[int] = []
 
-    def show(self, frame: Frame) -> None:
-        """Take the next frame; it is looked at with those that follow."""
-        self._waiting.append((frame.number, frame.ticks, frame.small))
-        if len(self._waiting) == _TOGETHER:
-            self._see_all()
+    def feed(self, frame: Frame) -> None:
+        """Add the next frame; it is analyzed in a batch."""
+        self._batch.append((frame.number, frame.ticks, frame.small))
+        if len(self._batch) == _BATCH:
+            self._analyze_batch()
 
-    def _see_all(self) -> None:
-        for number, ticks, small in self._waiting:
-            self._see(number, ticks, small)
-        self._waiting.clear()
+    def _analyze_batch(self) -> None:
+        for number, ticks, small in self._batch:
+            self._analyze(number, ticks, small)
+        self._batch.clear()
 
-    def _see(self, number: int, ticks: int, small: NDArray[np.uint8]) -> None:
+    def _analyze(self, number: int, ticks: int, small: NDArray[np.uint8]) -> None:
         time_s = seconds(ticks, self._time_base)
         size = (small.shape[1] // _TINY, small.shape[0] // _TINY)
         tiny = cv2.resize(small, size, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -184,12 +184,12 @@ class _Analyzer:
         self._dissolves.feed(number, time_s, luma, small_luma)
         cuts, middles = self._detectors.see(ticks, small, has_colour, float(brightest))
         for cut in cuts:
-            self._checker.report(self._number(cut))
-        self._middles += map(self._number, middles)
+            self._checker.report(self._frame_index(cut))
+        self._middles += map(self._frame_index, middles)
 
-    def sightings(self, reader: VideoReader) -> FrameAnalysis:
-        """All that was seen, once all frames have been shown."""
-        self._see_all()
+    def finish(self, reader: VideoReader) -> FrameAnalysis:
+        """Return the result after the last frame."""
+        self._analyze_batch()
         base = self._time_base
         return FrameAnalysis(
             light=FrameStats(
@@ -205,16 +205,16 @@ class _Analyzer:
             damage_s=[(float(a * base), float(b * base)) for a, b in reader.damage],
         )
 
-    def _number(self, ticks: int) -> int:
-        """Number of the first frame at or after `ticks`."""
+    def _frame_index(self, ticks: int) -> int:
+        """Return the index of the first frame at or after `ticks`."""
         return bisect_left(self._ticks, ticks)
 
 
 def colourfulness(frame: NDArray[np.float32]) -> float:
-    """Standard deviation of chroma that a frame's luma does not explain, in levels.
+    """Return the standard deviation of the chroma that luma does not explain, in levels.
 
-    A tinted or toned frame has one chroma for each luma: it is black-and-white, whatever its
-    tint, and its hue tells nothing about cuts.
+    In a tinted or toned frame, chroma is a function of luma. Such a frame is black-and-white, and
+    its hue gives no information about cuts.
 
     Args:
         frame: shape (h, w, 3), luma first.

@@ -1,4 +1,4 @@
-"""Scenes: where a film's video is cut, faded and dissolved."""
+"""The scenes stage: find cuts, fades and dissolves, and the scenes between them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ScenesSettings(Settings):
-    """How scenes are found."""
+    """Section `scenes` of a recipe: how scenes are found."""
 
     threshold: float = Field(
         default=3.0,
@@ -51,7 +51,7 @@ class ScenesSettings(Settings):
     )
 
 
-# The video's length by decoding and by packets may differ by this without a warning.
+# Largest difference between decoded duration and packet duration without a warning.
 DURATION_TOLERANCE_S = 0.05
 
 
@@ -70,25 +70,25 @@ def find_scenes(item: Item) -> Outcome:
     with Thumbnails(item.folder) as thumbnails:
         file = film.file()
         media = MediaFile.of(item.file(file.path), file)
-        seen = analyze_frames(media, film, settings, thumbnails, item.progress)
-        fades = find_fades(seen.light, seen.middles, seen.cuts)
+        analysis = analyze_frames(media, film, settings, thumbnails, item.progress)
+        fades = find_fades(analysis.light, analysis.middles, analysis.cuts)
         boundaries = [
             Boundary(0, "start"),
             *name_transitions(
-                seen.light,
-                seen.end_s,
-                seen.cuts,
+                analysis.light,
+                analysis.end_s,
+                analysis.cuts,
                 fades,
-                seen.dissolves,
-                seen.damage_s,
+                analysis.dissolves,
+                analysis.damage_s,
                 settings.min_scene_s,
             ),
-            Boundary(len(seen.light.time_s), "end"),
+            Boundary(len(analysis.light.time_s), "end"),
         ]
-        black = [(seen.time_s(a), seen.time_s(b)) for a, b in seen.light.black_runs()]
+        black = [(analysis.time_s(a), analysis.time_s(b)) for a, b in analysis.light.black_runs()]
         rows = []
-        for index, (this, following) in enumerate(pairwise(boundaries)):
-            start_s, end_s = seen.time_s(this.number), seen.time_s(following.number)
+        for index, (current, following) in enumerate(pairwise(boundaries)):
+            start_s, end_s = analysis.time_s(current.number), analysis.time_s(following.number)
             name = f"{index:04d}.jpg"
             (item.folder / name).write_bytes(thumbnails.nearest(start_s, end_s))
             rows.append(
@@ -97,37 +97,43 @@ def find_scenes(item: Item) -> Outcome:
                     scene_id=f"{film.film_id}_s{index:04d}",
                     start_s=start_s,
                     end_s=end_s,
-                    start_frame=this.number,
+                    start_frame=current.number,
                     end_frame=following.number,
-                    transition_in=this.kind,
-                    is_black_and_white=seen.is_black_and_white(this.number, following.number),
+                    transition_in=current.kind,
+                    is_black_and_white=analysis.is_black_and_white(
+                        current.number, following.number
+                    ),
                     thumbnail_path=item.path(name),
-                    black_spans=_within(black, start_s, end_s),
-                    damaged_spans=_within(seen.damage_s, start_s, end_s),
+                    black_spans=_intersections(black, start_s, end_s),
+                    damaged_spans=_intersections(analysis.damage_s, start_s, end_s),
                 )
             )
-    return Outcome(tuple(rows), warnings=_warnings(film, seen))
+    return Outcome(tuple(rows), warnings=_warnings(film, analysis))
 
 
-def _warnings(film: Film, seen: FrameAnalysis) -> tuple[Notice, ...]:
-    """What decoding has shown that the packets did not."""
+def _warnings(film: Film, analysis: FrameAnalysis) -> tuple[Notice, ...]:
+    """Return warnings if decoding differs from the packets, or if video is damaged."""
     notices = []
-    n_frames = len(seen.light.time_s)
+    n_frames = len(analysis.light.time_s)
     if n_frames != film.n_packets:
         sentence = f"{n_frames} frames could be decoded; the file has {film.n_packets}."
         notices.append(Notice("frames_differ", sentence))
     duration_s = film.duration_s or 0.0
-    if abs(seen.end_s - duration_s) > DURATION_TOLERANCE_S:
-        sentence = f"The decoded video lasts {seen.end_s:.2f} s; by its packets {duration_s:.2f} s."
+    if abs(analysis.end_s - duration_s) > DURATION_TOLERANCE_S:
+        sentence = (
+            f"The decoded video lasts {analysis.end_s:.2f} s; by its packets {duration_s:.2f} s."
+        )
         notices.append(Notice("lengths_differ", sentence))
-    damaged_s = sum(end - start for start, end in seen.damage_s)
+    damaged_s = sum(end - start for start, end in analysis.damage_s)
     if damaged_s:
         notices.append(Notice("damaged_video", f"{damaged_s:.2f} s of the video are damaged."))
     return tuple(notices)
 
 
-def _within(spans: list[tuple[float, float]], start_s: float, end_s: float) -> tuple[Span, ...]:
-    """The parts of `spans` between `start_s` and `end_s`."""
+def _intersections(
+    spans: list[tuple[float, float]], start_s: float, end_s: float
+) -> tuple[Span, ...]:
+    """Return the intersections of `spans` with [start_s, end_s)."""
     cut = ((max(a, start_s), min(b, end_s)) for a, b in spans)
     return tuple(Span(a, b) for a, b in cut if a < b)
 
