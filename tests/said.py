@@ -20,6 +20,11 @@ class Said:
     def json(self) -> Any:
         return json.loads(self.out)
 
+    @property
+    def flat_err(self) -> str:
+        """Standard error on one line, without the box that the terminal draws around an error."""
+        return " ".join(self.err.replace("│", " ").split())
+
     def problems(self) -> dict[str, str]:
         """What `ossl import --json` found wrong: path to why."""
         return {one["path"]: one["why"] for one in self.json["problems"]}

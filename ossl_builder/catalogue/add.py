@@ -178,7 +178,7 @@ def _claimed_source(
         where = "by your own word" if film else "which is not in the catalogue"
         raise _usage(
             f"To add {name}, {where}, say what film it is and why it may be used: "
-            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} lacking or empty."
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing or empty."
         )
     for option, text in {**texts, "--country": claim.country}.items():
         if not text.isprintable():

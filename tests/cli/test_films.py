@@ -128,21 +128,21 @@ def test_tier_b_is_added_with_a_word_and_tier_c_never_as_a_whole(ossl: Ossl, cor
         (["no-such-film"], 1, "no film 'no-such-film'"),
         ([A.film_id[:-1]], 1, f"Is it one of these: {A.film_id}"),
         ([A.film_id, "no-such-film"], 1, "no film 'no-such-film'"),
-        ([A.film_id, "mine.mp4"], 2, "--id, --title, --basis, --evidence are lacking"),
-        (["mine.mp4", "--id", "mine", "--title", "Mine"], 2, "--basis, --evidence are lacking"),
-        (["mine.mp4", "--id", "mine", *OWN[:-1], " "], 2, "--evidence is lacking"),
+        ([A.film_id, "mine.mp4"], 2, "--id, --title, --basis, --evidence are missing"),
+        (["mine.mp4", "--id", "mine", "--title", "Mine"], 2, "--basis, --evidence are missing"),
+        (["mine.mp4", "--id", "mine", *OWN[:-1], " "], 2, "--evidence is missing"),
         (["mine.mp4", "--id", "../mine", *OWN], 1, "cannot be a film id"),
         (["mine.mp4", "--id", "🎬", *OWN], 1, "cannot be a film id"),
         (["mine.mp4", "--id", "a" * 65, *OWN], 1, "cannot be a film id"),
         (["a.mp4", "b.mp4", "--id", "mine", *OWN], 2, "speak of one film"),
-        ([A.film_id, "--sha256", "abc"], 1, "is no SHA-256"),
+        ([A.film_id, "--sha256", "abc"], 1, "is not a SHA-256"),
         (["--tier", "A", "--sha256", "0" * 64], 2, "of one film"),
         (["ia:../../etc", "--id", "mine", *OWN], 1, "is not a source of the Internet Archive"),
         (["ia:a/../../b.mp4", "--id", "mine", *OWN], 1, "is not a source of the Internet Archive"),
         (["ftp://a.example/b.mp4", "--id", "mine", *OWN], 1, "is not an address that films"),
         (["https://archive.org/about/", "--id", "mine", *OWN], 1, "is not an item"),
         (["https://archive.org/download/a/..%2Fb", "--id", "mine", *OWN], 1, "is not a source"),
-        (["ia:unknown_item"], 2, "--id, --title, --basis, --evidence are lacking"),
+        (["ia:unknown_item"], 2, "--id, --title, --basis, --evidence are missing"),
     ],
 )
 def test_what_cannot_be_added_is_told_and_nothing_is(
@@ -150,7 +150,7 @@ def test_what_cannot_be_added_is_told_and_nothing_is(
 ) -> None:
     done = ossl("-C", corpus, "films", "add", *arguments)
     nothing_added(done, corpus, code)
-    assert said in done.err
+    assert said in done.flat_err
 
 
 @pytest.mark.parametrize(

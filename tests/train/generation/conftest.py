@@ -132,7 +132,7 @@ def seen(root: Path, models: Models) -> Seen:
         codes = real(*given, **named)
         found.codes.append(codes[0])
         found.starts.append(named["start"].shape[-1])
-        found.videos.append(adapter._showing.video[0])
+        found.videos.append(adapter._context.video[0])
         return codes
 
     adapter.projections = 0
