@@ -122,7 +122,8 @@ def test_nothing_runs_twice_and_only_what_changed_runs_again(corpus: Path) -> No
         (kind, film) for kind in ("features", "codes") for film in everything
     }
     put_labels(corpus, "tense")
-    assert running(corpus) == {("text", film) for film in everything}
+    labelled = {clip.film_id for clip in clips_of(corpus)[:-1]}  # the last clip has no label
+    assert running(corpus) == {("text", film) for film in labelled}
 
 
 def test_new_music_makes_the_codes_stale_and_not_the_features(corpus: Path) -> None:

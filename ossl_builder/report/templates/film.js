@@ -4,11 +4,11 @@
   const film = JSON.parse(document.getElementById("film").textContent);
   const find = (id) => document.getElementById(id);
   const video = find("video"), audio = find("audio"), track = find("track");
-  // A second audio that has drifted from the video by more than this is put right.
+  // An audio track beside the video that has drifted from the video by more than this is put right.
   const DRIFT_S = 0.12;
   // Times of frames are rounded: this much later lies within the frame that is meant.
   const NEAR_S = 0.002;
-  let clip = null, audio = "mix", time = 0;
+  let clip = null, role = "mix", time = 0;
 
   const clock = (seconds, digits = 0) => {
     const tens = 10 ** digits, whole = Math.floor(seconds * tens + 1e-6) / tens;
@@ -59,10 +59,10 @@
   }
 
   function listen() {
-    const apart = audio !== "mix" && clip?.files.mix && clip.files[audio];
+    const apart = role !== "mix" && clip?.files.mix && clip.files[role];
     video.muted = Boolean(apart);
     if (apart) {
-      if (audio.getAttribute("src") !== clip.files[audio]) audio.src = clip.files[audio];
+      if (audio.getAttribute("src") !== clip.files[role]) audio.src = clip.files[role];
       audio.currentTime = video.currentTime;
       if (!video.paused) audio.play().catch(complain);
     } else {
@@ -144,7 +144,7 @@
     video.addEventListener("seeked", () => { if (audio.src) audio.currentTime = video.currentTime; if (video.currentSrc) follow(); });
     for (const name of ["play", "pause", "ended"]) video.addEventListener(name, buttons);
     video.addEventListener("error", () => { if (video.error) complain(video.error); });
-    for (const choice of document.getElementsByName("audio")) choice.addEventListener("change", () => { audio = choice.value; listen(); });
+    for (const choice of document.getElementsByName("audio")) choice.addEventListener("change", () => { role = choice.value; listen(); });
     document.querySelectorAll("[data-play]").forEach((button) => button.addEventListener("click", () => start(button.dataset.play)));
   }
 
