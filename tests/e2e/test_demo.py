@@ -67,7 +67,7 @@ def test_the_demo_ends_with_music_and_does_nothing_twice(
 
     before = standing(root)
     again = ossl("demo", "--out", root)
-    assert "1 as before" in again.stderr
+    assert "1 up to date" in again.stderr
     after = standing(root)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert not {name for name in changed if before[name][1] != after[name][1]}
