@@ -69,7 +69,7 @@ def test_three_people_label_the_demo_corpus(
     number = {clip_id: tasks[clip_id]["id"] for clip_id in ids}
     given = {}
     for at, clip_id in enumerate(ids):
-        answers = SAD if clip_id.startswith("demo-caminandes") else HAPPY
+        answers = SAD if clip_id.startswith("demo-sintel") else HAPPY
         given["ada", at] = ada.annotate(number[clip_id], answers)
         if at == 0:
             ben.skip(number[clip_id])

@@ -49,7 +49,7 @@ def test_a_second_build_writes_nothing(ossl: Ossl, corpus: Path) -> None:
         ("scenes.threshold=9", {"scenes", "clips", "fingerprints"}),
         ("stems.overlap=0.3", {"stems", "cues", "clips", "fingerprints"}),
         ("cues.min_s=4", {"cues", "clips", "fingerprints"}),
-        ("clips.min_s=12", {"clips", "fingerprints"}),
+        ("clips.min_s=8", {"clips", "fingerprints"}),
         ("fingerprints.fewest=40", {"fingerprints"}),
     ],
 )
