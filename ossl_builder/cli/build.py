@@ -14,7 +14,6 @@ import typer
 from ossl_builder.cli import options, output
 from ossl_builder.config import Recipe, load_recipe
 from ossl_builder.corpus import Corpus, open_corpus
-from ossl_builder.engine.cache import Decision
 from ossl_builder.engine.schedule import Event, Finished
 from ossl_builder.engine.stage import Stage
 from ossl_builder.pipeline.build import build as build_films
@@ -168,7 +167,7 @@ def _run(folder: Path, request: Request) -> None:
     if FETCH_STAGE in request.stages:
         _show_estimate(corpus, recipe, film_ids)
     if request.dry_run:
-        _show_plan(plan(corpus, recipe, film_ids, request.stages), request.json)
+        output.show_plan(plan(corpus, recipe, film_ids, request.stages), request.json)
         return
     unrecorded: dict[str, End] = {}
 
@@ -195,7 +194,7 @@ def _fingerprint_imported(corpus: Corpus, recipe: Recipe, request: Request) -> N
     film_ids = corpus.chosen(request.film_ids)
     decisions = fingerprints.plan(corpus, recipe, film_ids)
     if request.dry_run:
-        _show_plan(decisions, request.json)
+        output.show_plan(decisions, request.json)
         return
     ends = {
         decision.item_id: End(decision.item_id, "done", FINGERPRINTS_STAGE.name)
@@ -229,16 +228,6 @@ def _show_estimate(corpus: Corpus, recipe: Recipe, film_ids: Sequence[str]) -> N
     expected = estimate(corpus, recipe.fetch, film_ids, date.today())
     for sentence in expected.sentences() if expected else ():
         output.say(sentence)
-
-
-def _show_plan(decisions: list[Decision], json: bool) -> None:
-    if json:
-        output.as_json([vars(decision) for decision in decisions])
-        return
-    output.table(
-        ("film", "stage", "action", "why"),
-        [(d.item_id, d.stage, d.action, d.why) for d in decisions],
-    )
 
 
 def _conclude(corpus: Corpus, ends: list[End], stages: Sequence[Stage], json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from ossl_builder.engine.cache import Decision
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.schedule import Event, Finished, Progressed, Started
 
@@ -76,6 +77,17 @@ def lines(texts: Iterable[str]) -> None:
 def rows(entries: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print the given columns of the entries as a table; lists are joined with blanks."""
     table(columns, [[_plain(entry[name]) for name in columns] for entry in entries])
+
+
+def show_plan(decisions: Sequence[Decision], as_json_text: bool) -> None:
+    """Print for each item and stage whether it would run, and why."""
+    if as_json_text:
+        as_json([vars(decision) for decision in decisions])
+    else:
+        table(
+            ("film", "stage", "action", "why"),
+            [(d.item_id, d.stage, d.action, d.why) for d in decisions],
+        )
 
 
 def _plain(value: Any) -> Any:

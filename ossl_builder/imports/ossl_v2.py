@@ -100,7 +100,9 @@ def read_v2(folder: Path) -> Found:
         entries=tuple(sorted(entries, key=lambda entry: entry.clip_id)),
         films={films[movie]: _film(movie, films[movie], film_rows) for movie in films},
         problems=tuple(problems),
-        notes=() if film_rows else ("There is no metadata.csv: ids stand for the films' titles.",),
+        notes=()
+        if film_rows
+        else ("There is no metadata.csv: the films' ids are used as titles.",),
     )
 
 

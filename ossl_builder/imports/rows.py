@@ -205,7 +205,7 @@ def assigned(release: Found, film_ids: Iterable[str]) -> dict[str, FilmAssignmen
             assignments[film_id] = FilmAssignment(ordered[0], why)
         elif ordered:
             assignments[film_id] = FilmAssignment(
-                ordered[0], f"All its clips stand there in {release.layout}."
+                ordered[0], f"All its clips are in this split in {release.layout}."
             )
     return assignments
 

@@ -82,7 +82,7 @@ def _encode(
     decisions = plan(jobs)
     _say_estimate(source, jobs, decisions)
     if dry_run:
-        _show_plan(decisions, json)
+        output.show_plan(decisions, json)
         return
     watcher = output.Watcher(source.film_ids())
     with Corpus(source.root).locked(), watcher.watching():
@@ -101,16 +101,6 @@ def _say_estimate(source: Source, jobs: Sequence[Job], decisions: Sequence[Decis
     output.say(
         f"{len(source.clips)} clips in a split{left_out}, {hours:.2f} h of "
         f"{len(source.film_ids())} films; {names}: {running} to encode, about {size:.3f} GB."
-    )
-
-
-def _show_plan(decisions: Sequence[Decision], json: bool) -> None:
-    if json:
-        output.as_json([vars(decision) for decision in decisions])
-        return
-    output.table(
-        ("film", "stage", "action", "why"),
-        [(d.item_id, d.stage, d.action, d.why) for d in decisions],
     )
 
 
