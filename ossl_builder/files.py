@@ -31,12 +31,13 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_remembered(path: Path) -> str:
-    """Return the SHA-256 of a file; hash it once per process and modification time."""
-    return _sha256_at(path.resolve(), path.stat().st_mtime_ns)
+    """Return the SHA-256 of a file; a process hashes it again if its size or time changes."""
+    status = path.stat()
+    return _sha256_at(path.resolve(), status.st_size, status.st_mtime_ns)
 
 
-@lru_cache(maxsize=64)
-def _sha256_at(path: Path, mtime_ns: int) -> str:
+@lru_cache(maxsize=65_536)
+def _sha256_at(path: Path, size: int, mtime_ns: int) -> str:
     return sha256_file(path)
 
 

@@ -32,7 +32,7 @@ class Result:
     unreadable: Mapping[str, str]
 
 
-def ask(tables: Mapping[str, Path], question: str) -> Result:
+def run_query(tables: Mapping[str, Path], question: str) -> Result:
     """Run one SELECT.
 
     Args:

@@ -33,14 +33,14 @@ class Finding:
         source: the source that was checked.
         state: ok; changed: the file is not the recorded one; alternate: the source is gone, but
             an alternate exists; gone; unreachable: the check got no answer.
-        found: the result as a sentence.
+        detail: the result as a sentence.
         alternate: the alternate that exists; empty: none was needed or none exists.
     """
 
     film_id: str
     source: str
     state: State
-    found: str
+    detail: str
     alternate: str = ""
 
 
@@ -62,7 +62,7 @@ def film_row(corpus: Corpus | None, film_id: str) -> Film | None:
     return row
 
 
-def look_at_each(
+def check_sources(
     films: Iterable[RecordedFilm], corpus: Corpus | None, settings: FetchSettings
 ) -> Iterator[Finding]:
     """Check the sources of several films; after an unreachable source, do not retry any more.
@@ -70,13 +70,15 @@ def look_at_each(
     So a missing network is reported within seconds, and a busy server gets few requests.
     """
     for film in films:
-        finding = look(film, film_row(corpus, film.film_id), settings)
+        finding = check_source(film, film_row(corpus, film.film_id), settings)
         if finding.state == "unreachable":
             settings = settings.model_copy(update={"tries": 1})
         yield finding
 
 
-def look(recorded_film: RecordedFilm, film: Film | None, settings: FetchSettings) -> Finding:
+def check_source(
+    recorded_film: RecordedFilm, film: Film | None, settings: FetchSettings
+) -> Finding:
     """Check item, file and checksum at a film's source without a download.
 
     Send one request per item of the Internet Archive, and one per alternate if the item is gone.
@@ -160,7 +162,7 @@ def _check_item(source: str, expected: _Expected, settings: FetchSettings) -> tu
 
 def _check_url(source: str, expected: _Expected, settings: FetchSettings) -> tuple[State, str]:
     try:
-        answer = http.ask(source)
+        answer = http.request_headers(source)
     except OsslError as error:
         return "unreachable", error.message
     if answer.status in GONE:
@@ -181,9 +183,9 @@ def _check_page(source: str, settings: FetchSettings) -> tuple[State, str]:
     from ossl_builder.net import ytdlp
 
     try:
-        ytdlp.look(source, settings.patience(), settings.extractors)
+        ytdlp.resolve(source, settings.retry_policy(), settings.extractors)
     except TransferError as error:
-        return "gone" if error.status in GONE else "unreachable", f"The site {error.said}."
+        return "gone" if error.status in GONE else "unreachable", f"The site {error.predicate}."
     except OsslError as error:
         return "gone", error.message
     return "ok", "The page still leads to a film; whether it is the same, only a fetch shows."

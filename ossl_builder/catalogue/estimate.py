@@ -156,8 +156,10 @@ def _sources_to_fetch(corpus: Corpus, film_ids: Sequence[str], today: date) -> l
 def _choose_file(source: Source, settings: FetchSettings) -> archive_org.Choice:
     identifier, name = archive_org.item_of(source.source)
     site = settings.site()
-    patience = replace(site.patience, tries=1, timeout_s=min(10.0, site.patience.timeout_s))
-    item = archive_org.fetch_item(identifier, replace(site, patience=patience))
+    retry_policy = replace(
+        site.retry_policy, tries=1, timeout_s=min(10.0, site.retry_policy.timeout_s)
+    )
+    item = archive_org.fetch_item(identifier, replace(site, retry_policy=retry_policy))
     return archive_org.choose_file(item, settings.max_bytes, name)
 
 

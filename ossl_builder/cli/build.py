@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ossl_builder.cli import options, output
+from ossl_builder.cli.run_output import Watcher, show_plan
 from ossl_builder.config import Recipe, load_recipe
 from ossl_builder.corpus import Corpus, open_corpus
 from ossl_builder.engine.schedule import Event, Finished
@@ -21,7 +22,7 @@ from ossl_builder.pipeline.derived_tables import End, end_by, end_of
 from ossl_builder.pipeline.plan import plan
 from ossl_builder.stages.fetch.stage import FETCH_STAGE
 from ossl_builder.stages.fingerprints.stage import FINGERPRINTS_STAGE
-from ossl_builder.stages.registry import STAGES, stages_until
+from ossl_builder.stages.registry import ENTRIES, STAGES, stage_named, stages_until
 from ossl_builder.stages.stems import STEMS_STAGE
 
 From = Annotated[
@@ -55,12 +56,12 @@ def add_commands(app: typer.Typer) -> None:
     """Add `build` and a command for each stage."""
     app.command("build", epilog="Example: ossl -C corpus build --until scenes --workers 2")(build)
     with_own_options: dict[str, Callable[..., None]] = {"fetch": fetch, "stems": stems}
-    for stage in STAGES:
+    for stage in ENTRIES:
         app.command(
             stage.name,
-            help=f"{stage.doc}\n\nThis runs one stage; `ossl build` runs all.",
+            help=f"{stage.summary}\n\nThis runs one stage; `ossl build` runs all.",
             epilog=f"Example: ossl -C corpus {stage.name} --dry-run",
-        )(with_own_options.get(stage.name) or _command_of(stage))
+        )(with_own_options.get(stage.name) or _command_of(stage.name))
 
 
 def build(
@@ -129,7 +130,7 @@ def stems(
     )
 
 
-def _command_of(stage: Stage):  # type: ignore[no-untyped-def]  # noqa: ANN202 - typer reads it
+def _command_of(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - typer reads it
     def command(
         context: typer.Context,
         film: options.FilmIds = None,
@@ -142,7 +143,9 @@ def _command_of(stage: Stage):  # type: ignore[no-untyped-def]  # noqa: ANN202 -
         settings = overrides or ()
         _run(
             context.obj,
-            Request(film or (), (stage,), workers, dry_run, settings, json, drop_labelled),
+            Request(
+                film or (), (stage_named(name),), workers, dry_run, settings, json, drop_labelled
+            ),
         )
 
     return command
@@ -167,7 +170,7 @@ def _run(folder: Path, request: Request) -> None:
     if FETCH_STAGE in request.stages:
         _show_estimate(corpus, recipe, film_ids)
     if request.dry_run:
-        output.show_plan(plan(corpus, recipe, film_ids, request.stages), request.json)
+        show_plan(plan(corpus, recipe, film_ids, request.stages), request.json)
         return
     unrecorded: dict[str, End] = {}
 
@@ -175,7 +178,7 @@ def _run(folder: Path, request: Request) -> None:
         if not event.is_recorded:
             unrecorded[film_id] = end_by(event.record)
 
-    watcher = output.Watcher(film_ids)
+    watcher = Watcher(film_ids)
     with corpus.locked(), watcher.watching():
         build_films(
             corpus, recipe, film_ids, request.stages, request.workers,
@@ -194,7 +197,7 @@ def _fingerprint_imported(corpus: Corpus, recipe: Recipe, request: Request) -> N
     film_ids = corpus.chosen(request.film_ids)
     decisions = fingerprints.plan(corpus, recipe, film_ids)
     if request.dry_run:
-        output.show_plan(decisions, request.json)
+        show_plan(decisions, request.json)
         return
     ends = {
         decision.item_id: End(decision.item_id, "done", FINGERPRINTS_STAGE.name)
@@ -204,15 +207,13 @@ def _fingerprint_imported(corpus: Corpus, recipe: Recipe, request: Request) -> N
     def note(film_id: str, event: Finished) -> None:
         ends[film_id] = end_by(event.record)
 
-    watcher = output.Watcher(film_ids)
+    watcher = Watcher(film_ids)
     with corpus.locked(), watcher.watching():
         fingerprints.build(corpus, recipe, film_ids, request.workers, _tell(watcher, note))
     _conclude(corpus, list(ends.values()), (FINGERPRINTS_STAGE,), request.json)
 
 
-def _tell(
-    watcher: output.Watcher, note: Callable[[str, Finished], None]
-) -> Callable[[str, Event], None]:
+def _tell(watcher: Watcher, note: Callable[[str, Finished], None]) -> Callable[[str, Event], None]:
     def tell(film_id: str, event: Event) -> None:
         watcher.show(film_id, event)
         if isinstance(event, Finished):

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ossl_builder.cli import output
+from ossl_builder.cli.run_output import Watcher
 from ossl_builder.config import load_recipe
 from ossl_builder.corpus import Corpus
 from ossl_builder.errors import OsslError
@@ -53,7 +54,7 @@ def demo(
     with corpus.locked():
         recipe = load_recipe(corpus.recipe_path)
         film_ids = corpus.film_ids()
-        watcher = output.Watcher(film_ids)
+        watcher = Watcher(film_ids)
         stages = ", ".join(stage.name for stage in STAGES)
         output.say(f"Building {len(film_ids)} films: {stages}.")
         with watcher.watching():

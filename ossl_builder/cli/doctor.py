@@ -23,7 +23,9 @@ def doctor(context: typer.Context, json: options.AsJson = False) -> None:
     if json:
         output.as_json([vars(check) for check in checks])
     else:
-        output.table(("what", "verdict", "found"), [(c.name, c.verdict, c.found) for c in checks])
+        output.table(
+            ("check", "verdict", "detail"), [(c.name, c.verdict, c.detail) for c in checks]
+        )
         for check in checks:
             if check.advice:
                 output.line(f"\n{check.name}: {check.advice}")

@@ -27,7 +27,7 @@ def check(
     the file differs; alternate: gone, but another source has it; gone; unreachable. Exit code 0:
     all are ok or have an alternate; 1: none is; 3: some are not.
     """
-    from ossl_builder.catalogue.availability import exit_code, look_at_each
+    from ossl_builder.catalogue.availability import check_sources, exit_code
     from ossl_builder.catalogue.film_index import FilmIndex
     from ossl_builder.cli.films import corpus_if_any
 
@@ -36,11 +36,11 @@ def check(
     films = [index.known(name) for name in dict.fromkeys(film or sorted(index.held))]
     if not films:
         output.say("The corpus has no films yet. Name films of the catalogue.")
-    findings = list(look_at_each(output.counted(films, "Asking"), corpus, _settings(corpus)))
+    findings = list(check_sources(output.counted(films, "Asking"), corpus, _settings(corpus)))
     output.emit(
         [vars(finding) for finding in findings],
         json,
-        lambda entries: output.rows(entries, ("film_id", "state", "found")),
+        lambda entries: output.rows(entries, ("film_id", "state", "detail")),
     )
     states = sorted(finding.state for finding in findings)
     parts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]

@@ -67,10 +67,10 @@ def push(
     new: Annotated[
         bool, typer.Option("--new", help="Create a new project, even if the corpus has one.")
     ] = False,
-    opinions: Annotated[
+    annotators: Annotated[
         int | None,
         typer.Option(
-            "--opinions", min=1, help="Annotators per clip. A new project has 2 by default."
+            "--annotators", min=1, help="Annotators per clip. A new project has 2 by default."
         ),
     ] = None,
     predictions: Annotated[
@@ -102,7 +102,7 @@ def push(
     schema = label_schema.load(corpus.root)
     url_options = choose_urls(corpus, address, clips_url, document_root)
     urls = clip_urls.urls_of_state(corpus, url_options)
-    options = project.ProjectOptions(title, project_id, opinions, predictions, new)
+    options = project.ProjectOptions(title, project_id, annotators, predictions, new)
     films = film or []
     with project.connected(corpus, url, timeout) as server:
         if dry_run:

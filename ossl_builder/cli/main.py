@@ -15,7 +15,7 @@ from ossl_builder import __version__
 from ossl_builder.cli import output
 from ossl_builder.errors import OsslError
 from ossl_builder.files import disk_full
-from ossl_builder.stages.registry import STAGES
+from ossl_builder.stages.registry import ENTRIES
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ COMMANDS = {
     "report": Entry(BUILD, "report", "Write web pages that show the corpus."),
     "stats": Entry(BUILD, "stats", "Count films, scenes, cues, clips, moods and splits."),
     "query": Entry(BUILD, "stats", "Answer one SQL SELECT over the tables."),
-    **{stage.name: Entry(STAGE, "build", stage.doc) for stage in STAGES},
+    **{stage.name: Entry(STAGE, "build", stage.summary) for stage in ENTRIES},
     "label": Entry(LABEL, "label", "Collect mood annotations with Label Studio."),
     "split": Entry(LABEL, "split", "Assign films to train, validation and test without leaks."),
     "train": Entry(TRAIN, "train", "Fit a video adapter on a frozen MusicGen; generate music."),

@@ -60,7 +60,7 @@ def query(
 
     The query can change nothing and read no other file.
     """
-    from ossl_builder.query import ask
+    from ossl_builder.query import run_query
     from ossl_builder.stages.registry import TABLES
 
     folder: Path = open_corpus(context.obj).root / "manifests"
@@ -68,7 +68,7 @@ def query(
     names = [table.name for table in TABLES]
     for name in sorted(files.keys() - {*names}):
         output.say(f"Left out: {files[name].name} in manifests is not a table of this program.")
-    result = ask({name: files[name] for name in names if name in files}, question)
+    result = run_query({name: files[name] for name in names if name in files}, question)
     for name, why in result.unreadable.items():
         output.say(f"Left out: {files[name].name} cannot be read: {why}")
     if json:

@@ -2,19 +2,22 @@
 
 Each stage writes one record per item (`engine.records`); `why_stale` compares the record with the
 current inputs. `MadeFiles` caches files that are made from many items (tables, shards, report
-pages). `cached_value` caches values that are slow to compute (loudness curves, clip metrics).
+pages). `cached_value` caches values that are slow to compute (loudness curves, measurements of
+imported clips), `ArrayCache` arrays (embeddings of audio).
 """
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic.config import JsonDict
 
+from ossl_builder import parse
 from ossl_builder.engine.records import Record
 from ossl_builder.engine.stage import Stage
 from ossl_builder.files import (
@@ -23,9 +26,16 @@ from ossl_builder.files import (
     read_json,
     sha256_file,
     sha256_json,
+    sha256_remembered,
     write_bytes,
 )
 from ossl_builder.tables.schema import Table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[np.float64]]
 
 Value = TypeVar("Value")
 
@@ -247,6 +257,36 @@ class MadeFiles:
         return {name: self._entries[name]["sha256"] for name in sorted(self._entries)}
 
 
+def changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the names of the inputs that differ, sorted.
+
+    Args:
+        before: inputs that were read from JSON.
+        now: current inputs; compared as JSON, where a tuple equals a list.
+    """
+    current = parse.json_value(json_bytes(dict(now)))
+    return sorted(name for name in {*before, *current} if before.get(name) != current.get(name))
+
+
+def read_value(path: Path, key: str) -> Any:
+    """Return the value that a JSON file stores for this key; None if it stores none."""
+    stored = read_json(path)
+    if isinstance(stored, dict) and stored.get("key") == key:
+        return stored.get("value")
+    return None
+
+
+def write_value(path: Path, key: str, value: Any) -> None:
+    """Store one value, of plain JSON types, in a JSON file.
+
+    Args:
+        path: the file.
+        key: hash of everything that the value depends on.
+        value: the value; not None.
+    """
+    write_bytes(path, json_bytes({"key": key, "value": value}))
+
+
 def cached_value(
     path: Path, key: str, compute: Callable[[], Any], read: Callable[[Any], Value]
 ) -> Value:
@@ -259,12 +299,67 @@ def cached_value(
         read: converts plain JSON types to the value. If it raises `ValueError`, `TypeError` or
             `KeyError`, the value is computed again.
     """
-    stored = read_json(path)
-    if isinstance(stored, dict) and stored.get("key") == key:
+    stored = read_value(path, key)
+    if stored is not None:
         try:
-            return read(stored["value"])
+            return read(stored)
         except (ValueError, TypeError, KeyError):  # the file was changed by hand
             pass
     plain = compute()
-    write_bytes(path, json_bytes({"key": key, "value": plain}))
+    write_value(path, key, plain)
     return read(plain)
+
+
+@dataclass(frozen=True)
+class ArrayCache:
+    """A folder of arrays that were measured from single files, by the content of the files.
+
+    Attributes:
+        folder: created with the first measurement.
+    """
+
+    folder: Path
+
+    def has(self, path: Path, how: Mapping[str, Any]) -> bool:
+        """Return whether the measurement of a file is in the cache."""
+        return self._path(path, how).exists()
+
+    def of(self, path: Path, how: Mapping[str, Any], measure: Callable[[Path], Arrays]) -> Arrays:
+        """Return the measurement of a file, from the cache or measured now.
+
+        Args:
+            path: the file; its bytes are part of the key.
+            how: everything else that the result depends on: model, window, version.
+            measure: returns arrays by name.
+        """
+        cached = self._path(path, how)
+        arrays = _read_arrays(cached)
+        if arrays is None:
+            arrays = measure(path)
+            write_bytes(cached, _npz_bytes(arrays))
+        return arrays
+
+    def _path(self, path: Path, how: Mapping[str, Any]) -> Path:
+        key = sha256_json({"file": sha256_remembered(path), "how": dict(how)})
+        return self.folder / key[:2] / f"{key}.npz"
+
+
+def _npz_bytes(arrays: Arrays) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _read_arrays(path: Path) -> Arrays | None:
+    """Return None if there is no file, or a damaged one."""
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None

@@ -209,7 +209,7 @@ def run(
     executor: Executor,
     n_workers: int = 1,
     job: Job | None = None,
-    keeps_death: Callable[[str], bool] = lambda item_id: True,
+    records_death: Callable[[str], bool] = lambda item_id: True,
 ) -> None:
     """Run the stages on items, `n_workers` at a time; the caller holds the corpus' lock.
 
@@ -220,7 +220,7 @@ def run(
         executor: runs the items, in this process or in others.
         n_workers: number of items that run at the same time.
         job: the function to run for each item; None: `run_stages`.
-        keeps_death: decides, by item id, whether to write a record when the item's process dies.
+        records_death: decides, by item id, whether to write a record when the item's process dies.
 
     Raises:
         OsslError: an error that stops the whole run: a missing tool, a full disk, or a process
@@ -238,7 +238,7 @@ def run(
             if message.error.code in FATAL or item_id not in running:
                 raise message.error
             record = failure(item_id, running[item_id], message.error)
-            is_recorded = keeps_death(item_id)
+            is_recorded = records_death(item_id)
             if is_recorded:
                 records.write(work.root, record)
             tell(item_id, Finished(record, is_recorded))

@@ -109,7 +109,6 @@ class Stage:
 
     Attributes:
         name: the command, the section of the recipe, the folder of the records.
-        doc: one sentence.
         version: raised when the same input would give other rows or files.
         reads: names of the tables whose rows of the item it is given.
         writes: its table; the engine calls `writes.validate` before it stores anything.
@@ -125,7 +124,6 @@ class Stage:
     """
 
     name: str
-    doc: str
     version: int
     reads: tuple[str, ...]
     writes: Table

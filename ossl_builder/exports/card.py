@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ossl_builder import __version__, files
 from ossl_builder.exports.huggingface import DTYPES, FEATURE
@@ -15,6 +13,7 @@ from ossl_builder.exports.samples import Sample, columns
 from ossl_builder.exports.selection import Selection
 from ossl_builder.exports.shards import Shard
 from ossl_builder.tables import FILMS, STEMS
+from ossl_builder.templates import markdown_renderer
 
 CITATION = """\
 @inproceedings{kim2025ossl,
@@ -36,73 +35,42 @@ CITATION_V2 = """\
 }
 """
 
-
+FILM_HEADINGS = (
+    "film", "title", "year", "verdict", "basis", "evidence", "licence", "source",
+)  # fmt: skip
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
-OPENING = (
-    "Film music with its video: one row per clip, each of them traceable to a second of a film "
-    "with evidence of its rights."
-)
-OPENING_UNVERIFIED = (
-    "Film music with its video: one row per clip, each of them traceable to a second of a film. "
-    "Some of the films are not shown to be free; they are named below."
-)
-OPENING_IMPORTED = (
-    "Film music with its video: one row per clip, imported from a released corpus. Nobody looked "
-    "into the rights of its films here."
-)
-LIMITS_IMPORTED = """\
-- The rights of every film are unknown here: find out before you use or share its clips.
-- Frames, music, moods and captions are as they were released; lengths, loudness and numbers of
-  frames were measured by decoding.
-- Old films show people and say things as their makers saw fit then.
-"""
-LIMITS = """\
-- Music was separated from speech and noise by a model: a stem can carry rests of the others.
-- Cues and cuts were found by programs; their settings stand below.
-- Moods are what some people heard. Their number and agreement stand in the columns.
-- Whether a film is free was judged for the United States only, from the evidence named. That is no
-  legal advice, and it says nothing of other countries.
-- Old films show people and say things as their makers saw fit then.
-"""
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) -> None:
     """Write `README.md`: the YAML header for the Hugging Face hub, then the card as Markdown."""
     imported = selection.imported()
-    head = yaml.safe_dump(_head(out, title, selection, shards), sort_keys=False, allow_unicode=True)
-    cited = CITATION_V2 if imported.get("layout") == "ossl-v2" else CITATION
-    parts = [
-        f"# {title}\n\n{_opening(selection)}",
-        "```python\nfrom datasets import load_dataset\n\n"
-        'dataset = load_dataset("PATH_OR_NAME")\n'
-        'dataset["train"][0]["music"], dataset["train"][0]["video"]\n```',
-        "## What is in it\n\n" + _counts_table(shards),
-        "## Columns\n\n" + _columns_table(selection),
-        "## How it was made\n\n" + _provenance(selection),
-        "## Films and their rights\n\n" + rights(selection),
-        "## Limits\n\n" + (LIMITS_IMPORTED if imported else LIMITS).rstrip(),
-        f"## Citation\n\nPlease cite the corpus this one follows:\n\n```bibtex\n{cited}```",
-    ]
-    text = f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
+    recipe = selection.root / "ossl.yaml"
+    models = {
+        row["model"]
+        for batch in (selection.batches(STEMS) if selection.has(STEMS) else ())
+        for row in batch.to_pylist()
+    }
+    values = {
+        "title": title,
+        "version": __version__,
+        "header": _header(out, title, selection, shards),
+        "imported": imported,
+        "counts": _counts(shards),
+        "columns": _columns(selection),
+        "models": sorted(models),
+        "recipe": recipe.read_text() if recipe.exists() else "",
+        "unverified": selection.unverified_names() if selection.unverified else "",
+        "films": film_rights(selection),
+        "film_headings": FILM_HEADINGS,
+        "citation": CITATION_V2 if imported.get("layout") == "ossl-v2" else CITATION,
+    }
+    text = markdown_renderer(TEMPLATES)("dataset_card.md", values)
     files.write_bytes(out / "README.md", text.encode())
 
 
-def _opening(selection: Selection) -> str:
-    if selection.imported():
-        return OPENING_IMPORTED
-    return OPENING_UNVERIFIED if selection.unverified else OPENING
-
-
-def rights(selection: Selection) -> str:
-    """Return the films and their rights in Markdown; films not shown to be free come first."""
-    if not selection.unverified:
-        return films_table(selection)
-    warning = f"Not shown to be free in the United States: {selection.unverified_names()}."
-    return f"**{_cell(warning)}**\n\n{films_table(selection)}"
-
-
-def _head(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) -> dict[str, Any]:
+def _header(out: Path, title: str, selection: Selection, shards: Sequence[Shard]) -> dict[str, Any]:
     count = sum(len(shard.samples) for shard in shards)
     splits = list(dict.fromkeys(shard.name.split("/")[1].split("-")[0] for shard in shards))
     return {
@@ -138,17 +106,17 @@ def _split_info(out: Path, split: str, shards: Sequence[Shard]) -> dict[str, Any
     }
 
 
-def _counts_table(shards: Sequence[Shard]) -> str:
+def _counts(shards: Sequence[Shard]) -> list[tuple[Any, ...]]:
     rows = []
     for split in dict.fromkeys(shard.samples[0].split for shard in shards):
         split_samples = [
             sample for shard in shards for sample in shard.samples if sample.split == split
         ]
         rows.append((split or "all", *_count_row(split_samples)))
-    all_samples = [sample for shard in shards for sample in shard.samples]
     if len(rows) > 1:
+        all_samples = [sample for shard in shards for sample in shard.samples]
         rows.append(("together", *_count_row(all_samples)))
-    return table(("split", "films", "clips", "hours", "with a mood", "Q1 Q2 Q3 Q4"), rows)
+    return rows
 
 
 def _count_row(samples: Sequence[Sample]) -> tuple[Any, ...]:
@@ -162,7 +130,7 @@ def _count_row(samples: Sequence[Sample]) -> tuple[Any, ...]:
     )
 
 
-def _columns_table(selection: Selection) -> str:
+def _columns(selection: Selection) -> list[tuple[str, str, str, str]]:
     media = [
         (f"`{role}`", FEATURE[role].lower(), "", meaning)
         for role, meaning in (
@@ -173,31 +141,12 @@ def _columns_table(selection: Selection) -> str:
         )
     ]
     plain = [(f"`{name}`", DTYPES[kind], unit, doc) for name, kind, unit, doc in columns(selection)]
-    return table(("column", "type", "unit", "meaning"), [*media, *plain])
+    return [*media, *plain]
 
 
-def _provenance(selection: Selection) -> str:
-    imported = selection.imported()
-    if imported:
-        return (
-            f"Imported from the layout {imported['layout']} by ossl-builder {__version__}; the "
-            f"folder was called {_cell(imported['folder'])}."
-        )
-    recipe = selection.root / "ossl.yaml"
-    text = f"By ossl-builder {__version__}: scenes, separation, cues, clips."
-    if selection.has(STEMS):
-        models = {row["model"] for batch in selection.batches(STEMS) for row in batch.to_pylist()}
-        text += f" Separation model: {', '.join(sorted(models))}."
-    if recipe.exists():
-        text += (
-            f" The recipe (what is not in it has its default):\n\n```yaml\n{recipe.read_text()}```"
-        )
-    return text
-
-
-def films_table(selection: Selection) -> str:
-    """Return the films, with the reason why each may be used, as a Markdown table."""
-    rows = [
+def film_rights(selection: Selection) -> list[tuple[Any, ...]]:
+    """Return a row per film, with the reason why it may be used; headings: `FILM_HEADINGS`."""
+    return [
         (
             row.film_id,
             row.title,
@@ -211,15 +160,3 @@ def films_table(selection: Selection) -> str:
         for batch in selection.batches(FILMS)
         for row in map(FILMS.from_json, batch.to_pylist())
     ]
-    header = ("film", "title", "year", "verdict", "basis", "evidence", "licence", "source")
-    return table(header, rows)
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a Markdown table; in cells, line breaks become blanks and bars are escaped."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    return " ".join(str(value).split()).replace("|", "\\|")

@@ -10,7 +10,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from ossl_builder import files, parse
+from ossl_builder import files
+from ossl_builder.engine.cache import read_value, write_value
 from ossl_builder.engine.executors import Ended, Message
 from ossl_builder.engine.executors.local import processes
 from ossl_builder.errors import OsslError
@@ -58,16 +59,14 @@ def recorded(root: Path, pair: Pair) -> Measured | Damage | None:
     Raises:
         OsslError: `media_missing`.
     """
+    record = read_value(_record_path(root, pair.clip_id), _key(pair))
     try:
-        record = parse.json_value(_record_path(root, pair.clip_id).read_bytes())
-        if record["version"] != VERSION or record["files"] != _signature(pair):
-            return None
         if "why" in record:
             return Damage(record["which"], record["why"], record.get("is_crash", False))
         return Measured(
             ClipVideo(**record["video"]), ClipAudio(**record["music"]), *record["sha256"]
         )
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
 
 
@@ -154,17 +153,16 @@ def _measure_pair(pair: Pair) -> dict[str, Any]:
 
 
 def _write_record(root: Path, pair: Pair, result: dict[str, Any]) -> None:
-    record = {"version": VERSION, "files": _signature(pair), **result}
-    files.write_bytes(_record_path(root, pair.clip_id), files.json_bytes(record))
+    write_value(_record_path(root, pair.clip_id), _key(pair), result)
 
 
 def _record_path(root: Path, clip_id: str) -> Path:
     return root / "records" / "import" / f"{clip_id}.json"
 
 
-def _signature(pair: Pair) -> list[int]:
-    """Return size and modification time of both files, which show whether a file changed."""
-    signature = []
+def _key(pair: Pair) -> str:
+    """Return the key of a record: version, and size and modification time of both files."""
+    signature = [VERSION]
     for path in (pair.video, pair.music):
         try:
             status = path.stat()
@@ -173,4 +171,4 @@ def _signature(pair: Pair) -> list[int]:
                 "media_missing", f"The file {path} no longer exists.", "Import again."
             ) from error
         signature += [status.st_size, status.st_mtime_ns]
-    return signature
+    return files.sha256_json(signature)

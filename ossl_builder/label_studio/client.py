@@ -56,7 +56,7 @@ class Server:
             TransferError: of the last attempt.
             OsslError: see `response_error`.
         """
-        return self.retry_policy.insist(lambda: self.call_once(request))
+        return self.retry_policy.call(lambda: self.call_once(request))
 
     def call_once(self, request: Callable[[], Response]) -> Response:
         """Send a request, without retries.
@@ -253,12 +253,12 @@ def unreachable_error(server: Server, error: TransferError) -> OsslError:
     if error.status == 404:
         return OsslError(
             "project_gone",
-            f"Label Studio at {server.url} {error.said}: the project was deleted in the meantime.",
+            f"Label Studio at {server.url} {error.predicate}: the project was deleted meanwhile.",
             "All pulled annotations are kept. `ossl label push --new` creates a new project.",
         )
     wait = f" It asks to wait {error.asked_wait_s:.0f} s." if error.asked_wait_s else ""
     return OsslError(
         "server_unreachable",
-        f"Label Studio at {server.url} {error.said}.{wait}",
+        f"Label Studio at {server.url} {error.predicate}.{wait}",
         "Nothing is lost. Check that the server runs, then run the same command again.",
     )

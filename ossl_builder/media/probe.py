@@ -19,7 +19,7 @@ from ossl_builder.media.video_frames import Clock, no_video, timed_frames
 
 # Key frames are decoded to check that they can be, and to read their flags: at most one per this
 # many seconds.
-LOOK_EVERY_S = 2.0
+POLL_EVERY_S = 2.0
 FIRST_FRAMES = 12
 # All frames after this many packets before the end are decoded; no decoder reorders more.
 TAIL_PACKETS = 32
@@ -274,7 +274,7 @@ def _decode(media: MediaFile, timeline: Timeline, log: PacketLog, step: Fraction
                 is_tail = number >= tail or not packet.size
                 if not is_tail and not (packet.is_keyframe and time_s >= next_s):
                     continue
-                next_s = time_s + LOOK_EVERY_S
+                next_s = time_s + POLL_EVERY_S
                 if number == tail > 0:  # drop earlier frames from the decoder
                     video.codec_context.flush_buffers()
             try:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossl_builder import files, parse
+from ossl_builder import files
+from ossl_builder.engine.cache import cached_value
 from ossl_builder.errors import OsslError, Rejected
 from ossl_builder.media.audio_reader import FilmAudio
 from ossl_builder.media.demux import MediaFile, open_media, stream_at
@@ -67,39 +67,18 @@ def fingerprint(folder: str | None) -> str | None:
         tracks = names(folder)
     except OsslError:  # the stage itself reports the error
         return None
-    root = Path(folder or ".").expanduser().resolve()
-    cache_file = _cache_folder() / f"{sha256(str(root).encode()).hexdigest()[:16]}.json"
-    cached = _read_cache(cache_file)
-    current = {}
-    for name in tracks:
-        status = (root / name).stat()
-        entry = cached.get(name, ["", 0, 0])
-        if entry[1:] != [status.st_size, status.st_mtime_ns]:
-            entry = [files.sha256_file(root / name), status.st_size, status.st_mtime_ns]
-        current[name] = entry
-    if current != cached:
-        _write_cache(cache_file, current)
-    return files.sha256_json([[name, current[name][0]] for name in tracks])
+    return files.sha256_json([[name, _sha256_of(path_of(folder, name))] for name in tracks])
 
 
-def _cache_folder() -> Path:
+def _sha256_of(path: Path) -> str:
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "ossl-builder" / "recordings"
-
-
-def _read_cache(cache_file: Path) -> dict[str, list[str | int]]:
+    path, status = path.resolve(), path.stat()
+    cached = f"{base}/ossl-builder/recordings/{files.sha256_json(str(path))[:16]}.json"
+    key = f"{status.st_size} {status.st_mtime_ns}"
     try:
-        entries = parse.json_value(cache_file.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return entries if isinstance(entries, dict) else {}
-
-
-def _write_cache(cache_file: Path, entries: dict[str, list[str | int]]) -> None:
-    try:
-        files.write_bytes(cache_file, files.json_bytes(entries))
-    except OSError:  # without a cache, each command hashes all files again
-        return
+        return cached_value(Path(cached), key, lambda: files.sha256_file(path), str)
+    except OSError:  # no cache can be written: each command hashes the file again
+        return files.sha256_file(path)
 
 
 def audio_of(folder: str | None, name: str, rate: int) -> Audio:

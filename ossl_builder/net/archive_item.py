@@ -30,7 +30,7 @@ class Site:
         node_url: template of a storage node's address, with ``{server}`` for its name; empty: do
             not use nodes.
         user_agent: the `User-Agent` header of each request.
-        patience: the retry policy of each request.
+        retry_policy: the retry policy of each request.
     """
 
     metadata_url: str = "https://archive.org/metadata/"
@@ -38,7 +38,7 @@ class Site:
     download_url: str = "https://archive.org/download/"
     node_url: str = "https://{server}"
     user_agent: str = USER_AGENT
-    patience: RetryPolicy = field(default=RetryPolicy())
+    retry_policy: RetryPolicy = field(default=RetryPolicy())
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ def fetch_item(identifier: str, site: Site) -> ArchiveItem:
             "It is the end of an item's address: https://archive.org/details/<identifier>.",
         )
     try:
-        fields, document = get_json(site.metadata_url + identifier, site.patience, site.user_agent)
+        fields, document = get_json(
+            site.metadata_url + identifier, site.retry_policy, site.user_agent
+        )
     except TransferError as error:
         if error.status == 404:
             raise _missing(identifier, "does not exist") from error
@@ -226,7 +228,7 @@ def search(text: str, site: Site, rows: int) -> list[Found]:
     query += [("sort[]", "downloads desc"), ("rows", str(rows)), ("output", "json")]
     try:
         answer, _ = get_json(
-            f"{site.search_url}?{urlencode(query)}", site.patience, site.user_agent
+            f"{site.search_url}?{urlencode(query)}", site.retry_policy, site.user_agent
         )
     except TransferError as error:
         raise _unreachable("The search", error) from error
@@ -300,6 +302,6 @@ def _unreachable(subject: str, error: TransferError) -> OsslError:
     )
     return OsslError(
         "archive_unreachable",
-        f"{subject} could not be downloaded: the Internet Archive {error.said}.{wait}",
+        f"{subject} could not be downloaded: the Internet Archive {error.predicate}.{wait}",
         "Run the same command again later to resume, or set fetch.archive_url to a mirror.",
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 from ossl_builder import files, parse
 from ossl_builder.errors import OsslError
 from ossl_builder.files import checksums, content_changed
-from ossl_builder.net.retry import RetryPolicy, TransferError, given_up
+from ossl_builder.net.retry import RetryPolicy, TransferError, final_error
 from ossl_builder.net.stall_guard import Heard, Limits
-from ossl_builder.net.ytdlp import PART, Look, attempt, download_fragments
+from ossl_builder.net.ytdlp import PART, ResolvedFilm, attempt, download_fragments
 
 # An attempt that receives at least this much resets the failure count.
 WORTHWHILE_BYTES = 16 << 20
@@ -20,7 +20,7 @@ RETRY_HINT = "The download was deleted. Run the same command again later, or cho
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DownloadRequest:
     """A file to download.
 
     Attributes:
@@ -56,10 +56,10 @@ class Marks:
 
 
 def transfer(
-    wanted: Wanted,
+    wanted: DownloadRequest,
     target: Path,
     limits: Limits,
-    patience: RetryPolicy,
+    retry_policy: RetryPolicy,
     progress: Callable[[float], None],
 ) -> dict[str, str]:
     """Download a file to `target` and verify size and checksums.
@@ -71,7 +71,7 @@ def transfer(
         wanted: the file.
         target: where to write it; the partial file is `<target>.part`.
         limits: maximum size, timeout and minimum speed.
-        patience: the retry policy.
+        retry_policy: the retry policy.
         progress: called with the fraction done, 0 to 1.
 
     Returns:
@@ -83,11 +83,11 @@ def transfer(
             `redirect_loop`, `too_large`, `size_differs`, `checksum_differs`, `content_changed`,
             `source_changes`, `source_invalid`.
     """
-    return _Transfer(wanted, target, limits, patience, progress).run()
+    return _Transfer(wanted, target, limits, retry_policy, progress).run()
 
 
 def transfer_fragments(
-    film: Look,
+    film: ResolvedFilm,
     name: str,
     sha256: str | None,
     target: Path,
@@ -117,7 +117,7 @@ def transfer_fragments(
         )
     except TransferError as error:
         hint = "The fragments that came are kept: run the same command to resume."
-        raise given_up(name, error, hint) from error
+        raise final_error(name, error, hint) from error
     sums = checksums(target)
     if sha256 is not None and sums["sha256"] != sha256:
         target.unlink()
@@ -146,7 +146,7 @@ class _Part:
         except (OSError, ValueError, TypeError):
             return None
 
-    def is_of(self, wanted: Wanted) -> bool:
+    def is_of(self, wanted: DownloadRequest) -> bool:
         """Whether the partial file may belong to `wanted`, so that resuming can be tried."""
         marks = self.marks()
         return (
@@ -170,15 +170,15 @@ class _Part:
 class _Transfer:
     def __init__(
         self,
-        wanted: Wanted,
+        wanted: DownloadRequest,
         target: Path,
         limits: Limits,
-        patience: RetryPolicy,
+        retry_policy: RetryPolicy,
         progress: Callable[[float], None],
     ) -> None:
         self.wanted = wanted
         self.limits = limits
-        self.patience = patience
+        self.retry_policy = retry_policy
         self.progress = progress
         self.part = _Part(target)
         self.addresses = list(wanted.addresses)
@@ -261,12 +261,12 @@ class _Transfer:
             self.failures = 0
         self.failures += 1
         address = self.addresses.pop(0)
-        asks_too_much = (error.asked_wait_s or 0.0) > self.patience.max_wait_s
+        asks_too_much = (error.asked_wait_s or 0.0) > self.retry_policy.max_wait_s
         if not error.is_final and not asks_too_much:
             self.addresses.append(address)
             self.failed_round.append(error)
         n_addresses = len(self.wanted.addresses)
-        if not self.addresses or self.failures >= self.patience.tries * n_addresses:
+        if not self.addresses or self.failures >= self.retry_policy.tries * n_addresses:
             raise self._final_error(error)
         # Try the other addresses at once. After a failure of each, or HTTP 429, wait for the
         # longest requested time.
@@ -274,7 +274,7 @@ class _Transfer:
             worst = max(
                 self.failed_round, key=lambda failure: failure.asked_wait_s or 0.0, default=error
             )
-            self.patience.pause(-(-self.failures // n_addresses), worst)
+            self.retry_policy.pause(-(-self.failures // n_addresses), worst)
             self.failed_round.clear()
 
     def _problem(self, sums: Mapping[str, str]) -> OsslError | None:
@@ -311,4 +311,4 @@ class _Transfer:
             hint = "Nothing was kept. Run the same command again later, or choose another source."
         n = len(self.wanted.addresses)
         name = self.wanted.name + (f" (on the last of {n} servers asked)" if n > 1 else "")
-        return given_up(name, error, hint)
+        return final_error(name, error, hint)

@@ -63,7 +63,7 @@ def refuse_password(address: str, is_server: bool = False) -> None:
         )
 
 
-def ask(address: str) -> Answer:
+def request_headers(address: str) -> Answer:
     """Request the headers of an address: by HEAD, or where that is refused, by one byte.
 
     Raises:
@@ -124,7 +124,7 @@ def get_json(address: str, policy: RetryPolicy, user_agent: str) -> tuple[Any, b
     Raises:
         TransferError: the error of the last attempt.
     """
-    return policy.insist(lambda: _get_json(address, policy.timeout_s, user_agent))
+    return policy.call(lambda: _get_json(address, policy.timeout_s, user_agent))
 
 
 def _get_json(address: str, timeout_s: float, user_agent: str) -> tuple[Any, bytes]:

@@ -35,17 +35,21 @@ class TransferError(Exception):
 
     Attributes:
         kind: kind of failure.
-        said: the failure as a predicate without subject, e.g. ``answered 503``.
+        predicate: the failure as a predicate without subject, e.g. ``answered 503``.
         status: HTTP status, if `kind` is `status`; else None.
         asked_wait_s: wait that the server requests (`Retry-After`), in seconds; None: no request.
     """
 
     def __init__(
-        self, kind: Kind, said: str, status: int | None = None, asked_wait_s: float | None = None
+        self,
+        kind: Kind,
+        predicate: str,
+        status: int | None = None,
+        asked_wait_s: float | None = None,
     ) -> None:
-        super().__init__(said)
+        super().__init__(predicate)
         self.kind = kind
-        self.said = said
+        self.predicate = predicate
         self.status = status
         self.asked_wait_s = asked_wait_s
 
@@ -86,8 +90,8 @@ class RetryPolicy:
         time.sleep(max(asked_s, min(self.wait_s * 2.0 ** (failures - 1), self.max_wait_s)))
         return True
 
-    def insist(self, ask: Callable[[], Answer]) -> Answer:
-        """Call `ask` until it returns; retry after a `TransferError`.
+    def call(self, request: Callable[[], Answer]) -> Answer:
+        """Call `request` until it returns; retry after a `TransferError`.
 
         Raises:
             TransferError: the error of the last attempt.
@@ -95,7 +99,7 @@ class RetryPolicy:
         failures = 0
         while True:
             try:
-                return ask()
+                return request()
             except TransferError as error:
                 failures += 1
                 is_last = error.is_final or failures >= self.tries
@@ -118,7 +122,7 @@ def asked_wait_s(header: str | None) -> float | None:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def given_up(name: str, error: TransferError, hint: str) -> OsslError:
+def final_error(name: str, error: TransferError, hint: str) -> OsslError:
     """Return the `OsslError` of a download after its last attempt.
 
     Args:
@@ -126,10 +130,8 @@ def given_up(name: str, error: TransferError, hint: str) -> OsslError:
         error: error of the last attempt.
         hint: what the user can do.
     """
-    wait = (
-        f" It asks to be left alone for {error.asked_wait_s:.0f} s." if error.asked_wait_s else ""
-    )
-    return OsslError(_code(error), f"{name}: the server {error.said}.{wait}", hint)
+    wait = f" It requests a pause of {error.asked_wait_s:.0f} s." if error.asked_wait_s else ""
+    return OsslError(_code(error), f"{name}: the server {error.predicate}.{wait}", hint)
 
 
 def _code(error: TransferError) -> str:

@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-LOOK_EVERY_S = 0.2
+POLL_EVERY_S = 0.2
 
 
 @contextlib.contextmanager
-def turn(name: str, at_most: int) -> Iterator[None]:
+def hold_slot(name: str, at_most: int) -> Iterator[None]:
     """Hold one of the `at_most` slots of the semaphore `name`; wait until one is free."""
     import filelock
 
@@ -21,7 +21,7 @@ def turn(name: str, at_most: int) -> Iterator[None]:
     folder.mkdir(mode=0o700, exist_ok=True)
     locks = [filelock.FileLock(folder / f"{name}-{n}.lock", timeout=0) for n in range(at_most)]
     while not any(_try_acquire(lock) for lock in locks):
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_EVERY_S)
     try:
         yield
     finally:

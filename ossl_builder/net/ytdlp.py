@@ -17,14 +17,14 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 
 from ossl_builder.errors import OsslError
 from ossl_builder.net.http import legible
-from ossl_builder.net.retry import RetryPolicy, TransferError, asked_wait_s, given_up
+from ossl_builder.net.retry import RetryPolicy, TransferError, asked_wait_s, final_error
 from ossl_builder.net.stall_guard import Heard, Limits, Watched, stalled
 
 PART = ".part"
 
 
 @dataclass(frozen=True)
-class Look:
+class ResolvedFilm:
     """The film at an address.
 
     Attributes:
@@ -95,12 +95,12 @@ def _refuse_larger(size_bytes: int, max_bytes: int) -> None:
         )
 
 
-def look(address: str, patience: RetryPolicy, extractors: tuple[str, ...]) -> Look:
+def resolve(address: str, retry_policy: RetryPolicy, extractors: tuple[str, ...]) -> ResolvedFilm:
     """Resolve an address to its film with yt-dlp's extractors; retry after network errors.
 
     Args:
         address: address of a page or a file.
-        patience: the retry policy.
+        retry_policy: the retry policy.
         extractors: value of yt-dlp's option `allowed_extractors`.
 
     Raises:
@@ -108,19 +108,19 @@ def look(address: str, patience: RetryPolicy, extractors: tuple[str, ...]) -> Lo
             `downloader.transfer`.
     """
     try:
-        return patience.insist(lambda: _extract(address, patience.timeout_s, extractors))
+        return retry_policy.call(lambda: _extract(address, retry_policy.timeout_s, extractors))
     except TransferError as error:
         hint = "Run the same command again later, or choose another source."
-        raise given_up(address, error, hint) from error
+        raise final_error(address, error, hint) from error
 
 
 def download_fragments(
-    film: Look, target: Path, limits: Limits, progress: Callable[[int, int | None], None]
+    film: ResolvedFilm, target: Path, limits: Limits, progress: Callable[[int, int | None], None]
 ) -> None:
     """Download a film that a site serves in fragments; resume yt-dlp's partial files.
 
     Args:
-        film: the film, as returned by `look`.
+        film: the film, as returned by `resolve`.
         target: where to write it.
         limits: maximum size, timeout and minimum speed.
         progress: called with the number of bytes received, and the estimated total (None: unknown).
@@ -150,7 +150,7 @@ def download_fragments(
         raise TransferError("dropped", "sent not all fragments")
 
 
-def _extract(address: str, timeout_s: float, extractors: tuple[str, ...]) -> Look:
+def _extract(address: str, timeout_s: float, extractors: tuple[str, ...]) -> ResolvedFilm:
     options = _options(timeout_s) | {
         "noplaylist": True,
         "allowed_extractors": list(extractors),
@@ -168,7 +168,7 @@ def _extract(address: str, timeout_s: float, extractors: tuple[str, ...]) -> Loo
     if not info or not info.get("url"):
         raise _not_understood(address, "it leads to several films, or to none")
     about = ("id", "title", "uploader", "license", "webpage_url", "extractor", "ext", "duration")
-    return Look(
+    return ResolvedFilm(
         address=info["url"],
         is_plain=info.get("protocol") in ("http", "https"),
         headers=info.get("http_headers") or {},

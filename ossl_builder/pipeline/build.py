@@ -62,7 +62,7 @@ def build(
             processes,
             n_workers,
             job=partial(_build_film, work, drop_labelled),
-            keeps_death=lambda film_id: drop_labelled or not staging.labelled(corpus, film_id),
+            records_death=lambda film_id: drop_labelled or not staging.labelled(corpus, film_id),
         )
     finally:
         staging.clear(corpus)

@@ -24,7 +24,6 @@ OPTIONAL = (
     ("transformers", "`ossl train`, cues.rule=tagger", 'pip install "ossl-builder[train]"'),
     ("audiocraft", "`ossl train`", "pip install --no-deps audiocraft==1.3.0"),
     ("duckdb", "`ossl query`", 'pip install "ossl-builder[export]"'),
-    ("jinja2", "`ossl report`", 'pip install "ossl-builder[export]"'),
 )
 
 
@@ -35,13 +34,13 @@ class Check:
     Attributes:
         name: the package, tool or resource.
         verdict: ok; missing (something will not work); note (it works, with a remark).
-        found: the version, or what was measured.
+        detail: the version, or what was measured.
         advice: what to do, if not ok.
     """
 
     name: str
     verdict: Literal["ok", "note", "missing"]
-    found: str
+    detail: str
     advice: str = ""
 
 

@@ -25,7 +25,7 @@ from ossl_builder.report.warnings import Measures, Warned
 from ossl_builder.splits import leaks
 from ossl_builder.tables import CLIPS, LABELS, SPLITS
 from ossl_builder.tables.labels import QUADRANTS
-from ossl_builder.templates import Render, renderer
+from ossl_builder.templates import Render, html_renderer
 
 TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = ("report.css", "index.js", "film.js")
@@ -97,7 +97,7 @@ def write(
     questions = label_schema.load(corpus.root)
     findings = _find(contents, recipe, questions)
     made_files = MadeFiles(out, out / STATE)
-    render = renderer(TEMPLATES)
+    render = html_renderer(TEMPLATES)
     shared = {"builder": __version__, "clock": clock, "corpus_title": title}
     shared["questions"] = [question.name for question in questions.questions]
     made_by = [_program_hash(), title, shared["questions"]]

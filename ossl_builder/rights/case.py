@@ -155,12 +155,12 @@ class Case:
     lacking: list[str] = field(default_factory=list)
     rests_on_statements: bool = False
 
-    def say(self, step: str, *sources: str) -> None:
+    def add_step(self, step: str, *sources: str) -> None:
         """Add a step of the reasoning and the law that it uses."""
         self.steps.append(step)
         self.sources += [source for source in sources if source not in self.sources]
 
-    def lack(self, fact: FactName) -> None:
+    def add_missing(self, fact: FactName) -> None:
         """Add the evidence that would show a fact to the missing evidence, once."""
         _, proof = NAMES[fact]
         if proof not in self.lacking:
@@ -172,19 +172,19 @@ class Case:
         denials = [item.denies for item in evidence if item.kind in COUNTING]
         return getattr(self.facts, fact) if denials and not any(denials) else None
 
-    def need(self, fact: FactName) -> Any:
+    def require(self, fact: FactName) -> Any:
         """Return the value as `known` does; if it is None, add the reason and what is missing."""
         value = self.known(fact)
         if value is None:
-            self.say(self._why_unknown(fact))
-            self.lack(fact)
+            self.add_step(self._why_unknown(fact))
+            self.add_missing(fact)
         return value
 
     def mention_weak(self, fact: FactName) -> None:
         """Add the reason why a fact is unknown although there is evidence of it."""
         if self.known(fact) is None and self.facts.evidence_of(fact):
-            self.say(self._why_unknown(fact))
-            self.lack(fact)
+            self.add_step(self._why_unknown(fact))
+            self.add_missing(fact)
 
     def according(self, fact: FactName) -> str:
         """Return the end of a sentence that names the sources of a known fact."""

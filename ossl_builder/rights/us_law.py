@@ -35,7 +35,7 @@ def original_work(case: Case, year: int | None) -> Word:
     """
     if year is not None and year < case.today.year - TERM_YEARS:
         last = date(free_from(year).year - 1, 12, 31)
-        case.say(
+        case.add_step(
             f"The film was published in {year}. The longest term such a film can have in the "
             f"United States is 95 years, to the end of the last of them. It ended on "
             f"{spoken(last)}, whatever became of notice and renewal.",
@@ -49,7 +49,7 @@ def original_work(case: Case, year: int | None) -> Word:
     if _is_government_work(case):
         return "government_work"
     if year is None:
-        case.need("year")
+        case.require("year")
         return "unknown"
     if year >= 1978:
         return _judge_from_1978(case, year)
@@ -58,13 +58,13 @@ def original_work(case: Case, year: int | None) -> Word:
 
 def _add_term_step(case: Case, year: int) -> None:
     if year >= 1978:
-        case.say(
+        case.add_step(
             f"The film was published in {year}. From 1978 on a film is protected from the day it "
             "is made, without renewal, for at least 70 years.",
             TERM_1978,
         )
     else:
-        case.say(
+        case.add_step(
             f"The film was published in {year}. Its longest term, 95 years, runs until the end of "
             f"{year + TERM_YEARS}, so it is free before that only for another reason.",
             TERM,
@@ -77,7 +77,7 @@ def is_licensed(case: Case) -> bool:
     if not licence:
         case.mention_weak("licence")
         return False
-    case.say(
+    case.add_step(
         f"The holder of the rights permits its use by a licence: {licence}"
         + case.according("licence")
         + " The conditions of the licence go with every clip.",
@@ -90,7 +90,7 @@ def _is_government_work(case: Case) -> bool:
     if not case.known("government_work"):
         case.mention_weak("government_work")
         return False
-    case.say(
+    case.add_step(
         "The United States government made the film"
         + case.according("government_work")
         + " Works of that government have no copyright in the United States.",
@@ -98,16 +98,16 @@ def _is_government_work(case: Case) -> bool:
     )
     if not case.facts.is_co_production:
         return True
-    case.say("But a company had, or may have had, a part in it, and that may be protected.")
+    case.add_step("But a company had, or may have had, a part in it, and that may be protected.")
     case.lacking.append("the credits or the contract that show who made which part")
     return False
 
 
 def _judge_foreign(case: Case, year: int) -> Word | None:
     """Return the verdict word if the film's origin decides it, else None."""
-    country = case.need("country")
+    country = case.require("country")
     if country is None:
-        case.say(
+        case.add_step(
             "That matters: many films from abroad that had become free were protected again "
             f"from {spoken(RESTORATION_DAY)}. The next steps are for the case that it is American.",
             URAA,
@@ -115,40 +115,40 @@ def _judge_foreign(case: Case, year: int) -> Word | None:
         verdict_word = _judge_formalities(case, year)
         return "unknown" if verdict_word in FREE else verdict_word
     if country == "US":
-        case.say("It is an American film" + case.according("country"))
+        case.add_step("It is an American film" + case.according("country"))
         return None
-    case.say(
+    case.add_step(
         f"The film was made abroad, or partly so ({country}). On {spoken(RESTORATION_DAY)} foreign "
         "films that were free here for want of a notice or a renewal became protected again, "
         "unless they were free in their own country on that day.",
         URAA,
     )
-    free_at_home = case.need("free_at_home_1996")
+    free_at_home = case.require("free_at_home_1996")
     if free_at_home is None:
-        case.say("Until that is shown, treat the film as restored.")
+        case.add_step("Until that is shown, treat the film as restored.")
         return "unknown"
     if not free_at_home:
-        case.say(
+        case.add_step(
             "It was still protected in its own country then. So it is protected here as well, "
             f"until the end of {year + TERM_YEARS}."
         )
         return "restored_uraa"
-    case.say("It was free in its own country then, so the rules for American films decide.")
+    case.add_step("It was free in its own country then, so the rules for American films decide.")
     return None
 
 
 def _judge_formalities(case: Case, year: int) -> Word:
     """Return the verdict word for an American film from before 1978 that is not expired."""
     if year >= 1964:
-        case.say(
+        case.add_step(
             "The copyright of films from 1964 to 1977 was renewed by itself. "
             "Such a film is free only if it was published without a copyright notice.",
             AUTOMATIC_RENEWAL,
             NOTICE_1909,
         )
-        notice, renewed = case.need("notice"), None
+        notice, renewed = case.require("notice"), None
     else:
-        case.say(
+        case.add_step(
             f"A film published from {case.today.year - TERM_YEARS} to 1963 is free if it was "
             "published without a copyright notice, or if its copyright was not renewed in its "
             "28th year.",
@@ -157,14 +157,14 @@ def _judge_formalities(case: Case, year: int) -> Word:
         )
         notice, renewed = case.known("notice"), case.known("renewed")
     if notice is False and renewed:
-        case.say(
+        case.add_step(
             "The evidence contradicts itself: it says that there was no copyright notice, and so "
             "no copyright, and also that a copyright was renewed."
         )
-        case.lack("notice")
+        case.add_missing("notice")
         return "unknown"
     if notice is False:
-        case.say(
+        case.add_step(
             "It was published without a copyright notice"
             + case.according("notice")
             + " So it never had a copyright here."
@@ -172,7 +172,7 @@ def _judge_formalities(case: Case, year: int) -> Word:
         return "no_notice"
     if year >= 1964:
         if notice:
-            case.say(
+            case.add_step(
                 "It was published with a copyright notice"
                 + case.according("notice")
                 + " So it is protected."
@@ -180,28 +180,28 @@ def _judge_formalities(case: Case, year: int) -> Word:
             return "protected"
         return "unknown"
     if renewed is False:
-        case.say(
+        case.add_step(
             "Its copyright was not renewed"
             + case.according("renewed")
             + f" So it ended after 28 years, at the latest with the year {year + 28}."
         )
         return "not_renewed"
     if renewed:
-        case.say(
+        case.add_step(
             "Its copyright was renewed"
             + case.according("renewed")
             + " So it is protected for the longest term."
         )
         return "protected"
-    case.need("renewed")
+    case.require("renewed")
     if notice is None:
-        case.need("notice")
+        case.require("notice")
     return "unknown"
 
 
 def _judge_from_1978(case: Case, year: int) -> Word:
     if year <= 1989 and case.known("notice") is False:
-        case.say(
+        case.add_step(
             "It is shown to have been published without a copyright notice. Until 28 February "
             "1989 that could cost a film its copyright, but it could be cured within five years.",
             OMITTED_NOTICE,
@@ -209,7 +209,7 @@ def _judge_from_1978(case: Case, year: int) -> Word:
         case.lacking.append(
             "a search of the Copyright Office's records for a registration within five years"
         )
-    case.need("licence")
+    case.require("licence")
     return "unknown"
 
 

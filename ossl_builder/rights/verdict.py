@@ -127,7 +127,7 @@ def judge(facts: Facts, today: date) -> Verdict:
     ends = free_from(year) if year is not None and year < 1978 else None
     altered = facts.is_restored or facts.is_new_version
     if altered and word in FREE and word != "licensed":
-        case.say(
+        case.add_step(
             "So far this is about the film as first shown. But the copy at hand is, or may be, "
             + ("a newer version of it" if facts.is_new_version else "a restoration of it")
             + ", and what was added to a film has a copyright of its own.",
@@ -138,9 +138,9 @@ def judge(facts: Facts, today: date) -> Verdict:
         word = "licensed" if is_licensed(case) else "unknown"
         case.lacking.append("a copy made from an old print, without additions")
     if word in FREE and case.rests_on_statements:
-        case.say("This rests on what others state. This program looked up no record itself.")
+        case.add_step("This rests on what others state. This program looked up no record itself.")
     if word == "unknown" and not altered and any(item.kind == "listing" for item in facts.evidence):
-        case.say(
+        case.add_step(
             "Lists call the film public domain without giving a reason. That is a hint, "
             "and no evidence."
         )

@@ -197,7 +197,6 @@ def _prepare(settings: StemsSettings) -> None:
 
 STEMS_STAGE = Stage(
     name="stems",
-    doc="Separate a film's music from its dialogue.",
     version=2,
     reads=("films",),
     writes=STEMS,

@@ -7,7 +7,7 @@ import pytest
 
 from ossl_builder.engine.settings import Settings
 from ossl_builder.engine.stage import Stage
-from ossl_builder.stages.registry import STAGES
+from ossl_builder.stages.registry import ENTRIES, STAGES
 from ossl_builder.tables import SOURCES
 
 
@@ -24,12 +24,16 @@ def test_stages_read_only_what_stands_before_them() -> None:
         made.add(stage.writes.name)
 
 
+def test_each_entry_names_its_stage_with_one_sentence() -> None:
+    assert [entry.name for entry in ENTRIES] == [stage.name for stage in STAGES]
+    assert all(entry.summary.endswith(".") for entry in ENTRIES)
+
+
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_a_stage_has_settings_with_defaults_and_meanings(stage: Stage) -> None:
     assert issubclass(stage.config, Settings)
     assert stage.config() == stage.config(**stage.config().model_dump())
     assert all(field.description for field in stage.config.model_fields.values())
-    assert stage.doc.endswith(".")
     assert stage.version >= 1
 
 

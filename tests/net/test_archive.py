@@ -29,7 +29,7 @@ def site(server: Misbehaving) -> Site:
         metadata_url=f"{server.address}/metadata/",
         search_url=f"{server.address}/advancedsearch.php",
         download_url=f"{server.address}/download/",
-        patience=RetryPolicy(timeout_s=5, tries=2, wait_s=0.01, max_wait_s=1),
+        retry_policy=RetryPolicy(timeout_s=5, tries=2, wait_s=0.01, max_wait_s=1),
     )
 
 

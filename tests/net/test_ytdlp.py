@@ -16,7 +16,7 @@ import pytest
 from ossl_builder.errors import OsslError
 from ossl_builder.media.ffmpeg import binary
 from ossl_builder.media.file_type import extension, is_web_page
-from ossl_builder.net.downloader import Wanted, transfer, transfer_fragments
+from ossl_builder.net.downloader import DownloadRequest, transfer, transfer_fragments
 from ossl_builder.net.retry import RetryPolicy, TransferError, asked_wait_s
 from ossl_builder.net.stall_guard import Limits
 from ossl_builder.net.ytdlp import look
@@ -37,7 +37,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
 
 def bring(server: Misbehaving, folder: Path, **wanted: Any) -> None:
     transfer(
-        Wanted(**({"name": "a", "addresses": (f"{server.address}/a.mp4",)} | wanted)),
+        DownloadRequest(**({"name": "a", "addresses": (f"{server.address}/a.mp4",)} | wanted)),
         folder / "a", LIMITS, PATIENCE, lambda part: None,
     )  # fmt: skip
 
@@ -62,13 +62,13 @@ def test_retry_after_in_both_its_forms() -> None:
 
 
 def test_pauses_double_and_a_longer_one_asked_for_is_refused() -> None:
-    patience = RetryPolicy(tries=9, wait_s=0.01, max_wait_s=0.05)
+    retry_policy = RetryPolicy(tries=9, wait_s=0.01, max_wait_s=0.05)
     began = datetime.now(UTC)
     for failures in range(1, 9):
-        assert patience.pause(failures, TransferError("dropped", ""))
+        assert retry_policy.pause(failures, TransferError("dropped", ""))
     passed = (datetime.now(UTC) - began).total_seconds()
     assert 0.01 + 0.02 + 0.04 + 5 * 0.05 <= passed < 3
-    assert not patience.pause(1, TransferError("status", "", 429, 0.06))
+    assert not retry_policy.pause(1, TransferError("status", "", 429, 0.06))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_file_that_changes_all_the_time_is_given_up(server: Misbehaving, tmp_p
     server.put("/a.mp4", CONTENT, Answer(content=b"x" * 9999))
     with pytest.raises(OsslError) as caught:
         transfer(
-            Wanted("a", (f"{server.address}/a.mp4",)), tmp_path / "a", LIMITS,
+            DownloadRequest("a", (f"{server.address}/a.mp4",)), tmp_path / "a", LIMITS,
             RetryPolicy(tries=1), lambda part: None,
         )  # fmt: skip
     assert caught.value.code == "source_changes"
@@ -175,7 +175,7 @@ def test_progress_goes_from_0_to_1(server: Misbehaving, tmp_path: Path) -> None:
     server.put("/a.mp4", CONTENT, Answer(stop_at=0.5), Answer())
     parts: list[float] = []
     address = f"{server.address}/a.mp4"
-    transfer(Wanted("a", (address,)), tmp_path / "a", LIMITS, PATIENCE, parts.append)
+    transfer(DownloadRequest("a", (address,)), tmp_path / "a", LIMITS, PATIENCE, parts.append)
     assert parts == sorted(parts)
     assert parts[-1] == 1
 
@@ -188,12 +188,13 @@ def test_a_full_disk_is_no_fault_of_the_server(server: Misbehaving, tmp_path: Pa
         "from pathlib import Path\n"
         "from ossl_builder.net.stall_guard import Limits\n"
         "from ossl_builder.net.retry import RetryPolicy\n"
-        "from ossl_builder.net.downloader import Wanted, transfer\n"
+        "from ossl_builder.net.downloader import DownloadRequest, transfer\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
         "limits = Limits(10**9, 10, 0, 60)\n"
         "try:\n"
-        f"    transfer(Wanted('a', ('{server.address}/a.mp4',)), Path(sys.argv[1]), limits,\n"
+        f"    request = DownloadRequest('a', ('{server.address}/a.mp4',))\n"
+        "    transfer(request, Path(sys.argv[1]), limits,\n"
         "             RetryPolicy(tries=1), lambda part: None)\n"
         "except OSError as error:\n"
         "    print('errno', error.errno)\n"

@@ -81,7 +81,7 @@ def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
     with pytest.raises(OsslError, match="cannot be read") as raised:
         checkpoint.load_weights(last, nn.Linear(4, 8))
     assert raised.value.code == "checkpoint_damaged"
-    (last / "standing.json").write_text('{"stap": 1}')
+    (last / "trainer_state.json").write_text('{"stap": 1}')
     with pytest.raises(OsslError, match="cannot be read"):
         checkpoint.read_trainer_state(last)
 

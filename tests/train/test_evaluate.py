@@ -9,7 +9,6 @@ import pytest
 import soundfile
 from ossl_train.evaluation.audio_figures import kl_figure_from
 from ossl_train.evaluation.audio_files import covering_windows, mono_blocks
-from ossl_train.evaluation.cache import ResultCache
 from ossl_train.evaluation.clap import load_clap
 from ossl_train.evaluation.eval_set import folders_eval_set
 from ossl_train.evaluation.evaluate import Evaluation, evaluate
@@ -17,6 +16,7 @@ from ossl_train.evaluation.report import rounded, write_report
 from ossl_train.evaluation.settings import EvaluationSettings
 from ossl_train.evaluation.warnings import files_shared_start_s
 
+from ossl_builder.engine.cache import ArrayCache
 from ossl_builder.models.hub import fetch_model
 from tests.train.evaluating import audio, folder_of, settings
 from tests.train.tiny_clap import DIMENSION, RATE
@@ -36,14 +36,14 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def compared(splits: tuple[Path, Path], clap: Path) -> Evaluation:
-    kept = ResultCache(splits[0].parent / "measured")
+    kept = ArrayCache(splits[0].parent / "measured")
     return evaluate(folders_eval_set(*splits), settings(clap), kept)
 
 
 def test_identical_folders(tmp_path: Path, splits: tuple[Path, Path], clap: Path) -> None:
     shutil.copytree(splits[0], tmp_path / "copy")
     found = evaluate(
-        folders_eval_set(splits[0], tmp_path / "copy"), settings(clap), ResultCache(tmp_path / "m")
+        folders_eval_set(splits[0], tmp_path / "copy"), settings(clap), ArrayCache(tmp_path / "m")
     )
     assert found.figure("fad").value == pytest.approx(0, abs=1e-9)
     assert found.figure("fad_inf").value == pytest.approx(0, abs=1e-9)
@@ -85,13 +85,13 @@ def test_same_seed_same_bytes_whatever_happened_before(
     """The reference draws its windows from the global generator, seeded by nobody."""
     np.random.seed(99)
     before = np.random.get_state()[1].copy()  # type: ignore[union-attr]
-    again = evaluate(folders_eval_set(*splits), settings(clap), ResultCache(tmp_path / "measured"))
+    again = evaluate(folders_eval_set(*splits), settings(clap), ArrayCache(tmp_path / "measured"))
     assert (np.random.get_state()[1] == before).all()
     one, other = write_report(tmp_path / "a", compared)[0], write_report(tmp_path / "b", again)[0]
     assert one.read_bytes() == other.read_bytes()
     # Another seed moves intervals and extrapolation, and nothing else.
     seeded = evaluate(
-        folders_eval_set(*splits), settings(clap, seed=1), ResultCache(tmp_path / "measured")
+        folders_eval_set(*splits), settings(clap, seed=1), ArrayCache(tmp_path / "measured")
     )
     for name in ("fad", "similarity", "precision"):
         assert seeded.figure(name).value == compared.figure(name).value
@@ -125,13 +125,13 @@ def test_a_second_run_measures_nothing_again(
     measured = splits[0].parent / "measured"
     stored = {path: path.stat().st_mtime_ns for path in measured.rglob("*.npz")}
     assert len(stored) == 2 * N
-    evaluate(folders_eval_set(*splits), settings(clap), ResultCache(measured))
+    evaluate(folders_eval_set(*splits), settings(clap), ArrayCache(measured))
     assert {path: path.stat().st_mtime_ns for path in measured.rglob("*.npz")} == stored
     # Damage is measured again; another model is another measurement.
     victim = next(iter(stored))
     right = victim.read_bytes()
     victim.write_bytes(right[:100])
-    assert evaluate(folders_eval_set(*splits), settings(clap), ResultCache(measured)) == compared
+    assert evaluate(folders_eval_set(*splits), settings(clap), ArrayCache(measured)) == compared
     assert victim.stat().st_size == len(right)
     other = shutil.copytree(clap, tmp_path / "other")
     (other / "added.txt").write_text("another file")
@@ -141,7 +141,7 @@ def test_a_second_run_measures_nothing_again(
 def test_few_files_are_not_defined_and_say_why(tmp_path: Path, clap: Path) -> None:
     generated = folder_of(tmp_path / "generated", range(3))
     real = folder_of(tmp_path / "real", range(9, 14))
-    found = evaluate(folders_eval_set(generated, real), settings(clap), ResultCache(tmp_path / "m"))
+    found = evaluate(folders_eval_set(generated, real), settings(clap), ArrayCache(tmp_path / "m"))
     for name in ("fad_inf", "precision", "recall", "density", "coverage"):
         assert found.figure(name).value is None
         assert found.figure(name).why
@@ -154,7 +154,7 @@ def test_few_files_are_not_defined_and_say_why(tmp_path: Path, clap: Path) -> No
     (generated / "clip-01.wav").unlink()
     (generated / "clip-02.wav").unlink()
     soundfile.write(generated / "clip-00.wav", audio(0, 1.0), RATE)
-    alone = evaluate(folders_eval_set(generated, real), settings(clap), ResultCache(tmp_path / "m"))
+    alone = evaluate(folders_eval_set(generated, real), settings(clap), ArrayCache(tmp_path / "m"))
     assert any("1 of 1 generated files are shorter" in one for one in alone.warnings)
     assert alone.figure("similarity").interval is None
     json.dumps(alone.plain(), allow_nan=False)
@@ -171,7 +171,7 @@ def test_a_tone_at_the_start_of_all_files_is_found(
     silent = folder_of(tmp_path / "silent", range(6), begin=np.zeros(RATE))
     assert files_shared_start_s(list(folders_eval_set(silent, silent).generated.values())) == 0
     found = evaluate(
-        folders_eval_set(beeping, splits[1]), settings(clap), ResultCache(tmp_path / "m")
+        folders_eval_set(beeping, splits[1]), settings(clap), ArrayCache(tmp_path / "m")
     )
     assert any("same audio for 1 s" in sentence for sentence in found.warnings)
 
@@ -193,7 +193,7 @@ def test_a_file_that_cannot_be_read_is_left_out_with_its_pair(
     generated = Path(shutil.copytree(splits[0], tmp_path / "generated"))
     (generated / "clip-03.wav").write_bytes(b"no audio at all")
     found = evaluate(
-        folders_eval_set(generated, splits[1]), settings(clap), ResultCache(tmp_path / "m")
+        folders_eval_set(generated, splits[1]), settings(clap), ArrayCache(tmp_path / "m")
     )
     assert any("clip-03.wav" in sentence for sentence in found.left_out)
     assert found.figure("similarity").n == found.figure("recall").n == N - 1
@@ -208,7 +208,7 @@ def test_a_file_with_samples_that_are_no_numbers_is_left_out(
     samples[1000:1100] = np.nan
     soundfile.write(generated / "clip-03.wav", samples, rate, subtype="FLOAT")
     found = evaluate(
-        folders_eval_set(generated, splits[1]), settings(clap), ResultCache(tmp_path / "m")
+        folders_eval_set(generated, splits[1]), settings(clap), ArrayCache(tmp_path / "m")
     )
     assert any("clip-03.wav" in sentence for sentence in found.left_out)
     assert found.figure("similarity").n == N - 1

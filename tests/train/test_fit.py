@@ -41,26 +41,26 @@ def test_it_learns_from_the_video_and_keeps_the_best_adapter(
     parts = parts_of(tiny_models)
     frozen = [one.clone() for one in parts.backbone.parameters()]
     begun = weights_of(parts)
-    standing, losses = run(parts, tmp_path, steps=40, validate_every=10)
+    state, losses = run(parts, tmp_path, steps=40, validate_every=10)
     told = [line for line in read_metrics(tmp_path) if "validation_loss" in line]
     assert [line["step"] for line in told] == [0, 10, 20, 30, 40]
     # Worse than nothing by chance cannot be: the moods of the validation split are told by video.
     assert told[-1]["validation_loss"] < told[0]["validation_loss"] - 1
     assert set(told[0]["film"]) == {"validation-0", "validation-1"}
     assert told[0]["validation_loss"] == pytest.approx(sum(told[0]["film"].values()) / 2)
-    assert standing.best_loss == min(line["validation_loss"] for line in told)
-    assert standing.ended == "steps"
+    assert state.best_loss == min(line["validation_loss"] for line in told)
+    assert state.ended == "steps"
     assert len(losses) == 40
     # Nothing but the adapter has changed, and all of the adapter has.
     assert all(map(torch.equal, frozen, parts.backbone.parameters()))
     assert not any(torch.equal(value, begun[name]) for name, value in weights_of(parts).items())
     best = load_adapter(tmp_path / "best" / "adapter.safetensors")
-    if standing.best_step == 40:
+    if state.best_step == 40:
         assert farthest(best.state_dict(), weights_of(parts)) == 0
     assert list((tmp_path / "tensorboard").iterdir())
     assert {path.name for path in (tmp_path / "best").iterdir()} == {
         "adapter.safetensors",
-        "standing.json",
+        "trainer_state.json",
     }
 
 
@@ -113,13 +113,13 @@ def told(out: Path) -> list[dict[str, object]]:
 def test_it_stops_when_the_validation_loss_falls_no_further(
     tiny_models: Path, tmp_path: Path
 ) -> None:
-    standing, losses = run(
+    state, losses = run(
         parts_of(tiny_models), tmp_path, learning_rate=1e-30, steps=40, validate_every=2, patience=3
     )
-    assert (standing.ended, standing.step, standing.best_step) == ("patience", 6, 0)
+    assert (state.ended, state.step, state.best_step) == ("patience", 6, 0)
     assert len(losses) == 6
     # It is over, also for who asks again.
-    assert run(parts_of(tiny_models), tmp_path, learning_rate=1e-30, patience=3)[0] == standing
+    assert run(parts_of(tiny_models), tmp_path, learning_rate=1e-30, patience=3)[0] == state
 
 
 def test_without_a_validation_split_the_last_adapter_is_the_best(
@@ -127,8 +127,8 @@ def test_without_a_validation_split_the_last_adapter_is_the_best(
 ) -> None:
     made = parts_of(tiny_models)
     parts = Parts(made.backbone, made.adapter, made.train, None, {})
-    standing, _ = run(parts, tmp_path)
-    assert (standing.best_step, standing.best_loss) == (8, None)
+    state, _ = run(parts, tmp_path)
+    assert (state.best_step, state.best_loss) == (8, None)
     best = load_adapter(tmp_path / "best" / "adapter.safetensors")
     assert farthest(best.state_dict(), weights_of(parts)) == 0
 
@@ -155,9 +155,9 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_clip(
     with pytest.raises(OsslError, match=rf"step 3 .* clips: {clip}\.") as raised:
         run(parts_of(tiny_models, train=spoilt), tmp_path)
     assert raised.value.code == "loss_not_finite"
-    standing = read_trainer_state(tmp_path / "last")
-    assert standing is not None
-    assert standing.step == 2
+    state = read_trainer_state(tmp_path / "last")
+    assert state is not None
+    assert state.step == 2
     assert (tmp_path / "last" / "adapter.safetensors").read_bytes() == before
 
 
@@ -198,8 +198,8 @@ def test_a_disk_that_fills_up_at_a_checkpoint_loses_nothing(
     with pytest.raises(OsslError, match=r"is full.*checkpoint of step 2 remains") as raised:
         run(parts_of(tiny_models), out)
     assert raised.value.code == "disk_full"
-    standing = read_trainer_state(out / "last")
-    assert standing is not None
-    assert standing.step == 2
+    state = read_trainer_state(out / "last")
+    assert state is not None
+    assert state.step == 2
     (small_disk / "other").unlink()
     assert run(parts_of(tiny_models), out)[1] == losses == losses_of(out)

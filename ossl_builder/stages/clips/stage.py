@@ -195,7 +195,6 @@ def tools(config: Any) -> dict[str, str]:
 
 CLIPS_STAGE = Stage(
     name="clips",
-    doc="Cut clips: video with the mix, and FLAC of mix, music and dialogue.",
     version=2,
     reads=("films", "scenes", "stems", "cues"),
     writes=CLIPS,

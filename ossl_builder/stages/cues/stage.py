@@ -182,7 +182,6 @@ def _prepare(settings: CuesSettings) -> None:
 
 CUES_STAGE = Stage(
     name="cues",
-    doc="Find where there is music.",
     version=1,
     reads=("stems",),
     writes=CUES,

@@ -15,11 +15,11 @@ from ossl_builder.engine.stage import Item
 from ossl_builder.errors import OsslError
 from ossl_builder.files import content_changed, sha256_file
 from ossl_builder.net.http import legible
-from ossl_builder.net.semaphore import turn
+from ossl_builder.net.semaphore import hold_slot
 from ossl_builder.tables import Film, Source
 
 if TYPE_CHECKING:
-    from ossl_builder.net.downloader import Wanted
+    from ossl_builder.net.downloader import DownloadRequest
 
 METADATA = "metadata.json"
 BLOCK = 8 << 20
@@ -190,7 +190,7 @@ def _copy_file(item: Item, path: Path, why: str, pin: str | None) -> SourceFile:
 
 def _from_archive(item: Item, source: Source, before: Film | None, pin: str | None) -> SourceFile:
     from ossl_builder.net.archive_org import choose_file, fetch_item, item_of
-    from ossl_builder.net.downloader import Wanted
+    from ossl_builder.net.downloader import DownloadRequest
 
     site = item.config.site()
     identifier, named = item_of(source.source)
@@ -205,7 +205,7 @@ def _from_archive(item: Item, source: Source, before: Film | None, pin: str | No
     several = len(choice.files) > 1
     transferred = []
     for number, file in enumerate(choice.files):
-        wanted = Wanted(
+        wanted = DownloadRequest(
             name=f"{identifier}/{file.name}",
             addresses=archive_item.addresses(file, site),
             size_bytes=file.size_bytes,
@@ -249,13 +249,13 @@ def _join_parts(item: Item, parts: list[Path], name: str, pin: str | None) -> tu
 
 
 def _from_site(item: Item, source: Source, pin: str | None) -> SourceFile:
-    from ossl_builder.net.downloader import Wanted, transfer_fragments
-    from ossl_builder.net.ytdlp import look
+    from ossl_builder.net.downloader import DownloadRequest, transfer_fragments
+    from ossl_builder.net.ytdlp import resolve
 
     config = item.config
-    media = look(source.source, config.patience(), config.extractors)
+    media = resolve(source.source, config.retry_policy(), config.extractors)
     if media.is_plain:
-        wanted = Wanted(
+        wanted = DownloadRequest(
             name=source.source,
             addresses=(media.address,),
             form=media.format,
@@ -266,7 +266,7 @@ def _from_site(item: Item, source: Source, pin: str | None) -> SourceFile:
         path, sha256 = _download(item, wanted)
     else:
         path = item.folder / f"{item.item_id}.download"
-        with turn("download", config.downloads):
+        with hold_slot("download", config.downloads):
             sha256 = transfer_fragments(
                 media, source.source, pin, path, config.limits(), _download_progress(item)
             )["sha256"]
@@ -284,13 +284,15 @@ def _from_site(item: Item, source: Source, pin: str | None) -> SourceFile:
     )
 
 
-def _download(item: Item, wanted: Wanted, part: str = "") -> tuple[Path, str]:
+def _download(item: Item, wanted: DownloadRequest, part: str = "") -> tuple[Path, str]:
     from ossl_builder.net.downloader import transfer
 
     config = item.config
     path = item.folder / f"{item.item_id}{part}.download"
-    with turn("download", config.downloads):
-        sums = transfer(wanted, path, config.limits(), config.patience(), _download_progress(item))
+    with hold_slot("download", config.downloads):
+        sums = transfer(
+            wanted, path, config.limits(), config.retry_policy(), _download_progress(item)
+        )
     return path, sums["sha256"]
 
 

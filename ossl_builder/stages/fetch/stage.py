@@ -100,7 +100,7 @@ class FetchSettings(Settings):
         """`max_gb` in bytes."""
         return int(self.max_gb * 1e9)
 
-    def patience(self) -> RetryPolicy:
+    def retry_policy(self) -> RetryPolicy:
         """Return the retry policy for servers."""
         return RetryPolicy(self.stall_s, self.tries, self.wait_s, self.max_wait_s)
 
@@ -121,7 +121,7 @@ class FetchSettings(Settings):
             download_url=f"{base}/download/",
             node_url=self.archive_node_url,
             user_agent=self.user_agent,
-            patience=self.patience(),
+            retry_policy=self.retry_policy(),
         )
 
 
@@ -315,7 +315,6 @@ def _tools(config: Any) -> dict[str, str]:
 
 FETCH_STAGE = Stage(
     name="fetch",
-    doc="Copy or download films into the corpus, probe them, hash them.",
     version=3,
     reads=("sources",),
     writes=FILMS,

@@ -85,7 +85,6 @@ def _tools(config: Any) -> dict[str, str]:
 
 FINGERPRINTS_STAGE = Stage(
     name="fingerprints",
-    doc="Take fingerprints of the clips' music and video.",
     version=2,
     reads=("clips",),
     writes=FINGERPRINTS,

@@ -147,7 +147,6 @@ def _tools(config: Any) -> dict[str, str]:
 
 SCENES_STAGE = Stage(
     name="scenes",
-    doc="Find where the video is cut, faded and dissolved.",
     version=2,
     reads=("films",),
     writes=SCENES,

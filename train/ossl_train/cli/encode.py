@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ossl_builder.cli import output
+from ossl_builder.cli.run_output import Watcher, show_plan
 from ossl_train.cli import options
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ def _encode(
     decisions = plan(jobs)
     _say_estimate(source, jobs, decisions)
     if dry_run:
-        output.show_plan(decisions, json)
+        show_plan(decisions, json)
         return
-    watcher = output.Watcher(source.film_ids())
+    watcher = Watcher(source.film_ids())
     with Corpus(source.root).locked(), watcher.watching():
         prepare(jobs, watcher.show)
     _show_results(jobs, results(source.root, jobs), json)

@@ -13,7 +13,7 @@ from ossl_train.cli import options
 from ossl_train.evaluation.settings import CLAP, EvaluationSettings
 
 if TYPE_CHECKING:
-    from ossl_train.evaluation.cache import ResultCache
+    from ossl_builder.engine.cache import ArrayCache
     from ossl_train.evaluation.eval_set import EvalSet
     from ossl_train.evaluation.evaluate import Evaluation
 
@@ -76,7 +76,7 @@ def evaluate(
     json: options.AsJson = False,
 ) -> None:
     """Compare generated music with the films' own music, with its prompt and with its video."""
-    from ossl_train.evaluation.cache import ResultCache
+    from ossl_builder.engine.cache import ArrayCache
     from ossl_train.evaluation.evaluate import evaluate as measure
     from ossl_train.evaluation.report import write_report
 
@@ -95,7 +95,7 @@ def evaluate(
     folder = out or generated / "evaluation"
     root = data or context.obj
     in_corpus = real is None or (root / "manifests").is_dir()
-    cache = ResultCache((root / "train" if in_corpus else folder) / "measured")
+    cache = ArrayCache((root / "train" if in_corpus else folder) / "measured")
     if dry_run:
         _show_plan(eval_set, settings, cache, json)
         return
@@ -150,7 +150,7 @@ def _show(evaluation: Evaluation, json: bool) -> None:
 
 
 def _show_plan(
-    eval_set: EvalSet, settings: EvaluationSettings, cache: ResultCache, json: bool
+    eval_set: EvalSet, settings: EvaluationSettings, cache: ArrayCache, json: bool
 ) -> None:
     """Show what would be measured; no model is loaded."""
     from ossl_train.evaluation.evaluate import plan

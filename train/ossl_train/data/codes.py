@@ -192,7 +192,6 @@ def _prepare(settings: CodesStageSettings | TextStageSettings) -> None:
 
 CODES_STAGE = Stage(
     name=CODES,
-    doc="Encode the music of every window.",
     version=1,
     reads=("clips",),
     writes=CODES_TABLE,
@@ -288,7 +287,6 @@ def _text_tools(settings: TextStageSettings) -> dict[str, Any]:
 
 TEXT_STAGE = Stage(
     name=TEXT,
-    doc="Encode the prompt of every clip.",
     version=1,
     reads=("prompts",),
     writes=TEXT_TABLE,

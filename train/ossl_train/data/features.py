@@ -304,7 +304,6 @@ def _prepare(settings: FeaturesStageSettings) -> None:
 
 FEATURES_STAGE = Stage(
     name=FEATURES,
-    doc="Encode the video of every window.",
     version=1,
     reads=("clips",),
     writes=FEATURES_TABLE,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ossl_builder.engine.cache import ArrayCache
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.cache import ResultCache
 from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.report import Figure, undefined
 from ossl_train.evaluation.settings import EvaluationSettings, WithProgress
@@ -38,7 +38,7 @@ _FRACTIONS = (0.5, 1.0)
 
 
 def vectors_of(
-    files: Mapping[str, Path], clap: Clap, cache: ResultCache, progress: WithProgress, what: str
+    files: Mapping[str, Path], clap: Clap, cache: ArrayCache, progress: WithProgress, what: str
 ) -> tuple[dict[str, Values], list[str]]:
     """Return the vectors of each file's windows, by clip id, and sentences on unreadable files."""
     vectors, unreadable = {}, []
@@ -249,7 +249,7 @@ SAYS = "KL divergence of PaSST's classes, real from generated music of the same 
 def kl_figure(
     eval_set: EvalSet,
     passt: Passt,
-    cache: ResultCache,
+    cache: ArrayCache,
     settings: EvaluationSettings,
     progress: WithProgress,
 ) -> Figure:
@@ -284,7 +284,7 @@ def kl_figure_from(generated: Values, real: Values, settings: EvaluationSettings
 
 
 def _probabilities(
-    files: Mapping[str, Path], name: str, passt: Passt, cache: ResultCache
+    files: Mapping[str, Path], name: str, passt: Passt, cache: ArrayCache
 ) -> Values | None:
     try:
         return cache.of(files[name], passt.how(), passt.audio)["probabilities"]

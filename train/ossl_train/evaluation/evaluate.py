@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ossl_builder import __version__, files
+from ossl_builder.engine.cache import ArrayCache
 from ossl_builder.errors import OsslError
+from ossl_builder.files import sha256_remembered
 from ossl_builder.models.hub import choose_device, fetch_model, find_model
 from ossl_train.evaluation import passt
-from ossl_train.evaluation.cache import ResultCache, file_digest
 from ossl_train.evaluation.clap import how_of
 from ossl_train.evaluation.curves import MUSIC, VIDEO
 from ossl_train.evaluation.eval_set import EvalSet
@@ -64,7 +65,7 @@ class Evaluation:
 def evaluate(
     eval_set: EvalSet,
     settings: EvaluationSettings,
-    cache: ResultCache,
+    cache: ArrayCache,
     progress: WithProgress = without_progress,
 ) -> Evaluation:
     """Compute all figures that the settings ask for.
@@ -138,7 +139,7 @@ def _by_clap(
     eval_set: EvalSet,
     clap: Any,
     settings: EvaluationSettings,
-    cache: ResultCache,
+    cache: ArrayCache,
     progress: WithProgress,
 ) -> tuple[EvalSet, list[Figure], list[str], list[str]]:
     """Return the readable files, their figures, sentences on unreadable files, and warnings."""
@@ -190,7 +191,9 @@ def _embedding(clap: Any) -> dict[str, Any]:
 
 
 def _side(paths: Mapping[str, Path]) -> dict[str, Any]:
-    hashes = [[name, file_digest(path)] for name, path in sorted(paths.items()) if path.exists()]
+    hashes = [
+        [name, sha256_remembered(path)] for name, path in sorted(paths.items()) if path.exists()
+    ]
     return {"n": len(paths), "sha256": files.sha256_json(hashes)}
 
 
@@ -204,7 +207,7 @@ def _versions(names: Iterable[str]) -> dict[str, str]:
     return versions
 
 
-def plan(eval_set: EvalSet, settings: EvaluationSettings, cache: ResultCache) -> dict[str, Any]:
+def plan(eval_set: EvalSet, settings: EvaluationSettings, cache: ArrayCache) -> dict[str, Any]:
     """Return what would be measured, and how much of it is in the cache.
 
     Returns:
@@ -242,7 +245,7 @@ def plan(eval_set: EvalSet, settings: EvaluationSettings, cache: ResultCache) ->
 
 
 def _work(
-    what: str, paths: Iterable[Path], how: Mapping[str, Any] | None, cache: ResultCache, model: str
+    what: str, paths: Iterable[Path], how: Mapping[str, Any] | None, cache: ArrayCache, model: str
 ) -> dict[str, Any]:
     existing = [path for path in paths if path.is_file()]
     n_cached = None if how is None else sum(cache.has(path, how) for path in existing)

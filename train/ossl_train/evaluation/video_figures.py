@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ossl_builder.engine.cache import ArrayCache
 from ossl_builder.errors import OsslError
-from ossl_train.evaluation.cache import ResultCache
 from ossl_train.evaluation.curves import MUSIC, VIDEO, music_curves, video_curves
 from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.report import Figure, undefined
@@ -36,7 +36,7 @@ UNUSABLE = (
 
 
 def video_figures(
-    eval_set: EvalSet, cache: ResultCache, settings: EvaluationSettings, progress: WithProgress
+    eval_set: EvalSet, cache: ArrayCache, settings: EvaluationSettings, progress: WithProgress
 ) -> tuple[list[Figure], list[str]]:
     """Compute figures of the generated music, and of the real music where it has the same videos.
 
@@ -61,7 +61,7 @@ def video_figures(
 
 def _measured(
     files: Mapping[str, Path],
-    cache: ResultCache,
+    cache: ArrayCache,
     how: Mapping[str, object],
     progress: WithProgress,
     unreadable: list[str],

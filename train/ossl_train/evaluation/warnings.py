@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ossl_builder.errors import OsslError
+from ossl_builder.files import sha256_remembered
 from ossl_train.evaluation.audio_files import first_seconds
-from ossl_train.evaluation.cache import file_digest
 from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.report import Figure
 
@@ -59,7 +59,7 @@ def shared_start_s(beginnings: Values) -> float:
 
 def n_copies(paths: Sequence[Path]) -> int:
     """Return the number of files with the same bytes as another file."""
-    counts = Counter(map(file_digest, paths))
+    counts = Counter(map(sha256_remembered, paths))
     return sum(count for count in counts.values() if count > 1)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder import __version__, files, parse
-from ossl_builder.engine.cache import UNSHAPING
+from ossl_builder.engine.cache import UNSHAPING, changed_inputs
 from ossl_builder.errors import OsslError
 from ossl_builder.files import replacing
 from ossl_builder.models.hub import fingerprint
@@ -205,9 +205,13 @@ def read_provenance(target: OutputFiles) -> dict[str, Any] | None:
         provenance = parse.json_value(target.note.read_bytes())
     except (OSError, ValueError):
         return None
-    return (
-        provenance if isinstance(provenance, dict) and provenance.get("format") == FORMAT else None
+    is_ours = (
+        isinstance(provenance, dict)
+        and provenance.get("format") == FORMAT
+        and isinstance(provenance.get("made_from"), dict)
+        and isinstance(provenance.get("made"), dict)
     )
+    return provenance if is_ours else None
 
 
 def reason_to_make(target: OutputFiles, facts: Mapping[str, Any]) -> str:
@@ -215,10 +219,9 @@ def reason_to_make(target: OutputFiles, facts: Mapping[str, Any]) -> str:
     note = read_provenance(target)
     if note is None or not target.wav.is_file():
         return "not generated yet"
-    before = note.get("made_from", {})
-    if before != json.loads(files.json_bytes(facts)):
-        changed = sorted(key for key in facts if facts[key] != before.get(key))
-        return f"changed: {', '.join(changed) or 'facts'}"
+    changed = changed_inputs(note.get("made_from", {}), facts)
+    if changed:
+        return f"changed: {', '.join(changed)}"
     if note["made"]["wav_sha256"] != files.sha256_file(target.wav):
         return "the WAV has changed"
     video = target.video

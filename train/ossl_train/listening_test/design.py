@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ossl_builder import files, parse
 from ossl_builder.annotations import label_schema, records
 from ossl_builder.corpus import RECIPE, Corpus
+from ossl_builder.engine.cache import changed_inputs
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS
 from ossl_train.data.source import SplitClip
@@ -236,9 +237,7 @@ def check_same_test(root: Path, made_from: Mapping[str, Any]) -> None:
     Raises:
         OsslError: `listening_differs`, and those of `read_key`.
     """
-    before = read_key(root).made_from
-    now = json.loads(files.json_bytes(dict(made_from)))
-    differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    differing = changed_inputs(read_key(root).made_from, made_from)
     if differing:
         raise OsslError(
             "listening_differs",

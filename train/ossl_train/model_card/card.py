@@ -11,143 +11,86 @@ import yaml
 
 from ossl_builder import __version__, files
 from ossl_builder.errors import OsslError
-from ossl_builder.exports.card import CITATION, rights, table
+from ossl_builder.exports.card import CITATION, FILM_HEADINGS, film_rights
 from ossl_builder.exports.shards import CHECKSUMS, write_checksums
+from ossl_builder.templates import markdown_renderer
 from ossl_train.model_card.facts import CardFacts
 from ossl_train.training.checkpoint import ADAPTER
 from ossl_train.training.run_folder import DATA, RECIPE
 
-LICENCES = """\
-- MusicGen's weights, without which this adapter is of no use, are published under
-  [CC-BY-NC 4.0](https://creativecommons.org/licenses/by-nc/4.0/): for non-commercial use only. What
-  was trained with them is published under the same terms.
-- The code, MusicGen's and that of ossl-builder, is under the MIT licence.
-- The films are free, or licensed, one by one: see below. Their status was decided for the
-  United States only; this is no legal advice."""
-LIMITS = """\
-- It was trained on music of old films that a program separated from speech and noise. Its
-  training data contain hiss, mono sound and rests of voices.
-- Its input is 32 video frames per window; it follows scenes, not single cuts.
-- Its music is similar to that of its films. Whether it resembles protected works is not known."""
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render_card(facts: CardFacts, title: str) -> str:
     """Return the text of `README.md`; equal checkpoints and reports give equal texts."""
-    head = yaml.safe_dump(_head(facts, title), sort_keys=False, allow_unicode=True)
     base = str(facts.metadata.get("source", ""))
-    parts = [
-        f"# {title}",
-        f"A video adapter for {base or 'MusicGen'}: it conditions the frozen model on "
-        "video. This repository has the adapter's weights only.",
-        "## Use\n\n" + _use(base),
-        "## Figures\n\n" + _figures(facts),
-        "## Data\n\n" + _data(facts),
-        "## Training\n\n" + _fitted(facts),
-        f"## Licences\n\n{LICENCES}",
-        f"## Limits\n\n{LIMITS}",
-        f"## Citation\n\nPlease cite the work this follows:\n\n```bibtex\n{CITATION}```",
-    ]
-    return f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
+    films = None
+    if facts.films is not None:
+        films = {
+            "splits": sorted(facts.films.splits.items()),
+            "unverified": facts.films.unverified_names() if facts.films.unverified else "",
+            "rights": film_rights(facts.films),
+        }
+    values = {
+        "title": title,
+        "version": __version__,
+        "header": _header(base, title),
+        "base": base,
+        "trainer": facts.trainer,
+        "evaluation": _evaluation(facts.evaluation),
+        "listening": _listening(facts.listening),
+        "windows": " and ".join(f"{n} of {split}" for split, n in facts.data["windows"].items()),
+        "checksums": sorted(facts.data["tables"].items()),
+        "films": films,
+        "film_headings": FILM_HEADINGS,
+        "n_parameters": facts.n_parameters,
+        "config": ", ".join(f"{key} {value}" for key, value in sorted(facts.config.items())),
+        "metadata": sorted(facts.metadata.items()),
+        "recipe": facts.recipe.model_dump(mode="json"),
+        "citation": CITATION,
+    }
+    return markdown_renderer(TEMPLATES)("model_card.md", values)
 
 
-def _head(facts: CardFacts, title: str) -> dict[str, Any]:
-    base = str(facts.metadata.get("source", ""))
-    named = {"base_model": base, "base_model_relation": "adapter"} if "/" in base else {}
+def _header(base: str, title: str) -> dict[str, Any]:
+    on_hub = {"base_model": base, "base_model_relation": "adapter"} if "/" in base else {}
     return {
         "pretty_name": title,
         "license": "cc-by-nc-4.0",
-        **named,
+        **on_hub,
         "pipeline_tag": "text-to-audio",
         "tags": ["video-to-music", "film-music", "soundtrack", "musicgen", "ossl"],
     }
 
 
-def _use(base: str) -> str:
-    return (
-        "```python\n"
-        "from pathlib import Path\n"
-        "from ossl_train.adapter.adapter_file import load_adapter\n"
-        "from ossl_train.musicgen import load_backbone\n\n"
-        f'backbone = load_backbone("{base}")\n'
-        'adapter = load_adapter(Path("adapter.safetensors")).attach(backbone).eval()\n'
-        "```\n\n"
-        "Or on the command line, for any video:\n\n"
-        "```\nossl train generate --video film.mp4 --checkpoint THIS_FOLDER --out music\n```"
-    )
-
-
-def _figures(facts: CardFacts) -> str:
-    parts = []
-    if facts.trainer is not None and facts.trainer.best_loss is not None:
-        parts.append(
-            f"Loss on the validation films: {facts.trainer.best_loss:.4f} nats per token, at step "
-            f"{facts.trainer.best_step}."
-        )
-    if facts.evaluation is not None:
-        parts.append("By `ossl train evaluate`:\n\n" + _evaluation(facts.evaluation))
-    if facts.listening is not None:
-        parts.append("By listeners, with `ossl train listen`:\n\n" + _listening(facts.listening))
-    return "\n\n".join(parts) or "No figures were measured."
-
-
-def _evaluation(report: Mapping[str, Any]) -> str:
+def _evaluation(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if report is None:
+        return None
     rows = [
-        (one["name"], one["of"], _number(one["value"]), _interval(one),
-         f"{one['n']} {one['unit']}", one["better"])
-        for one in report["figures"]
+        (figure["name"], figure["of"], _number(figure["value"]), _interval(figure),
+         f"{figure['n']} {figure['unit']}", figure["better"])
+        for figure in report["figures"]
     ]  # fmt: skip
-    text = table(("measure", "of", "value", "95 % interval", "n", "better"), rows)
-    return text + _listed("Careful", report.get("warnings", ()))
+    return {"rows": rows, "warnings": report.get("warnings", ())}
 
 
-def _listening(report: Mapping[str, Any]) -> str:
+def _listening(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if report is None:
+        return None
     rows = [
-        (one["question"], one["system"], _number(one["value"]), _interval(one),
-         one["n_clips"], one["n_raters"])
-        for one in report["means"]
+        (mean["question"], mean["system"], _number(mean["value"]), _interval(mean),
+         mean["n_clips"], mean["n_raters"])
+        for mean in report["means"]
     ]  # fmt: skip
-    text = table(("question", "system", "mean, 1 to 5", "95 % interval", "clips", "raters"), rows)
-    return text + _listed("Careful", report.get("warnings", ()))
-
-
-def _data(facts: CardFacts) -> str:
-    windows = " and ".join(f"{n} of {split}" for split, n in facts.data["windows"].items())
-    sums = table(("table", "SHA-256"), sorted(facts.data["tables"].items()))
-    text = (
-        "Clips of films by [ossl-builder](https://github.com/ossl-builder/ossl-builder), films of "
-        f"one split trainer on no other. Windows: {windows}. Checksums of the tables of clips, "
-        f"labels and splits:\n\n{sums}"
-    )
-    if facts.films is None:
-        return f"{text}\n\nThe table of the films was missing when this card was written."
-    splits = table(("film", "split"), sorted(facts.films.splits.items()))
-    return f"{text}\n\n{splits}\n\nTheir rights:\n\n{rights(facts.films)}"
-
-
-def _fitted(facts: CardFacts) -> str:
-    recipe = yaml.safe_dump(
-        facts.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True
-    )
-    config = ", ".join(f"{key} {value}" for key, value in sorted(facts.config.items()))
-    step = "" if facts.trainer is None else f", step {facts.trainer.step}"
-    rows = sorted(facts.metadata.items())
-    return (
-        f"{facts.n_parameters:,} parameters ({config}){step}. Packed by ossl-builder "
-        f"{__version__}.\n\n{table(('said by the file', ''), rows)}\n\nThe recipe:\n\n"
-        f"```yaml\n{recipe}```"
-    )
+    return {"rows": rows, "warnings": report.get("warnings", ())}
 
 
 def _number(value: float | None) -> str:
     return "not defined" if value is None else f"{value:.4g}"
 
 
-def _interval(one: Mapping[str, Any]) -> str:
-    return "" if one["low"] is None else f"{one['low']:.4g} to {one['high']:.4g}"
-
-
-def _listed(title: str, lines: Any) -> str:
-    return "".join(["\n\n", *(f"- {title}: {line}\n" for line in lines)]).rstrip() if lines else ""
+def _interval(figure: Mapping[str, Any]) -> str:
+    return "" if figure["low"] is None else f"{figure['low']:.4g} to {figure['high']:.4g}"
 
 
 CONFIG, CARD = "config.json", "README.md"

@@ -17,7 +17,7 @@ from ossl_builder.errors import OsslError
 
 ADAPTER = "adapter.safetensors"
 STATE = "state.safetensors"
-TRAINER_STATE = "standing.json"
+TRAINER_STATE = "trainer_state.json"
 SaveAdapter = Callable[[Path], None]
 
 
