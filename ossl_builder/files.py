@@ -91,17 +91,17 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def swap_folder(new: Path, final: Path) -> None:
-    """Replace the folder `final` by the folder `new`."""
-    for path in new.rglob("*"):
+def swap_folder(new_folder: Path, final: Path) -> None:
+    """Replace the folder `final` by `new_folder`."""
+    for path in new_folder.rglob("*"):
         if path.is_file():
             flush(path)
-    old = final.with_name(f".{final.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    old_folder = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old_folder, ignore_errors=True)
     if final.exists():
-        final.rename(old)
-    new.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
+        final.rename(old_folder)
+    new_folder.rename(final)
+    shutil.rmtree(old_folder, ignore_errors=True)
 
 
 def disk_full(error: OSError, folder: Path) -> OsslError | None:
@@ -210,19 +210,19 @@ def checksums(path: Path) -> dict[str, str]:
     return {name: digest.hexdigest() for name, digest in hashes.items()}
 
 
-def content_changed(name: str, pinned: str, found: str, kind: str = "SHA-256") -> OsslError:
+def content_changed(name: str, pinned: str, actual: str, kind: str = "SHA-256") -> OsslError:
     """Return the error for a file that differs from the recorded or pinned one.
 
     Args:
         name: name of the file.
         pinned: the expected checksum.
-        found: the file's checksum.
+        actual: the file's checksum.
         kind: algorithm of both checksums.
     """
-    way = f"record the film again with --sha256 {found}, or " if kind == "SHA-256" else ""
+    way = f"record the film again with --sha256 {actual}, or " if kind == "SHA-256" else ""
     return OsslError(
         "content_changed",
-        f"{name} is a different file: its {kind} is {found}, but {pinned} was recorded.",
+        f"{name} is a different file: its {kind} is {actual}, but {pinned} was recorded.",
         "It was not used; the present file is kept. To use it anyway, "
         f"{way}remove the film, run `ossl clean`, and add it again.",
     )

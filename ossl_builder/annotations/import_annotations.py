@@ -187,16 +187,16 @@ def _who(row: ImportRow, options: ImportOptions) -> str:
     return options.people.get(who, who)
 
 
-def _keep_newest(newest: dict[tuple[str, str], ParsedRow], found: ParsedRow) -> list[str]:
-    """Remember the newest row of a clip and annotator; what is wrong if none is the newest."""
-    before = newest.get(found.annotation.key)
+def _keep_newest(newest: dict[tuple[str, str], ParsedRow], parsed: ParsedRow) -> list[str]:
+    """Store a row if it is the newest of its clip and annotator; return problems."""
+    before = newest.get(parsed.annotation.key)
     if before is not None:
-        if found.updated_at < before.updated_at or found.annotation == before.annotation:
+        if parsed.updated_at < before.updated_at or parsed.annotation == before.annotation:
             return []
-        if found.updated_at == before.updated_at:
+        if parsed.updated_at == before.updated_at:
             same = f"{before.row.where} has the same clip, annotator and date"
-            return [f"{found.row.where}: {same}"]
-    newest[found.annotation.key] = found
+            return [f"{parsed.row.where}: {same}"]
+    newest[parsed.annotation.key] = parsed
     return []
 
 
@@ -237,7 +237,9 @@ def _against_records(
     )
 
 
-def _is_equal(record: Annotation, new: Annotation) -> bool:
-    """Whether two annotations differ only in time, source and film."""
-    same = replace(new, updated_at=record.updated_at, source=record.source, film_id=record.film_id)
+def _is_equal(record: Annotation, imported: Annotation) -> bool:
+    """Return whether two annotations differ only in time, source and film."""
+    same = replace(
+        imported, updated_at=record.updated_at, source=record.source, film_id=record.film_id
+    )
     return replace(record, carried_from=None) == same

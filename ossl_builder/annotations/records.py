@@ -167,9 +167,9 @@ def upsert(corpus: Path, annotations: Iterable[Annotation]) -> int:
     for annotation in annotations:
         by_film.setdefault(annotation.film_id, []).append(annotation)
     changed = 0
-    for film_id, new in by_film.items():
+    for film_id, new_records in by_film.items():
         by_key = {record.key: record for record in read_film(corpus, film_id)}
-        changed += sum(by_key.get(record.key) != record for record in new)
-        by_key |= {record.key: record for record in new}
+        changed += sum(by_key.get(record.key) != record for record in new_records)
+        by_key |= {record.key: record for record in new_records}
         write_film(corpus, film_id, by_key.values())
     return changed

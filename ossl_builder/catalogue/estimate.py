@@ -91,7 +91,7 @@ class Estimate:
             )
         else:
             sentences.append(
-                "How long the work after that takes, and its files, shows with the first film."
+                "Time and size of the stages after that are known after the first film."
             )
         sentences.append(free)
         if size > self.free_bytes:

@@ -198,7 +198,7 @@ def _print_result(result: dict[str, Any]) -> None:
             ],
         )
     for leak in result["leaks"]:
-        output.line(f"Leak: {Leak(**leak).sentence()} It is put on one, see `why` in the splits.")
+        output.line(f"Leak: {Leak(**leak).sentence()} See `why` in the table splits.")
     for note in result["notes"]:
         output.say(note)
     count = f"{result['clips']} clips of {result['films']} films"

@@ -159,8 +159,10 @@ def _print_plan(plan: SplitPlan, json: bool) -> None:
         _print_leaks(plan.leaks)
     for note in plan.notes:
         output.say(note)
-    new = "1 film" if len(plan.new) == 1 else f"{len(plan.new)} films"
-    output.say(f"{new} newly assigned, {len(plan.rows) - len(plan.new) - len(left_out)} unchanged.")
+    films = "1 film" if len(plan.new) == 1 else f"{len(plan.new)} films"
+    output.say(
+        f"{films} newly assigned, {len(plan.rows) - len(plan.new) - len(left_out)} unchanged."
+    )
 
 
 def _splits(plan: SplitPlan) -> list[dict[str, Any]]:

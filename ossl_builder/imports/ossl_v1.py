@@ -166,9 +166,9 @@ def _film(name: str, film_id: str, rows: dict[Name, _Row]) -> ReleasedFilm:
 
 def _notes(sheets: list[str]) -> Iterator[str]:
     if "train_meta.csv" not in sheets and "valid_meta.csv" not in sheets:
-        yield "No sheet says which clips are for training: `ossl split` divides the films."
+        yield "No sheet lists the clips for training: assign the films with `ossl split`."
     elif "valid_meta.csv" not in sheets:
         yield (
             "There is no valid_meta.csv, so no film is in the split validation; "
-            "`ossl split --forget FILM` divides films anew."
+            "`ossl split --forget FILM` assigns a film anew."
         )

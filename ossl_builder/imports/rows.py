@@ -69,8 +69,8 @@ def source_row(film: ReleasedFilm, layout: str, folder: str) -> Source:
         title=film.title,
         year=film.year,
         basis=BASIS,
-        evidence=f"None: its clips were imported from {folder} ({layout}); nobody looked into its "
-        "rights here.",
+        evidence=f"None: its clips were imported from {folder} ({layout}); its rights were not "
+        "checked.",
         source=f"{layout}:{film.name}",
         alternates="",
         country="",
@@ -199,8 +199,8 @@ def assigned(release: Found, film_ids: Iterable[str]) -> dict[str, FilmAssignmen
         if len(ordered) > 1:
             counts_text = ", ".join(f"{splits[split]} in {split}" for split in ordered)
             why = (
-                f"{release.layout} cuts this film (clips: {counts_text}); it stands where most "
-                "of its clips do, and all of them with it."
+                f"{release.layout} has clips of this film in several splits ({counts_text}); all "
+                "of them are put into the split of most."
             )
             assignments[film_id] = FilmAssignment(ordered[0], why)
         elif ordered:

@@ -171,7 +171,7 @@ def find_or_create_project(
     else:
         project = _update_project(server, last, project, options, schema)
     is_other = project.project_id != last.project_id
-    new = dataclasses.replace(
+    new_state = dataclasses.replace(
         last,
         url=server.url,
         project_id=project.project_id,
@@ -181,8 +181,8 @@ def find_or_create_project(
         pending=() if is_other else last.pending,
         n_tasks=0 if is_other else last.n_tasks,
     )
-    state.save(corpus.root, new)
-    return project, new
+    state.save(corpus.root, new_state)
+    return project, new_state
 
 
 def title_of(corpus: Corpus, title: str) -> str:

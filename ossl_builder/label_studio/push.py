@@ -98,31 +98,33 @@ def push(
         TransferError: a request failed after the last retry.
         OsslError: see `project.find_or_create_project` and `plan_push`; `push_incomplete`.
     """
-    found, new_state = project.find_or_create_project(
+    found_project, new_state = project.find_or_create_project(
         server, corpus, state.load(corpus.root), options, schema
     )
     had_failures = new_state.n_sending > 0
     if had_failures:
-        wait_until_stable(server, found.project_id)
-    plan = plan_push(server, found, corpus, film_ids, urls, schema, options.shows_predictions)
+        wait_until_stable(server, found_project.project_id)
+    plan = plan_push(
+        server, found_project, corpus, film_ids, urls, schema, options.shows_predictions
+    )
     if plan.missing:
         # Saved before the first request: after a crash, the next push waits for lost requests.
         new_state = dataclasses.replace(new_state, n_sending=len(plan.missing))
         state.save(corpus.root, new_state)
     chunks = [plan.missing[start : start + CHUNK] for start in range(0, len(plan.missing), CHUNK)]
     for chunk in progress(chunks, "sending"):
-        had_failures |= send_chunk(server, found.project_id, chunk)
-    n_deleted = _delete_duplicates(server, found, plan, had_failures)
-    n_tasks = project_api.count_tasks(server, found.project_id)
+        had_failures |= send_chunk(server, found_project.project_id, chunk)
+    n_deleted = _delete_duplicates(server, found_project, plan, had_failures)
+    n_tasks = project_api.count_tasks(server, found_project.project_id)
     state.save(corpus.root, dataclasses.replace(new_state, n_sending=0, n_tasks=n_tasks))
     if urls.kind == "local-files":
-        allow_local_files(server, found, corpus)
-    return PushResult(found, plan, n_deleted)
+        allow_local_files(server, found_project, corpus)
+    return PushResult(found_project, plan, n_deleted)
 
 
 def plan_push(
     server: Server,
-    found: Project | None,
+    existing: Project | None,
     corpus: Corpus,
     film_ids: Sequence[str],
     urls: ClipUrls,
@@ -133,7 +135,7 @@ def plan_push(
 
     Args:
         server: the server.
-        found: the project; None: it does not exist yet.
+        existing: the project; None: it does not exist yet.
         corpus: the corpus.
         film_ids: the films whose clips are sent; empty: all.
         urls: the URLs of the clips.
@@ -144,7 +146,7 @@ def plan_push(
         OsslError: `film_unknown`, `table_missing`, `table_version`.
     """
     clips = clips_of(corpus, film_ids)
-    tasks = [] if found is None else list(task_api.list_tasks(server, found.project_id))
+    tasks = [] if existing is None else list(task_api.list_tasks(server, existing.project_id))
     duplicate_ids = {task.task_id for task in unanswered_duplicates(tasks)}
     n_by_clip = Counter(task.clip_id for task in tasks if task.task_id not in duplicate_ids)
     predictions = load_predictions(corpus, schema) if with_predictions else {}
@@ -214,14 +216,16 @@ def wait_until_stable(server: Server, project_id: int) -> None:
             last, since = count, time.monotonic()
 
 
-def _delete_duplicates(server: Server, found: Project, plan: PushPlan, had_failures: bool) -> int:
+def _delete_duplicates(
+    server: Server, existing: Project, plan: PushPlan, had_failures: bool
+) -> int:
     """Check that each clip has a task, delete duplicates, and return their number."""
     expected = plan.n_tasks + len(plan.missing)
-    has_other_count = project_api.count_tasks(server, found.project_id) != expected
+    has_other_count = project_api.count_tasks(server, existing.project_id) != expected
     if not (had_failures or has_other_count or plan.n_duplicates):
         return 0
-    wait_until_stable(server, found.project_id)
-    tasks = list(task_api.list_tasks(server, found.project_id))
+    wait_until_stable(server, existing.project_id)
+    tasks = list(task_api.list_tasks(server, existing.project_id))
     clip_ids = {task.clip_id for task in tasks}
     lost = [task for task in plan.missing if task["data"]["clip_id"] not in clip_ids]
     if lost:

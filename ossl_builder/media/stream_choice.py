@@ -222,7 +222,7 @@ def _chosen(
             stream,
             (
                 ("it is long enough", lengths[stream.index] >= WHOLE * longest),
-                ("it is no still and no other version", not _is_other(stream, kind)),
+                ("it is neither a still image nor another version", not _is_other(stream, kind)),
                 *merits_of(stream),
                 ("it comes first", -stream.index),
             ),

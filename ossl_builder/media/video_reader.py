@@ -180,9 +180,9 @@ def _is_full_range(frame: Any) -> bool:
     return bool(frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"))
 
 
-def _levels(zero: int, of: int, to: int) -> Plane:
-    """Return a table from limited to full range (BT.601): `zero` to `to`, `of` levels to 255."""
-    levels = (np.arange(256) - zero) * 255 / of + to
+def _levels(zero: int, n_levels: int, to: int) -> Plane:
+    """Return a table from limited to full range (BT.601): `zero` to `to`, `n_levels` to 255."""
+    levels = (np.arange(256) - zero) * 255 / n_levels + to
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 

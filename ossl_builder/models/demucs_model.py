@@ -32,8 +32,8 @@ HUB_NAMES = (
 SUFFIXES = (".safetensors", ".th", ".yaml")
 MEMBER = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 TRUST = (
-    "If you trust whoever made the model with all that you may do on this machine, run the command "
-    "with --trust-model."
+    "Such a model can do everything that you can do on this machine. If you trust its author, run "
+    "the command with --trust-model."
 )
 WITHOUT_HUB = (
     "Use `--set stems.model=bundled`, or download it where there is a network and give its folder."
@@ -139,7 +139,7 @@ def _load(name: str, main_file: Path, sha256: str | None, device: str, is_truste
             f"The model {name!r} cannot be loaded safely ({why})."
             if not is_trusted
             else f"Demucs cannot load the model {name!r} ({why}).",
-            "Give a model that Demucs saved, or a name it knows."
+            "Use a model that Demucs saved, or a name from Demucs' list."
             + ("" if is_trusted else f" {TRUST}"),
         ) from error
 

@@ -97,7 +97,7 @@ def transfer_fragments(
     """Download a film that a site serves in fragments.
 
     Args:
-        film: the film, as returned by `ytdlp.look`.
+        film: the film, as returned by `ytdlp.resolve`.
         name: the film's name in messages.
         sha256: expected SHA-256; None: unknown.
         target: where to write the film.

@@ -112,7 +112,7 @@ class Bars:
 def histogram(
     name: str,
     title: str,
-    what: str,
+    x_label: str,
     values: Sequence[float],
     least_step: float = 0,
     whole: bool = False,
@@ -122,7 +122,7 @@ def histogram(
     Args:
         name: id on the page.
         title: heading.
-        what: quantity and unit of the x axis.
+        x_label: quantity and unit of the x axis.
         values: the values in any order.
         least_step: the smallest width of a bin.
         whole: whether the values are whole numbers.
@@ -156,7 +156,7 @@ def histogram(
         name,
         title,
         says,
-        what,
+        x_label,
         [
             _bar(LEFT + at * width, width, n, top, text)
             for at, (n, text) in enumerate(zip(counts, texts, strict=True))

@@ -50,10 +50,10 @@ class Kind:
 KINDS = (
     Kind("leak", "Shared across splits",
          "Films in two splits share music or video: measured results would be too "
-         "good. Divide one of them anew with `ossl split --forget FILM`."),
+         "good. Assign one of them anew with `ossl split --forget FILM`."),
     Kind("near_duplicate", "Near-duplicates",
          "Two films share music or video. They stay in one split; one of them may be a second "
-         "copy that can go."),
+         "copy that can be removed."),
     Kind("low_separation", "Low separation quality",
          "Much of the mix is in no stem: what is missing may be music. Listen to mix and music; a "
          "larger model may do better (`stems.model`)."),
@@ -61,16 +61,16 @@ KINDS = (
          "The dialogue stem does not fall silent between words while music plays, so some of the "
          "music is probably in it."),
     Kind("quiet_music", "Quiet music",
-         "The music is hardly heard, by its loudness or by what people said. A model learns "
+         "The music is hardly audible, by its loudness or by the annotations. A model learns "
          "little from it."),
     Kind("disagreement", "People disagree",
          "People heard different moods, or chose quadrants without a majority. Ask another person, "
          "or leave the clip out."),
-    Kind("damaged", "Damaged frame or audio",
-         "Stretches of the film could not be decoded. No clip is cut from them; another copy may "
-         "be whole."),
+    Kind("damaged", "Damaged video or audio",
+         "Segments of the film could not be decoded. No clip is cut from them; another copy may "
+         "be undamaged."),
     Kind("doubtful", "Repaired or doubtful",
-         "The film's file is not as it should be: look at the film. Another copy may be better."),
+         "The film's file is damaged or unusual: watch the film. Another copy may be better."),
     Kind("rights_unknown", "Not shown to be free",
          "Nothing shows that the film may be used. Do not publish its clips before that is settled "
          "(`ossl films explain FILM`). An export of it needs --allow-unverified."),

@@ -235,7 +235,7 @@ GENERAL = (
     ),
     Risk(
         "territory",
-        "This speaks of the United States only. Elsewhere other terms apply, often 70 years after "
+        "This applies to the United States only. Elsewhere other terms apply, often 70 years after "
         "the death of the last author.",
     ),
 )
@@ -248,8 +248,8 @@ def risks_of(facts: Facts) -> tuple[Risk, ...]:
         special.append(
             Risk(
                 "co-production",
-                "A company may have had a part in a government film, and material of others may "
-                "stand in it. Read the credits.",
+                "A company may have produced a part of a government film, and the film may contain "
+                "material of others. Read the credits.",
             )
         )
     return (*special, *GENERAL)

@@ -1,14 +1,14 @@
 """A small Demucs that splits film audio into dialogue and music by masks on its spectrogram.
 
 It is the frequency branch of Demucs' `HDemucs` (Défossez 2021, "Hybrid spectrogram and waveform
-source separation"), about 2 million parameters, with two changes: what goes in is a standardised
-log magnitude, and what comes out are sigmoid masks on the mix. The two masks are independent, so
-that hiss, hum and crackle can be in neither stem.
+source separation"), about 2 million parameters, with two changes: the input is a standardised log
+magnitude, and the output is a sigmoid mask on the mix for each stem. The two masks are independent,
+so that hiss, hum and crackle can be in neither stem.
 
-The network always sees 512 bins of 15.6 Hz (0 to 8 kHz) in steps of 16 ms. It was trained on the
-grid of 16 kHz mono; the shipped weights run on that of 44.1 kHz stereo, which is the same within
-0.3 per cent, so that a film needs no resampling. Above 8 kHz, where old films hold little but hiss,
-each frame's mask goes on as its own mean over the two octave halves below.
+The network always gets 512 bins of 15.6 Hz (0 to 8 kHz) in steps of 16 ms. It was trained on the
+grid of 16 kHz mono. The shipped weights run on the grid of 44.1 kHz stereo, which is the same
+within 0.3 per cent, so that a film needs no resampling. Above 8 kHz, where old films have little
+but hiss, the mask of each frame is its own mean from 4 to 8 kHz.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from torch import Tensor
 from torch.nn import functional
 
 BINS = 512
-"""Frequency bins that the network sees: 0 to 8 kHz."""
+"""Frequency bins of the network's input: 0 to 8 kHz."""
 TRAINING_NFFT = 2 * BINS
 """FFT size at 16 kHz, which fixes the shape of the network."""
 UPPER_BAND = slice(BINS // 2, BINS)
-"""4 to 8 kHz, whose mean mask goes on above 8 kHz."""
+"""4 to 8 kHz, whose mean mask is used above 8 kHz."""
 SMOOTHING_FRAMES = 5
-"""Frames (80 ms) over which that mean is taken."""
+"""Frames (80 ms) over which that mean is smoothed."""
 LOG_FLOOR = 3e-3
 """Added to magnitudes of RMS 1 before the logarithm: 50 dB below the mean, about a hiss."""
 SILENCE = 1e-8
@@ -38,9 +38,9 @@ SILENCE = 1e-8
 class FilmDemucs(HDemucs):  # type: ignore[misc] # Demucs has no types
     """Dialogue and music of a mix [batch, channels, samples] as [batch, 2, channels, samples].
 
-    Deterministic, indifferent to the level of the mix, and the same for an item alone as for one in
-    a batch. Channels share one mask, found from their RMS spectrum, so no channel is lost to a
-    downmix that cancels, and the stereo image stays as it is.
+    The result is deterministic. It does not depend on the level of the mix, or on other items of a
+    batch. Channels share one mask, computed from their RMS spectrum, so no channel is lost in a
+    downmix that cancels, and the stereo image does not change.
 
     `samplerate` and `nfft` must make bins of about 15.6 Hz: 44,100 and 2,816, or 16,000 and 1,024.
     `segment` is the length in seconds that `demucs.apply.apply_model` takes at a time.
@@ -96,8 +96,8 @@ class FilmDemucs(HDemucs):  # type: ignore[misc] # Demucs has no types
 
     def _magnitude(self, z: Tensor) -> Tensor:
         """Standardised log magnitude over the channels' RMS, [batch, 1, 512, frames]."""
-        seen = z[..., :BINS, :]
-        magnitude = (seen.real.square() + seen.imag.square()).mean(1, keepdim=True).sqrt()
+        low_bins = z[..., :BINS, :]
+        magnitude = (low_bins.real.square() + low_bins.imag.square()).mean(1, keepdim=True).sqrt()
         level = magnitude.square().mean((1, 2, 3), keepdim=True).sqrt()
         log = torch.log(magnitude / (level + SILENCE) + LOG_FLOOR)
         return (log - log.mean((1, 2, 3), keepdim=True)) / (log.std((1, 2, 3), keepdim=True) + 1e-5)
@@ -113,9 +113,9 @@ class FilmDemucs(HDemucs):  # type: ignore[misc] # Demucs has no types
         """The mask above 8 kHz: the mean over 4 to 8 kHz, weighted by energy, smoothed in time."""
         energy = z[..., UPPER_BAND, :].abs().square().mean(1, keepdim=True)[:, None]
         passed = (mask[..., UPPER_BAND, :] * energy).sum(-2)
-        whole = energy.sum(-2).expand_as(passed)
-        # Quotients are taken after smoothing, so loud frames speak for the quiet ones beside them.
-        share = _smooth(passed) / (_smooth(whole) + SILENCE**2)
+        total = energy.sum(-2).expand_as(passed)
+        # Divided after smoothing, so that loud frames determine the mask of quiet frames near them.
+        share = _smooth(passed) / (_smooth(total) + SILENCE**2)
         return share[..., None, :].expand(*share.shape[:-1], z.shape[-2] - BINS, -1)
 
 

@@ -209,12 +209,12 @@ def _assign_all(
         settings.ratios(),
         settings.seed,
     )
-    new = {
+    new_assignments = {
         film: FilmAssignment(splits[film], _reason_chosen(stats[film], group, settings))
         for group in free_groups
         for film in group
     }
-    return {**with_split, **left_out, **new}
+    return {**with_split, **left_out, **new_assignments}
 
 
 def _assigned_matches(

@@ -40,10 +40,10 @@ class StemsSettings(Settings):
         min_length=1,
         description="a Demucs model: a name on the Hugging Face hub, `bundled`, or a path that "
         "begins with `/`, `./` (below the corpus) or `~`, of a folder, a .safetensors, .yaml or "
-        ".th file; what is no plain Demucs model needs --trust-model",
+        ".th file; a model that is not a plain Demucs model needs --trust-model",
     )
     roles: dict[str, Literal["music", "dialogue", "effects"]] = Field(
-        {}, description="roles of sources whose names do not tell, e.g. `{crowd: effects}`"
+        {}, description="roles of sources with unknown names, e.g. `{crowd: effects}`"
     )
     overlap: float = Field(
         0.25, ge=0, le=0.9, description="overlap of the windows, as part of their length"

@@ -155,7 +155,7 @@ class Table:
                 yield from _value_problems(name, getattr(row, name), kind, nullable)
             key = tuple(getattr(row, name) for name in self.key)
             if key in keys:
-                yield f"the key {key} stands twice"
+                yield f"the key {key} occurs twice"
             keys.add(key)
         for value in self.misplaced(rows):
             yield f"the path {value!r} leads out of the corpus"

@@ -24,11 +24,11 @@ class CuesSettings(Settings):
     )
     on_lu: float = Field(
         20.0, ge=0, le=60, json_schema_extra=BY_ENERGY,
-        description="music is sure down to this far below the film's music, LU",
+        description="audio down to this far below the film's music is sure music, LU",
     )  # fmt: skip
     off_lu: float = Field(
         32.0, ge=0, le=60, json_schema_extra=BY_ENERGY,
-        description="around sure music, it goes on down to this far below, LU",
+        description="around sure music, audio down to this far below the film's music is music, LU",
     )  # fmt: skip
     gate_lufs: float = Field(
         -60.0, ge=-110, le=0, json_schema_extra=BY_ENERGY,

@@ -52,32 +52,32 @@ class FetchSettings(Settings):
     )
     archive_node_url: str = _setting(
         "https://{server}",
-        "address of the Archive's node {server}; empty: only archive_url is asked",
+        "address of the Archive's node {server}; empty: only archive_url is used",
         pattern="^(https?://.*)?$",
     )
     extractors: tuple[str, ...] = _setting(
         ("default",), "yt-dlp's extractors that may be used for other sites (names or patterns)"
     )
-    user_agent: str = _setting(USER_AGENT, "what the Archive is told of who asks", min_length=1)
-    downloads: int = _setting(
-        2, "downloads under way at a time, over all corpora of a user", ge=1, le=8
+    user_agent: str = _setting(
+        USER_AGENT, "the header `User-Agent` of requests to the Archive", min_length=1
     )
-    tries: int = _setting(6, "how often an address is asked before it is given up", ge=1)
+    downloads: int = _setting(2, "downloads at a time, over all corpora of a user", ge=1, le=8)
+    tries: int = _setting(6, "maximum attempts per address", ge=1)
     wait_s: float = _setting(
-        2.0, "first pause after a failure; each next is twice as long (s)", ge=0
+        2.0, "first pause after a failure; each further pause is twice as long (s)", ge=0
     )
     max_wait_s: float = _setting(
-        600.0, "longest pause; a server that asks for a longer one is given up (s)", ge=0
+        600.0, "longest pause; if a server requests a longer one, do not retry (s)", ge=0
     )
     stall_s: float = _setting(
-        30.0, "a connection that brings nothing for so long is given up (s)", gt=0
+        30.0, "abort a connection that receives nothing for this long (s)", gt=0
     )
     min_kbps: float = _setting(
-        200.0, "a connection slower than this is given up (kilobits a second)", ge=0
+        200.0, "abort a connection slower than this (kilobits per second)", ge=0
     )
-    slow_s: float = _setting(60.0, "over so long a time that speed is taken (s)", gt=0)
+    slow_s: float = _setting(60.0, "period over which that speed is measured (s)", gt=0)
     length_tolerance_s: float = _setting(
-        2.0, "a film whose length differs more from that stated is refused (s)", ge=0
+        2.0, "a film whose length differs more from the stated length fails (s)", ge=0
     )
     # The result depends on it: a changed limit must make an earlier rejection stale.
     max_length_difference: float = Field(

@@ -71,17 +71,21 @@ class DissolveFinder:
             del self._frames[:_BLOCK], self._lumas[:_BLOCK], self._numbers[:_BLOCK]
 
     def finish(self) -> list[Dissolve]:
-        """Return all dissolves, in film order; of overlapping ones only that of highest weight.
+        """Return all dissolves, in film order; if some overlap, only the one of highest weight.
 
-        Titles that fade in or out over one shot are no dissolves. They also remove the dissolves
-        of lower weight that they overlap.
+        Titles that fade in or out over one shot are not dissolves. They also remove overlapping
+        dissolves of lower weight.
         """
         self._search(len(self._frames))
         chosen: list[Dissolve] = []
         dissolves_and_titles = self._dissolves + self._titles
-        for _, new in sorted(dissolves_and_titles, key=lambda pair: (-pair[0], pair[1].start)):
-            if all(new.end <= old.start or old.end <= new.start for old in chosen):
-                chosen.append(new)
+        by_weight = sorted(dissolves_and_titles, key=lambda pair: (-pair[0], pair[1].start))
+        for _, candidate in by_weight:
+            if all(
+                candidate.end <= accepted.start or accepted.end <= candidate.start
+                for accepted in chosen
+            ):
+                chosen.append(candidate)
         titles = [title for _, title in self._titles]
         chosen = [dissolve for dissolve in chosen if dissolve not in titles]
         return sorted(chosen, key=lambda dissolve: dissolve.start)

@@ -31,20 +31,20 @@ class ScenesSettings(Settings):
         default=0.3,
         ge=0.1,
         le=10,
-        description="shortest scene, in seconds; what changes the frame for less is a flash",
+        description="shortest scene, in seconds; a shorter change of the frame is a flash",
     )
     dissolve_tolerance: float = Field(
         default=0.285,
         ge=0,
         le=1,
         description="how far from a linear blend a dissolve may be; higher finds more dissolves, "
-        "and takes more movement for one; 0 finds none",
+        "and mistakes more movement for dissolves; 0 finds none",
     )
     black_level: float = Field(
         default=32.0,
         ge=1,
         le=128,
-        description="brightness (0 to 255) that a black frame nowhere reaches",
+        description="brightness (0 to 255) that no part of a black frame reaches",
     )
     thumbnail_width: int = Field(
         default=320, ge=32, le=1920, description="width of the thumbnails, in pixels"

@@ -129,13 +129,13 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
             times: [B, Tv] seconds since the window's first music frame; NaN for a token of the
                 whole window (the class token). Needed with positions ``time``.
             mask: [B, Tv] bool, False for padding.
-            keep: [B] bool, False: this item sees no video (condition dropout).
+            keep: [B] bool, False: this item gets no video (condition dropout).
             dialogue: [B, Tv, 2] loudness and energy; needed if the adapter has `dialogue`.
-            guidance: whether the last of several copies of the batch sees the video, if the
-                caller stacks copies itself; `Backbone.generate` sets this on its own.
+            guidance: whether the last of several copies of the batch gets the video. Needed only
+                if the caller stacks copies itself, not for `Backbone.generate`.
             strength: multiplies every alpha; 0 gives the base model.
-            caching: False projects the video again at each forward (the reference's way, for
-                measurements).
+            caching: False: project the video again at each forward, as the reference code does
+                (for measurements).
 
         Raises:
             OsslError: `adapter_detached`, `adapter_busy`, `adapter_input`.
@@ -166,29 +166,31 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
     def _add(
         self, index: int, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> Any:
-        """The hook: add what this layer sees to the text attention's output."""
+        """The hook: add the layer's video attention to the text attention's output."""
         if self._context is None or self._backbone is None:
             return None
         query = args[0] if args else kwargs["hidden_states"]
         text_output = output[0]
-        seen = self._seen(index, query.to(self.layers[index].alpha.dtype))
-        return (text_output + seen.to(text_output.dtype), *output[1:])
+        video_output = self._video_output(index, query.to(self.layers[index].alpha.dtype))
+        return (text_output + video_output.to(text_output.dtype), *output[1:])
 
-    def _seen(self, index: int, query: Tensor) -> Tensor:
+    def _video_output(self, index: int, query: Tensor) -> Tensor:
         context, copies = self._context, self._backbone.copies if self._backbone else ()
         assert context is not None
         batch = len(context.video)
-        seeing = context.copies_that_see(len(query), copies)
-        if not seeing:
+        n_copies = context.copies_that_see(len(query), copies)
+        if not n_copies:
             return torch.zeros_like(query)
-        asking = query[: seeing * batch]
-        # Copies share keys and values: they are laid one after another along the query's time.
-        folded = asking.unflatten(0, (seeing, batch)).transpose(0, 1).flatten(1, 2)
-        seen = self.layers[index](folded, self._keys_values(index), context.allowed)
-        seen = seen * context.weights
-        seen = seen.unflatten(1, (seeing, -1)).transpose(0, 1).flatten(0, 1)
-        blind = query[seeing * batch :]
-        return torch.cat([seen, torch.zeros_like(blind, dtype=seen.dtype)]) if len(blind) else seen
+        with_video = query[: n_copies * batch]
+        # Copies share keys and values, so they are concatenated along the query's time.
+        folded = with_video.unflatten(0, (n_copies, batch)).transpose(0, 1).flatten(1, 2)
+        attended = self.layers[index](folded, self._keys_values(index), context.allowed)
+        attended = attended * context.weights
+        attended = attended.unflatten(1, (n_copies, -1)).transpose(0, 1).flatten(0, 1)
+        without_video = query[n_copies * batch :]
+        if not len(without_video):
+            return attended
+        return torch.cat([attended, torch.zeros_like(without_video, dtype=attended.dtype)])
 
     def _keys_values(self, index: int) -> tuple[Tensor, Tensor]:
         context = self._context
@@ -197,7 +199,7 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
         if cached is not None and not torch.is_grad_enabled():
             return cached
         if index == 0 or context.tokens is None:
-            # Once per forward: a second backward needs its own graph.
+            # Computed once per forward, because each backward needs its own graph.
             context.tokens = self._tokens(context)
         self.projections += 1
         keys_values: tuple[Tensor, Tensor]

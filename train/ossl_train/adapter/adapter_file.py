@@ -24,7 +24,7 @@ READABLE = 0o644
 
 
 def save_adapter(path: Path, adapter: VideoAdapter, metadata: Mapping[str, str]) -> None:
-    """Write an adapter's weights, its configuration, and `metadata` (text by text)."""
+    """Write an adapter's weights, its configuration, and `metadata` (texts by name)."""
     from safetensors.torch import save_file
 
     header = {
@@ -75,15 +75,15 @@ def load_adapter(path: Path, device: str = "cpu") -> VideoAdapter:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata given to `save_adapter`; raises `OsslError` adapter_unreadable."""
+    """Return the metadata given to `save_adapter`; raises `OsslError` adapter_unreadable."""
     return dict(_header(path)["metadata"])
 
 
-def unreadable(path: Path, what: str) -> OsslError:
+def unreadable(path: Path, problem: str) -> OsslError:
     """Return the error for a file that is not an adapter of this program."""
     return OsslError(
         "adapter_unreadable",
-        f"{path} {what}.",
+        f"{path} {problem}.",
         "Give the adapter.safetensors of a checkpoint that `ossl train fit` wrote.",
     )
 
@@ -122,9 +122,9 @@ def load_reference(path: Path, device: str = "cpu", n_heads: int | None = None) 
 
     Args:
         path: the ``.pt`` file.
-        device: where to put the adapter.
-        n_heads: heads of the language model, which the weights do not show; by default one for
-            each 64 of its width, as in every published MusicGen.
+        device: device of the adapter.
+        n_heads: heads of the language model, which cannot be derived from the weights; None: one
+            head per 64 of its width, as in every published MusicGen.
 
     Raises:
         OsslError: adapter_unreadable, reference_unknown.
@@ -204,9 +204,9 @@ def _layer(path: Path, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _unknown(path: Path, what: str) -> OsslError:
+def _unknown(path: Path, problem: str) -> OsslError:
     return OsslError(
         "reference_unknown",
-        f"{path} {what}.",
+        f"{path} {problem}.",
         "Give a checkpoint that the published v1 training script wrote.",
     )

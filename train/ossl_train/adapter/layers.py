@@ -52,7 +52,7 @@ class VideoAttention(nn.Module):  # type: ignore[misc] # torch has no types here
 
 
 MEASURES, HIDDEN = 2, 64
-"""Loudness and energy of the dialogue per video token; width between them and the modulation."""
+"""Number of dialogue values per video token (loudness and energy); width of the hidden layer."""
 
 
 class DialogueFilm(nn.Module):  # type: ignore[misc] # torch has no types here
@@ -90,11 +90,10 @@ def positions_of_times(times: Tensor, frame_rate: float, dim: int) -> Tensor:
 def reference_fault(steps: Tensor, dim: int) -> Tensor:
     """Return the difference of the reference's positions from MusicGen's own [..., dim].
 
-    The reference code defines a second function of the same name after MusicGen's. Its
-    exponents are assumed to be ``i / half`` where MusicGen's are ``i / (half - 1)``. That is
-    inferred, not read: it is the usual other form, and of the usual ones the only one that moves
-    positions by the 7 % that were measured (over 20 steps at width 64). Compare with the published
-    weights before relying on it.
+    The reference code defines a second function of the same name after MusicGen's. Its exponents
+    are assumed to be ``i / half``; MusicGen's are ``i / (half - 1)``. This is not read from the
+    code but inferred: it is the only usual form that changes positions by the measured 7 % (over 20
+    steps at width 64). Compare with the published weights before you rely on it.
     """
     return _waves(steps, dim, spread=dim // 2) - sinusoids(steps, dim)
 

@@ -250,7 +250,7 @@ def _save(path: Path, weights: dict[str, Tensor], settings: str) -> None:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def _fit_codec(codec: Any) -> None:
-    """Take code vectors from sounds, so that different sounds get different codes."""
+    """Copy code vectors from sounds, so that different sounds get different codes."""
     # Small random convolutions hardly react to sounds of a film's loudness.
     codec.encoder.model[0].conv.conv.weight_g.mul_(SENSITIVITY)
     residual = codec.encoder(_sounds()).transpose(1, 2).flatten(0, 1)

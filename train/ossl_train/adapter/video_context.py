@@ -20,13 +20,13 @@ class VideoContext:
     Attributes:
         video: [B, Tv, video_dim].
         positions: [B, Tv, dim] to add to the projected tokens, or None.
-        allowed: [B, 1, 1, Tv] bool of the tokens that are no padding, or None for all.
+        allowed: [B, 1, 1, Tv] bool, False for padding; None: no token is padding.
         weights: [B, 1, 1] the weight of each item's video: `strength`, or 0 without video.
         dialogue: [B, Tv, 2], or None.
         guidance: whether the last of several copies has the video.
         caching: cache keys and values for the next forward.
         tokens: the video after modulation by the dialogue.
-        keys_values: by layer.
+        keys_values: keys and values of each layer.
     """
 
     video: Tensor
@@ -41,8 +41,8 @@ class VideoContext:
 
     def copies_that_see(self, n_sequences: int, copies: tuple[bool, ...]) -> int:
         """Return the number of stacked copies of the batch, from the first, that have the video."""
-        count, rest = divmod(n_sequences, len(self.video))
-        if rest or count == 0 or (copies and len(copies) != count):
+        count, remainder = divmod(n_sequences, len(self.video))
+        if remainder or count == 0 or (copies and len(copies) != count):
             raise wrong(
                 f"The model runs {n_sequences} sequences, and there are {len(self.video)} videos",
                 "Give one video for each item of the batch.",
@@ -64,7 +64,7 @@ def video_context(
     strength: float,
     caching: bool,
 ) -> VideoContext:
-    """Check what `VideoAdapter.show` gets, and move it to the adapter's device and type.
+    """Check the arguments of `VideoAdapter.show`; move them to the adapter's device and type.
 
     Raises:
         OsslError: adapter_input.
@@ -79,25 +79,25 @@ def video_context(
     if config.dialogue and dialogue is None:
         raise wrong("The adapter uses dialogue, and none is given", "Pass `dialogue`.")
     video = video.to(weight.device, weight.dtype)
-    sees = torch.ones(len(video), dtype=torch.bool, device=weight.device)
-    sees = sees if keep is None else keep.to(weight.device)
+    has_video = torch.ones(len(video), dtype=torch.bool, device=weight.device)
+    has_video = has_video if keep is None else keep.to(weight.device)
     allowed = None
     if mask is not None:
         mask = mask.to(weight.device)
-        sees = sees & mask.any(dim=1)
+        has_video = has_video & mask.any(dim=1)
         # An item without any token attends to its padding, with weight 0.
         mask = mask | ~mask.any(dim=1, keepdim=True)
         allowed = None if bool(mask.all()) else mask[:, None, None, :]
-    placed = None
+    token_positions = None
     if config.positions == "time" and times is not None:
-        placed = positions_of_times(times.to(weight.device), config.frame_rate, config.dim)
-    weights = (sees.to(weight.dtype) * strength)[:, None, None]
+        token_positions = positions_of_times(times.to(weight.device), config.frame_rate, config.dim)
+    weights = (has_video.to(weight.dtype) * strength)[:, None, None]
     dialogue = (
         dialogue.to(weight.device, weight.dtype)
         if config.dialogue and dialogue is not None
         else None
     )
-    return VideoContext(video, placed, allowed, weights, dialogue, guidance, caching)
+    return VideoContext(video, token_positions, allowed, weights, dialogue, guidance, caching)
 
 
 def wrong(message: str, hint: str) -> OsslError:

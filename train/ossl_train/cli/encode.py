@@ -94,8 +94,8 @@ def _encode(
 def _say_estimate(source: Source, jobs: Sequence[Job], decisions: Sequence[Decision]) -> None:
     from ossl_train.data.prepare import expected_bytes
 
-    hours = sum(one.clip.duration_s for one in source.clips) / 3600
-    running = sum(one.action == "run" for one in decisions)
+    hours = sum(split_clip.clip.duration_s for split_clip in source.clips) / 3600
+    running = sum(decision.action == "run" for decision in decisions)
     size = expected_bytes(jobs, decisions) / 1e9
     names = " and ".join(job.stage.name for job in jobs)
     left_out = f" ({source.n_left_out} in no split)" if source.n_left_out else ""

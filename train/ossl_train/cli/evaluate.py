@@ -160,7 +160,7 @@ def _show_plan(
         output.as_json(planned)
         return
     rows: list[tuple[Any, ...]] = [
-        (one["what"], one["files"], one["kept"], one["model"]) for one in planned["work"]
+        (row["what"], row["files"], row["kept"], row["model"]) for row in planned["work"]
     ]
     output.table(("what", "files", "already measured", "model"), rows)
     for sentence in planned["left_out"]:

@@ -157,9 +157,14 @@ def _pull_ratings(test: Corpus, url: str, timeout: float) -> None:
     from ossl_builder.label_studio import project, pull, state
 
     with project.connected(test, url, timeout) as server:
-        found = project.project_of(server, test)
+        test_project = project.project_of(server, test)
         report = pull.pull(
-            server, test, state.load(test.root), found, label_schema.load(test.root), side="server"
+            server,
+            test,
+            state.load(test.root),
+            test_project,
+            label_schema.load(test.root),
+            side="server",
         )
     output.say(
         f"{report.n_tasks} tasks checked: {report.new} new ratings, {report.changed} changed, "

@@ -72,7 +72,7 @@ class PromptsSettings(Settings):
 
 
 class _MusicGenSettings(Settings):
-    """The MusicGen whose codec and text encoder are used; its files count by their hashes."""
+    """The MusicGen whose codec and text encoder are used; the hashes of its files are an input."""
 
     source: str = Field("", description="MusicGen", json_schema_extra=UNSHAPING)
     backbone: str = Field("audiocraft", description="of MusicGen", json_schema_extra=UNSHAPING)
@@ -215,8 +215,8 @@ class ClipPrompt:
 def paper_prompt(mood: str | None, caption: str | None) -> str:
     """Return the prompt of the OSSL paper (arXiv 2506.12573): mood, then caption.
 
-    Without a caption it ends after the mood's sentence. The paper has no clips without a mood;
-    here their prompt names the kind of music only, so that no mood is invented.
+    Without a caption it ends after the mood's sentence. The paper has no clips without a mood.
+    Here the prompt of such a clip names only the kind of music, so that no mood is invented.
 
     Returns:
         For example `a film soundtrack for a tense scene. Low strings, slowly rising.`
@@ -238,7 +238,7 @@ def prompt_of(label: Label | None, settings: PromptsSettings) -> str | None:
 
 def text_input_hash(prompts: Sequence[ClipPrompt]) -> str:
     """Return the hash of what the text states of a film depend on: the prompts."""
-    return sha256_json([[one.clip_id, one.prompt] for one in prompts])
+    return sha256_json([[clip_prompt.clip_id, clip_prompt.prompt] for clip_prompt in prompts])
 
 
 def prompt_key(prompt: str) -> str:
@@ -247,7 +247,7 @@ def prompt_key(prompt: str) -> str:
 
 
 def make_text(item: Item) -> Outcome:
-    """Encode each prompt once, one at a time: no padding changes the states.
+    """Encode each prompt once, one at a time, so that padding does not change the states.
 
     Raises:
         OsslError: those of `load_backbone`.
@@ -259,7 +259,7 @@ def make_text(item: Item) -> Outcome:
     backbone = cached_backbone(settings.source, settings.backbone, settings.device)
     lengths: dict[str, int] = {}
     with StoreWriter(item.folder / f"{TEXT}.safetensors") as store:
-        for prompt in sorted({one.prompt for one in prompts}):
+        for prompt in sorted({clip_prompt.prompt for clip_prompt in prompts}):
             with torch.inference_mode():
                 text = backbone.encode_text([prompt])
             states = text.states[0][text.mask[0]].float().cpu().numpy()
@@ -270,12 +270,17 @@ def make_text(item: Item) -> Outcome:
             "encoder": shown_name(settings.source),
             "digest": fingerprint(full_name(settings.source), T5_FILES),
             "width": backbone.shape.text_dim,
-            "prompts": {one.clip_id: one.prompt for one in prompts},
+            "prompts": {clip_prompt.clip_id: clip_prompt.prompt for clip_prompt in prompts},
         }
     return Outcome(
         tuple(
-            StoredPrompt(one.film_id, one.clip_id, one.prompt, lengths[one.prompt])
-            for one in prompts
+            StoredPrompt(
+                clip_prompt.film_id,
+                clip_prompt.clip_id,
+                clip_prompt.prompt,
+                lengths[clip_prompt.prompt],
+            )
+            for clip_prompt in prompts
         )
     )
 

@@ -27,7 +27,7 @@ from ossl_train.recipe import TrainRecipe
 if TYPE_CHECKING:
     from ossl_train.musicgen.model import Backbone
 
-# Metadata of single clips; all other metadata must be equal in all films of a run.
+# Metadata of single clips. All other metadata must be equal in all films of a run.
 PER_CLIP_KEYS = ("clips", "dialogue", "windows", "silent", "prompts")
 
 
@@ -69,11 +69,11 @@ def read_matching_stores(
 
 
 def _read_kind(source: Source, kind: str, needed: Collection[str]) -> StoresOfKind:
-    of: dict[str, Mapping[str, Any]] = {}
+    metadata_by_film: dict[str, Mapping[str, Any]] = {}
     missing = []
     for film_id in source.film_ids():
         try:
-            of[film_id] = read_metadata(store_path(source.root, film_id, kind))
+            metadata_by_film[film_id] = read_metadata(store_path(source.root, film_id, kind))
         except FileNotFoundError:
             missing += [film_id] if film_id in needed else []
     if missing:
@@ -83,21 +83,26 @@ def _read_kind(source: Source, kind: str, needed: Collection[str]) -> StoresOfKi
             f"{', …' if len(missing) > 3 else ''}.",
             f"Run `{COMMANDS[kind]}` with this recipe.",
         )
-    makes = {film_id: _make(metadata) for film_id, metadata in of.items()}
-    first = min(makes)
-    for film_id, make in sorted(makes.items()):
-        for name in sorted({*make, *makes[first]}):
-            if make.get(name) != makes[first].get(name):
+    shared_by_film = {
+        film_id: _without_clips(metadata) for film_id, metadata in metadata_by_film.items()
+    }
+    first = min(shared_by_film)
+    shared_of_first = shared_by_film[first]
+    for film_id, shared in sorted(shared_by_film.items()):
+        for name in sorted({*shared, *shared_of_first}):
+            if shared.get(name) != shared_of_first.get(name):
                 raise OsslError(
                     f"{kind}_mixed",
                     f"The {kind} of {first} and of {film_id} have different settings: {name} is "
-                    f"{makes[first].get(name)!r} for the first, {make.get(name)!r} for the second.",
+                    f"{shared_of_first.get(name)!r} for the first, {shared.get(name)!r} for the "
+                    "second.",
                     f"Run `{COMMANDS[kind]}` with this recipe: it encodes again what differs.",
                 )
-    return StoresOfKind(makes[first], of)
+    return StoresOfKind(shared_of_first, metadata_by_film)
 
 
-def _make(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _without_clips(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata that all films of a run must share."""
     return {name: value for name, value in metadata.items() if name not in PER_CLIP_KEYS}
 
 
@@ -112,14 +117,14 @@ def _check_recipe(kind: str, made: Mapping[str, Any], wanted: Mapping[str, Any])
 
 
 def check_clip_unchanged(
-    one: SplitClip, prompt: str, stored: Mapping[str, StoresOfKind], recipe: TrainRecipe
+    split_clip: SplitClip, prompt: str, stored: Mapping[str, StoresOfKind], recipe: TrainRecipe
 ) -> None:
     """Check that a clip has not changed since it was encoded.
 
     Raises:
         OsslError: `features_stale`, `codes_stale`, `text_stale`, `dialogue_missing`.
     """
-    clip = one.clip
+    clip = split_clip.clip
     now = {FEATURES: clip.video_sha256, CODES: clip.music_sha256, TEXT: prompt}
     for kind, value in now.items():
         metadata = stored[kind].of[clip.film_id]
@@ -154,10 +159,10 @@ def has_codes(clip: Clip, window: WindowSpan, stored: Mapping[str, StoresOfKind]
 
 
 def _stale(kind: str, clip: Clip) -> OsslError:
-    what = "label" if kind == TEXT else "media"
+    changed = "label" if kind == TEXT else "media"
     return OsslError(
         f"{kind}_stale",
-        f"The stored {kind} of {clip.clip_id} are older than its {what}.",
+        f"The stored {kind} of {clip.clip_id} are older than its {changed}.",
         f"Run `{COMMANDS[kind]}` with this recipe: it encodes only what changed.",
     )
 

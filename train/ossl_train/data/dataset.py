@@ -111,10 +111,10 @@ class Dataset:
         """Expand values [1 + slots, ...] to tokens: the class token, then those of each slot."""
         import torch
 
-        made = self.made[FEATURES]
-        if made["pooling"] != "all":
+        metadata = self.made[FEATURES]
+        if metadata["pooling"] != "all":
             return values
-        return torch.cat([values[:1], values[1:].repeat_interleave(made["per_slot"], dim=0)])
+        return torch.cat([values[:1], values[1:].repeat_interleave(metadata["per_slot"], dim=0)])
 
 
 def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
@@ -128,23 +128,24 @@ def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
             `split_silent`, if no window is left.
     """
     clips = source.on(split)
-    stores = consistency.read_matching_stores(source, recipe, {one.clip.film_id for one in clips})
+    film_ids = {split_clip.clip.film_id for split_clip in clips}
+    stores = consistency.read_matching_stores(source, recipe, film_ids)
     entries: list[tuple[Window, str, NDArray[np.float32]]] = []
     left_out: Counter[str] = Counter()
-    for one in clips:
-        prompt = prompt_of(one.label, recipe.prompts)
-        windows = window_spans(one.clip, recipe.windows)
+    for split_clip in clips:
+        prompt = prompt_of(split_clip.label, recipe.prompts)
+        windows = window_spans(split_clip.clip, recipe.windows)
         if prompt is None or not windows:
             left_out["unlabelled" if prompt is None else "too_short"] += 1
             continue
-        consistency.check_clip_unchanged(one, prompt, stores, recipe)
+        consistency.check_clip_unchanged(split_clip, prompt, stores, recipe)
         with_music = [
-            window for window in windows if consistency.has_codes(one.clip, window, stores)
+            window for window in windows if consistency.has_codes(split_clip.clip, window, stores)
         ]
         left_out["silent"] += len(windows) - len(with_music)
         for window in with_music:
-            slots_s = _slots_s(one, window, stores[FEATURES].of[one.clip.film_id])
-            entries.append((_window(one, window), prompt, slots_s))
+            slots_s = _slots_s(split_clip, window, stores[FEATURES].of[split_clip.clip.film_id])
+            entries.append((_window(split_clip, window), prompt, slots_s))
     if not entries:
         raise OsslError(
             "split_silent",
@@ -162,20 +163,20 @@ def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
     )
 
 
-def _window(one: SplitClip, window: WindowSpan) -> Window:
+def _window(split_clip: SplitClip, window: WindowSpan) -> Window:
     return Window(
-        one.clip.film_id, one.clip.clip_id, one.split, window.index, window.start_s,
-        window.duration_s,
+        split_clip.clip.film_id, split_clip.clip.clip_id, split_clip.split, window.index,
+        window.start_s, window.duration_s,
     )  # fmt: skip
 
 
 def _slots_s(
-    one: SplitClip, window: WindowSpan, metadata: Mapping[str, Any]
+    split_clip: SplitClip, window: WindowSpan, metadata: Mapping[str, Any]
 ) -> NDArray[np.float32]:
     """Return [1 + slots]: the middle of the window, and the mean time of each slot's frames."""
     import numpy as np
 
-    sample_s = metadata["windows"][window_key(one.clip.clip_id, window.index)]["sample_s"]
+    sample_s = metadata["windows"][window_key(split_clip.clip.clip_id, window.index)]["sample_s"]
     slots = np.array(sample_s).reshape(metadata["slots"], -1).mean(axis=1) - window.start_s
     return np.concatenate(([window.duration_s / 2], slots)).astype(np.float32)
 
@@ -187,7 +188,7 @@ def _counted(left_out: Mapping[str, int]) -> str:
 
 @dataclass
 class Batch:
-    """The windows that the model gets at a time.
+    """The windows of one forward pass of the model.
 
     Attributes:
         windows: B windows.
@@ -265,7 +266,7 @@ def batches(
 
 
 def n_batches(n_windows: int, batch_size: int, world: int = 1, shuffle: bool = True) -> int:
-    """Return the number of batches of the first process; shuffled, of every process."""
+    """Return the number of batches of the first process; with `shuffle`, all have this number."""
     return len(batch_indices(n_windows, batch_size, 0, 0, 0, world, shuffle))
 
 
@@ -318,9 +319,9 @@ def pad(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     import torch
 
     longest = max(len(tensor) for tensor in tensors)
-    whole = tensors[0].new_zeros((len(tensors), longest, *tensors[0].shape[1:]))
+    padded = tensors[0].new_zeros((len(tensors), longest, *tensors[0].shape[1:]))
     mask = torch.zeros((len(tensors), longest), dtype=torch.bool)
     for row, tensor in enumerate(tensors):
-        whole[row, : len(tensor)] = tensor
+        padded[row, : len(tensor)] = tensor
         mask[row, : len(tensor)] = True
-    return whole, mask
+    return padded, mask

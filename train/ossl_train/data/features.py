@@ -61,7 +61,7 @@ class FeaturesSettings(Settings):
 
 
 class FeaturesStageSettings(FeaturesSettings, WindowsSettings):
-    """The recipe's sections `features` and `windows`; the encoder counts by its digest."""
+    """The recipe's sections `features` and `windows`; the digest of the encoder is an input."""
 
     encoder: str = Field("", description="ViViT", json_schema_extra=UNSHAPING)
     revision: str = Field("main", description="revision on the hub", json_schema_extra=UNSHAPING)
@@ -184,7 +184,7 @@ def _not_vivit(source: str, error: Exception) -> OsslError:
 
 
 def features_input_hash(clips: Sequence[Clip]) -> str:
-    """Return the hash of what the features of a film depend on: all of its clips but the music."""
+    """Return the hash of what a film's features depend on: its clips, without their music."""
     return sha256_json(
         [[c.clip_id, c.duration_s, c.video_sha256, c.dialogue_sha256] for c in clips]
     )
@@ -206,16 +206,16 @@ def make_features(item: Item) -> Outcome:
     stored: dict[str, Any] = {}
     with StoreWriter(item.folder / f"{FEATURES}.safetensors") as store:
         while batch := list(itertools.islice(inputs, settings.batch_size)):
-            for one, tokens in zip(batch, _tokens(encoder, batch, settings), strict=True):
-                clip, window = one.clip, one.window
+            for window_input, tokens in zip(batch, _tokens(encoder, batch, settings), strict=True):
+                clip, window = window_input.clip, window_input.window
                 key = window_key(clip.clip_id, window.index)
                 store.add(key, tokens)
-                if one.dialogue is not None:
-                    store.add(f"{key}/dialogue", one.dialogue)
+                if window_input.dialogue is not None:
+                    store.add(f"{key}/dialogue", window_input.dialogue)
                 stored[key] = {
                     "start_s": window.start_s,
                     "duration_s": window.duration_s,
-                    "sample_s": [round(time, 6) for time in one.times_s],
+                    "sample_s": [round(time, 6) for time in window_input.times_s],
                 }
                 rows.append(
                     StoredWindow(
@@ -262,16 +262,17 @@ def _tokens(
     import numpy as np
     import torch
 
-    states = encoder.states(torch.stack([one.pixels for one in batch]), settings.precision)
+    pixels = torch.stack([window_input.pixels for window_input in batch])
+    states = encoder.states(pixels, settings.precision)
     tokens: NDArray[np.float16] = (
         pool_tokens(states, settings.pooling, encoder.n_slots).half().numpy()
     )
-    for one, values in zip(batch, tokens, strict=True):
+    for window_input, values in zip(batch, tokens, strict=True):
         if not np.isfinite(values).all():
             raise OsslError(
                 "features_not_finite",
-                f"The encoder gives values that are not finite for {one.clip.clip_id} at "
-                f"{one.window.start_s:.0f} s.",
+                f"The encoder gives values that are not finite for {window_input.clip.clip_id} at "
+                f"{window_input.window.start_s:.0f} s.",
                 "Use `--set features.precision=fp32`, or another features.encoder.",
             )
     return tokens

@@ -49,7 +49,7 @@ BYTES_PER_PROMPT = 24 * 768 * 4
 
 @dataclass(frozen=True)
 class Job:
-    """A stage with its input for each film; the work of one run of the scheduler.
+    """A stage with its input for each film, for one run of the scheduler.
 
     Attributes:
         root: the corpus or the export.
@@ -116,9 +116,9 @@ def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
     clips = _clips(source)
     prompts = {
         film: tuple(
-            ClipPrompt(film, one.clip.clip_id, prompt)
-            for one in source.of_film(film)
-            if (prompt := prompt_of(one.label, recipe.prompts)) is not None
+            ClipPrompt(film, split_clip.clip.clip_id, prompt)
+            for split_clip in source.of_film(film)
+            if (prompt := prompt_of(split_clip.label, recipe.prompts)) is not None
         )
         for film in clips
     }
@@ -148,7 +148,10 @@ def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
 
 
 def _clips(source: Source) -> dict[str, tuple[Any, ...]]:
-    return {film: tuple(one.clip for one in source.of_film(film)) for film in source.film_ids()}
+    return {
+        film: tuple(split_clip.clip for split_clip in source.of_film(film))
+        for film in source.film_ids()
+    }
 
 
 def plan(jobs: Sequence[Job]) -> list[Decision]:
@@ -159,7 +162,11 @@ def plan(jobs: Sequence[Job]) -> list[Decision]:
 def expected_bytes(jobs: Sequence[Job], decisions: Sequence[Decision]) -> int:
     """Return the approximate number of bytes that would be written."""
     sizes = {job.stage.name: job.size_bytes for job in jobs}
-    return sum(sizes[one.stage][one.item_id] for one in decisions if one.action == "run")
+    return sum(
+        sizes[decision.stage][decision.item_id]
+        for decision in decisions
+        if decision.action == "run"
+    )
 
 
 def prepare(jobs: Sequence[Job], tell: Tell) -> None:
@@ -172,7 +179,7 @@ def prepare(jobs: Sequence[Job], tell: Tell) -> None:
         tell: gets film and event when an item starts, advances and ends.
 
     Raises:
-        OsslError: what stops the whole run: `disk_small`, a model that cannot be loaded.
+        OsslError: an error that stops the whole run: `disk_small`, or the model cannot be loaded.
     """
     root = jobs[0].root
     needed, free = expected_bytes(jobs, plan(jobs)), shutil.disk_usage(root).free
@@ -186,18 +193,18 @@ def prepare(jobs: Sequence[Job], tell: Tell) -> None:
         )
     for job in jobs:
         schedule.prepare(job, plan([job]))
-        # The digest of a model, which decides what is stale, is known only once it is here.
+        # The digest of a model decides what is stale. It is known only after the download.
         waiting = [decision.item_id for decision in plan([job]) if decision.action == "run"]
         schedule.run(job, waiting, tell, inline)
 
 
 def results(root: Path, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Return how each film ended in each stage, as plain values."""
+    """Return the result of each film in each stage, as plain values."""
     ends = []
     for job in jobs:
         for film_id in sorted(job.rows):
             record = records.read(root, job.stage.name, film_id)
-            assert record is not None, "every film has ended"
+            assert record is not None, "every film has a record"
             ends.append(
                 {
                     "film_id": film_id,

@@ -43,11 +43,11 @@ class Source:
 
     def film_ids(self) -> list[str]:
         """Return the ids of all films, sorted."""
-        return sorted({one.clip.film_id for one in self.clips})
+        return sorted({split_clip.clip.film_id for split_clip in self.clips})
 
     def of_film(self, film_id: str) -> tuple[SplitClip, ...]:
         """Return the clips of a film."""
-        return tuple(one for one in self.clips if one.clip.film_id == film_id)
+        return tuple(split_clip for split_clip in self.clips if split_clip.clip.film_id == film_id)
 
     def on(self, split: str) -> tuple[SplitClip, ...]:
         """Return the clips of one split.
@@ -59,7 +59,7 @@ class Source:
             raise OsslError(
                 "split_unknown", f"There is no split {split!r}.", f"Use one of {SPLIT_NAMES}."
             )
-        clips = tuple(one for one in self.clips if one.split == split)
+        clips = tuple(split_clip for split_clip in self.clips if split_clip.split == split)
         if not clips:
             raise OsslError(
                 "split_empty",
@@ -107,10 +107,14 @@ def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = Tr
     names = [CLIPS.name, SPLITS.name, *([LABELS.name] if use_labels else [])]
     return Source(
         root=root,
-        clips=tuple(sorted(clips_in_splits, key=lambda one: (one.clip.film_id, one.clip.clip_id))),
+        clips=tuple(sorted(clips_in_splits, key=_film_and_clip)),
         n_left_out=len(clips) - len(clips_in_splits),
         checksums={name: files.sha256_file(folder / f"{name}.parquet") for name in names},
     )
+
+
+def _film_and_clip(split_clip: SplitClip) -> tuple[str, str]:
+    return split_clip.clip.film_id, split_clip.clip.clip_id
 
 
 def _labels(folder: Path, use_labels: bool) -> list[Label]:

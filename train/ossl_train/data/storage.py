@@ -42,14 +42,14 @@ class StoreWriter:
         """Append a tensor of float16, float32 or int16."""
         import numpy as np
 
-        whole = np.ascontiguousarray(array)
-        begin, self._end = self._end, self._end + whole.nbytes
+        contiguous = np.ascontiguousarray(array)
+        begin, self._end = self._end, self._end + contiguous.nbytes
         self._header[key] = {
-            "dtype": STORE_KINDS[whole.dtype.name],
-            "shape": list(whole.shape),
+            "dtype": STORE_KINDS[contiguous.dtype.name],
+            "shape": list(contiguous.shape),
             "data_offsets": [begin, self._end],
         }
-        self._data.write(whole.tobytes())
+        self._data.write(contiguous.tobytes())
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -66,9 +66,9 @@ class StoreWriter:
         }
         header = json_bytes({"__metadata__": metadata, **self._header})
         header += b" " * (-len(header) % 8)  # tensors begin at a multiple of eight
-        with self._path.open("wb") as whole, self._data_path.open("rb") as data:
-            whole.write(len(header).to_bytes(8, "little") + header)
-            shutil.copyfileobj(data, whole, 1 << 20)
+        with self._path.open("wb") as store, self._data_path.open("rb") as data:
+            store.write(len(header).to_bytes(8, "little") + header)
+            shutil.copyfileobj(data, store, 1 << 20)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

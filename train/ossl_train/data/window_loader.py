@@ -198,7 +198,7 @@ def window_inputs(
         root: the folder that paths in rows are relative to.
         clips: of one film.
         settings: how clips are cut into windows.
-        encoder: defines number and format of the frames.
+        encoder: determines number and format of the frames.
         workers: clips decoded at a time; one more than that is in memory.
 
     Raises:

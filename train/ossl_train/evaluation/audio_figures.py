@@ -33,16 +33,16 @@ NEIGHBOURS = {
     "density": "real neighbourhoods that generated music lies in, over k",
     "coverage": "part of the real music that has generated music near it",
 }
-# In a bootstrap's replicate the line goes through two sizes: eight times as fast.
+# For bootstrap replicates the line is fitted to two sizes only, which is eight times as fast.
 _FRACTIONS = (0.5, 1.0)
 
 
 def vectors_of(
-    files: Mapping[str, Path], clap: Clap, cache: ArrayCache, progress: WithProgress, what: str
+    files: Mapping[str, Path], clap: Clap, cache: ArrayCache, progress: WithProgress, title: str
 ) -> tuple[dict[str, Values], list[str]]:
     """Return the vectors of each file's windows, by clip id, and sentences on unreadable files."""
     vectors, unreadable = {}, []
-    for clip_id in progress(list(files), what):
+    for clip_id in progress(list(files), title):
         try:
             vectors[clip_id] = cache.of(files[clip_id], clap.how(), clap.audio)["vectors"]
         except OsslError as error:
@@ -55,7 +55,7 @@ def vectors_of(
 def without_unreadable(
     eval_set: EvalSet, generated: Mapping[str, object], real: Mapping[str, object]
 ) -> EvalSet:
-    """Return the set without unreadable files; also without their partners if all are pairs."""
+    """Return the set without unreadable files; if all files are pairs, without whole pairs."""
     ours, theirs = set(generated), set(real)
     if eval_set.is_paired:
         ours = theirs = ours & theirs
@@ -73,7 +73,7 @@ def distance_figures(
     settings: EvaluationSettings,
     progress: WithProgress,
 ) -> list[Figure]:
-    """Compute the Fréchet distance over all windows, plain and for infinitely many clips.
+    """Compute the Fréchet distance over all windows, and extrapolated to infinitely many clips.
 
     Args:
         generated: for each clip the vectors of its windows, shape (windows, d).
@@ -87,7 +87,10 @@ def distance_figures(
     try:
         value = frechet.frechet_distance(frechet.joined(generated), frechet.joined(real))
     except NotDefined as error:
-        return [undefined(n_, s, "generated", str(error), n, "windows") for n_, s in _DISTANCES]
+        return [
+            undefined(name, says, "generated", str(error), n, "windows")
+            for name, says in _DISTANCES
+        ]
     try:
         far = frechet.extrapolated(generated, real, is_paired, settings.rng("fad_inf"))
         why = ""
@@ -163,7 +166,9 @@ def neighbour_figures(
         contributions = embeddings.neighbourhoods(real, generated, settings.neighbours)
     except NotDefined as error:
         n = min(len(real), len(generated))
-        return [undefined(name, s, "generated", str(error), n) for name, s in NEIGHBOURS.items()]
+        return [
+            undefined(name, says, "generated", str(error), n) for name, says in NEIGHBOURS.items()
+        ]
     figures = []
     for name, says in NEIGHBOURS.items():
         values = getattr(contributions, name)
@@ -178,22 +183,23 @@ def neighbour_figures(
 
 
 def similarity_figure(
-    name: str, says: str, of: str, left: Values, right: Values, settings: EvaluationSettings
+    name: str, says: str, music_name: str, left: Values, right: Values, settings: EvaluationSettings
 ) -> Figure:
     """Compute the mean cosine of pairs; chance is the mean of pairs that do not belong together.
 
     Args:
-        name, says, of: see `Figure`.
+        name, says: see `Figure`.
+        music_name: `Figure.of`.
         left: shape (pairs, d).
         right: likewise, in the same order.
         settings: seeds and resamples.
     """
     if not len(left):
-        return undefined(name, says, of, "There are no pairs.")
+        return undefined(name, says, music_name, "There are no pairs.")
     values = embeddings.cosines(left, right)
     return Figure(
-        name, says, of, float(values.mean()), len(values), "clips",
-        interval=intervals.of_mean(values, settings.resamples, settings.rng(name + of)),
+        name, says, music_name, float(values.mean()), len(values), "clips",
+        interval=intervals.of_mean(values, settings.resamples, settings.rng(name + music_name)),
         chance=embeddings.mismatched(left, right), better="higher",
     )  # fmt: skip
 
@@ -226,12 +232,12 @@ def clap_figures(
             _means([generated[name] for name in pairs]), _means([real[name] for name in pairs]),
             settings,
         )  # fmt: skip
-    for of, vectors in (("generated", generated), (eval_set.real_name, real)):
+    for music_name, vectors in (("generated", generated), (eval_set.real_name, real)):
         prompted = sorted(vectors.keys() & eval_set.prompts.keys())
         if prompted:
             texts = clap.texts([eval_set.prompts[name] for name in prompted])
             yield similarity_figure(
-                "text_similarity", "cosine of music and prompt", of,
+                "text_similarity", "cosine of music and prompt", music_name,
                 _means([vectors[name] for name in prompted]), texts, settings,
             )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What is compared: a split's own music, or a folder, against a folder of generated music."""
+"""The files to compare: generated music with a split's own music, or with another folder."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def folders_eval_set(generated: Path, real: Path, video: Path | None = None) -> 
         OsslError: see `files_in`.
     """
     ours, theirs = files_in(generated), files_in(real)
-    frames = files_in(video, VIDEO) if video else {}
+    videos = files_in(video, VIDEO) if video else {}
     left_out = []
-    if video and (without := sorted(ours.keys() - frames.keys())):
+    if video and (without := sorted(ours.keys() - videos.keys())):
         left_out.append(f"{_named(without)} of {generated.name} have no video in {video.name}")
     return EvalSet(
         generated=ours,
         real=theirs,
-        video={clip_id: path for clip_id, path in frames.items() if clip_id in ours},
+        video={clip_id: path for clip_id, path in videos.items() if clip_id in ours},
         left_out=tuple(left_out),
     )
 
@@ -99,11 +99,12 @@ def split_eval_set(generated: Path, corpus: Path, split: str, data: Path | None 
     if unknown := sorted(generated_files.keys() - clips.keys()):
         left_out.append(f"{_named(unknown)} of {generated.name} are not clips of the split {split}")
     chosen = {name: clips[name] for name in shared}
+    rows = {name: split_clip.clip for name, split_clip in chosen.items()}
     return EvalSet(
         generated={name: generated_files[name] for name in shared},
-        real={name: inside(source.root, one.clip.music_path) for name, one in chosen.items()},
-        video={name: inside(source.root, one.clip.video_path) for name, one in chosen.items()},
-        cuts=_cuts(source.root, {name: one.clip for name, one in chosen.items()}),
+        real={name: inside(source.root, clip.music_path) for name, clip in rows.items()},
+        video={name: inside(source.root, clip.video_path) for name, clip in rows.items()},
+        cuts=_cuts(source.root, rows),
         prompts=_prompts(chosen),
         real_name="own music",
         left_out=tuple(left_out),
@@ -145,21 +146,21 @@ def _source(corpus: Path, data: Path | None) -> Source:
 
 def named_clips(clips: tuple[SplitClip, ...]) -> dict[str, SplitClip]:
     """Name clips by clip id; prefix the film id where films use the same clip ids."""
-    counts = Counter(one.clip.clip_id for one in clips)
+    counts = Counter(split_clip.clip.clip_id for split_clip in clips)
     return {
-        one.clip.clip_id
-        if counts[one.clip.clip_id] == 1
-        else f"{one.clip.film_id}_{one.clip.clip_id}": one
-        for one in clips
+        split_clip.clip.clip_id
+        if counts[split_clip.clip.clip_id] == 1
+        else f"{split_clip.clip.film_id}_{split_clip.clip.clip_id}": split_clip
+        for split_clip in clips
     }
 
 
 def _prompts(clips: Mapping[str, SplitClip]) -> dict[str, str]:
     """Return the prompts of clips whose label has a mood or a caption."""
     prompts = {
-        name: paper_prompt(one.label.mood, one.label.caption)
-        for name, one in clips.items()
-        if one.label
+        name: paper_prompt(split_clip.label.mood, split_clip.label.caption)
+        for name, split_clip in clips.items()
+        if split_clip.label
     }
     return {name: text for name, text in prompts.items() if text != WITHOUT_MOOD}
 

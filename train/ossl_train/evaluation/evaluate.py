@@ -25,7 +25,7 @@ from ossl_train.evaluation.settings import (
 )
 
 VERSION = 1
-"""Of the report's layout."""
+"""Version of the report's layout."""
 
 
 @dataclass(frozen=True)
@@ -98,23 +98,23 @@ def evaluate(
     figures: list[Figure] = []
     warnings: list[str] = []
     left_out = list(eval_set.left_out)
-    read = eval_set
+    readable = eval_set
     if clap is not None:
-        read, new_figures, unreadable, warnings = _by_clap(
+        readable, new_figures, unreadable, warnings = _by_clap(
             eval_set, clap, settings, cache, progress
         )
         figures += new_figures
         left_out += unreadable
     if passt is not None:
-        figures.append(kl_figure(read, passt, cache, settings, progress))
+        figures.append(kl_figure(readable, passt, cache, settings, progress))
     if with_video:
-        new_figures, unreadable = video_figures(read, cache, settings, progress)
+        new_figures, unreadable = video_figures(readable, cache, settings, progress)
         figures += new_figures
         left_out += unreadable
     dimension = clap.dimension if clap else None
     return Evaluation(
         tuple(figures),
-        (*warnings_of(figures, read, dimension, settings.neighbours), *warnings),
+        (*warnings_of(figures, readable, dimension, settings.neighbours), *warnings),
         tuple(dict.fromkeys(left_out)),
         _facts(eval_set, settings, clap, passt),
     )
@@ -148,12 +148,12 @@ def _by_clap(
 
     generated, ours = vectors_of(eval_set.generated, clap, cache, progress, "generated music")
     real, theirs = vectors_of(eval_set.real, clap, cache, progress, eval_set.real_name)
-    read = without_unreadable(eval_set, generated, real)
-    generated = {name: generated[name] for name in read.generated}
-    real = {name: real[name] for name in read.real}
-    figures = list(clap_figures(read, generated, real, clap, settings, progress))
+    readable = without_unreadable(eval_set, generated, real)
+    generated = {name: generated[name] for name in readable.generated}
+    real = {name: real[name] for name in readable.real}
+    figures = list(clap_figures(readable, generated, real, clap, settings, progress))
     lengths = [{name: len(rows) for name, rows in side.items()} for side in (generated, real)]
-    return read, figures, ours + theirs, list(of_lengths(*lengths))
+    return readable, figures, ours + theirs, list(of_lengths(*lengths))
 
 
 def _facts(
@@ -211,8 +211,8 @@ def plan(eval_set: EvalSet, settings: EvaluationSettings, cache: ArrayCache) -> 
     """Return what would be measured, and how much of it is in the cache.
 
     Returns:
-        `work`: what, files, kept (files in the cache; None if unknown), model; `left_out` and
-        `problems`: sentences.
+        `work`: for each measurement `what`, `files`, `kept` (number of files in the cache; None:
+        unknown) and `model`; `left_out` and `problems`: sentences.
     """
     work: list[dict[str, Any]] = []
     problems: list[str] = []
@@ -245,8 +245,12 @@ def plan(eval_set: EvalSet, settings: EvaluationSettings, cache: ArrayCache) -> 
 
 
 def _work(
-    what: str, paths: Iterable[Path], how: Mapping[str, Any] | None, cache: ArrayCache, model: str
+    measurement: str,
+    paths: Iterable[Path],
+    how: Mapping[str, Any] | None,
+    cache: ArrayCache,
+    model: str,
 ) -> dict[str, Any]:
     existing = [path for path in paths if path.is_file()]
     n_cached = None if how is None else sum(cache.has(path, how) for path in existing)
-    return {"what": what, "files": len(existing), "kept": n_cached, "model": model}
+    return {"what": measurement, "files": len(existing), "kept": n_cached, "model": model}

@@ -24,13 +24,13 @@ class Figure:
     """A row of the report.
 
     Attributes:
-        name: stable, for scripts.
+        name: its name, which scripts can rely on.
         says: its description.
         of: the music that it describes: `generated`, `own music` or `reference`.
-        value: None: not defined; the reason is in `why`.
+        value: the result; None: not defined, for the reason in `why`.
         interval: 95 % confidence interval; None: not defined.
         n: number of clips, windows or cuts.
-        unit: what n counts: `clips`, `windows`, `cuts`.
+        unit: unit of `n`: `clips`, `windows` or `cuts`.
         chance: the value that unrelated music reaches; None: not defined.
         better: `lower`, `higher` or empty.
         why: why it is not defined.
@@ -68,9 +68,11 @@ class Figure:
         }
 
 
-def undefined(name: str, says: str, of: str, why: str, n: int = 0, unit: str = "clips") -> Figure:
+def undefined(
+    name: str, says: str, music_name: str, why: str, n: int = 0, unit: str = "clips"
+) -> Figure:
     """Return a figure that is not defined for these data."""
-    return Figure(name, says, of, None, n, unit, why=why)
+    return Figure(name, says, music_name, None, n, unit, why=why)
 
 
 def rounded(value: float | None) -> float | None:
@@ -123,7 +125,11 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
         yield f"| {' | '.join(cells(figure))} |"
     yield from _section(
         "Not defined",
-        [f"{one.name} ({one.of}): {one.why}" for one in evaluation.figures if one.value is None],
+        [
+            f"{figure.name} ({figure.of}): {figure.why}"
+            for figure in evaluation.figures
+            if figure.value is None
+        ],
     )
     yield from _section("Warnings", list(evaluation.warnings))
     yield from _section(
@@ -159,7 +165,7 @@ def _how(evaluation: Evaluation) -> Iterator[str]:
         f"Seed {settings['seed']}; {settings['resamples']} resamples of clips for means, "
         f"{settings['distance_resamples']} for distances; k = {settings['neighbours']}."
     )
-    yield ", ".join(f"{name} {what}" for name, what in facts["software"].items()) + "."
+    yield ", ".join(f"{name} {version}" for name, version in facts["software"].items()) + "."
 
 
 def _section(title: str, lines: list[str]) -> Iterator[str]:

@@ -31,7 +31,7 @@ class EvaluationSettings:
             the distance itself.
         neighbours: k of precision, recall, density and coverage.
         tolerance_s: largest distance of a cut and an onset that count as simultaneous.
-        device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
+        device: `cpu`, `cuda`, or `auto`: CUDA if there is a GPU.
     """
 
     clap: str | None = CLAP
@@ -52,6 +52,6 @@ class EvaluationSettings:
         return np.random.default_rng([self.seed, crc32(figure.encode())])
 
 
-def without_progress(items: Sequence[Any], what: str) -> Iterator[Any]:
+def without_progress(items: Sequence[Any], title: str) -> Iterator[Any]:
     """Yield the items without a progress bar."""
     return iter(items)

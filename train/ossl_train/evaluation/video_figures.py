@@ -47,15 +47,18 @@ def video_figures(
     if not wanted:
         return [], []
     unreadable: list[str] = []
-    frames = _measured(
+    videos = _measured(
         {name: eval_set.video[name] for name in wanted}, cache, VIDEO, progress, unreadable
     )
     figures: list[Figure] = []
-    for of, files in (("generated", eval_set.generated), (eval_set.real_name, eval_set.real)):
-        shown = {name: files[name] for name in frames if name in files}
+    for music_name, files in (
+        ("generated", eval_set.generated),
+        (eval_set.real_name, eval_set.real),
+    ):
+        shown = {name: files[name] for name in videos if name in files}
         if shown:
             music = _measured(shown, cache, MUSIC, progress, unreadable)
-            figures += _figures(of, music, frames, eval_set, settings)
+            figures += _figures(music_name, music, videos, eval_set, settings)
     return figures, sorted(set(unreadable))
 
 
@@ -79,27 +82,27 @@ def _measured(
 
 
 def _figures(
-    of: str,
+    music_name: str,
     music: Mapping[str, Curves],
-    frames: Mapping[str, Curves],
+    videos: Mapping[str, Curves],
     eval_set: EvalSet,
     settings: EvaluationSettings,
 ) -> Iterator[Figure]:
     for kind, (name, says) in AT_CUTS.items():
-        timed = [_timed(music[k][kind], k, music, frames, eval_set) for k in music]
-        yield _at_cuts(name, says.format(settings.tolerance_s), of, timed, settings)
+        timed = [_timed(music[k][kind], k, music, videos, eval_set) for k in music]
+        yield _at_cuts(name, says.format(settings.tolerance_s), music_name, timed, settings)
     try:
         sync = following(
             [music[k]["loudness"] for k in music],
-            [frames[k]["motion"] for k in music],
-            settings.rng("follows" + of),
+            [videos[k]["motion"] for k in music],
+            settings.rng("follows" + music_name),
             settings.resamples,
         )
     except NotDefined as error:
-        yield undefined("loudness_follows_motion", FOLLOWS, of, str(error), len(music))
+        yield undefined("loudness_follows_motion", FOLLOWS, music_name, str(error), len(music))
         return
     yield Figure(
-        "loudness_follows_motion", FOLLOWS, of, sync.excess, sync.n_clips, "clips",
+        "loudness_follows_motion", FOLLOWS, music_name, sync.excess, sync.n_clips, "clips",
         interval=sync.interval, chance=0.0,
         more=(
             ("correlation", sync.correlation),
@@ -115,27 +118,27 @@ def _timed(
     events: NDArray[np.float64],
     name: str,
     music: Mapping[str, Curves],
-    frames: Mapping[str, Curves],
+    videos: Mapping[str, Curves],
     eval_set: EvalSet,
 ) -> Timed:
     """Limit events and cuts to the time that music and video both have."""
     from_table = eval_set.cuts.get(name)
-    cuts = frames[name]["cuts"] if from_table is None else np.array(from_table, np.float64)
-    duration_s = float(min(music[name]["duration"][0], frames[name]["duration"][0]))
+    cuts = videos[name]["cuts"] if from_table is None else np.array(from_table, np.float64)
+    duration_s = float(min(music[name]["duration"][0], videos[name]["duration"][0]))
     return Timed(np.sort(events[events < duration_s]), cuts[cuts < duration_s], duration_s)
 
 
 def _at_cuts(
-    name: str, says: str, of: str, timed: list[Timed], settings: EvaluationSettings
+    name: str, says: str, music_name: str, timed: list[Timed], settings: EvaluationSettings
 ) -> Figure:
     try:
         aligned = alignment(
-            timed, settings.rng(name + of), settings.resamples, settings.tolerance_s
+            timed, settings.rng(name + music_name), settings.resamples, settings.tolerance_s
         )
     except NotDefined as error:
-        return undefined(name, says, of, str(error), 0, "cuts")
+        return undefined(name, says, music_name, str(error), 0, "cuts")
     return Figure(
-        name, says, of, aligned.share, aligned.n_cuts, "cuts",
+        name, says, music_name, aligned.share, aligned.n_cuts, "cuts",
         interval=aligned.interval, chance=aligned.chance, better="higher",
         more=(("p", aligned.p), ("n_clips", aligned.n_clips)),
     )  # fmt: skip

@@ -162,4 +162,4 @@ def _of_files(eval_set: EvalSet) -> Iterator[str]:
     ours = {path.resolve() for path in eval_set.generated.values()}
     same = len(ours & {path.resolve() for path in eval_set.real.values()})
     if same:
-        yield f"{same} files stand on both sides: they are compared with themselves."
+        yield f"{same} files are in both sets: they are compared with themselves."

@@ -132,12 +132,12 @@ def generate(
     Args:
         jobs: result of `plan_samples`.
         models: the loaded models; None if no job needs new music.
-        recipe: with folders in place of `tiny`.
+        recipe: the recipe, with folders in place of the name `tiny`.
         settings: settings of the generation.
         progress: called after each sampling step.
 
     Raises:
-        OsslError: `memory_full`; `disk_full` comes as `OSError`. Finished samples remain.
+        OsslError: `memory_full`. A full disk raises `OSError`. Finished samples remain.
     """
     for job in jobs:
         if job.error is not None:

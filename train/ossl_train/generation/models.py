@@ -49,13 +49,13 @@ def choose_adapter(
         overrides: values of `--set`.
         checkpoint: a run's folder, one of its checkpoints, or an adapter file; None: the
             best checkpoint of the recipe's run.
-        alpha: 0: no adapter is needed, and none is read.
+        alpha: factor on the adapter's gates; with 0 no adapter is needed, and none is read.
 
     Raises:
         OsslError: `no_checkpoint`, and those of `load_train_recipe`.
     """
-    named = load_train_recipe(recipe_name, overrides)
-    run = root / "train" / named.name
+    recipe = load_train_recipe(recipe_name, overrides)
+    run = root / "train" / recipe.name
     adapter = _adapter_in(checkpoint or run)
     if adapter is None and (alpha > 0 or checkpoint is not None):
         raise OsslError(
@@ -68,16 +68,16 @@ def choose_adapter(
         beside = [folder / RECIPE for folder in (adapter.parent, adapter.parent.parent)]
         recipe_file = next((path for path in beside if path.is_file()), None)
         if recipe_file is not None:
-            named = load_train_recipe(str(recipe_file), overrides)
+            recipe = load_train_recipe(str(recipe_file), overrides)
             run = recipe_file.parent
-    return ChosenAdapter(named, adapter if alpha > 0 else None, run)
+    return ChosenAdapter(recipe, adapter if alpha > 0 else None, run)
 
 
 def _adapter_in(path: Path) -> Path | None:
     if path.is_file():
         return path
-    places = (path / ADAPTER, path / BEST / ADAPTER)
-    return next((chosen_device for chosen_device in places if chosen_device.is_file()), None)
+    candidates = (path / ADAPTER, path / BEST / ADAPTER)
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 ADAPTER_SUFFIX = ".safetensors"
@@ -89,7 +89,7 @@ class Models:
 
     Attributes:
         backbone: the frozen model.
-        adapter: attached to it; None: the base model alone.
+        adapter: the adapter, attached to the backbone; None: the base model alone.
         encoder: the video encoder; None: the video is not used.
         notes: sentences for the user.
     """
@@ -104,7 +104,7 @@ def load_models(recipe: TrainRecipe, adapter: Path | None, device: str, precisio
     """Load the models of a recipe, and check that the adapter belongs to them.
 
     Args:
-        recipe: with folders in chosen_device of `tiny`.
+        recipe: the recipe, with folders in place of the name `tiny`.
         adapter: an adapter file, or weights published by the paper's authors; None: no adapter.
         device: `auto`, `cpu` or `cuda`.
         precision: `fp32` or `bf16`, of the language model.
@@ -144,17 +144,17 @@ def _check(path: Path, backbone: Backbone, recipe: TrainRecipe) -> None:
             f"{shown_name(recipe.model.source)}.",
             "Give the recipe it was trained with by --recipe, or the model by --set model.source=…",
         )
-    here = {"encoder": shown_name(recipe.features.encoder), "pooling": recipe.features.pooling}
-    for key, value in here.items():
+    wanted = {"encoder": shown_name(recipe.features.encoder), "pooling": recipe.features.pooling}
+    for key, value in wanted.items():
         if metadata.get(key, value) != value:
             raise _other_features(path, f"{key} {metadata[key]}", recipe)
 
 
-def _other_features(path: Path, what: str, recipe: TrainRecipe) -> OsslError:
+def _other_features(path: Path, trained_on: str, recipe: TrainRecipe) -> OsslError:
     features = recipe.features
     return OsslError(
         "adapter_other_features",
-        f"{path} was trained on other features ({what}) than {shown_name(features.encoder)} "
+        f"{path} was trained on other features ({trained_on}) than {shown_name(features.encoder)} "
         f"with pooling {features.pooling}.",
         "Give the recipe it was trained with by --recipe.",
     )

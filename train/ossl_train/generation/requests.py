@@ -53,7 +53,7 @@ class PromptOptions:
     Attributes:
         prompt: the whole prompt, from the user; empty: no text.
         mood: a mood for the prompt of the paper, from the user.
-        labels: how a label becomes a prompt, if the user gives neither.
+        labels: settings for the prompt from a clip's label, if the user gives neither.
     """
 
     prompt: str | None
@@ -67,7 +67,7 @@ class PromptOptions:
         return None if self.mood is None else paper_prompt(self.mood, None)
 
     def of(self, label: Label | None) -> str:
-        """The prompt of a clip; without both it names the kind of music only."""
+        """Return the user's prompt, else the label's, else one with the kind of music only."""
         by_user = self.from_user()
         if by_user is not None:
             return by_user
@@ -89,8 +89,8 @@ def split_requests(
             raise
         source = read_source(corpus, data, use_labels=False)
     return [
-        _of_clip(source.root, name, one, prompts)
-        for name, one in named_clips(source.on(split)).items()
+        _of_clip(source.root, name, split_clip, prompts)
+        for name, split_clip in named_clips(source.on(split)).items()
     ]
 
 
@@ -174,8 +174,10 @@ def _of_file(path: Path, prompts: PromptOptions) -> GenerationRequest:
     )
 
 
-def _of_clip(root: Path, name: str, one: SplitClip, prompts: PromptOptions) -> GenerationRequest:
-    clip = one.clip
+def _of_clip(
+    root: Path, name: str, split_clip: SplitClip, prompts: PromptOptions
+) -> GenerationRequest:
+    clip = split_clip.clip
     path = inside(root, clip.video_path)
     if not path.is_file():
         raise OsslError(
@@ -188,7 +190,7 @@ def _of_clip(root: Path, name: str, one: SplitClip, prompts: PromptOptions) -> G
         video=path,
         video_sha256=clip.video_sha256,
         duration_s=clip.duration_s,
-        prompt=prompts.of(one.label),
+        prompt=prompts.of(split_clip.label),
         dialogue=None if clip.dialogue_path is None else inside(root, clip.dialogue_path),
         dialogue_sha256=clip.dialogue_sha256,
     )

@@ -67,8 +67,8 @@ def decode(backbone: Backbone, codes: Tensor) -> Mono:
             audio = backbone.decode_audio(codes[None, :, begin:end].to(backbone.device))[0, 0]
         last = min(n_frames, first + part)
         parts.append(audio[(first - begin) * hop : (last - begin) * hop].float().cpu())
-    whole: Mono = torch.cat(parts).numpy()
-    return whole
+    decoded: Mono = torch.cat(parts).numpy()
+    return decoded
 
 
 def limit_peaks(audio: Mono, rate: int) -> tuple[Mono, PeakLimiting]:
@@ -101,7 +101,7 @@ def write_wav(path: Path, audio: Mono, rate: int) -> None:
     """Write one channel [samples] as 16-bit WAV; equal audio gives equal bytes.
 
     Raises:
-        OsslError: `write_failed`; a full disk comes as `OSError`.
+        OsslError: `write_failed`. A full disk raises `OSError`.
     """
     import soundfile
 
@@ -154,7 +154,7 @@ def shared_facts(
 
     Args:
         chosen: the adapter.
-        recipe: with folders in place of `tiny`.
+        recipe: the recipe, with folders in place of the name `tiny`.
         settings: settings of the generation.
     """
     facts: dict[str, Any] = {

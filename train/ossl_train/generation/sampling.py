@@ -69,8 +69,8 @@ def frame_spans(
     spans: list[FrameSpan] = []
     while not spans or spans[-1].end < total:
         first = len(spans) * (window - overlap)
-        known = overlap if spans else 0
-        spans.append(FrameSpan(len(spans), first, min(window, total - first), known))
+        n_known = overlap if spans else 0
+        spans.append(FrameSpan(len(spans), first, min(window, total - first), n_known))
     return tuple(spans)
 
 
@@ -123,10 +123,12 @@ def request_spans(
 def n_steps(samples: Sequence[GeneratedSample], models: Models, settings: GenerateSettings) -> int:
     """Return the number of steps of `sample_codes` for these samples."""
     shape = models.backbone.shape
-    of = [request_spans(one.request, shape.frame_rate, settings) for one in samples]
-    longest = max(of, key=len)
+    spans_of_samples = [
+        request_spans(sample.request, shape.frame_rate, settings) for sample in samples
+    ]
+    longest = max(spans_of_samples, key=len)
     return sum(
-        max(spans[index].n_frames for spans in of if index < len(spans))
+        max(spans[index].n_frames for spans in spans_of_samples if index < len(spans))
         - longest[index].n_known
         + shape.n_codebooks
         - 1
@@ -149,9 +151,9 @@ def sample_codes(
 
     Args:
         samples: one or more. In a batch, rounding can change the last bit of a sample.
-        models: loaded.
-        recipe: with folders in place of `tiny`.
-        settings: see there.
+        models: the loaded models.
+        recipe: the recipe, with folders in place of the name `tiny`.
+        settings: settings of the generation.
         progress: called after each step.
 
     Raises:
@@ -159,12 +161,12 @@ def sample_codes(
     """
     backbone = models.backbone
     rate = backbone.shape.frame_rate
-    of = [request_spans(one.request, rate, settings) for one in samples]
-    features = _all_features(samples, of, models, recipe)
+    spans_of_samples = [request_spans(sample.request, rate, settings) for sample in samples]
+    features = _all_features(samples, spans_of_samples, models, recipe)
     codes = [torch.zeros(backbone.shape.n_codebooks, 0, dtype=torch.int64) for _ in samples]
-    for index in range(max(map(len, of))):
-        active = [number for number, spans in enumerate(of) if index < len(spans)]
-        current = [of[number][index] for number in active]
+    for index in range(max(map(len, spans_of_samples))):
+        active = [number for number, spans in enumerate(spans_of_samples) if index < len(spans)]
+        current = [spans_of_samples[number][index] for number in active]
         videos = [next(features[number]) for number in active] if models.adapter else []
         with _memory_errors(len(active)):
             generated = _window(
@@ -188,7 +190,7 @@ def _window(
     progress: Callable[[], None],
 ) -> Tensor:
     """Generate the codes [B, K, frames] of one window of each sample."""
-    text = backbone.encode_text([one.request.prompt for one in samples])
+    text = backbone.encode_text([sample.request.prompt for sample in samples])
     start = torch.stack([
         before[:, span.first : span.first + span.n_known]
         for before, span in zip(codes, current, strict=True)
@@ -208,8 +210,8 @@ def _window(
             ),
             start=start.to(backbone.device),
             seeds=[
-                window_seed(one.seed, one.request.video_sha256, span.index)
-                for one, span in zip(samples, current, strict=True)
+                window_seed(sample.seed, sample.request.video_sha256, span.index)
+                for sample, span in zip(samples, current, strict=True)
             ],
             progress=lambda done, total: progress(),
         ).cpu()
@@ -222,9 +224,9 @@ def _conditioning(
     if adapter is None:
         yield
         return
-    video, mask = pad([one.video for one in videos])
-    times, _ = pad([one.times_s for one in videos])
-    curves = [one.dialogue for one in videos if one.dialogue is not None]
+    video, mask = pad([window.video for window in videos])
+    times, _ = pad([window.times_s for window in videos])
+    curves = [window.dialogue for window in videos if window.dialogue is not None]
     dialogue = pad(curves)[0] if curves else None
     with adapter.show(video, times, mask, dialogue=dialogue, strength=alpha):
         yield
@@ -232,7 +234,7 @@ def _conditioning(
 
 def _all_features(
     samples: Sequence[GeneratedSample],
-    of: Sequence[Sequence[FrameSpan]],
+    spans_of_samples: Sequence[Sequence[FrameSpan]],
     models: Models,
     recipe: TrainRecipe,
 ) -> list[Iterator[WindowFeatures]]:
@@ -242,30 +244,30 @@ def _all_features(
     if models.adapter is None or models.encoder is None:
         return []
     rate = models.backbone.shape.frame_rate
-    made: dict[GenerationRequest, list[Iterator[WindowFeatures]]] = {}
+    features_of_requests: dict[GenerationRequest, list[Iterator[WindowFeatures]]] = {}
     of_samples = []
-    for sample, windows in zip(samples, of, strict=True):
+    for sample, spans in zip(samples, spans_of_samples, strict=True):
         request = sample.request
-        if request not in made:
-            segments = [video_window(span, rate, request.duration_s) for span in windows]
+        if request not in features_of_requests:
+            segments = [video_window(span, rate, request.duration_s) for span in spans]
             features = window_features(
                 request, segments, models.encoder, recipe.features, models.adapter.config.dialogue
             )
-            copies = sum(one.request == request for one in samples)
-            made[request] = list(itertools.tee(features, copies))
-        of_samples.append(made[request].pop())
+            n_copies = sum(other.request == request for other in samples)
+            features_of_requests[request] = list(itertools.tee(features, n_copies))
+        of_samples.append(features_of_requests[request].pop())
     return of_samples
 
 
 @contextlib.contextmanager
 def _memory_errors(n_samples: int) -> Iterator[None]:
-    """Raise `memory_full` for PyTorch's errors about memory."""
+    """Raise `memory_full` if PyTorch runs out of memory."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise _full(n_samples) from error
     except RuntimeError as error:
-        # For the memory of the CPU there is no error class.
+        # PyTorch has no error class for the memory of the CPU.
         if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
             raise
         raise _full(n_samples) from error

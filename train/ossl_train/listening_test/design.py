@@ -49,7 +49,7 @@ def choose_clips(
     Args:
         clips: clips by name.
         count: number of clips to choose.
-        longest_s: longer clips are not used: nobody rates four versions of three minutes.
+        longest_s: longer clips are not used; nobody would rate four versions of a long clip.
         seed: seed of the choice.
 
     Returns:
@@ -59,10 +59,11 @@ def choose_clips(
         OsslError: `clips_too_few`.
     """
     by_film: dict[str, list[str]] = {}
-    for name, one in sorted(clips.items()):
+    for name, split_clip in sorted(clips.items()):
+        clip = split_clip.clip
         # Silent film music cannot be made as loud as the others.
-        if one.clip.duration_s <= longest_s and one.clip.music_lufs is not None:
-            by_film.setdefault(one.clip.film_id, []).append(name)
+        if clip.duration_s <= longest_s and clip.music_lufs is not None:
+            by_film.setdefault(clip.film_id, []).append(name)
     n_fit = sum(map(len, by_film.values()))
     if n_fit < count or len(clips) < 2:
         raise OsslError(
@@ -83,19 +84,20 @@ def choose_clips(
 def control_partners(
     names: Sequence[str], clips: Mapping[str, SplitClip], seed: int
 ) -> dict[str, str]:
-    """Choose for each clip another one, whose video is the input of its control.
+    """Choose for each clip another clip, whose video is the input of its control.
 
-    It is from another film and at least as long, if there is one; else from the same film; else
-    the longest clip, whose last frame is then repeated.
+    The other clip is from another film and at least as long. If there is none, it is from the same
+    film and at least as long. If there is none either, it is the longest other clip; its last
+    frame is then repeated.
     """
     rng = _rng(seed, "partners")
     partners = {}
     for name in names:
         clip = clips[name].clip
-        others = [one for one in sorted(clips) if one != name]
-        long = [one for one in others if clips[one].clip.duration_s >= clip.duration_s]
-        elsewhere = [one for one in long if clips[one].clip.film_id != clip.film_id]
-        longest = [max(others, key=lambda one: clips[one].clip.duration_s)]
+        others = [other for other in sorted(clips) if other != name]
+        long = [other for other in others if clips[other].clip.duration_s >= clip.duration_s]
+        elsewhere = [other for other in long if clips[other].clip.film_id != clip.film_id]
+        longest = [max(others, key=lambda other: clips[other].clip.duration_s)]
         fitting = elsewhere or long or longest
         partners[name] = fitting[int(rng.integers(len(fitting)))]
     return partners
@@ -126,12 +128,12 @@ def _square(systems: Sequence[str], rng: np.random.Generator) -> list[list[str]]
     return [rows[at] for at in rng.permutation(count)]
 
 
-def _rng(seed: int, what: str) -> np.random.Generator:
+def _rng(seed: int, purpose: str) -> np.random.Generator:
     from zlib import crc32
 
     import numpy as np
 
-    return np.random.default_rng([seed, crc32(what.encode())])
+    return np.random.default_rng([seed, crc32(purpose.encode())])
 
 
 KEY = "key.json"
@@ -216,7 +218,7 @@ def read_key(root: Path) -> TestKey:
         data = parse.json_value(path.read_bytes())
         if data["format"] != FORMAT:
             raise ValueError("another format")
-        return TestKey(data["made_from"], tuple(KeyEntry(**one) for one in data["stimuli"]))
+        return TestKey(data["made_from"], tuple(KeyEntry(**entry) for entry in data["stimuli"]))
     except (ValueError, KeyError, TypeError) as error:
         raise OsslError(
             "listening_damaged",

@@ -1,15 +1,16 @@
 """Confidence intervals of means over clips and raters.
 
 Clips and raters are both resampled, each with replacement (the "pigeonhole bootstrap": Owen 2007,
-"The pigeonhole bootstrap", Annals of Applied Statistics 1). That
-counts the residual variance up to three times, so its replicates are scaled around their mean
-until their variance is the one of two-way clusters (Cameron, Gelbach and Miller 2011): that of
-clips, plus that of raters, less the remainder, which both contain. That variance is itself
-estimated from few clips, for which Student's t widens the interval.
+"The pigeonhole bootstrap", Annals of Applied Statistics 1). This counts the residual variance up to
+three times. The replicates are therefore scaled around their mean, until their variance is that of
+two-way clusters (Cameron, Gelbach and Miller 2011): the variance of clips, plus that of raters,
+minus the remainder, which both contain. This variance is estimated from few clips, so Student's t
+widens the interval.
 
-Of 1000 simulated tests each, 95 % intervals missed the truth in 2 to 4 of 100, where raters differ
-in strictness only; where they also differ in what they prefer (by 0.5, scattering by 1.2), in 8 to
-10 of 100 with 3 raters, 6 to 7 with 8. See tests/train/test_listening_statistics.py.
+In 1000 simulated tests per setting, 95 % intervals missed the true value in 2 to 4 of 100 tests if
+raters differ in strictness only. If they also differ in what they prefer (by 0.5, scattering by
+1.2), intervals missed it in 8 to 10 of 100 with 3 raters, and in 6 to 7 of 100 with 8 raters. See
+tests/train/test_listening_statistics.py.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ class Estimate:
     Attributes:
         value: the mean of all scores.
         low, high: 95 % interval; None where there are not two clips.
-        outer: an interval at a stricter level, as asked for; None likewise.
-        n: scores.
-        n_clips, n_raters: that gave any.
+        outer: an interval at the stricter level that the caller chose; None likewise.
+        n: number of scores.
+        n_clips, n_raters: number of clips and of raters that have scores.
     """
 
     value: float
@@ -79,7 +80,7 @@ def estimate(
 def variance(scores: Scores) -> float:
     """Return the variance of the mean of scores [clips, raters], both random; NaN: no score.
 
-    With one rater it is that of clips alone.
+    With one rater it is the variance of clips alone.
     """
     has_score = ~np.isnan(scores)
     n_clips, n_raters = scores.shape
@@ -92,9 +93,9 @@ def variance(scores: Scores) -> float:
     of_raters = float((off.sum(axis=0) ** 2).sum() / n**2 * n_raters / (n_raters - 1))
     rows = off.sum(axis=1) / np.maximum(has_score.sum(axis=1), 1)
     columns = off.sum(axis=0) / np.maximum(has_score.sum(axis=0), 1)
-    rest = np.where(has_score, off - rows[:, None] - columns[None], 0.0)
+    residuals = np.where(has_score, off - rows[:, None] - columns[None], 0.0)
     free = n - n_clips - n_raters + 1
-    remainder = float((rest**2).sum() / free / n) if free > 0 else 0.0
+    remainder = float((residuals**2).sum() / free / n) if free > 0 else 0.0
     return max(of_clips + of_raters - remainder, of_clips, of_raters)
 
 

@@ -1,4 +1,4 @@
-"""The music of a listening test: generated for it, or taken from a folder of finished files."""
+"""The music of a listening test: generated for it, or from a folder of finished files."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class ModelJobs:
     """The samples that one model generates.
 
     Attributes:
-        systems: whose music that is, each with its jobs.
-        chosen: the adapter, and the recipe it was fitted with.
-        recipe: that, with folders in device of `tiny`.
+        systems: the jobs of each system.
+        chosen: the adapter, and the recipe that it was trained with.
+        recipe: the same recipe, with folders in place of the name `tiny`.
         settings: of the generation.
         device: `cpu` or `cuda`.
         facts: all inputs of the generation.
@@ -137,8 +137,8 @@ def generate_music(part: ModelJobs, bar: Callable[[int], Any], say: Callable[[st
             say(note)
     try:
         with bar(steps) as advance:
-            for done in generate(part.jobs, models, part.recipe, part.settings, advance):
-                _check(done)
+            for result in generate(part.jobs, models, part.recipe, part.settings, advance):
+                _check(result)
     finally:
         if models is not None and models.adapter is not None:
             models.adapter.detach()
@@ -161,8 +161,10 @@ def finished_music(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Pa
             f"{folder} has no folder with music.",
             "Put the files of each system into a folder with its name, as in base/<clip>.wav.",
         )
-    music = {system: {name: _one(folder / system, name) for name in names} for system in systems}
-    missing = [path for of in music.values() for path in of.values() if not path.is_file()]
+    music = {
+        system: {name: _audio_file(folder / system, name) for name in names} for system in systems
+    }
+    missing = [path for paths in music.values() for path in paths.values() if not path.is_file()]
     if missing:
         named = ", ".join(str(path.relative_to(folder)) for path in missing)
         raise OsslError(
@@ -176,8 +178,8 @@ def finished_music(folder: Path, names: Sequence[str]) -> dict[str, dict[str, Pa
 def music_checksums(sounds: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
     """Return the SHA-256 of finished music, by system and clip."""
     return {
-        system: {name: files.sha256_file(path) for name, path in of.items()}
-        for system, of in sounds.items()
+        system: {name: files.sha256_file(path) for name, path in paths.items()}
+        for system, paths in sounds.items()
     }
 
 
@@ -216,15 +218,15 @@ def _with_video_of(request: GenerationRequest, other: GenerationRequest) -> Gene
     )
 
 
-def _check(done: SampleResult) -> None:
-    if done.state == "failed":
+def _check(result: SampleResult) -> None:
+    if result.state == "failed":
         raise OsslError(
-            done.code or "generation_failed",
-            f"The music for {done.name} could not be generated: {done.message}",
-            done.hint or "Choose other clips with another --seed.",
+            result.code or "generation_failed",
+            f"The music for {result.name} could not be generated: {result.message}",
+            result.hint or "Choose other clips with another --seed.",
         )
 
 
-def _one(folder: Path, name: str) -> Path:
+def _audio_file(folder: Path, name: str) -> Path:
     paths = [folder / f"{name}{ending}" for ending in AUDIO_SUFFIXES]
     return next((path for path in paths if path.is_file()), paths[0])

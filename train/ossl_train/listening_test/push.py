@@ -69,14 +69,14 @@ class TestPlan:
 
     Attributes:
         root: the corpus or the export.
-        clips: the chosen ones, by name.
-        partners: chosen clip to the one whose video its control is made for; empty where
-            finished music is taken.
-        systems: whose music is heard.
+        clips: the chosen clips, by name.
+        partners: for each chosen clip, the clip whose video its control gets; empty if finished
+            music is used.
+        systems: the systems that raters compare.
         sounds: finished music by system and clip.
         parts: music to be generated.
-        made_from: what it all follows from, by content.
-        seed: of the order.
+        made_from: the inputs of the test, by content.
+        seed: seed of the order.
     """
 
     root: Path
@@ -90,7 +90,7 @@ class TestPlan:
 
     @property
     def stimuli(self) -> tuple[Stimulus, ...]:
-        """In the order in which they are heard."""
+        """The stimuli, in the order of the test."""
         return order_stimuli(list(self.clips), self.systems, self.seed)
 
 
@@ -115,7 +115,9 @@ def plan_test(
         prompts = PromptOptions(
             None, None, load_train_recipe(options.recipe, options.overrides).prompts
         )
-        requests = {one.name: one for one in split_requests(corpus, data, chosen.split, prompts)}
+        requests = {
+            request.name: request for request in split_requests(corpus, data, chosen.split, prompts)
+        }
         parts = plan_music(options, requests, pairs, out / MADE, is_dry)
         systems: tuple[str, ...] = (FILM, *GENERATED)
         music: dict[str, Any] = {
@@ -157,7 +159,7 @@ def assemble_test(
     bar: Callable[[int, str], Any],
     say: Callable[[str], None],
 ) -> Corpus:
-    """Create the test, or what is missing of it.
+    """Create the test, or the missing part of it.
 
     Args:
         planned: see `plan_test`.
@@ -167,7 +169,7 @@ def assemble_test(
         say: gets sentences for the user.
 
     Raises:
-        OsslError: `listening_differs`, and those of `music.make` and `write_stimuli`.
+        OsslError: `listening_differs`, and those of `generate_music` and `write_stimuli`.
     """
     if (out / design.KEY).exists():
         design.check_same_test(out, planned.made_from)
@@ -179,9 +181,9 @@ def assemble_test(
     key = TestKey(planned.made_from, tuple(_written(planned, test.root, bar)))
     design.write_key(test.root, key)
     write_table(test.root, planned.clips, key)
-    for one in key.stimuli:
-        if one.lufs is None:
-            say(f"The music of {one.system} for {one.name} is silent.")
+    for entry in key.stimuli:
+        if entry.lufs is None:
+            say(f"The music of {entry.system} for {entry.name} is silent.")
     return test
 
 
@@ -189,20 +191,26 @@ def _written(
     planned: TestPlan, root: Path, bar: Callable[[int, str], Any]
 ) -> Iterator[design.KeyEntry]:
     files = {(system, name): path for system, name, path in generated_files(planned.parts)}
-    files |= {(s, name): path for s, of in planned.sounds.items() for name, path in of.items()}
+    files |= {
+        (s, name): path for s, paths in planned.sounds.items() for name, path in paths.items()
+    }
     files |= {(FILM, n): inside(planned.root, clip.music_path) for n, clip in planned.clips.items()}
     stimuli: Sequence[Stimulus] = planned.stimuli
     with bar(len(stimuli), "stimuli") as advance:
-        for keyed in write_stimuli(
-            root, planned.root, planned.clips, stimuli, lambda one: files[one.system, one.name]
+        for entry in write_stimuli(
+            root,
+            planned.root,
+            planned.clips,
+            stimuli,
+            lambda stimulus: files[stimulus.system, stimulus.name],
         ):
             advance()
-            yield keyed
+            yield entry
 
 
-def _content(one: SplitClip) -> str:
-    """What of a clip is heard and seen, in short."""
-    return f"{one.clip.music_sha256[:16]} {one.clip.video_sha256[:16]}"
+def _content(split_clip: SplitClip) -> str:
+    """Return the first digits of the checksums of a clip's music and video."""
+    return f"{split_clip.clip.music_sha256[:16]} {split_clip.clip.video_sha256[:16]}"
 
 
 @dataclass(frozen=True)
@@ -210,10 +218,10 @@ class PushReport:
     """What a push did.
 
     Attributes:
-        project_id, title: of the project.
+        project_id, title: id and title of the project.
         present: stimuli that had a task before.
-        sent: that got one now.
-        copies_removed: tasks that the server had doubled.
+        sent: stimuli that got a task now.
+        copies_removed: duplicate tasks that were deleted.
     """
 
     project_id: int
@@ -223,35 +231,35 @@ class PushReport:
     copies_removed: int
 
 
-def check_server(server: Server, test: Corpus, wish: ProjectOptions) -> None:
+def check_server(server: Server, test: Corpus, options: ProjectOptions) -> None:
     """Check that the server answers, before hours are spent on the music.
 
     Raises:
         TransferError, OsslError: see `label_studio.project.find_project`.
     """
-    project.find_project(server, test, state.load(test.root), wish)
+    project.find_project(server, test, state.load(test.root), options)
 
 
 def send_stimuli(
     server: Server,
     test: Corpus,
     addresses: ClipUrls,
-    wish: ProjectOptions,
+    options: ProjectOptions,
     counted: Callable[[Sequence[Any], str], Iterator[Any]],
 ) -> PushReport:
     """Send the stimuli that have no task yet; the caller holds the lock of the test's folder.
 
     Args:
         test: the test's folder, as a corpus.
-        addresses: where raters' browsers find the stimuli.
-        wish: what the project is to be like, if it must be made.
+        addresses: the URLs from which raters' browsers load the stimuli.
+        options: the options of the project, if it must be created.
         counted: shows progress.
 
     Raises:
         TransferError, OsslError: see `label_studio.push`.
     """
     schema = label_schema.load(test.root)
-    result = push.push(server, test, (), addresses, wish, schema, counted)
+    result = push.push(server, test, (), addresses, options, schema, counted)
     return PushReport(
         project_id=result.project.project_id,
         title=result.project.title,

@@ -21,7 +21,7 @@ from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM, TestK
 from ossl_train.listening_test.intervals import LEVEL, Estimate, Scores, estimate
 
 ASKED_FIRST = (ADAPTER, BASE, CONTROL, FILM)
-"""Differences are those of an earlier less a later one."""
+"""Order of the systems in a difference: an earlier system minus a later one."""
 FEW_CLIPS, FEW_RATERS = 12, 3
 LOW_ALPHA = 0.4
 AGREEMENT_RESAMPLES = 1000
@@ -64,7 +64,7 @@ class Rater:
 
 @dataclass(frozen=True)
 class Results:
-    """All results of a test; `plain` for scripts."""
+    """All results of a test; `plain` returns them for scripts."""
 
     means: tuple[Mean, ...]
     differences: tuple[Difference, ...]
@@ -79,24 +79,24 @@ class Results:
             "version": 1,
             **self.facts,
             "means": [
-                {"question": one.question, "system": one.system, **_plain(one.estimate)}
-                for one in self.means
+                {"question": mean.question, "system": mean.system, **_plain(mean.estimate)}
+                for mean in self.means
             ],
             "differences": [
                 {
-                    "question": one.question,
-                    "system": one.system,
-                    "other": one.other,
-                    "found": one.found,
-                    **_plain(one.estimate),
+                    "question": difference.question,
+                    "system": difference.system,
+                    "other": difference.other,
+                    "found": difference.found,
+                    **_plain(difference.estimate),
                 }
-                for one in self.differences
+                for difference in self.differences
             ],
             "agreement": [
-                {key: _rounded(value) for key, value in asdict(one).items() if key != "film_id"}
-                for one in self.agreement
+                {key: _rounded(value) for key, value in asdict(measure).items() if key != "film_id"}
+                for measure in self.agreement
             ],
-            "raters": [asdict(one) for one in self.raters],
+            "raters": [asdict(rater) for rater in self.raters],
             "warnings": list(self.warnings),
         }
 
@@ -117,10 +117,12 @@ def compute_results(
         resamples: bootstrap resamples for the intervals.
         seed: seed of the resamples.
     """
-    stimuli = {one.clip_id: one for one in key.stimuli}
+    stimuli = {entry.clip_id: entry for entry in key.stimuli}
     counted = [
-        one for one in annotations
-        if one.state == "answered" and one.schema == taxonomy.version and one.clip_id in stimuli
+        annotation for annotation in annotations
+        if annotation.state == "answered"
+        and annotation.schema == taxonomy.version
+        and annotation.clip_id in stimuli
     ]  # fmt: skip
     systems = key.systems
     questions = [question.name for question in taxonomy.questions if question.kind == "scale"]
@@ -134,14 +136,14 @@ def compute_results(
             estimated = estimate(scores[system], resamples, _rng(seed, question, system))
             if estimated is not None:
                 means.append(Mean(question, system, estimated))
-        for one, other in pairs:
-            between = scores[one] - scores[other]
-            estimated = estimate(between, resamples, _rng(seed, question, one, other), outer)
+        for first, second in pairs:
+            between = scores[first] - scores[second]
+            estimated = estimate(between, resamples, _rng(seed, question, first, second), outer)
             if estimated is not None:
                 is_found = estimated.outer is not None and not (
                     estimated.outer[0] <= 0 <= estimated.outer[1]
                 )
-                differences.append(Difference(question, one, other, estimated, is_found))
+                differences.append(Difference(question, first, second, estimated, is_found))
     agreed = tuple(
         agreement(
             counted,
@@ -151,12 +153,12 @@ def compute_results(
     )
     raters = tuple(_raters(key, annotations, taxonomy))
     facts = {
-        "n_clips": len({stimuli[one.clip_id].name for one in counted}),
-        "n_raters": len({one.annotator for one in counted}),
+        "n_clips": len({stimuli[annotation.clip_id].name for annotation in counted}),
+        "n_raters": len({annotation.annotator for annotation in counted}),
         "n_ratings": len(counted),
         "n_stimuli": len(stimuli),
         "systems": list(systems),
-        "questions": {one.name: one.ask for one in taxonomy.questions},
+        "questions": {question.name: question.ask for question in taxonomy.questions},
         "resamples": resamples,
         "seed": seed,
         "comparisons": len(differences),
@@ -170,27 +172,33 @@ def compute_results(
 
 def _scores(key: TestKey, counted: Sequence[Annotation], question: str) -> dict[str, Scores]:
     """Return the scores [clips, raters] of each system; NaN where there is none."""
-    stimuli = {one.clip_id: one for one in key.stimuli}
-    names = {name: at for at, name in enumerate(sorted({one.name for one in key.stimuli}))}
-    raters = {name: at for at, name in enumerate(sorted({one.annotator for one in counted}))}
+    stimuli = {entry.clip_id: entry for entry in key.stimuli}
+    names = {name: at for at, name in enumerate(sorted({entry.name for entry in key.stimuli}))}
+    raters = {
+        name: at for at, name in enumerate(sorted({annotation.annotator for annotation in counted}))
+    }
     scores: dict[str, Scores] = {
         system: np.full((len(names), len(raters)), np.nan) for system in key.systems
     }
-    for one in counted:
-        score = one.answers.get(question)
+    for annotation in counted:
+        score = annotation.answers.get(question)
         if isinstance(score, int):
-            stimulus = stimuli[one.clip_id]
-            scores[stimulus.system][names[stimulus.name], raters[one.annotator]] = score
+            stimulus = stimuli[annotation.clip_id]
+            scores[stimulus.system][names[stimulus.name], raters[annotation.annotator]] = score
     return scores
 
 
 def _raters(
     key: TestKey, annotations: Sequence[Annotation], taxonomy: LabelSchema
 ) -> Iterator[Rater]:
-    ids = {one.clip_id for one in key.stimuli}
-    of_test = [one for one in annotations if one.clip_id in ids and one.schema == taxonomy.version]
-    for rater in sorted({one.annotator for one in of_test}):
-        states = [one.state for one in of_test if one.annotator == rater]
+    ids = {entry.clip_id for entry in key.stimuli}
+    of_test = [
+        annotation
+        for annotation in annotations
+        if annotation.clip_id in ids and annotation.schema == taxonomy.version
+    ]
+    for rater in sorted({annotation.annotator for annotation in of_test}):
+        states = [annotation.state for annotation in of_test if annotation.annotator == rater]
         yield Rater(rater, states.count("answered"), states.count("skipped"), len(ids))
 
 
@@ -213,11 +221,11 @@ def _warnings(
             f"{n_raters} raters are few: if their preferences differ, intervals are "
             "too narrow (see intervals.py)."
         )
-    for one in raters:
-        if one.rated + one.skipped < one.of:
-            yield f"{one.rater} has not finished: {one.rated} of {one.of} rated."
-        if one.skipped:
-            yield f"{one.rater} has skipped {one.skipped} of {one.of}."
+    for rater in raters:
+        if rater.rated + rater.skipped < rater.of:
+            yield f"{rater.rater} has not finished: {rater.rated} of {rater.of} rated."
+        if rater.skipped:
+            yield f"{rater.rater} has skipped {rater.skipped} of {rater.of}."
     for measure in agreed:
         if measure.alpha is None:
             yield f"agreement on {measure.question} is not defined: {measure.why}."
@@ -225,14 +233,14 @@ def _warnings(
             yield f"raters hardly agree on {measure.question} (alpha {measure.alpha:.2f})."
 
 
-def _plain(one: Estimate) -> dict[str, Any]:
+def _plain(estimated: Estimate) -> dict[str, Any]:
     return {
-        "value": _rounded(one.value),
-        "low": _rounded(one.low),
-        "high": _rounded(one.high),
-        "n": one.n,
-        "n_clips": one.n_clips,
-        "n_raters": one.n_raters,
+        "value": _rounded(estimated.value),
+        "low": _rounded(estimated.low),
+        "high": _rounded(estimated.high),
+        "n": estimated.n,
+        "n_clips": estimated.n_clips,
+        "n_raters": estimated.n_raters,
     }
 
 
@@ -241,12 +249,12 @@ def _rounded(value: Any) -> Any:
 
 
 def _place(system: str) -> tuple[int, str]:
-    known = ASKED_FIRST.index(system) if system in ASKED_FIRST else len(ASKED_FIRST)
-    return known, system
+    position = ASKED_FIRST.index(system) if system in ASKED_FIRST else len(ASKED_FIRST)
+    return position, system
 
 
-def _rng(seed: int, *what: str) -> np.random.Generator:
-    return np.random.default_rng([seed, crc32("/".join(what).encode())])
+def _rng(seed: int, *purpose: str) -> np.random.Generator:
+    return np.random.default_rng([seed, crc32("/".join(purpose).encode())])
 
 
 JSON, MARKDOWN = "results.json", "results.md"
@@ -270,31 +278,36 @@ def tables(results: Results) -> Iterator[tuple[str, Sequence[str], list[tuple[An
         "Mean ratings, 1 to 5",
         MEANS_HEADER,
         [
-            (one.question, one.system, f"{one.estimate.value:.2f}", _interval(one.estimate),
-             one.estimate.n, one.estimate.n_clips, one.estimate.n_raters)
-            for one in results.means
+            (mean.question, mean.system, f"{mean.estimate.value:.2f}", _interval(mean.estimate),
+             mean.estimate.n, mean.estimate.n_clips, mean.estimate.n_raters)
+            for mean in results.means
         ],
     )  # fmt: skip
     yield (
         "Differences, by the same raters for the same clips",
         DIFFERENCES_HEADER,
         [
-            (one.question, f"{one.system} - {one.other}", f"{one.estimate.value:+.2f}",
-             _interval(one.estimate, "+.2f"), "yes" if one.found else "no", one.estimate.n)
-            for one in results.differences
+            (difference.question, f"{difference.system} - {difference.other}",
+             f"{difference.estimate.value:+.2f}", _interval(difference.estimate, "+.2f"),
+             "yes" if difference.found else "no", difference.estimate.n)
+            for difference in results.differences
         ],
     )  # fmt: skip
     yield (
         "Agreement (Krippendorff's alpha, interval)",
         AGREEMENT_HEADER,
         [
-            (one.question, "not defined" if one.alpha is None else f"{one.alpha:.2f}",
-             "" if one.low is None else f"{one.low:.2f} to {one.high:.2f}",
-             one.n_clips, one.n_annotators)
-            for one in results.agreement
+            (measure.question, "not defined" if measure.alpha is None else f"{measure.alpha:.2f}",
+             "" if measure.low is None else f"{measure.low:.2f} to {measure.high:.2f}",
+             measure.n_clips, measure.n_annotators)
+            for measure in results.agreement
         ],
     )  # fmt: skip
-    yield "Raters", RATERS_HEADER, [(o.rater, o.rated, o.skipped, o.of) for o in results.raters]
+    yield (
+        "Raters",
+        RATERS_HEADER,
+        [(rater.rater, rater.rated, rater.skipped, rater.of) for rater in results.raters],
+    )
 
 
 def explained(results: Results) -> list[str]:
@@ -326,5 +339,6 @@ def _report_lines(results: Results) -> Iterator[str]:
     yield from (f"- {name}: {ask}" for name, ask in results.facts["questions"].items())
 
 
-def _interval(one: Estimate, form: str = ".2f") -> str:
-    return "" if one.low is None or one.high is None else f"{one.low:{form}} to {one.high:{form}}"
+def _interval(estimated: Estimate, form: str = ".2f") -> str:
+    low, high = estimated.low, estimated.high
+    return "" if low is None or high is None else f"{low:{form}} to {high:{form}}"

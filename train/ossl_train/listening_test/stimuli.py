@@ -67,25 +67,25 @@ def write_stimuli(
         source: the folder that paths of `clips` are relative to.
         clips: clips by name.
         stimuli: in their order, those of a clip together.
-        audio_of: returns the music of a stimulus, at least as long as its clip.
+        audio_of: returns the file with the music of a stimulus, at least as long as its clip.
 
     Raises:
         OsslError: `audio_unreadable`, `file_missing`, and of `mux`.
     """
-    for name, group in itertools.groupby(stimuli, key=lambda one: one.name):
+    for name, group in itertools.groupby(stimuli, key=lambda stimulus: stimulus.name):
         clip, of_clip = clips[name], list(group)
-        sounds = [read_audio(audio_of(one), clip.duration_s) for one in of_clip]
+        sounds = [read_audio(audio_of(stimulus), clip.duration_s) for stimulus in of_clip]
         target = common_loudness(sounds)
-        for one, audio in zip(of_clip, sounds, strict=True):
+        for stimulus, audio in zip(of_clip, sounds, strict=True):
             gain_db = 0.0 if audio.lufs is None else target - audio.lufs
-            flac, film = stimulus_paths(root, one.clip_id)
+            flac, film = stimulus_paths(root, stimulus.clip_id)
             _write_audio(flac, audio.audio, gain_db)
             mux.mux(inside(source, clip.video_path), flac, film)
             yield KeyEntry(
-                clip_id=one.clip_id,
+                clip_id=stimulus.clip_id,
                 name=name,
                 film_id=clip.film_id,
-                system=one.system,
+                system=stimulus.system,
                 lufs=None if audio.lufs is None else round(audio.lufs, 3),
                 gain_db=round(gain_db, 3),
                 sha256=files.sha256_file(film),
@@ -95,18 +95,18 @@ def write_stimuli(
 def write_table(root: Path, clips: Mapping[str, Clip], key: TestKey) -> None:
     """Write the clips table of the test, which `ossl label serve` reads."""
     rows = []
-    for one in key.stimuli:
-        flac, film = stimulus_paths(root, one.clip_id)
-        clip = clips[one.name]
+    for entry in key.stimuli:
+        flac, film = stimulus_paths(root, entry.clip_id)
+        clip = clips[entry.name]
         rows.append(
             dataclasses.replace(
                 clip,
-                clip_id=one.clip_id,
+                clip_id=entry.clip_id,
                 film_id=FILM_ID,
                 start_s=None,
                 end_s=None,
                 video_path=film.relative_to(root).as_posix(),
-                video_sha256=one.sha256,
+                video_sha256=entry.sha256,
                 mix_path=None,
                 mix_sha256=None,
                 music_path=flac.relative_to(root).as_posix(),
@@ -116,7 +116,7 @@ def write_table(root: Path, clips: Mapping[str, Clip], key: TestKey) -> None:
                 sample_rate=RATE,
                 n_samples=n_samples(clip.duration_s, RATE),
                 cue_id=None,
-                music_lufs=None if one.lufs is None else round(one.lufs + one.gain_db, 2),
+                music_lufs=None if entry.lufs is None else round(entry.lufs + entry.gain_db, 2),
                 dialogue_share=None,
                 first_scene_id=None,
                 last_scene_id=None,
@@ -151,9 +151,9 @@ def read_audio(path: Path, duration_s: float) -> StimulusAudio:
 def common_loudness(sounds: Sequence[StimulusAudio]) -> float:
     """Return the highest loudness in LUFS at which no music of a clip clips, at most the target."""
     reachable = [
-        one.lufs + CEILING_DBFS - 20 * math.log10(one.peak)
-        for one in sounds
-        if one.lufs is not None
+        audio.lufs + CEILING_DBFS - 20 * math.log10(audio.peak)
+        for audio in sounds
+        if audio.lufs is not None
     ]
     return min([TARGET_LUFS, *reachable])
 

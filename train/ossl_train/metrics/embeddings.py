@@ -23,8 +23,9 @@ def softmax(logits: Values) -> Values:
 def divergences(real: Values, generated: Values, smoothing: float = SMOOTHING) -> Values:
     """Return KL(real || generated) of each pair, in nats, shape (n,).
 
-    A part `smoothing` of both goes evenly to all classes: at most log(classes / smoothing) then,
-    where a class that one side rules out would otherwise make it infinite.
+    A share `smoothing` of both distributions is spread evenly over all classes. So the divergence
+    is at most log(classes / smoothing). Without that, a class with probability 0 in `generated`
+    would make it infinite.
 
     Args:
         real: probabilities, shape (n, classes).
@@ -64,7 +65,7 @@ def neighbourhoods(real: Values, generated: Values, k: int = 5) -> Neighbourhood
         k: neighbours, the vector itself not counted.
 
     Raises:
-        NotDefined: if a side has no k neighbours to each vector.
+        NotDefined: if a set has too few vectors for k neighbours of each.
     """
     fewest = min(len(real), len(generated))
     if fewest <= k:
@@ -84,8 +85,8 @@ def neighbourhoods(real: Values, generated: Values, k: int = 5) -> Neighbourhood
 def distances(left: Values, right: Values) -> Values:
     """Return Euclidean distances, shape (n, m); exactly 0 for equal vectors.
 
-    The shorter way, over scalar products, is off by 1e-8 there and so counts a vector's copy in
-    or out by chance.
+    The faster way, by scalar products, has an error of 1e-8 for equal vectors. Chance would then
+    decide whether the copy of a vector counts as a neighbour.
     """
     return np.stack([np.linalg.norm(right - row, axis=1) for row in left])
 

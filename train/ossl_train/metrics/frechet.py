@@ -28,8 +28,8 @@ def frechet_distance(left: Values, right: Values) -> float:
     """Return the squared Fréchet (2-Wasserstein) distance of Gaussians fitted to two sets.
 
     |m1 - m2|² + tr C1 + tr C2 - 2 tr (C1 C2)^½. With C = RᵀR, the last trace is the sum of the
-    singular values of R1 R2ᵀ: real and not negative for singular covariances too, where the
-    usual matrix root becomes complex or needs something added to the diagonal.
+    singular values of R1 R2ᵀ. It is real and not negative, also for singular covariances, for
+    which the usual matrix root becomes complex or needs a constant on the diagonal.
 
     Args:
         left: shape (n, d), unbiased covariance.
@@ -63,8 +63,8 @@ class Extrapolation:
     Attributes:
         value: an estimate without bias; it can be slightly below 0.
         distance: between all of the clips, not extrapolated.
-        fit_error: the standard error of the straight line at infinity: the effect of the choice of
-            sub-samples on the value, not that of the choice of clips.
+        fit_error: the standard error of the straight line at infinity. It shows how much the value
+            depends on the choice of sub-samples, not on the choice of clips.
     """
 
     value: float
@@ -114,8 +114,8 @@ def extrapolated(
     weights = [1.0 if part == 1 else draws**-0.5 for part in over]
     line, covariance = np.polyfit(over, distances, 1, w=weights, cov=True)
     error = np.sqrt(max(0.0, covariance[1, 1]))
-    whole = distances[over.index(1.0)]
-    return Extrapolation(float(line[1]), whole, float(error))
+    full_distance = distances[over.index(1.0)]
+    return Extrapolation(float(line[1]), full_distance, float(error))
 
 
 def joined(clips: Sequence[Values]) -> Values:

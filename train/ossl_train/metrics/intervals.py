@@ -22,9 +22,9 @@ def of_mean(values: Values, count: int, rng: np.random.Generator) -> Interval | 
     """Return the percentile interval of a mean; None for fewer than two values.
 
     Args:
-        values: one for each clip, shape (n,).
-        count: resamples.
-        rng: draws them.
+        values: a value for each clip, shape (n,).
+        count: number of resamples.
+        rng: random numbers.
     """
     if len(values) < 2 or count < 2:
         return None
@@ -37,10 +37,10 @@ def of_ratio(
     """Return the percentile interval of a ratio of sums over clips; None for fewer than two.
 
     Args:
-        numerator: one for each clip (hits, say), shape (n,).
-        denominator: likewise (cuts), each above 0.
-        count: resamples.
-        rng: draws them.
+        numerator: a value for each clip (for example hits), shape (n,).
+        denominator: likewise (for example cuts), each above 0.
+        count: number of resamples.
+        rng: random numbers.
     """
     if len(numerator) < 2 or count < 2:
         return None
@@ -51,8 +51,8 @@ def of_ratio(
 def around(value: float, replicates: Sequence[float]) -> Interval | None:
     """Return the interval of replicates, shifted so that their mean is `value`, or None.
 
-    For distances between distributions: a resample repeats clips, so each replicate is biased
-    upwards. The spread of the replicates is right, but not their mean.
+    This is for distances between distributions. A resample repeats clips, so each replicate is
+    biased upwards. The spread of the replicates is right, but not their mean.
     """
     if len(replicates) < 2:
         return None

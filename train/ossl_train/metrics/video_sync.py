@@ -41,10 +41,10 @@ class Alignment:
     Attributes:
         share: part of the cuts with an event within the tolerance.
         interval: of the share, over clips.
-        chance: the same for cuts moved along their clips by chance; mean.
-        p: part of the moves that reach the share: small where it is more than chance.
-        n_cuts: of all clips.
-        n_clips: those that have cuts.
+        chance: mean share for cuts shifted by random times.
+        p: part of the random shifts that reach the share; small if the share is above chance.
+        n_cuts: number of cuts of all clips.
+        n_clips: number of clips that have cuts.
     """
 
     share: float
@@ -67,7 +67,7 @@ def alignment(
     second, cyclically. The distances between cuts and the music do not change.
 
     Raises:
-        NotDefined: without a cut.
+        NotDefined: no clip has a cut.
     """
     cut = [clip for clip in clips if len(clip.cuts)]
     if not cut:
@@ -109,12 +109,12 @@ class Following:
     Attributes:
         correlation: rank correlation of a clip's loudness and motion at the same time; mean.
         control: the same with other clips' motion.
-        excess: mean of the clips' difference of the two; 0: the video does not matter.
-        interval: of the excess, over clips.
-        lag_s: by how much the music is late where it fits best on average, up to 2 s.
-        at_lag: mean correlation there.
-        n_clips: clips whose curves both change.
-        n_left_out: clips whose music or video is constant, or shorter than 5 s.
+        excess: mean over clips of the difference of the two; 0: the video does not matter.
+        interval: interval of the excess, over clips.
+        lag_s: delay of the music with the highest mean correlation, at most 2 s.
+        at_lag: mean correlation at this delay.
+        n_clips: number of clips whose curves both change.
+        n_left_out: number of clips whose music or video is constant, or shorter than 5 s.
     """
 
     correlation: float
@@ -137,7 +137,7 @@ def following(
     """Measure whether music is louder where its video moves more.
 
     Neighbouring values of a curve are similar, so a test that assumes independence would find
-    relations everywhere. The videos of other clips give the right level of chance.
+    relations everywhere. The videos of other clips show the correlation that chance gives.
 
     Args:
         loudness: of each clip, one value per hop.
@@ -191,10 +191,10 @@ def correlation(left: Values, right: Values, lag: int = 0) -> float | None:
     n = min(len(left), len(right))
     if n < SHORTEST:
         return None
-    one, other = rankdata(left[:n]), rankdata(right[:n])
-    one, other = one - one.mean(), other - other.mean()
-    length = float(np.sqrt((one**2).sum() * (other**2).sum()))
-    return float((one * other).sum() / length) if length > 0 else None
+    left_ranks, right_ranks = rankdata(left[:n]), rankdata(right[:n])
+    left_ranks, right_ranks = left_ranks - left_ranks.mean(), right_ranks - right_ranks.mean()
+    length = float(np.sqrt((left_ranks**2).sum() * (right_ranks**2).sum()))
+    return float((left_ranks * right_ranks).sum() / length) if length > 0 else None
 
 
 def _best_lag(loudness: Sequence[Values], motion: Sequence[Values]) -> tuple[int, float]:

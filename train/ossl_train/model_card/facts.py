@@ -79,7 +79,7 @@ def gather_facts(
     return CardFacts(
         adapter=chosen.adapter,
         config=asdict(adapter.config),
-        n_parameters=sum(one.numel() for one in adapter.parameters()),
+        n_parameters=sum(parameter.numel() for parameter in adapter.parameters()),
         metadata=read_metadata(chosen.adapter),
         recipe=_without_folders(chosen.recipe),
         data=data,

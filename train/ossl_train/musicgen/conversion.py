@@ -1,4 +1,4 @@
-"""Weights and configuration of audiocraft's layout, as transformers names them."""
+"""Convert weights and configuration from audiocraft's layout to that of transformers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CODEC_PARTS = (
 def convert_language_model(
     settings: Any, weights: dict[str, Tensor], projection: nn.Module
 ) -> TransformersModel:
-    """A transformers decoder with the weights of an audiocraft `LMModel`.
+    """Return a transformers decoder with the weights of an audiocraft `LMModel`.
 
     Args:
         settings: ``transformer_lm`` of audiocraft's configuration.
@@ -79,14 +79,14 @@ def renamed_language_model(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def convert_codec(settings: Any, weights: dict[str, Tensor]) -> Codec:
-    """A transformers EnCodec with the weights of audiocraft's (`encodec`, `seanet`, `rvq`)."""
+    """Return a transformers EnCodec with audiocraft's weights (`encodec`, `seanet`, `rvq`)."""
     from transformers import EncodecConfig, EncodecModel
 
     shape, quantizer = settings.seanet, settings.rvq
     hop = prod(shape.ratios)
     rate = settings.encodec.sample_rate
     config = EncodecConfig(
-        # Kilobits per second of all codebooks and a half, so that rounding down gives them all.
+        # Kilobits per second of all codebooks plus half of one: rounding down gives all of them.
         target_bandwidths=[(quantizer.n_q + 0.5) * rate / hop * log2(quantizer.bins) / 1000],
         sampling_rate=rate,
         audio_channels=shape.channels,

@@ -66,11 +66,11 @@ class AudiocraftModel:
         """Add `extra` (from steps [S] to [S, dim]) to every input; return the undo function."""
 
         def hook(transformer: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            x, *rest = inputs
+            x, *other_inputs = inputs
             offsets = transformer._streaming_state.get("offsets")
             first = 0 if offsets is None else int(offsets[0])
             steps = torch.arange(first, first + x.shape[1], device=x.device)
-            return (x + extra(steps).to(x.dtype), *rest)
+            return (x + extra(steps).to(x.dtype), *other_inputs)
 
         handle = self._model.transformer.register_forward_pre_hook(hook)
         return lambda: handle.remove()
@@ -95,14 +95,14 @@ def _attend(
     reading, dim = model._reading, module.embed_dim
     cached = reading.keys_values.get(index)
     if cached is None:
-        rows = functional.linear(key, module.in_proj_weight[dim : 2 * dim])
+        keys = functional.linear(key, module.in_proj_weight[dim : 2 * dim])
         values = functional.linear(key, module.in_proj_weight[2 * dim :])
-        cached = (_heads(rows, module.num_heads), _heads(values, module.num_heads))
+        cached = (_heads(keys, module.num_heads), _heads(values, module.num_heads))
         if reading.caches:
             reading.keys_values[index] = cached
-    asked = _heads(functional.linear(query, module.in_proj_weight[:dim]), module.num_heads)
-    found = functional.scaled_dot_product_attention(asked, *cached, attn_mask=reading.allowed)
-    return module.out_proj(found.transpose(1, 2).flatten(2)), None
+    queries = _heads(functional.linear(query, module.in_proj_weight[:dim]), module.num_heads)
+    attended = functional.scaled_dot_product_attention(queries, *cached, attn_mask=reading.allowed)
+    return module.out_proj(attended.transpose(1, 2).flatten(2)), None
 
 
 def _heads(x: Tensor, n_heads: int) -> Tensor:

@@ -42,8 +42,8 @@ def load_backbone(
             layout (``state_dict.bin``) serves both kinds; one in transformers' layout
             (``config.json``) serves ``transformers``.
         kind: ``audiocraft`` or ``transformers``.
-        device: where to put it.
-        dtype: of the language model; text encoder and codec stay in float32.
+        device: device of the model.
+        dtype: type of the language model's weights; text encoder and codec stay in float32.
 
     Raises:
         OsslError: `model_missing`, `model_damaged`, `model_kind`, `model_unsupported`.
@@ -152,7 +152,7 @@ def _package(location: Path | str, name: str) -> dict[str, Any]:
 
 
 def _settings(package: dict[str, Any]) -> Any:
-    """Return audiocraft's settings in a package: plain values, which name no class."""
+    """Return audiocraft's settings in a package. They are plain values, without class names."""
     from omegaconf import OmegaConf
 
     return OmegaConf.create(parse.yaml_value(package["xp.cfg"]))
@@ -190,7 +190,7 @@ def _audiocraft_codec(location: Path | str, kind: str) -> Codec:
 
 
 def _beside(location: Path | str, name: str) -> str:
-    """Return the location of a model that another one names: a folder in its own, or a hub id.
+    """Return the location of a model that another model names: a folder inside it, or a hub id.
 
     Raises:
         ValueError: it is a path.
@@ -204,22 +204,22 @@ def _beside(location: Path | str, name: str) -> str:
 def _text_encoder(location: Path | str, name: str) -> TextEncoder:
     from transformers import T5EncoderModel, T5Tokenizer
 
-    where = _beside(location, name)
-    return TextEncoder(T5Tokenizer.from_pretrained(where), T5EncoderModel.from_pretrained(where))
+    t5 = _beside(location, name)
+    return TextEncoder(T5Tokenizer.from_pretrained(t5), T5EncoderModel.from_pretrained(t5))
 
 
-def _from_transformers(where: str, source: str) -> Parts:
+def _from_transformers(location: str, source: str) -> Parts:
     from transformers import AutoTokenizer, MusicgenForConditionalGeneration
 
-    whole = MusicgenForConditionalGeneration.from_pretrained(where, dtype=torch.float32)
-    size = whole.config.decoder
+    model = MusicgenForConditionalGeneration.from_pretrained(location, dtype=torch.float32)
+    size = model.config.decoder
     if size.num_codebooks != len(DELAYS) or size.audio_channels != 1:
         raise unsupported(source, "is not a mono model with four codebooks")
-    codec = TransformersCodec(whole.audio_encoder)
+    codec = TransformersCodec(model.audio_encoder)
     text_encoder = TextEncoder(
-        AutoTokenizer.from_pretrained(where, trust_remote_code=False), whole.text_encoder
+        AutoTokenizer.from_pretrained(location, trust_remote_code=False), model.text_encoder
     )
-    projection = getattr(whole, "enc_to_dec_proj", nn.Identity())
+    projection = getattr(model, "enc_to_dec_proj", nn.Identity())
     shape = Shape(
         dim=size.hidden_size,
         n_heads=size.num_attention_heads,
@@ -230,4 +230,4 @@ def _from_transformers(where: str, source: str) -> Parts:
         sample_rate=codec.sample_rate,
         text_dim=text_encoder.width,
     )
-    return TransformersModel(whole.decoder, projection), text_encoder, codec, shape
+    return TransformersModel(model.decoder, projection), text_encoder, codec, shape

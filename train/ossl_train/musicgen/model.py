@@ -72,15 +72,15 @@ class Codec(Protocol):
 
 
 class Backbone:
-    """A frozen MusicGen in evaluation mode; both kinds return the same logits for equal weights.
+    """A frozen MusicGen in evaluation mode. For equal weights both kinds return the same logits.
 
     Attributes:
         kind: ``audiocraft`` or ``transformers``.
         source: the name that the user gave.
         shape: its sizes.
-        digest: of the language model's code embeddings and heads in half precision, so the same in
-            either layout and at any precision: an adapter belongs to it.
-        codec_digest: of the codec's codebooks: codes belong to it.
+        digest: digest of the language model's code embeddings and heads in half precision. It is
+            the same in both layouts and at any precision. An adapter belongs to one digest.
+        codec_digest: digest of the codec's codebooks. Stored codes belong to one digest.
         has_video: whether an adapter conditions it on a video now; the adapter sets it.
         copies: which of the stacked copies of a batch have the video now; the adapter reads it.
             Empty outside of `generate`.
@@ -159,7 +159,7 @@ class Backbone:
 
         Returns:
             logits [B, K, T, cardinality] float32, aligned with `codes`; and valid [B, K, T] bool:
-            the last k frames of codebook k lie beyond the delayed sequence and hold zeros.
+            the last k frames of codebook k are outside the delayed sequence; they are zeros.
         """
         n_frames = codes.shape[-1]
         sequence = delayed(codes.to(self.device), self.shape.cardinality)[..., :n_frames]
@@ -178,12 +178,12 @@ class Backbone:
         """Sample codes [B, K, n_frames], frame by frame with cached keys and values.
 
         Args:
-            text: one state per item.
-            n_frames: length, with `start`.
+            text: the states of one prompt per item.
+            n_frames: number of frames of the result, including those of `start`.
             sampling: see `Sampling`.
             start: codes [B, K, S] with S < n_frames to continue; the result starts with them.
             seeds: one per item, instead of those of `sampling`.
-            progress: called with steps done and steps in all.
+            progress: called with the number of steps done and the total.
 
         Raises:
             OsslError: `window_too_short`, if all frames are known.
@@ -221,10 +221,10 @@ def digest_of(tensors: Sequence[Tensor]) -> str:
     return digest.hexdigest()
 
 
-def unsupported(source: str, what: str) -> OsslError:
+def unsupported(source: str, problem: str) -> OsslError:
     """Return the error for a model that is not a mono, text-only MusicGen."""
     return OsslError(
         "model_unsupported",
-        f"{source} {what}.",
+        f"{source} {problem}.",
         "Use MusicGen small, medium or large, mono and without a melody.",
     )

@@ -34,7 +34,7 @@ class Copies:
 
 
 def copies_for(sampling: Sampling, any_text: bool, any_video: bool) -> Copies:
-    """Return the fewest copies for a guidance (see `Sampling`)."""
+    """Return the copies that a guidance needs, as few as possible (see `Sampling`)."""
     text, video = sampling.text_guidance, sampling.video_guidance
     if not any_video:
         video = 1.0

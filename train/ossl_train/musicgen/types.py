@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 Guidance = Literal["same", "none"]
-"""The video of the copy of a batch for guidance: the same video, or none."""
+"""The video that the copy of a batch for guidance has: the same video, or none."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Sampling:
 
     With u the logits for neither text nor video, v those for the video alone and b those for both,
     a token is sampled from ``u + video_guidance * (v - u) + text_guidance * (b - v)``. A
-    `video_guidance` of 1 is the published form (one forward of two copies, both with video); one
-    equal to `text_guidance` strengthens both together (two copies, one of them without video);
-    others take three copies. A copy without video is the base model, bit by bit,
-    for any adapter: strengthening the video needs no condition dropout.
+    `video_guidance` of 1 is the published form (one forward of two copies, both with video). If it
+    equals `text_guidance`, both are strengthened together (two copies, one of them without video).
+    Other values need three copies. For any adapter, a copy without video is bit by bit the base
+    model, so video guidance needs no condition dropout.
 
     Attributes:
         temperature: divides the logits; 0 takes the most probable token.

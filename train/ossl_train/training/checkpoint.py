@@ -59,32 +59,36 @@ def save_checkpoint(
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    new = folder.with_name(f".{folder.name}.new")
+    new_folder = folder.with_name(f".{folder.name}.new")
     try:
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-        save_adapter(new / ADAPTER)
+        shutil.rmtree(new_folder, ignore_errors=True)
+        new_folder.mkdir(parents=True)
+        save_adapter(new_folder / ADAPTER)
         if state is not None:
-            save_file({name: value.contiguous() for name, value in state.items()}, new / STATE)
-        (new / TRAINER_STATE).write_text(json.dumps(dataclasses.asdict(trainer), indent=1) + "\n")
-        files.swap_folder(new, folder)
+            save_file(
+                {name: value.contiguous() for name, value in state.items()}, new_folder / STATE
+            )
+        (new_folder / TRAINER_STATE).write_text(
+            json.dumps(dataclasses.asdict(trainer), indent=1) + "\n"
+        )
+        files.swap_folder(new_folder, folder)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(new_folder, ignore_errors=True)
         full = _disk_full(error, folder)
         if full is None:
             raise
         raise full from error
     except OsslError:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(new_folder, ignore_errors=True)
         raise
 
 
 def recover(folder: Path) -> None:
     """Repair a checkpoint after a kill between the two renames of a swap."""
-    old = folder.with_name(f".{folder.name}.old")
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    old_folder = folder.with_name(f".{folder.name}.old")
+    if old_folder.exists() and not folder.exists():
+        old_folder.rename(folder)
+    shutil.rmtree(old_folder, ignore_errors=True)
     shutil.rmtree(folder.with_name(f".{folder.name}.new"), ignore_errors=True)
 
 

@@ -99,7 +99,9 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
     per_step = settings.batch_size * settings.accumulation * processes.world
     # A validation has the forward pass alone: a third of a step's work for as many windows.
     validation_s = step_s / 3 * n_validation / per_step
-    adapter_bytes = sum(one.numel() * one.element_size() for one in parts.adapter.parameters())
+    adapter_bytes = sum(
+        parameter.numel() * parameter.element_size() for parameter in parts.adapter.parameters()
+    )
     disk = out
     while not disk.exists():
         disk = disk.parent
@@ -107,8 +109,8 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
         device=_name(processes.device),
         train_windows=n_train,
         validation_windows=n_validation,
-        frozen_parameters=sum(one.numel() for one in parts.backbone.parameters()),
-        adapter_parameters=sum(one.numel() for one in parts.adapter.parameters()),
+        frozen_parameters=sum(parameter.numel() for parameter in parts.backbone.parameters()),
+        adapter_parameters=sum(parameter.numel() for parameter in parts.adapter.parameters()),
         windows_per_step=per_step,
         steps=settings.steps,
         passes=settings.steps * per_step / n_train,

@@ -161,10 +161,11 @@ def train_step(
         total[1] += tokens.sum()
         total[2] += len(batch.windows)
     processes.add_up(total)
-    parameters = [one for group in optimiser.param_groups for one in group["params"]]
-    # DistributedDataParallel takes the mean over processes: times their number it is the sum.
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    # DistributedDataParallel computes the mean over processes; times their number is the sum.
     share = (processes.world / total[1]).float()
-    torch._foreach_mul_([one.grad for one in parameters if one.grad is not None], share)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    torch._foreach_mul_(gradients, share)
     norm = nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf)
     loss, length, n_windows = torch.stack((total[0] / total[1], norm.double(), total[2])).tolist()
     if not (math.isfinite(loss) and math.isfinite(length)):
@@ -189,10 +190,10 @@ def validate(
     share = (processes.rank, processes.world)
     for cpu_batch in batches(dataset, settings.batch_size, 0, 0, 0, *share, shuffle=False):
         batch = cpu_batch.to(processes.device)
-        which = torch.tensor([films.index(window.film_id) for window in batch.windows])
+        film_indices = torch.tensor([films.index(window.film_id) for window in batch.windows])
         losses, tokens = module(batch, None, None)
-        sums[0].index_add_(0, which.to(sums.device), losses.double())
-        sums[1].index_add_(0, which.to(sums.device), tokens.double())
+        sums[0].index_add_(0, film_indices.to(sums.device), losses.double())
+        sums[1].index_add_(0, film_indices.to(sums.device), tokens.double())
     losses, tokens = processes.add_up(sums).tolist()
     return {film: loss / n for film, loss, n in zip(films, losses, tokens, strict=True) if n}
 

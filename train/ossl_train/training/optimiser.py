@@ -63,7 +63,7 @@ def rate_at(step: int, settings: FitSettings) -> float:
     """Return the learning rate of one optimiser step.
 
     Args:
-        step: steps done before it: 0 for the first.
+        step: number of steps before this step; 0 for the first step.
         settings: a linear rise over `warmup_steps` (the first step has the rate divided by
             `warmup_steps`), then a cosine down to the share `last_rate` at step `steps`.
 

@@ -85,7 +85,7 @@ def record_run(out: Path, recipe: TrainRecipe, data: Mapping[str, Any]) -> None:
 
     Args:
         out: the run's folder.
-        recipe: resolved, with what `--set` changed.
+        recipe: the recipe, with the changes of `--set`.
         data: checksums of tables, numbers of windows, digests of models.
 
     Raises:
@@ -145,11 +145,11 @@ def _flat(data: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return values
 
 
-def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+def _differing(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
     return [
-        f"{key} was {_short(there.get(key))}, is {_short(here.get(key))}"
-        for key in sorted(there.keys() | here.keys())
-        if there.get(key) != here.get(key)
+        f"{key} was {_short(recorded.get(key))}, is {_short(current.get(key))}"
+        for key in sorted(recorded.keys() | current.keys())
+        if recorded.get(key) != current.get(key)
     ]
 
 

@@ -45,7 +45,7 @@ def train(
     Args:
         corpus: the corpus' folder.
         data: an export to read instead of the corpus.
-        recipe: resolved, with the changes of `--set`.
+        recipe: the recipe, with the changes of `--set`.
         out: the folder of the run.
         processes: this process and the number of others.
         stop_at: stop after this many steps.
@@ -109,8 +109,8 @@ def set_up(
 
     Args:
         source: clips with splits and labels.
-        recipe: resolved.
-        processes: this process loads the model to its own device.
+        recipe: the recipe, with the changes of `--set`.
+        processes: this process and its device.
 
     Returns:
         The input of `fit`, and the facts that `run_folder.record_run` writes.
@@ -121,10 +121,10 @@ def set_up(
     if processes.rank == 0:
         with_models(recipe, source.root)  # one process writes tiny models, the others wait for it
     processes.gather(None)
-    placed = with_models(recipe, source.root)
-    train_windows = open_dataset(source, placed, "train")
-    validation_windows = _validation(source, placed)
-    settings = placed.model
+    local_recipe = with_models(recipe, source.root)
+    train_windows = open_dataset(source, local_recipe, "train")
+    validation_windows = _validation(source, local_recipe)
+    settings = local_recipe.model
     bf16 = recipe.fit.precision == "bf16"
     backbone = load_backbone(
         settings.source,
@@ -150,7 +150,7 @@ def set_up(
         "tables": dict(source.checksums),
         "windows": {split: len(dataset.windows) for split, dataset in splits.items()},
         "left out": {split: dict(dataset.left_out) for split, dataset in splits.items()},
-        "stores": {kind: dict(made) for kind, made in train_windows.made.items()},
+        "stores": {kind: dict(shared) for kind, shared in train_windows.made.items()},
         "model": {
             "source": shown_name(settings.source),
             "digest": backbone.digest,
@@ -163,8 +163,8 @@ def set_up(
         "backbone": backbone.kind,
         "source": shown_name(settings.source),
         "digest": backbone.digest,
-        "encoder": shown_name(placed.features.encoder),
-        "pooling": placed.features.pooling,
+        "encoder": shown_name(local_recipe.features.encoder),
+        "pooling": local_recipe.features.pooling,
         "written_by": f"ossl-builder {__version__}",
     }
     return Parts(backbone, adapter, train_windows, validation_windows, metadata), facts

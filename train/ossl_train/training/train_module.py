@@ -16,9 +16,9 @@ def counted_tokens(valid_frames: Tensor, predicted: Tensor) -> Tensor:
     """Select the tokens that enter the loss.
 
     MusicGen delays codebook k by k frames: its token of frame t is predicted from codebook 0's
-    frames up to t + k - 1. No prediction may depend on padding, so codebook k ends k frames before
-    the clip, as it ends k frames before a full window. The loss of a clip then does not depend on
-    the padding.
+    frames up to t + k - 1. No prediction may depend on padding. So codebook k ends k frames before
+    the end of the clip, as it does in a full window. The loss of a clip then does not depend on the
+    padding.
 
     Args:
         valid_frames: `[B, T]` bool, False in the padding behind short clips.
@@ -64,7 +64,7 @@ class TrainModule(nn.Module):  # type: ignore[misc] # torch has no types here
     def __init__(self, backbone: Backbone, adapter: VideoAdapter, settings: FitSettings) -> None:
         super().__init__()
         self.adapter = adapter
-        # In a tuple, so that a backbone that is a module is not one of this module's.
+        # A tuple, so that torch does not register a backbone that is a module as a submodule.
         self._frozen = (backbone,)
         self._bf16 = settings.precision == "bf16"
 
