@@ -1,1 +1,1 @@
-"""Tests; `tests.films` is imported by several of them."""
+"""Tests. Several of them import `tests.films`."""

@@ -1,4 +1,4 @@
-"""How a command ended, and what it said."""
+"""Result of an `ossl` command that ran in the test process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandResult:
     """Exit code, standard output, standard error."""
 
     code: int
@@ -26,9 +26,9 @@ class Said:
         return " ".join(self.err.replace("│", " ").split())
 
     def problems(self) -> dict[str, str]:
-        """What `ossl import --json` found wrong: path to why."""
+        """Problems in the output of `ossl import --json`: path to reason."""
         return {one["path"]: one["why"] for one in self.json["problems"]}
 
 
-# Runs `ossl` in this process.
-Run = Callable[..., Said]
+# Type of a function that runs `ossl` in this process.
+RunCommand = Callable[..., CommandResult]

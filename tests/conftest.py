@@ -1,4 +1,4 @@
-"""What all tests share: media, the command, corpora built once, items for stages."""
+"""Fixtures for all tests: media, the `ossl` command, corpora that are built once, stage items."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from ossl_builder.engine.stage import Item, Stage
+from tests.command_result import CommandResult, RunCommand
 from tests.e2e.corpora import Ossl, add_film
-from tests.said import Run, Said
 
-# One server for all tests of a session, wherever they stand.
+# One Label Studio server for all tests of a session, in any folder.
 pytest_plugins = ["tests.e2e.label_studio_server"]
 
 
 @pytest.fixture(scope="session")
 def shared_media() -> Path:
-    """The folder of real films with exact truth; a user's clone has none."""
+    """The folder of real films with exact ground truth; skip the test if it is missing."""
     folder = os.environ.get("OSSL_TEST_MEDIA", "")
     if not folder or not Path(folder).is_dir():
         pytest.skip("the shared media are not here (OSSL_TEST_MEDIA)")
@@ -31,7 +31,7 @@ def shared_media() -> Path:
 
 @pytest.fixture
 def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own in memory, as large as the test says; making one needs root."""
+    """An in-memory file system of the size that the test requests; needs root."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if os.geteuid() != 0:
@@ -44,10 +44,10 @@ def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]
 
 
 @pytest.fixture
-def ossl_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`ossl` in this process, which is faster; whatever its exit code."""
+def ossl_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunCommand:
+    """Run `ossl` in this process, which is faster; any exit code is allowed."""
 
-    def run(*arguments: object) -> Said:
+    def run(*arguments: object) -> CommandResult:
         from ossl_builder.cli.main import main
 
         monkeypatch.setattr(sys, "argv", ["ossl", *map(str, arguments)])
@@ -57,15 +57,15 @@ def ossl_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
             main()
         except SystemExit as ended:
             code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
+        captured = capsys.readouterr()
+        return CommandResult(code, captured.out, captured.err)
 
     return run
 
 
 @pytest.fixture
 def make_item(tmp_path: Path) -> Callable[..., Item]:
-    """Make the item that a stage is given, with a corpus in a temporary folder."""
+    """Make an item for a stage, in a corpus in a temporary folder."""
 
     def make(
         stage: Stage,
@@ -92,7 +92,7 @@ def make_item(tmp_path: Path) -> Callable[..., Item]:
 
 @pytest.fixture(scope="session")
 def ossl() -> Ossl:
-    """Run `ossl` as a user would; assert its exit code."""
+    """Run `ossl` in its own process; assert its exit code."""
 
     def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -108,9 +108,9 @@ def ossl() -> Ossl:
 
 @pytest.fixture(scope="session")
 def demo_corpus(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The corpus of the three demo films. Look, do not touch: tests share it.
+    """The corpus of the three demo films. Read only: tests share it.
 
-    One made before can be named by OSSL_TEST_DEMO: it is copied and brought up to date.
+    OSSL_TEST_DEMO may name an existing demo corpus; it is copied and updated.
     """
     folder = tmp_path_factory.mktemp("demo") / "corpus"
     made_before = os.environ.get("OSSL_TEST_DEMO", "")
@@ -122,7 +122,7 @@ def demo_corpus(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dev_corpus(ossl: Ossl, shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus of the shared film with exact truth, by the bundled separator. Do not touch."""
+    """A corpus of the shared film with ground truth, by the bundled separator. Read only."""
     folder = tmp_path_factory.mktemp("dev") / "corpus"
     ossl("init", folder)
     add_film(ossl, folder, shared_media / "mixfilm" / "dev.mp4", "dev")

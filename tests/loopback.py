@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextlib.contextmanager
 def listening(handler: type[BaseHTTPRequestHandler], closing: threading.Event) -> Iterator[str]:
-    """Serve while inside; gives host and port. `closing` is set first, so that requests end."""
+    """Run a server in this context; yield host and port. At the end, `closing` is set first."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

@@ -1,7 +1,7 @@
-"""A real HTTP server on loopback that misbehaves as told, and remembers what it sent.
+"""A real HTTP server on loopback with configurable faults; it records its requests.
 
-It plays a plain site, and an item of the Internet Archive: metadata document, download host, and
-nodes. Every path has a plan: the n-th request for it gets the n-th answer, the last one repeats.
+It simulates a plain site, and an item of the Internet Archive: metadata document, download host,
+and nodes. Every path has a list of answers: the n-th request gets the n-th one, the last repeats.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ MODIFIED = "Wed, 01 Jan 2020 00:00:00 GMT"
 
 @dataclass(frozen=True)
 class Answer:
-    """How a request is answered; without arguments: as it should be.
+    """How a request is answered; without arguments: correctly.
 
     Attributes:
-        status: another than 200 or 206: the body is empty.
-        headers: further ones.
+        status: if it is not 200 or 206, the body is empty.
+        headers: additional ones.
         content: sent instead of the file.
-        has_ranges: whether a Range header is heeded.
+        has_ranges: whether a Range header is obeyed.
         says_range: whether Content-Range is sent with a part of the file.
         has_marks: whether ETag and Last-Modified are sent.
         has_length: whether Content-Length is sent; else the body comes in chunks.
         stop_at: part of the whole file, 0 to 1, at which the connection is closed.
-        stall_at: part of the whole file at which nothing more comes.
+        stall_at: part of the whole file at which sending stops without closing the connection.
         bytes_per_s: speed.
         content_type: of the body.
     """
@@ -58,9 +58,9 @@ class Asked:
     """A request, and what was sent for it.
 
     Attributes:
-        start: first byte asked for; None: no range was asked for.
-        at: when, in seconds.
-        n_sent: bytes of the body that were given to the system.
+        start: first byte of the requested range; None: no range was requested.
+        at: time of the request in seconds.
+        n_sent: bytes of the body that were passed to the operating system.
     """
 
     path: str
@@ -78,7 +78,7 @@ class Misbehaving:
     Attributes:
         host: name and port.
         asked: requests, in the order in which they came.
-        most_at_once: most bodies of films that were being sent at one time.
+        most_at_once: largest number of film bodies that were sent at the same time.
     """
 
     host: str = ""
@@ -95,7 +95,7 @@ class Misbehaving:
         return f"http://{self.host}"
 
     def put(self, path: str, content: bytes, *answers: Answer) -> str:
-        """Serve a file; its address."""
+        """Serve a file; return its address."""
         self._files[path] = (content, list(answers) or [Answer()])
         self._turns[path] = 0
         return self.address + quote(path, errors="replace")
@@ -119,7 +119,7 @@ class Misbehaving:
             answers: of the download host.
             nodes: answers of each node.
             metadata_answers: for the metadata document.
-            stated: what the document says of the film, where it differs from what is true.
+            stated: values in the document that differ from those of the file.
             about: descriptive metadata.
         """
         film = self.stated(name, content) | (stated or {})
@@ -145,14 +145,14 @@ class Misbehaving:
 
     @staticmethod
     def stated(name: str, content: bytes) -> dict[str, Any]:
-        """What an item's document states of an original file."""
+        """Entry of an original file in the document of an item."""
         return {
             "name": name, "source": "original", "format": "MPEG4", "size": str(len(content)),
             "sha1": hashlib.sha1(content).hexdigest(), "md5": hashlib.md5(content).hexdigest(),
         }  # fmt: skip
 
     def of(self, path_end: str) -> list[Asked]:
-        """Requests for paths that end so."""
+        """Requests for paths with this ending."""
         return [asked for asked in self.asked if asked.path.endswith(path_end)]
 
     def next_answer(self, path: str) -> tuple[bytes, Answer]:
@@ -200,7 +200,7 @@ def misbehaving() -> Iterator[Misbehaving]:
             self.end_headers()
 
         def log_message(self, *arguments: Any) -> None:
-            """Keep still."""
+            """Do not log."""
 
     with listening(Handler, state.closing) as state.host:
         yield state

@@ -1,4 +1,4 @@
-"""Rows for tests and benchmarks of single stages, which no earlier stage has made."""
+"""Table rows for tests and benchmarks of single stages, in place of earlier stages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ossl_builder.tables import Film
 
 
 def film_row(path: str, **measured: Any) -> Film:
-    """A film of 4 s at 25 frames a second with stereo audio, but for what is said otherwise."""
+    """A film of 4 s at 25 frames a second with stereo audio; keywords replace single values."""
     row = Film(
         film_id="film", title="A film", year=1930, basis="licensed", evidence="made for tests",
         is_claim=True, country="", source=path, chosen_file=path, chosen_why="the file given",

@@ -24,7 +24,7 @@ def test_settings_come_from_the_file_and_then_from_set(tmp_path: Path) -> None:
     assert (found.clips.min_s, found.stems.model) == (15.0, "bundled")
 
 
-def test_all_errors_come_at_once_with_their_keys(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_with_their_keys(tmp_path: Path) -> None:
     text = "scenes: {treshold: 3}\nclips: {min_s: long}\nsteams: {}\n"
     with pytest.raises(OsslError) as caught:
         recipe(tmp_path, text)
@@ -45,7 +45,7 @@ def test_all_errors_come_at_once_with_their_keys(tmp_path: Path) -> None:
         ("version: one\n", "recipe_invalid"),
     ],
 )
-def test_what_is_no_recipe_of_this_version_is_refused(tmp_path: Path, text: str, code: str) -> None:
+def test_a_recipe_of_another_version_is_refused(tmp_path: Path, text: str, code: str) -> None:
     with pytest.raises(OsslError) as caught:
         recipe(tmp_path, text)
     assert caught.value.code == code
@@ -72,7 +72,9 @@ def test_a_section_that_is_only_comments_has_its_defaults(tmp_path: Path) -> Non
         ("a: &a [x, x]\nb: &b [*a, *a]\nc: [" + "*b, " * 400 + "]", "aliases"),
     ],
 )
-def test_recipes_of_others_are_refused_in_few_words(tmp_path: Path, text: str, told: str) -> None:
+def test_malicious_recipes_are_refused_with_a_short_message(
+    tmp_path: Path, text: str, told: str
+) -> None:
     with pytest.raises(OsslError) as caught:
         recipe(tmp_path, text)
     assert caught.value.code == "recipe_invalid"
@@ -80,7 +82,7 @@ def test_recipes_of_others_are_refused_in_few_words(tmp_path: Path, text: str, t
     assert len(caught.value.message) < 4_000
 
 
-def test_a_recipe_that_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+def test_a_recipe_that_is_not_a_regular_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "ossl.yaml")
     with pytest.raises(OsslError) as caught:
         load_recipe(tmp_path / "ossl.yaml")
@@ -90,7 +92,7 @@ def test_a_recipe_that_is_no_regular_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "override", ["clips", "clips.min_s", "=3", ".x=3", "clips.=3", "a.b=[", "a.b=&x [*x]"]
 )
-def test_a_set_that_cannot_be_understood_is_refused(tmp_path: Path, override: str) -> None:
+def test_an_invalid_set_option_is_refused(tmp_path: Path, override: str) -> None:
     with pytest.raises(OsslError) as caught:
         recipe(tmp_path, "", override)
     assert caught.value.code == "set_invalid"

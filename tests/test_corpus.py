@@ -1,4 +1,4 @@
-"""A corpus: made once, opened by its recipe, held by one process at a time."""
+"""A corpus: created once, opened by its recipe, locked by one process at a time."""
 
 import subprocess
 import sys
@@ -67,7 +67,7 @@ with open_corpus(Path(sys.argv[1])).locked():
 """
 
 
-def test_a_corpus_is_held_by_one_process_and_freed_by_its_death(tmp_path: Path) -> None:
+def test_a_corpus_is_locked_by_one_process_until_it_dies(tmp_path: Path) -> None:
     create(tmp_path / "corpus")
     corpus = open_corpus(tmp_path / "corpus")
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The recipes that come with the program: they load, and say where each setting comes from."""
+"""The recipes that come with the program: they load, and each setting has its source."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_recipe_that_is_written_names_what_there_is(tmp_path: Path, name: str) -> None:
-    """Also with all its examples taken out of their comments."""
+def test_a_recipe_file_loads_with_and_without_its_examples(tmp_path: Path, name: str) -> None:
+    """Also with all its examples uncommented."""
     path = tmp_path / "ossl.yaml"
     path.write_text(TEXTS[name])
     load_recipe(path)
@@ -52,7 +52,7 @@ def test_a_recipe_that_is_written_names_what_there_is(tmp_path: Path, name: str)
     assert not sections, "sections are named where nothing checks that there are such"
 
 
-def test_the_published_rules() -> None:
+def test_the_recipes_of_the_published_corpora() -> None:
     first, second = (load_recipe(recipe_named(name)) for name in ("ossl-v1", "ossl-v2"))
     assert (first.cues.rule, first.labels.rule) == ("soundtrack", "majority")
     assert second.cues.rule == "tagger"
@@ -60,7 +60,7 @@ def test_the_published_rules() -> None:
     assert (second.splits.train, second.splits.test, second.clips.snap_s) == (0.9, 0.1, 0)
 
 
-def test_a_corpus_begins_with_a_recipe(ossl: Ossl, tmp_path: Path) -> None:
+def test_init_writes_a_recipe(ossl: Ossl, tmp_path: Path) -> None:
     ossl("init", tmp_path / "named", "--recipe", "ossl-v2")
     text = (tmp_path / "named/ossl.yaml").read_text()
     assert text == recipe_named("ossl-v2").read_text()
@@ -68,13 +68,13 @@ def test_a_corpus_begins_with_a_recipe(ossl: Ossl, tmp_path: Path) -> None:
     ossl("init", tmp_path / "own", "--recipe", tmp_path / "own.yaml")
     assert load_recipe(tmp_path / "own/ossl.yaml").clips.min_s == 12
     (tmp_path / "wrong.yaml").write_text("clips: {minimum: 12}\n")
-    said = ossl("init", tmp_path / "wrong", "--recipe", tmp_path / "wrong.yaml", code=1).stderr
-    assert "clips.minimum: unknown key" in said
+    errors = ossl("init", tmp_path / "wrong", "--recipe", tmp_path / "wrong.yaml", code=1).stderr
+    assert "clips.minimum: unknown key" in errors
     assert not (tmp_path / "wrong").exists()
     assert "ossl-v1, ossl-v2" in ossl("init", tmp_path / "x", "--recipe", "v3", code=1).stderr
 
 
-def test_an_unknown_recipe() -> None:
+def test_an_unknown_recipe_is_refused() -> None:
     with pytest.raises(OsslError) as caught:
         recipe_named("ossl-v3")
     assert caught.value.code == "recipe_unknown"

@@ -37,7 +37,7 @@ def save(folder: Path, model: Any, extractor: Any) -> Path:
 
 
 def constant(folder: Path, music: float, other: float) -> Path:
-    """One that gives all musical classes, and all others, these sums, whatever it hears."""
+    """A model that gives these sums for the musical and the other classes, for any input."""
     import torch
 
     model, extractor = untrained()
@@ -51,7 +51,7 @@ def constant(folder: Path, music: float, other: float) -> Path:
 
 
 def trained(folder: Path, music: np.ndarray, other: np.ndarray) -> Path:
-    """One that tells two kinds of windows [windows, samples] apart: its last layer is fitted."""
+    """A model that separates two kinds of windows [windows, samples]: its last layer is fitted."""
     import torch
 
     model, extractor = untrained()

@@ -1,4 +1,4 @@
-"""Clips and made-up people who annotate them."""
+"""Test clips, and annotations of them by made-up people."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def clip(number: int, film_id: str = "f") -> Clip:
     return dataclasses.replace(_CLIP, film_id=film_id, clip_id=name, start_s=start_s, end_s=end_s)
 
 
-def said(number: int, annotator: str, film_id: str = "f", **changed: Any) -> Annotation:
-    """An annotation; what is no field of `Annotation` is an answer, None: not given."""
+def annotation(number: int, annotator: str, film_id: str = "f", **changed: Any) -> Annotation:
+    """Make an annotation. Keywords that are not fields of `Annotation` set answers; None: none."""
     fields = {field.name for field in dataclasses.fields(Annotation)}
     answers = {**ANSWERS, **{name: one for name, one in changed.items() if name not in fields}}
     one = Annotation(
@@ -53,7 +53,7 @@ def said(number: int, annotator: str, film_id: str = "f", **changed: Any) -> Ann
 
 
 def corpus_with(folder: Path, clips: list[Clip]) -> Corpus:
-    """A corpus that has these clips, and nothing else."""
+    """Make a corpus that has only these clips."""
     corpus = create(folder)
     write_corpus_table(corpus.root, CLIPS, clips)
     return corpus

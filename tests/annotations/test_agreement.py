@@ -1,4 +1,4 @@
-"""Alpha and Dawid-Skene against other programs; degenerate cases say that they are not defined."""
+"""Alpha and Dawid-Skene against other implementations; degenerate cases are not defined."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ossl_builder.annotations.agreement import agreement, most_disagreed, reliab
 from ossl_builder.annotations.alpha import coincidences, krippendorff_alpha
 from ossl_builder.annotations.consensus import fit_dawid_skene
 from ossl_builder.annotations.settings import LabelsSettings
-from tests.annotations.people import said
+from tests.annotations.people import annotation
 
 MOODS = label_schema.bundled()
 SETTINGS = LabelsSettings()
@@ -20,7 +20,7 @@ NUMBERS = np.arange(1.0, 10.0)
 
 
 def ratings(n_people: int, n_clips: int, seed: int = 0) -> np.ndarray:
-    """(people, clips) numbers 1 to 9 around a truth, 40 % of them missing."""
+    """Simulated ratings 1 to 9 as (people, clips) around a true value; 40 % are missing."""
     generator = np.random.default_rng(seed)
     truth = generator.integers(1, 10, n_clips)
     given = np.clip(truth + generator.integers(-3, 4, (n_people, n_clips)), 1, 9).astype(float)
@@ -46,7 +46,7 @@ def test_alpha_equals_the_krippendorff_package(level: str, n_people: int, n_clip
     assert ours == krippendorff_alpha(coincidences_of(given), level, NUMBERS, 400, 0)
 
 
-def test_the_interval_covers_what_is_true_about_as_often_as_it_says() -> None:
+def test_coverage_of_the_confidence_interval() -> None:
     truth = krippendorff_alpha(coincidences_of(ratings(3, 20_000)), "interval", NUMBERS, 0, 0).alpha
     covered = 0
     for seed in range(1, 101):
@@ -63,16 +63,16 @@ def test_the_interval_covers_what_is_true_about_as_often_as_it_says() -> None:
     ("people", "why"),
     [
         ([], "no clip has answers by two annotators"),
-        ([said(n, "a01") for n in range(5)], "no clip has answers by two annotators"),
-        ([said(n, who) for n in range(5) for who in ("a01", "a02")], "all answers are equal"),
+        ([annotation(n, "a01") for n in range(5)], "no clip has answers by two annotators"),
+        ([annotation(n, who) for n in range(5) for who in ("a01", "a02")], "all answers are equal"),
         (
-            [said(0, "a01"), said(0, "a02", state="skipped"), said(0, "a03", state="withdrawn"),
-             said(0, "a04", schema="mood-0")],
+            [annotation(0, "a01"), annotation(0, "a02", state="skipped"),
+             annotation(0, "a03", state="withdrawn"), annotation(0, "a04", schema="mood-0")],
             "no clip has answers by two annotators",
         ),
     ],
 )  # fmt: skip
-def test_what_is_not_defined_is_no_number(people: list, why: str) -> None:
+def test_undefined_agreement_has_no_number(people: list, why: str) -> None:
     found = agreement(people, MOODS, SETTINGS)
     assert {one.question for one in found} >= {"quadrant", "valence", "music_audible"}
     assert all(one.alpha is None and one.low is None and one.high is None for one in found)
@@ -83,7 +83,7 @@ def test_what_is_not_defined_is_no_number(people: list, why: str) -> None:
 
 
 def test_one_clip_has_an_alpha_without_an_interval() -> None:
-    people = [said(0, "a01"), said(0, "a02", quadrant="Q2"), said(0, "a03")]
+    people = [annotation(0, "a01"), annotation(0, "a02", quadrant="Q2"), annotation(0, "a03")]
     found = next(one for one in agreement(people, MOODS, SETTINGS) if one.question == "quadrant")
     assert found.alpha == pytest.approx(0.0)
     assert (found.low, found.why) == (None, "no interval: only one clip")
@@ -95,9 +95,11 @@ def test_agreement_per_film_and_the_unreliable_labeller() -> None:
     for film in ("f", "g"):
         for number in range(40):
             truth = int(generator.integers(1, 5))
-            people += [said(number, who, film, quadrant=f"Q{truth}") for who in ("a01", "a02")]
+            people += [
+                annotation(number, who, film, quadrant=f"Q{truth}") for who in ("a01", "a02")
+            ]
             guess = f"Q{generator.integers(1, 5)}" if film == "g" else f"Q{truth}"
-            people.append(said(number, "a03", film, quadrant=guess, mood_words=("epic",)))
+            people.append(annotation(number, "a03", film, quadrant=guess, mood_words=("epic",)))
     found = {(one.film_id, one.question): one for one in agreement(people, MOODS, SETTINGS)}
     assert found["f", "quadrant"].alpha == pytest.approx(1.0)
     assert 0.2 < (found["g", "quadrant"].alpha or 0) < 0.7
@@ -112,10 +114,10 @@ def test_agreement_per_film_and_the_unreliable_labeller() -> None:
 
 def test_clips_people_disagree_on_come_first() -> None:
     people = [
-        said(0, "a01"), said(0, "a02"),
-        said(1, "a01"), said(1, "a02", quadrant="Q3", valence=1),
-        said(2, "a01"), said(2, "a02", valence=6),
-        said(3, "a01"),
+        annotation(0, "a01"), annotation(0, "a02"),
+        annotation(1, "a01"), annotation(1, "a02", quadrant="Q3", valence=1),
+        annotation(2, "a01"), annotation(2, "a02", valence=6),
+        annotation(3, "a01"),
     ]  # fmt: skip
     found = most_disagreed(people, MOODS)
     assert [one.clip_id for one in found] == ["f_2000-4000", "f_4000-6000", "f_0-2000"]
@@ -124,7 +126,7 @@ def test_clips_people_disagree_on_come_first() -> None:
 
 
 def simulated(n_clips: int, reliabilities: tuple[float, ...], per_clip: int, seed: int):
-    """Truth, and (clip, labeller, choice) of labellers who err as often as is said."""
+    """True labels, and (clip, labeller, choice) of labellers with the given accuracies."""
     generator = np.random.default_rng(seed)
     truth = generator.choice(4, n_clips, p=(0.2, 0.45, 0.25, 0.1))
     who = [generator.permutation(len(reliabilities))[:per_clip] for _ in range(n_clips)]
@@ -153,20 +155,20 @@ def test_dawid_skene_beats_the_majority_where_labellers_differ() -> None:
         truth, clips, labellers, choices = simulated(300, (0.9, 0.85, 0.8, 0.6, 0.4), 3, seed)
         votes = np.bincount(clips * 4 + choices, minlength=1200).reshape(300, 4)
         top = votes == votes.max(axis=1, keepdims=True)
-        # A tie is half right, or a third.
+        # In a tie of n choices, the right one counts as 1/n.
         right[0] += (top / top.sum(axis=1, keepdims=True))[np.arange(300), truth].mean()
         fitted = fit_dawid_skene(clips, labellers, choices, 4).probabilities
         right[1] += (fitted.argmax(axis=1) == truth).mean()
     assert right[1] / 5 > right[0] / 5 + 0.02
 
 
-def test_dawid_skene_is_modest_about_few_answers() -> None:
+def test_dawid_skene_probabilities_with_few_answers() -> None:
     one_labeller = np.arange(50)
     choices = np.random.default_rng(0).choice(4, 50, p=(0.7, 0.1, 0.1, 0.1))
     alone = fit_dawid_skene(one_labeller, np.zeros(50, dtype=np.int64), choices, 4)
     assert (alone.probabilities.argmax(axis=1) == choices).all()
     assert alone.probabilities.max() == pytest.approx(0.7)
-    # Two who disagree on their only clip: neither wins.
+    # Two annotators disagree on their only clip: equal probabilities.
     tied = fit_dawid_skene(np.array([0, 0]), np.array([0, 1]), np.array([0, 1]), 4)
     assert tied.probabilities[0, 0] == pytest.approx(tied.probabilities[0, 1])
     with pytest.raises(ValueError):

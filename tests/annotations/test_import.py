@@ -1,4 +1,4 @@
-"""Annotations of others: formats, faults, and what is never replaced."""
+"""Import of annotation files: formats, errors, and records that must not be replaced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ossl_builder.annotations import import_annotations, label_schema, records
 from ossl_builder.annotations.import_annotations import ImportOptions, ImportPlan
 from ossl_builder.annotations.label_config import results_of
 from ossl_builder.errors import OsslError
-from tests.annotations.people import ANSWERS, clip, corpus_with, said
+from tests.annotations.people import ANSWERS, annotation, clip, corpus_with
 
 MOODS = label_schema.bundled()
 CLIPS = [clip(number) for number in range(4)]
@@ -36,65 +36,69 @@ def write(folder: Path, name: str, content: str | list[Any]) -> Path:
     return path
 
 
-def take(corpus: Path, path: Path, **options: Any) -> ImportPlan:
+def import_file(corpus: Path, path: Path, **options: Any) -> ImportPlan:
     chosen = ImportOptions(**{"columns": {}, "people": {}, **options})
     planned = import_annotations.plan_import(corpus, CLIPS, MOODS, path, chosen)
     import_annotations.apply_import(corpus, planned)
     return planned
 
 
-def by_key(corpus: Path) -> dict[tuple[str, str], Any]:
+def records_of(corpus: Path) -> dict[tuple[str, str], Any]:
     return {one.key: one for one in records.read_all(corpus)}
 
 
-def test_csv_lines_json_and_export_say_the_same(tmp_path: Path) -> None:
+def test_all_formats_give_the_same_records(tmp_path: Path) -> None:
     date = "2026-01-02T03:04:05Z"
     row = {"clip_id": ONE, "email": "Ann@x.org", "updated_at": date, **ANSWERS,
            "mood_words": ["happy", "epic"], "caption": "A march."}  # fmt: skip
     answers = {**ANSWERS, "mood_words": ("happy", "epic"), "caption": "A march."}
     result = results_of(MOODS, answers)
     person = {"id": 3, "email": "ann@x.org"}
-    given = {"completed_by": person, "result": result, "updated_at": "2026-01-02T05:04:05+02:00"}
-    record = said(0, "a01", updated_at=date, mood_words=("happy", "epic"), caption="A march.")
+    entry = {"completed_by": person, "result": result, "updated_at": "2026-01-02T05:04:05+02:00"}
+    record = annotation(0, "a01", updated_at=date, mood_words=("happy", "epic"), caption="A march.")
     files = {
         "a.csv": f"{HEADER}\n{ONE},ann@X.org,{date},{REST},epic; happy,A march.\n",
         "b.jsonl": json.dumps(row) + "\n",
-        "c.json": [{"id": 9, "data": {"clip_id": ONE}, "annotations": [given]}],
+        "c.json": [{"id": 9, "data": {"clip_id": ONE}, "annotations": [entry]}],
         "d.jsonl": json.dumps(record.to_json()) + "\n",
         "e.json": [row],
     }
     found = []
     for name, content in files.items():
         root = corpus_with(tmp_path / name.replace(".", ""), CLIPS).root
-        planned = take(root, write(tmp_path, name, content))
+        planned = import_file(root, write(tmp_path, name, content))
         assert (planned.added, planned.replaced, planned.unknown_clips) == (1, 0, ())
         found.append(records.path_of(root, "f").read_bytes())
-        assert take(root, tmp_path / name).unchanged == 1
+        assert import_file(root, tmp_path / name).unchanged == 1
     assert len(set(found)) == 1
     record = json.loads(found[0])
     assert (record["annotator"], record["source"], record["updated_at"]) == ("a01", "import", date)
 
 
-def test_skips_and_the_newest_of_several_in_an_export(corpus: Path, tmp_path: Path) -> None:
-    def given(who: object, date: str, quadrant: str, **more: Any) -> dict[str, Any]:
+def test_export_with_skips_and_several_answers_of_one_annotator(
+    corpus: Path, tmp_path: Path
+) -> None:
+    def entry(who: object, date: str, quadrant: str, **more: Any) -> dict[str, Any]:
         result = results_of(MOODS, {**ANSWERS, "quadrant": quadrant})
         return {"completed_by": who, "result": result, "updated_at": date, **more}
 
     tasks = [
         {"data": {"clip_id": ONE}, "annotations": [
-            given(5, "2026-01-03T00:00:00.2Z", "Q1"), given(5, "2026-01-03T00:00:00.1Z", "Q2"),
-            given(6, "2026-01-01T00:00:00Z", "Q2", was_cancelled=True)]},
-        {"data": {"clip_id": "gone_0-1"}, "annotations": [given(5, "2026-01-01T00:00:00Z", "Q1")]},
+            entry(5, "2026-01-03T00:00:00.2Z", "Q1"), entry(5, "2026-01-03T00:00:00.1Z", "Q2"),
+            entry(6, "2026-01-01T00:00:00Z", "Q2", was_cancelled=True)]},
+        {"data": {"clip_id": "gone_0-1"}, "annotations": [entry(5, "2026-01-01T00:00:00Z", "Q1")]},
     ]  # fmt: skip
-    planned = take(corpus, write(tmp_path, "x.json", tasks), people={"5": "ann@x.org"})
+    planned = import_file(corpus, write(tmp_path, "x.json", tasks), people={"5": "ann@x.org"})
     assert planned.unknown_clips == ("gone_0-1",)
-    first, second = by_key(corpus).values()
+    first, second = records_of(corpus).values()
     assert (first.answers["quadrant"], first.state) == ("Q1", "answered")
     assert (second.answers, second.state) == ({}, "skipped")
     assert planned.registry.people["a01"] == ("ann@x.org", "")
 
 
-def test_all_faults_are_named_at_once_and_nothing_is_written(corpus: Path, tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_and_nothing_is_written(
+    corpus: Path, tmp_path: Path
+) -> None:
     lines = [
         HEADER,
         f"{ONE},ann@x.org,,{REST},,",
@@ -106,7 +110,7 @@ def test_all_faults_are_named_at_once_and_nothing_is_written(corpus: Path, tmp_p
     ]
     path = write(tmp_path, "bad.csv", "\n".join(lines) + "\n")
     with pytest.raises(OsslError) as caught:
-        take(corpus, path)
+        import_file(corpus, path)
     assert caught.value.code == "import_invalid"
     for fault in (
         "row 3: quadrant is 'Q7', not one of Q1, Q2, Q3, Q4",
@@ -129,11 +133,11 @@ def test_all_faults_are_named_at_once_and_nothing_is_written(corpus: Path, tmp_p
         ("x.csv", "clip,quadrant\na,Q1\n", "import_columns"),
     ],
 )
-def test_files_that_do_not_fit(
+def test_unreadable_or_unsuitable_files_are_errors(
     corpus: Path, tmp_path: Path, name: str, content: str, code: str
 ) -> None:
     with pytest.raises(OsslError) as caught:
-        take(corpus, write(tmp_path, name, content))
+        import_file(corpus, write(tmp_path, name, content))
     assert caught.value.code == code
 
 
@@ -156,7 +160,7 @@ def test_separators_encodings_and_spaces_of_spreadsheets(tmp_path: Path) -> None
     for name, content in files.items():
         root = corpus_with(tmp_path / name.replace(".", ""), CLIPS).root
         (tmp_path / name).write_bytes(content)
-        planned = take(root, tmp_path / name)
+        planned = import_file(root, tmp_path / name)
         assert (planned.added, planned.unused_columns) == (1, ()), name
         found.add(records.path_of(root, "f").read_bytes())
     assert len(found) == 1
@@ -171,34 +175,34 @@ def test_separators_encodings_and_spaces_of_spreadsheets(tmp_path: Path) -> None
         ("clip_id,annotator,quadrant,page,page", "'page'"),
     ],
 )
-def test_a_column_that_stands_there_twice_is_named(
+def test_a_duplicate_column_is_reported(
     corpus: Path, tmp_path: Path, header: str, named: str
 ) -> None:
     separator = ";" if ";" in header else ","
     line = separator.join([ONE, "a01", "Q2", "Q4", "x"][: header.count(separator) + 1])
     with pytest.raises(OsslError, match=named) as caught:
-        take(corpus, write(tmp_path, "x.csv", f"{header}\n{line}\n"), partial=True)
+        import_file(corpus, write(tmp_path, "x.csv", f"{header}\n{line}\n"), partial=True)
     assert caught.value.code == "import_unreadable"
-    assert not by_key(corpus)
+    assert not records_of(corpus)
 
 
-def test_a_key_that_is_given_twice_is_named(corpus: Path, tmp_path: Path) -> None:
+def test_a_duplicate_json_key_is_reported(corpus: Path, tmp_path: Path) -> None:
     row = f'{{"clip_id": "{ONE}", "annotator": "a01", "quadrant": "Q1", "quadrant": "Q2"}}'
     for name, text in (("x.jsonl", row), ("x.json", f"[{row}]")):
         with pytest.raises(OsslError, match="quadrant is given twice"):
-            take(corpus, write(tmp_path, name, text), partial=True)
+            import_file(corpus, write(tmp_path, name, text), partial=True)
 
 
-def test_ids_of_a_file_are_given_to_nobody_else(corpus: Path, tmp_path: Path) -> None:
+def test_annotator_ids_in_a_file_are_not_given_to_others(corpus: Path, tmp_path: Path) -> None:
     text = f"clip_id,annotator,quadrant\n{ONE},Zed,Q2\n{TWO},a01,Q3\n{THREE},Kim,Q1\n"
-    take(corpus, write(tmp_path, "x.csv", text), partial=True)
-    assert sorted(by_key(corpus)) == sorted([(ONE, "a02"), (TWO, "a01"), (THREE, "a03")])
+    import_file(corpus, write(tmp_path, "x.csv", text), partial=True)
+    assert sorted(records_of(corpus)) == sorted([(ONE, "a02"), (TWO, "a01"), (THREE, "a03")])
 
 
 def task(number: int, clip_id: str = ONE, **changed: Any) -> dict[str, Any]:
-    given = {"completed_by": 1, "updated_at": "2026-01-01T00:00:00Z",
+    entry = {"completed_by": 1, "updated_at": "2026-01-01T00:00:00Z",
              "result": results_of(MOODS, ANSWERS)}  # fmt: skip
-    return {"id": number, "data": {"clip_id": clip_id}, "annotations": [given]} | changed
+    return {"id": number, "data": {"clip_id": clip_id}, "annotations": [entry]} | changed
 
 
 @pytest.mark.parametrize(
@@ -215,25 +219,25 @@ def task(number: int, clip_id: str = ONE, **changed: Any) -> dict[str, Any]:
         {"data": "x"},
     ],
 )
-def test_odd_tasks_are_named(corpus: Path, tmp_path: Path, changed: dict[str, Any]) -> None:
+def test_invalid_tasks_are_reported(corpus: Path, tmp_path: Path, changed: dict[str, Any]) -> None:
     odd = task(77, TWO) | changed
     if changed.get("annotations", 1) is None:
         del odd["annotations"]
     for tasks in ([task(3), odd], [odd, task(3)]):
         with pytest.raises(OsslError) as caught:
-            take(corpus, write(tmp_path, "x.json", tasks), annotator="x")
+            import_file(corpus, write(tmp_path, "x.json", tasks), annotator="x")
         assert caught.value.code == "import_invalid"
         assert "task 77: " in caught.value.message
         assert "task 3: " not in caught.value.message
 
 
-def test_a_control_with_two_answers_is_a_fault(corpus: Path, tmp_path: Path) -> None:
+def test_a_control_with_two_answers_is_an_error(corpus: Path, tmp_path: Path) -> None:
     def twice(name: str, *values: list[str]) -> list[dict[str, Any]]:
         kind = "text" if name == "caption" else "choices"
         more = [{"from_name": name, "value": {kind: value}} for value in values]
-        given = {"completed_by": 1, "updated_at": "2026-01-01T00:00:00Z",
+        entry = {"completed_by": 1, "updated_at": "2026-01-01T00:00:00Z",
                  "result": [*results_of(MOODS, ANSWERS), *more]}  # fmt: skip
-        return [task(5, annotations=[given])]
+        return [task(5, annotations=[entry])]
 
     doubled = {
         "quadrant": [["Q2"]], "valence": [["3"]], "mood_words": [["happy"], ["epic"]],
@@ -241,19 +245,21 @@ def test_a_control_with_two_answers_is_a_fault(corpus: Path, tmp_path: Path) -> 
     }  # fmt: skip
     for name, values in doubled.items():
         with pytest.raises(OsslError, match=f"task 5: {name} ") as caught:
-            take(corpus, write(tmp_path, "x.json", twice(name, *values)))
+            import_file(corpus, write(tmp_path, "x.json", twice(name, *values)))
         assert caught.value.code == "import_invalid"
-    assert take(corpus, write(tmp_path, "x.json", twice("quadrant", ["Q1"]))).added == 1
+    assert import_file(corpus, write(tmp_path, "x.json", twice("quadrant", ["Q1"]))).added == 1
 
 
 @pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
 @pytest.mark.parametrize("depth", [100, 900, 100_000])
-def test_deep_json_is_a_sentence(corpus: Path, tmp_path: Path, name: str, depth: int) -> None:
+def test_deeply_nested_json_is_an_error(
+    corpus: Path, tmp_path: Path, name: str, depth: int
+) -> None:
     deep = "[" * depth + "]" * depth
     row = f'{{"clip_id": "{ONE}", "annotator": "a01", "quadrant": {deep}}}'
     text = row if name == "x.jsonl" else f"[{row}]"
     with pytest.raises(OsslError, match="nested") as caught:
-        take(corpus, write(tmp_path, name, text), partial=True)
+        import_file(corpus, write(tmp_path, name, text), partial=True)
     assert caught.value.code == "import_unreadable"
 
 
@@ -261,61 +267,63 @@ def test_deep_json_is_a_sentence(corpus: Path, tmp_path: Path, name: str, depth:
     "date",
     ["9999-12-31T23:59:59-12:00", "9999-01-01", "0001-01-01T00:00:00+14:00", "1066-10-14"],
 )
-def test_impossible_dates_are_faults(corpus: Path, tmp_path: Path, date: str) -> None:
+def test_impossible_dates_are_errors(corpus: Path, tmp_path: Path, date: str) -> None:
     text = f"clip_id,annotator,updated_at,quadrant\n{ONE},a01,{date},Q2\n"
     with pytest.raises(OsslError, match=r"row 2: .* is not an ISO 8601 date") as caught:
-        take(corpus, write(tmp_path, "x.csv", text), partial=True)
+        import_file(corpus, write(tmp_path, "x.csv", text), partial=True)
     assert caught.value.code == "import_invalid"
 
 
-def test_a_file_that_is_no_regular_file_is_not_waited_for(corpus: Path, tmp_path: Path) -> None:
+def test_a_named_pipe_is_refused_without_waiting(corpus: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.csv")
     with pytest.raises(OsslError, match="no regular file") as caught:
-        take(corpus, tmp_path / "x.csv")
+        import_file(corpus, tmp_path / "x.csv")
     assert caught.value.code == "import_unreadable"
 
 
-def test_long_values_are_cut_in_messages_and_searched_for_nothing(
-    corpus: Path, tmp_path: Path
-) -> None:
+def test_long_values_are_cut_in_messages_and_handled_quickly(corpus: Path, tmp_path: Path) -> None:
     text = f"clip_id,annotator,quadrant,caption\n{ONE},a01,{'Q' * 60_000},{'a.' * 30_000}\n"
     started = time.monotonic()
     with pytest.raises(OsslError) as caught:
-        take(corpus, write(tmp_path, "x.csv", text), partial=True)
+        import_file(corpus, write(tmp_path, "x.csv", text), partial=True)
     assert time.monotonic() - started < 2
     assert "caption has 60000 characters" in caught.value.message
     assert len(caught.value.message) < 600
 
 
-def test_other_column_names_and_moods_alone(corpus: Path, tmp_path: Path) -> None:
+def test_column_mapping_and_partial_answers(corpus: Path, tmp_path: Path) -> None:
     path = write(tmp_path, "moods.csv", f"id,mood,text,page\n{ONE},Q2,Low strings.,7\n")
     columns = {"clip_id": "id", "quadrant": "mood", "caption": "text"}
     with pytest.raises(OsslError, match="--partial"):
-        take(corpus, path, columns=columns, annotator="OSSL")
-    planned = take(corpus, path, columns=columns, annotator="OSSL", partial=True)
+        import_file(corpus, path, columns=columns, annotator="OSSL")
+    planned = import_file(corpus, path, columns=columns, annotator="OSSL", partial=True)
     assert planned.unused_columns == ("page",)
-    (one,) = by_key(corpus).values()
+    (one,) = records_of(corpus).values()
     assert one.answers == {"quadrant": "Q2", "caption": "Low strings."}
     with pytest.raises(OsslError, match="no column 'tune'"):
-        take(corpus, path, columns={**columns, "comment": "tune"})
+        import_file(corpus, path, columns={**columns, "comment": "tune"})
 
 
 def test_a_newer_record_is_never_replaced(corpus: Path, tmp_path: Path) -> None:
     day = "2026-03-0{}T00:00:00Z"
-    records.upsert(corpus, [said(0, "a01", updated_at=day.format(5)), said(1, "a01")])
+    records.upsert(corpus, [annotation(0, "a01", updated_at=day.format(5)), annotation(1, "a01")])
 
     def imported(number: int, quadrant: str, date: str) -> ImportPlan:
         line = json.dumps({"clip_id": CLIPS[number].clip_id, "annotator": "a01",
                            "updated_at": date, **ANSWERS, "quadrant": quadrant})  # fmt: skip
-        return take(corpus, write(tmp_path, "x.jsonl", line))
+        return import_file(corpus, write(tmp_path, "x.jsonl", line))
 
     assert imported(0, "Q2", day.format(4)).kept == ((ONE, "a01"),)
     assert imported(0, "Q2", day.format(5)).kept == ((ONE, "a01"),)
-    # Without a date it cannot be shown to be newer than what was not imported.
+    # A record without a date is not known to be newer than a record from Label Studio.
     assert imported(1, "Q2", "").kept == ((TWO, "a01"),)
     assert imported(0, "Q3", day.format(6)).replaced == 1
-    assert by_key(corpus)[ONE, "a01"].answers["quadrant"] == "Q3"
+    assert records_of(corpus)[ONE, "a01"].answers["quadrant"] == "Q3"
     path = tmp_path / "x.jsonl"
     os.utime(path, (0, 0))
     assert imported(2, "Q4", "").added == 1
-    assert [one.source for one in by_key(corpus).values()] == ["import", "label-studio", "import"]
+    assert [one.source for one in records_of(corpus).values()] == [
+        "import",
+        "label-studio",
+        "import",
+    ]

@@ -1,4 +1,4 @@
-"""The questions: what is valid, what contradicts, and that the page says the same."""
+"""The label schema: valid answers, contradictions, and the Label Studio page made from it."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,16 +17,16 @@ FOLDER = Path(__file__).parents[2] / "annotations"
 MOODS = label_schema.bundled()
 
 
-def test_the_kept_page_is_the_one_the_questions_make() -> None:
+def test_the_committed_label_config_is_up_to_date() -> None:
     assert (FOLDER / "label_config.xml").read_text(encoding="utf-8") == label_config(MOODS)
 
 
-def test_the_page_asks_every_question_with_keys_that_do_not_clash() -> None:
+def test_the_page_has_every_question_and_unique_hotkeys() -> None:
     root = ElementTree.fromstring(label_config(MOODS))
     controls = {one.get("name"): one for kind in ("Choices", "TextArea") for one in root.iter(kind)}
     assert set(controls) == {question.name for question in MOODS.questions}
     keys = [choice.get("hotkey") for choice in root.iter("Choice")]
-    assert None not in keys  # Label Studio would give it one of its own
+    assert None not in keys  # Label Studio would assign a hotkey itself
     assert len(set(keys)) == len(keys)
     for question in MOODS.questions:
         control = controls[question.name]
@@ -35,7 +35,7 @@ def test_the_page_asks_every_question_with_keys_that_do_not_clash() -> None:
         recorded = [one.get("alias") or one.get("value") for one in control]
         assert recorded == [one.name for one in question.values]
     shown = [choice.get("value") for choice in root.iter("Choice")]
-    assert len(set(shown)) == len(shown)  # the browser takes equal ones for one group
+    assert len(set(shown)) == len(shown)  # the browser would group equal values
     hidden = {
         one.get("name")
         for view in root.iter("View")
@@ -46,7 +46,7 @@ def test_the_page_asks_every_question_with_keys_that_do_not_clash() -> None:
     assert hidden == {one.name for one in MOODS.questions if one.hidden_when}
 
 
-def test_quadrants_are_those_of_the_labels_and_have_words() -> None:
+def test_quadrants_match_the_labels_table_and_have_moods() -> None:
     question = MOODS.question("quadrant")
     assert question is not None
     assert question.answers == QUADRANTS
@@ -54,15 +54,15 @@ def test_quadrants_are_those_of_the_labels_and_have_words() -> None:
     assert all(value.mood for value in question.values)
 
 
-def test_every_fault_of_the_answers_is_named() -> None:
+def test_every_error_in_the_answers_is_reported() -> None:
     assert find_problems(MOODS, ANSWERS) == []
     assert find_problems(MOODS, {"music_audible": "none"}) == []
     assert find_problems(MOODS, {"quadrant": "Q2"}, partial=True) == []
     bad = {**ANSWERS, "valence": 55, "quadrant": "Q5", "mood_words": ("epic", "epic"), "tempo": 3}
     del bad["energy"]
-    said = " ".join(find_problems(MOODS, bad))
+    problems = " ".join(find_problems(MOODS, bad))
     for name in ("valence is 55", "'Q5'", "mood_words contains a value twice", "tempo", "energy"):
-        assert name in said
+        assert name in problems
     for wrong in (True, 7.0, "7", 0, None):
         assert find_problems(MOODS, {**ANSWERS, "valence": wrong})
 
@@ -73,7 +73,7 @@ def test_every_fault_of_the_answers_is_named() -> None:
         ({}, False),
         ({"valence": 3}, True),
         ({"valence": 4}, False),
-        ({"energy": 2}, False),  # tension may be the arousal
+        ({"energy": 2}, False),  # tension counts as arousal, too
         ({"energy": 2, "tension": 2}, True),
         ({"quadrant": "Q3", "valence": 2, "energy": 8, "tension": 2}, False),
         ({"quadrant": "Q3", "valence": 2, "energy": 8, "tension": 8}, True),
@@ -84,7 +84,7 @@ def test_contradictions(changed: dict[str, object], contradicts: bool) -> None:
     assert bool(find_contradictions(MOODS, {**ANSWERS, **changed})) == contradicts
 
 
-def test_answers_survive_label_studio_and_back() -> None:
+def test_answers_round_trip_through_the_label_studio_format() -> None:
     answers = {**ANSWERS, "mood_words": ("epic", "happy"), "caption": "A march for brass."}
     assert answers_of(MOODS, results_of(MOODS, answers)) == answers
     stars = [{"from_name": "valence", "type": "rating", "value": {"rating": 7}}]
@@ -96,7 +96,7 @@ def test_answers_survive_label_studio_and_back() -> None:
     assert len(find_problems(MOODS, answers_of(MOODS, odd), partial=True)) == 2
 
 
-def test_intake_drops_what_is_hidden_or_empty_and_masks_addresses() -> None:
+def test_validation_drops_hidden_or_empty_answers_and_masks_addresses() -> None:
     changed_mind = validation.check_answers(
         MOODS, {**ANSWERS, "music_audible": "none", "comment": "  "}
     )
@@ -110,7 +110,7 @@ def test_intake_drops_what_is_hidden_or_empty_and_masks_addresses() -> None:
     assert words.answers["mood_words"] == ("happy", "epic")
 
 
-def test_a_corpus_may_have_its_own_questions_and_a_broken_file_is_named(tmp_path: Path) -> None:
+def test_a_corpus_may_have_its_own_schema_and_a_broken_file_is_reported(tmp_path: Path) -> None:
     assert label_schema.load(tmp_path) == MOODS
     own = tmp_path / "annotations" / FILE_NAME
     own.parent.mkdir()

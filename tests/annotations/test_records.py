@@ -1,4 +1,4 @@
-"""Records and the key: stable bytes, and nobody's address where git sees it."""
+"""Annotation records and the annotator registry: stable bytes, no e-mail address in git."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from ossl_builder.annotations import annotators, records
 from ossl_builder.annotations.annotators import AnnotatorRegistry
 from ossl_builder.errors import OsslError
-from tests.annotations.people import ANSWERS, clip, corpus_with, said
+from tests.annotations.people import ANSWERS, annotation, clip, corpus_with
 from tests.cli.conftest import Ossl, ossl
 
 __all__ = ["ossl"]
@@ -26,7 +26,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def test_records_are_sorted_stable_and_change_line_by_line(tmp_path: Path) -> None:
-    people = [said(n, who) for n in range(10) for who in ("a01", "a02")]
+    people = [annotation(n, who) for n in range(10) for who in ("a01", "a02")]
     records.upsert(tmp_path, people)
     path = records.path_of(tmp_path, "f")
     before = path.read_bytes()
@@ -35,15 +35,15 @@ def test_records_are_sorted_stable_and_change_line_by_line(tmp_path: Path) -> No
     assert records.upsert(tmp_path, reversed(people)) == 0
     assert path.read_bytes() == before
     odd = "é 🎻 line\u2028separator"
-    assert records.upsert(tmp_path, [said(3, "a02", quadrant="Q3", comment=odd)]) == 1
+    assert records.upsert(tmp_path, [annotation(3, "a02", quadrant="Q3", comment=odd)]) == 1
     after = path.read_bytes()
     changed = [a != b for a, b in zip(before.split(b"\n"), after.split(b"\n"), strict=True)]
     assert sum(changed) == 1
-    assert said(3, "a02", quadrant="Q3", comment=odd) in records.read_film(tmp_path, "f")
+    assert annotation(3, "a02", quadrant="Q3", comment=odd) in records.read_film(tmp_path, "f")
 
 
-def test_ids_are_stable_and_never_given_twice(tmp_path: Path) -> None:
-    records.upsert(tmp_path, [said(0, "a02")])  # its key was lost
+def test_annotator_ids_are_stable_and_unique(tmp_path: Path) -> None:
+    records.upsert(tmp_path, [annotation(0, "a02")])  # the registry was lost
     key = AnnotatorRegistry.load(tmp_path)
     assert key.id_of("Ann@x.org", "Ann") == "a03"
     assert key.id_of("bob@x.org") == "a04"
@@ -61,12 +61,12 @@ def test_ids_are_stable_and_never_given_twice(tmp_path: Path) -> None:
     assert caught.value.code == "annotators_damaged"
 
 
-def test_git_sees_records_and_never_the_key(tmp_path: Path) -> None:
+def test_git_ignores_the_annotator_registry_and_the_signing_key(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     folder = tmp_path / "annotations"
     folder.mkdir()
     (folder / ".gitignore").write_text("mine.txt")
-    records.upsert(tmp_path, [said(0, "a01")])
+    records.upsert(tmp_path, [annotation(0, "a01")])
     key = AnnotatorRegistry.load(tmp_path)
     key.id_of("ann@x.org", "Ann")
     key.save()
@@ -84,7 +84,7 @@ def test_git_sees_records_and_never_the_key(tmp_path: Path) -> None:
     assert lines[0] == "mine.txt"
 
 
-def test_no_address_reaches_records_tables_or_output(tmp_path: Path, ossl: Ossl) -> None:
+def test_no_email_address_in_records_tables_or_output(tmp_path: Path, ossl: Ossl) -> None:
     clips = [clip(number) for number in range(3)]
     root = corpus_with(tmp_path / "corpus", clips).root
     rows = [
@@ -103,9 +103,9 @@ def test_no_address_reaches_records_tables_or_output(tmp_path: Path, ossl: Ossl)
     assert done.code == 0
     assert "an e-mail address in caption was masked" in done.err
     for command in ("agreement", "merge"):
-        said_by = ossl("-C", root, "label", command, "--json")
-        assert said_by.code == 0, said_by.err
-        assert not ADDRESS.search(said_by.out.encode())
+        result = ossl("-C", root, "label", command, "--json")
+        assert result.code == 0, result.err
+        assert not ADDRESS.search(result.out.encode())
     table = root / "manifests" / "labels.parquet"
     assert pq.read_table(table)["caption"].to_pylist() == ["A waltz, says [address]."] * 3
     holding = [
@@ -121,8 +121,8 @@ def test_the_commands_merge_report_and_agree(tmp_path: Path, ossl: Ossl) -> None
     root = corpus_with(tmp_path / "corpus", [clip(number) for number in range(3)]).root
     nothing = ossl("-C", root, "label", "agreement", "--json")
     assert nothing.json["questions"][0]["why"] == "no clip has answers by two annotators"
-    records.upsert(root, [said(n, who) for n in range(2) for who in ("a01", "a02")])
-    records.upsert(root, [said(7, "a01"), said(2, "a01", state="skipped")])
+    records.upsert(root, [annotation(n, who) for n in range(2) for who in ("a01", "a02")])
+    records.upsert(root, [annotation(7, "a01"), annotation(2, "a01", state="skipped")])
     table = root / "manifests" / "labels.parquet"
     assert ossl("-C", root, "label", "merge", "--dry-run").code == 0
     assert not table.exists()

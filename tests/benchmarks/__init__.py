@@ -1,1 +1,1 @@
-"""Speed and memory against what a user would otherwise run, as ratios of one run."""
+"""Speed and memory compared with the usual tools, as ratios within one run."""

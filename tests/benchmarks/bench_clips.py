@@ -1,11 +1,11 @@
 """Cutting a film's clips in one pass, against a loop of separate ffmpeg calls.
 
-The loop does for each clip what is usually done: one call with accurate seeking for the MP4, and
-one for each FLAC; same encoders and settings. Both are then held against the film: is the first
-frame, the last one and their count right, and how far is the audio from the frame.
+The loop makes the usual calls for each clip: one with accurate seeking for the MP4, and one for
+each FLAC; same encoders and settings. Both results are then compared with the film: is the first
+frame, the last one and their count right, and how far is the audio from the video.
 
 The film is the shared one if `OSSL_TEST_MEDIA` names its folder, else one made here; it is cut into
-clips of about 26 s, the mean of OSSL v2. Our way also decodes and compares every clip it wrote; the
+clips of about 26 s, the mean of OSSL v2. Our method also decodes and compares every clip; the
 loop verifies nothing.
 """
 
@@ -88,7 +88,7 @@ def prepare(work: Path) -> Case:
 
 
 def ours(case: Case, folder: Path) -> None:
-    """The project's way: one pass, verified."""
+    """The method of this project: one pass, verified."""
     clips = cut(
         film=case.film,
         film_end_s=case.end_s,
@@ -134,7 +134,7 @@ def _cpu() -> float:
 
 
 def exactness(case: Case, folder: Path) -> dict[str, int | float]:
-    """How many clips are right, by comparison with the film decoded from its begin."""
+    """How many clips are right, by comparison with the film decoded from its start."""
     times = frame_times(case.film, 1 / case.form.rate)
     wanted = [
         [n for n, t in enumerate(times) if span.start_s - 1e-4 < t < span.end_s - 1e-4]
@@ -162,7 +162,7 @@ def exactness(case: Case, folder: Path) -> dict[str, int | float]:
 
 
 def awkward(work: Path) -> list[str]:
-    """Small films of awkward kinds whose frames are numbered: which clips are exact, each way."""
+    """Which clips of small awkward films with numbered frames are exact, for both methods."""
     lines = []
     for name, (make, form, _) in KINDS.items():
         folder = work / "awkward" / name.replace(".", "-")
@@ -190,7 +190,7 @@ def awkward(work: Path) -> list[str]:
 
 
 def _see(path: Path) -> Seen:
-    """What a clip holds: nothing, if a seek led past the end and left a stream out."""
+    """Contents of a clip: nothing, if a seek past the end has left a stream out."""
     with av.open(str(path)) as container:
         is_whole = bool(container.streams.video and container.streams.audio)
     return see(path) if is_whole else Seen([], [], [], [])
@@ -204,7 +204,7 @@ def _sketches(path: Path, chosen: set[int]) -> dict[int, np.ndarray]:
 
 
 def _is_frame(found: np.ndarray, film: dict[int, np.ndarray], wanted: int) -> bool:
-    """Whether a frame is as near to the wanted one as to any beside it."""
+    """Whether a frame is at least as similar to the expected frame as to its neighbours."""
     off = {
         n: float(np.abs(found - film[n]).mean()) for n in range(wanted - 2, wanted + 3) if n in film
     }

@@ -71,7 +71,7 @@ def record_done(
     for name in NAMES.get(stage.name, []):
         size = THUMBNAIL_BYTES if name.endswith(".jpg") else MEDIA_BYTES
         with (corpus.root / home / name).open("wb") as file:
-            file.truncate(size)  # a hole: it takes no disk
+            file.truncate(size)  # a sparse file: no disk space
         entries.append(FileEntry(f"{home}/{name}", size, "0" * 64))
     body = records.body_bytes(stage, (), ())
     files.write_bytes(records.body_path(corpus.root, stage.name, film_id), body)

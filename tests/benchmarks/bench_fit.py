@@ -2,12 +2,12 @@
 
     python tests/benchmarks/bench_fit.py [--work DIR] [--device cpu|cuda] [--steps N]
 
-Models are randomly initialised: no step is faster or slower for that. On the CPU the language model
-is a small one, and EnCodec has its published size, so what encoding at each step costs beside it is
-more than it would be beside MusicGen; the second figure says how much work a window is by itself.
-On a GPU the language model has MusicGen medium's size, windows are 30 s and the batch is 8; the
-reference's way is float32, all 3137 video tokens, audio encoded at each step, and item 0 alone in
-the loss, at the largest batch up to 8 that fits.
+Models are randomly initialised, which does not change the speed. On the CPU the language model is
+small, but EnCodec has its published size. So the relative cost of encoding at each step is higher
+than with MusicGen; the second figure is the work of a window by itself. On a GPU the language model
+has the size of MusicGen medium, windows are 30 s and the batch is 8. The method of the reference is
+float32, all 3137 video tokens, audio encoded at each step, and only item 0 in the loss, with the
+largest batch up to 8 that fits.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FEW, ALL = 17, 3137
 
 @dataclass(frozen=True)
 class Size:
-    """What is measured on one kind of device."""
+    """Sizes for one kind of device."""
 
     dim: int
     heads: int
@@ -120,7 +120,7 @@ def our_step(
 def reference_step(
     backbone: Backbone, adapter: VideoAdapter, batch: Batch, audio: torch.Tensor
 ) -> Callable[[], object]:
-    """What the published loop does: encode, predict, one item in the loss, scale and step."""
+    """One step of the published loop: encode, predict, one item in the loss, scale and step."""
     optimiser = torch.optim.AdamW(adapter.parameters(), 1e-4)
     scaler = torch.amp.GradScaler(backbone.device.type)
 
@@ -140,9 +140,9 @@ def reference_step(
 
 
 def seconds(step: Callable[[], object], steps: int, device: torch.device) -> float:
-    """The shortest of some steps after one that warms up: on a CPU the time of all its cores.
+    """The shortest of some steps after a warm-up step: on a CPU, the processor time of all cores.
 
-    That way it does not count what else the machine does.
+    Processor time does not count other programs on the machine.
     """
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     found = []
@@ -175,7 +175,7 @@ def matrix_rate(device: torch.device) -> float:
     return 20 * 2 * 8192**3 / seconds(lambda: [left @ right for _ in range(20)], 5, device)
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -198,12 +198,12 @@ def on_cpu(steps: int) -> None:
         if n_tokens == FEW:
             encoding = seconds(encoding_too(step), steps, device)
         adapter.detach()
-    tell(
+    print_line(
         f"cache   encoding at each step / cached codes = {encoding / took[FEW]:.1f} times the time "
         f"({encoding:.2f} s and {took[FEW]:.2f} s of CPU time; EnCodec alone "
         f"{(encoding - took[FEW]) / size.batch / size.window_s:.3f} s per second of audio)"
     )
-    tell(
+    print_line(
         f"tokens  {ALL} / {FEW} video tokens = {took[ALL] / took[FEW]:.2f} times the time "
         f"({1 / took[ALL]:.2f} and {1 / took[FEW]:.2f} steps per CPU second, {size.batch} windows "
         f"of {size.window_s:g} s; {size.layers} layers of width {size.dim})"
@@ -211,10 +211,12 @@ def on_cpu(steps: int) -> None:
 
 
 def on_gpu(steps: int) -> None:
-    """MusicGen medium, against the reference's way."""
+    """MusicGen medium, compared with the method of the reference."""
     device, size = torch.device("cuda"), MEDIUM
     rate = matrix_rate(device)
-    tell(f"card    {torch.cuda.get_device_name()}: {rate / 1e12:.0f} TFLOP/s in bf16 products")
+    print_line(
+        f"card    {torch.cuda.get_device_name()}: {rate / 1e12:.0f} TFLOP/s in bf16 products"
+    )
     backbone = random_backbone(size, device, torch.bfloat16)
     per_s = {}
     for n_tokens in (FEW, ALL):
@@ -226,7 +228,7 @@ def on_gpu(steps: int) -> None:
         per_s[n_tokens] = size.batch / took
         used = torch.cuda.max_memory_allocated() / 1e9
         share = work_of(step) / took / rate
-        tell(
+        print_line(
             f"ours    bf16, batch {size.batch}, {n_tokens} tokens: {per_s[n_tokens]:.2f} clips/s, "
             f"{used:.1f} GB, {100 * share:.0f} % of that rate"
         )
@@ -247,12 +249,12 @@ def on_gpu(steps: int) -> None:
             torch.cuda.empty_cache()
             continue
         theirs = batch_size / took
-        tell(
+        print_line(
             f"theirs  fp32, batch {batch_size}, {ALL} tokens, encoding: {theirs:.2f} clips/s "
             f"through the model, {theirs / batch_size:.2f} into the loss, "
             f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
         )
-        tell(
+        print_line(
             f"ratio   ours / theirs = {per_s[ALL] / theirs:.1f} with the same tokens, "
             f"{per_s[FEW] / theirs:.1f} with {FEW} (clips/s through the model; aim: 10)"
         )
@@ -270,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.device == "cuda" or (chosen.device is None and torch.cuda.is_available()):
         on_gpu(max(chosen.steps, 5))
     else:
-        tell("gpu     none here: clips per second of MusicGen medium are not measured")
+        print_line("gpu     none here: clips per second of MusicGen medium are not measured")
 
 
 if __name__ == "__main__":

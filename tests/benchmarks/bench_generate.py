@@ -1,13 +1,12 @@
-"""Speed of generation: the video's keys and values once per window, or at each step.
+"""Speed of generation: keys and values of the video once per window, or at each step.
 
     python tests/benchmarks/bench_generate.py [--work DIR] [--device cpu|cuda] [--steps N]
 
-Both ways draw the same tokens from the same randomly initialised model and adapter, with all 3137
-tokens of ViViT; the one projects them in every layer at each step, as the reference does
-(`watching(caching=False)`). On the CPU the model is a small one and few frames are drawn, so that
-the reference's way is bearable; on a GPU it has MusicGen medium's size, in bf16. Given are the
-medians of steps at the begin of a window, and after 1,000 of its 1,500 frames; what our way does
-once per window is said beside them.
+Both methods draw the same tokens from the same randomly initialised model and adapter, with all
+3137 tokens of ViViT. The reference projects them in every layer at each step (`caching=False`). On
+the CPU the model is small and few frames are drawn, because the method of the reference is slow; on
+a GPU it has the size of MusicGen medium, in bf16. The figures are medians of steps at the start of
+a window, and after 1,000 of its 1,500 frames; the work of our method once per window is extra.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ LATE = 1000
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to draw.
+class Method:
+    """One method to draw tokens.
 
     Attributes:
         n_tokens: of the video.
@@ -48,8 +47,8 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Took:
-    """Of one way: the median of its steps and its first step, in seconds, and what was drawn."""
+class Timing:
+    """Of one method: the median step and the first step, in seconds, and the drawn codes."""
 
     step_s: float
     first_s: float
@@ -60,7 +59,9 @@ class Took:
         return 4 * batch / self.step_s
 
 
-def took(backbone: Backbone, adapter: VideoAdapter, way: Way, n_frames: int, batch: int) -> Took:
+def measure(
+    backbone: Backbone, adapter: VideoAdapter, way: Method, n_frames: int, batch: int
+) -> Timing:
     """Draw some frames."""
     device = backbone.device
     source = torch.Generator().manual_seed(1)
@@ -83,23 +84,23 @@ def took(backbone: Backbone, adapter: VideoAdapter, way: Way, n_frames: int, bat
         n_all = way.n_known + n_frames
         codes = backbone.generate(text, n_all, Sampling(seed=4), start=start, progress=stepped)
     first, *rest = (after - before for before, after in itertools.pairwise(moments))
-    return Took(sorted(rest)[len(rest) // 2], first, codes)
+    return Timing(sorted(rest)[len(rest) // 2], first, codes)
 
 
 def compare(size: Size, device: torch.device, dtype: torch.dtype, n_frames: int) -> None:
-    """Print what both ways take, and their ratio."""
+    """Print the times of both methods, and their ratio."""
     backbone = random_backbone(size, device, dtype)
     adapter = adapter_for(backbone, video_dim=VIDEO_DIM, positions="time", alpha_init=0.5).eval()
 
-    def of(n_tokens: int, caching: bool, n_known: int = 0) -> Took:
-        return took(backbone, adapter, Way(n_tokens, caching, n_known), n_frames, size.batch)
+    def of(n_tokens: int, caching: bool, n_known: int = 0) -> Timing:
+        return measure(backbone, adapter, Method(n_tokens, caching, n_known), n_frames, size.batch)
 
     of(FEW, caching=True)  # warms up
     ours, theirs = of(ALL, caching=True), of(ALL, caching=False)
     few = of(FEW, caching=True)
     fast, slow = ours.rate(size.batch), theirs.rate(size.batch)
     equal = (ours.codes == theirs.codes).float().mean()
-    tell(
+    print_line(
         f"{device.type:<7} {size.layers} layers of width {size.dim}, {ALL} video tokens: "
         f"{fast:.1f} tokens/s, projected at each step {slow:.1f}: {fast / slow:.1f} times "
         f"(aim: {AIM:g}); {100 * equal:.0f} % of the tokens are the same; once per window "
@@ -107,15 +108,15 @@ def compare(size: Size, device: torch.device, dtype: torch.dtype, n_frames: int)
     )
     ours, theirs = of(ALL, True, LATE), of(ALL, False, LATE)
     late, late_slow = ours.rate(size.batch), theirs.rate(size.batch)
-    tell(
+    print_line(
         f"late    after {LATE} frames: {late:.1f} and {late_slow:.1f} tokens/s: "
         f"{late / late_slow:.1f} times"
     )
     rate = few.rate(size.batch)
-    tell(f"tokens  with {FEW} of them: {rate:.1f} tokens/s, {rate / fast:.2f} times as many")
+    print_line(f"tokens  with {FEW} of them: {rate:.1f} tokens/s, {rate / fast:.2f} times as many")
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.device == "cuda" or (chosen.device is None and torch.cuda.is_available()):
         compare(MEDIUM, torch.device("cuda"), torch.bfloat16, max(chosen.steps, 50))
     else:
-        tell("gpu     none here: MusicGen medium's size is not measured")
+        print_line("gpu     none here: MusicGen medium's size is not measured")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Label Studio there and back with 10,000 tasks: seconds and peak memory of each command.
+"""Push to and pull from Label Studio with 10,000 tasks: seconds and peak memory of each command.
 
-The server is the real one, on SQLite, on this machine; its seconds are in the figures. One labeller
-answers 100 clips before the first pull, which looks at everything, and 100 more before the second,
-which looks at what changed.
+The server is a real one, on SQLite, on this machine; its time is part of the figures. One labeller
+answers 100 clips before the first pull, which reads everything, and 100 more before the second,
+which reads only changes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ossl_builder.label_studio.pull import CURSOR_OVERLAP_S
-from tests.benchmarks.measuring import Cost, ossl_cost
+from tests.benchmarks.command_cost import Cost, ossl_cost
 from tests.e2e.label_studio_server import PROGRAM, LabelStudio, run
-from tests.label_studio.made_up import made_up_corpus
+from tests.label_studio.clip_corpus import made_up_corpus
 
 ANSWERED = 100
 ANSWERS = {
@@ -44,7 +44,7 @@ def measure(server: LabelStudio, corpus: Path, n_clips: int) -> dict[str, Cost]:
     tasks = server.tasks(project_id)
     if sorted(task["data"]["clip_id"] for task in tasks) != clips:
         raise SystemExit("the server does not have each clip once")
-    # Tasks made within the overlap of the mark would be looked at once more.
+    # Tasks made within the overlap of the cursor would be read once more.
     time.sleep(CURSOR_OVERLAP_S + 1)
     answer(server, tasks[:ANSWERED])
     costs["first pull"] = cost_of(server, corpus, "pull")

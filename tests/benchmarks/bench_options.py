@@ -1,16 +1,16 @@
-"""What the options of the adapter that are off by default do, where the best loss is known exactly.
+"""Effect of the adapter options that are off by default, where the best loss is known exactly.
 
     python -m tests.benchmarks.bench_options [--work DIR] [--seeds N] [--steps N]
 
-In the world of `scene_world` only the video tells the mood of a segment (one of 6), only the prompt
-the tone of a clip (one of 2), and only the dialogue's loudness whether the music is ducked under
-it. The base model is taught codes and prompts, three clips in ten without a prompt, and frozen;
-then one adapter for each option is fitted, from the same first weights on the same clips.
+In the world of `scene_world` only the video shows the mood of a segment (one of 6), only the prompt
+the tone of a clip (one of 2), and only the loudness of the dialogue whether the music is ducked
+under it. The base model is trained on codes and prompts, three clips in ten without a prompt, and
+frozen. Then one adapter for each option is fitted, from the same initial weights on the same clips.
 
 Losses are those of 512 new clips, in nats per code. The codes that are generated for 256 of them,
-with weights of text and video guidance, are judged by the world's own chances: for how many
-segments is the mood that its 12 codes speak for most the one that was shown, for how many clips the
-tone; and how typical are they, in nats per code given both.
+with weights of text and video guidance, are evaluated with the true probabilities of the world: for
+how many segments is the most likely mood of the 12 codes the one that was shown, for how many clips
+the tone; and how typical are the codes, in nats per code given both.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ GUIDED = ("none", "video dropout 0.3", "text dropout 0.3")
 
 
 def read_by(text: TextStates, reading: Tensor) -> TextStates:
-    """Prompts of those items that read theirs."""
+    """Prompts of the items that get their prompt."""
     return TextStates(text.states * reading[:, None, None], text.mask & reading[:, None])
 
 
 def pretrained(tiny: Backbone, world: SceneWorld, steps: int, seed: int) -> Backbone:
-    """A base model that knows prompts and the past."""
+    """A base model trained on codes and prompts."""
     torch.manual_seed(seed)
     backbone = untrained(tiny)
     dice = torch.Generator().manual_seed(seed)
@@ -108,7 +108,7 @@ def fitted(
 def losses(
     backbone: Backbone, adapter: VideoAdapter, world: SceneWorld, scenes: Scenes
 ) -> dict[str, float]:
-    """The loss with all that the adapter may know, and with one thing taken away or exchanged."""
+    """The loss with all inputs of the adapter, and with one input removed or exchanged."""
 
     def of(
         video: Tensor = scenes.video, dialogue: Tensor = scenes.dialogue, reading: bool = True,
@@ -176,28 +176,30 @@ def add(found: Found, row: str, figures: dict[str, float]) -> None:
         found.setdefault(row, {}).setdefault(name, []).append(figure)
 
 
-def tell_losses(found: Found) -> None:
-    """Means over seeds, and by how much each seed's loss differs from that of no option."""
+def print_losses(found: Found) -> None:
+    """Means over seeds, and the difference of each seed's loss from that without options."""
     columns = ("loss", "no prompt", "no video", "other video", "other dialogue")
-    tell(f"{'':29}" + "".join(f"{name:>15}" for name in columns) + "   loss against none, by seed")
+    print_line(
+        f"{'':29}" + "".join(f"{name:>15}" for name in columns) + "   loss against none, by seed"
+    )
     for row, figures in found.items():
         means = [sum(of) / len(of) for name in columns if (of := figures.get(name))]
         plain = found["none"]["loss"]
         apart = [one - other for one, other in zip(figures["loss"], plain, strict=True)]
         shown = " ".join(f"{one:+.4f}" for one in apart) if "no video" in figures else ""
-        tell(f"{row:29}" + f"{''.join(f'{mean:15.4f}' for mean in means):75}   {shown}")
+        print_line(f"{row:29}" + f"{''.join(f'{mean:15.4f}' for mean in means):75}   {shown}")
 
 
-def tell_heard(heard: Found) -> None:
-    """Means over seeds, and the shares of the shown mood seed by seed."""
-    tell(f"{'generated':42}{JUDGED[0]:>9}{JUDGED[1]:>9}{JUDGED[2]:>9}   mood by seed")
+def print_generated(heard: Found) -> None:
+    """Means over seeds, and the share of the shown mood for each seed."""
+    print_line(f"{'generated':42}{JUDGED[0]:>9}{JUDGED[1]:>9}{JUDGED[2]:>9}   mood by seed")
     for row, figures in heard.items():
         mood, tone, nats = (sum(figures[name]) / len(figures[name]) for name in JUDGED)
         shown = " ".join(f"{100 * one:.1f}" for one in figures["mood"])
-        tell(f"{row:42}{100 * mood:8.1f}%{100 * tone:8.1f}%{nats:9.4f}   {shown}")
+        print_line(f"{row:42}{100 * mood:8.1f}%{100 * tone:8.1f}%{nats:9.4f}   {shown}")
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -219,12 +221,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for seed in range(chosen.seeds):
             measure(tiny, seed, chosen.steps, found, heard)
     torch.set_num_threads(before)
-    tell(
+    print_line(
         f"options {chosen.seeds} seeds, {chosen.steps} steps, nats per code: means; "
         f"{time.monotonic() - began:.0f} s"
     )
-    tell_losses(found)
-    tell_heard(heard)
+    print_losses(found)
+    print_generated(heard)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Processor time of the scenes stage beside decoding alone and the `scenedetect` command; errors.
+"""Processor time of the scenes stage, of decoding alone, and of the `scenedetect` command; errors.
 
 All three run one after the other on the same film of at least five minutes of 720p H.264, which is
-made once and kept in the work folder; what counts is the ratio within one run. Then false and lost
-boundaries on films of `tests.films.hard_shots`, where the shared media are.
+made once and kept in the work folder; the result is the ratio within one run. Then false and lost
+boundaries on films of `tests.films.hard_shots`, if the shared media are available.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Speed, memory and exactness of separation against Demucs itself, as ratios of one run.
+"""Speed, memory and exactness of separation compared with Demucs, as ratios within one run.
 
     python tests/benchmarks/bench_stems.py [--work DIR] [--minutes 60] [--speed-minutes 3]
 
-Memory is the peak of a child process for `--minutes` of audio against that for 2 minutes. Speed is
-a whole child process of ours (decoding, separation, three FLAC files) against the `demucs` command
-with the same model, overlap and no shifts, which writes two WAV files; each the best of `--repeats`
-runs taken in turns. The command reads models from a folder of its own format, so the bundled one is
-converted first.
+Memory is the peak of a child process for `--minutes` of audio compared with that for 2 minutes.
+Speed is a child process of ours (decoding, separation, three FLAC files) compared with the `demucs`
+command with the same model, overlap and no shifts, which writes two WAV files; each is the best of
+`--repeats` alternating runs. The command reads models from a folder in another format, so the
+bundled model is converted first.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def separate(path: Path, to: Path, model: str, batch_size: int | None) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A child process: what it printed, its time on the wall and on all cores, its memory."""
+    """A child process: its output, wall-clock time, processor time of all cores, and memory."""
 
     told: str
     wall_s: float
@@ -71,7 +71,7 @@ class Run:
 
 
 def run_child(*command: str | Path) -> Run:
-    """Run a child process to its end; its peak memory is asked of the kernel."""
+    """Run a child process to its end; the kernel reports its peak memory."""
     begun = time.perf_counter()
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as child:
         told = child.stdout.read() if child.stdout else ""
@@ -139,17 +139,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     work = options.work or Path(tempfile.mkdtemp(prefix="bench-stems-"))
     work.mkdir(parents=True, exist_ok=True)
 
-    def tell(line: str) -> None:
+    def print_line(line: str) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
     short = ours(audio(work / "short.wav", 2), work / "short", options.model)
     long = ours(audio(work / "long.wav", options.minutes), work / "long", options.model)
-    tell(
+    print_line(
         f"memory  {options.minutes:g} min / 2 min = {long.peak_mb / short.peak_mb:.3f}   "
         f"({long.peak_mb:.0f} MB, {short.peak_mb:.0f} MB)"
     )
-    tell(f"speed   {long.wall_s / options.minutes / 60:.4f} s per second of audio")
+    print_line(f"speed   {long.wall_s / options.minutes / 60:.4f} s per second of audio")
 
     track = audio(work / "track.wav", options.speed_minutes)
     repo = demucs_folder(work / "repo", options.model)
@@ -158,17 +158,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         mine.append(ours(track, work / "track", options.model))
         other.append(theirs(track, work / "theirs", repo))
     wall_s, cpu_s = min(run.wall_s for run in other), min(run.cpu_s for run in other)
-    tell(
+    print_line(
         f"speed   ours / demucs command = {min(run.wall_s for run in mine) / wall_s:.2f}, "
         f"CPU time {min(run.cpu_s for run in mine) / cpu_s:.2f}   ({wall_s:.1f} s, {cpu_s:.1f} s)"
     )
 
     worst = difference(track, work / "track", options.model)
-    tell(f"exact   largest difference from apply_model = {worst:.1e} of full scale")
+    print_line(f"exact   largest difference from apply_model = {worst:.1e} of full scale")
     for size in (1, 2, 4):
         run = ours(track, work / f"batch-{size}", options.model, size)
         same = "the same bytes" if run.told == mine[0].told else "OTHER BYTES"
-        tell(
+        print_line(
             f"batch   {size}: seconds / demucs command = {run.wall_s / wall_s:.2f}, "
             f"memory / the default's = {run.peak_mb / mine[0].peak_mb:.2f}, {same}"
         )

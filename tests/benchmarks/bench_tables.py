@@ -1,4 +1,4 @@
-"""Seconds and memory of what works on tables alone, for a million clips.
+"""Seconds and memory of commands that use only tables, for a million clips.
 
 The tables are made up: 10,000 films of 100 clips of 30 s, with as many hashes as such clips have,
 and one film in fifty having another's music or video.
@@ -23,7 +23,7 @@ from ossl_builder.stages.fingerprints.minhash import MOMENT_BITS
 from ossl_builder.stages.fingerprints.stage import FingerprintsSettings
 from ossl_builder.tables import CLIPS, FILMS, FINGERPRINTS, LABELS, Table
 from ossl_builder.tables.labels import QUADRANTS
-from tests.benchmarks.measuring import ossl_cost
+from tests.benchmarks.command_cost import ossl_cost
 
 CLIP_S = 30
 CLIPS_PER_FILM = 100
@@ -63,7 +63,7 @@ def write_fingerprints(
     settings: FingerprintsSettings,
     rng: np.random.Generator,
 ) -> None:
-    """Film by film a group of rows is made; every TWINS-th film shares with the one before."""
+    """Make a group of rows per film; every TWINS-th film shares hashes with the one before."""
     schema = FINGERPRINTS.arrow_schema()
     path = folder / "manifests" / f"{FINGERPRINTS.name}.parquet"
     per_s = {"audio_hashes": settings.audio_per_s, "video_hashes": settings.video_per_s}

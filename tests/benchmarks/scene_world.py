@@ -1,8 +1,8 @@
-"""A world like that of `tests/train/toy_world.py` in which prompt and dialogue decide, too.
+"""A world like that of `tests/train/toy_world.py` in which prompt and dialogue matter, too.
 
-A clip is eight segments of three frames. Three hidden things decide its codes, each by itself: the
-mood of the segment (only the video tells it), the tone of the clip (only the prompt tells it), and
-whether the segment is ducked under dialogue (only the dialogue's loudness tells it).
+A clip has eight segments of three frames. Three independent hidden variables determine its codes:
+the mood of the segment (only the video shows it), the tone of the clip (only the prompt gives it),
+and whether the segment is ducked under dialogue (only the loudness of the dialogue shows it).
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ class SceneWorld:
         return Scenes(state, codes, video, text, dialogue)
 
     def rows(self, codes: Tensor) -> Tensor:
-        """Log chances [STATES, n, K, T] of codes in each state."""
+        """Log probabilities [STATES, n, K, T] of codes in each state."""
         return torch.stack([self.chances[:, k][:, codes[:, k]] for k in range(CODEBOOKS)], dim=2)
 
     def bound(self, scenes: Scenes, told: Tensor) -> float:
-        """The exact loss of the best model to which `told` [STATES] of each segment is told.
+        """The exact loss of the best model that knows `told` [STATES] of each segment.
 
-        Steps are those of the delay pattern, as in `toy_world.World.bounds`. The tone must be
-        among what is told: else segments would not be independent of one another.
+        Steps are those of the delay pattern, as in `toy_world.World.bounds`. The model must know
+        the tone, or segments would not be independent of one another.
         """
         rows, truth = self.rows(scenes.codes), scenes.state.T
         open_still = told[:, None] == told[truth][:, None]  # SEGMENTS STATES n
@@ -91,10 +91,10 @@ class SceneWorld:
         return float((losses / torch.tensor([n_frames - k for k in range(CODEBOOKS)])).mean())
 
     def judged(self, scenes: Scenes, codes: Tensor) -> tuple[float, float, float]:
-        """Shares of segments and of clips that speak for the shown mood and the tone; nats.
+        """Shares of segments and clips whose codes match the shown mood and the tone; nats.
 
-        The last is per code, mood and tone known: below that of the world's own codes they are
-        more typical than music of this mood is.
+        Nats are per code, with mood and tone known. If they are fewer than for codes of the world,
+        the codes are more typical than music of this mood is.
         """
         n = len(codes)
         each = self.rows(codes).sum(2).unflatten(-1, (SEGMENTS, FRAMES)).sum(-1)

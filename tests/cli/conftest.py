@@ -1,4 +1,4 @@
-"""The command line, run in this process: the same code as `ossl`, without its start-up."""
+"""Fixtures that run `ossl` in this process: the same code, without the start-up time."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.said import Run, Said
+from tests.command_result import CommandResult, RunCommand
 
-Ossl = Run
-__all__ = ["Ossl", "Said"]
+Ossl = RunCommand
+__all__ = ["CommandResult", "Ossl"]
 
 
 @pytest.fixture
-def ossl(ossl_here: Run) -> Run:
+def ossl(ossl_here: RunCommand) -> RunCommand:
     """Run `ossl` with arguments."""
     return ossl_here
 
 
 @pytest.fixture
-def corpus(ossl: Run, tmp_path: Path) -> Path:
+def corpus(ossl: RunCommand, tmp_path: Path) -> Path:
     """An empty corpus."""
     assert ossl("init", tmp_path / "corpus").code == 0
     return tmp_path / "corpus"

@@ -1,4 +1,4 @@
-"""A small Internet Archive on loopback: metadata, files, search; and what is asked of it."""
+"""A small Internet Archive on loopback with metadata, files and search; it records requests."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 @dataclass
 class SmallArchive:
-    """Items by identifier: name to contents and metadata; change them while it runs.
+    """State of the server; tests may change it while it runs.
 
     Attributes:
         items: identifier to metadata document.
         pages: path to (status, content type, body) of a plain site.
-        hits: what a search answers.
-        asked: paths asked for, in order.
-        is_down: every answer is 500.
+        hits: results of a search.
+        asked: requested paths, in order.
+        is_down: whether every response is 500.
     """
 
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class SmallArchive:
 
 
 def item(identifier: str, **files: Any) -> dict[str, Any]:
-    """A metadata document; each file is given as (size in bytes, SHA-1) by its stem."""
+    """Make a metadata document; `files` maps a file's stem to (size in bytes, SHA-1)."""
     return {
         "metadata": {"identifier": identifier},
         "files": [
@@ -62,7 +62,7 @@ def item(identifier: str, **files: Any) -> dict[str, Any]:
 
 @contextmanager
 def serving() -> Iterator[SmallArchive]:
-    """Run one on a free port of loopback."""
+    """Run the server on a free port of loopback."""
     site = SmallArchive()
 
     class Handler(BaseHTTPRequestHandler):

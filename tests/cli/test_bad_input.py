@@ -1,4 +1,4 @@
-"""What bad input gets: one clear sentence, the right exit code, nothing half-written."""
+"""Bad input gives a clear message and the right exit code, and leaves no partial files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def broken(kind: str, folder: Path, film: Path) -> Path:
         ("sound_only", {"no_video"}),
     ],
 )
-def test_a_film_that_is_none_is_named_and_the_others_go_on(
+def test_an_invalid_film_is_reported_and_the_others_are_built(
     corpus: Path, tmp_path: Path, film: Path, kind: str, codes: set[str]
 ) -> None:
     add(corpus, broken(kind, tmp_path, film), "broken")
@@ -86,7 +86,7 @@ def test_a_film_that_is_none_is_named_and_the_others_go_on(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["init", "{corpus}"], 1, "already is a corpus"),
         (["-C", "{nowhere}", "status"], 1, "is not a corpus"),
@@ -99,13 +99,13 @@ def test_a_film_that_is_none_is_named_and_the_others_go_on(
         (["nosuch"], 2, "nosuch"),
     ],
 )
-def test_wrong_usage_gets_a_sentence(
-    corpus: Path, tmp_path: Path, arguments: list[str], code: int, said: str
+def test_wrong_usage_gives_a_clear_message(
+    corpus: Path, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     places = {"corpus": corpus, "nowhere": tmp_path / "nowhere"}
     done = ossl(*(argument.format(**places) for argument in arguments))
     assert done.returncode == code, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -124,7 +124,7 @@ def test_a_film_without_evidence_is_refused(corpus: Path, film: Path) -> None:
     assert "--evidence" in done.stderr
 
 
-def test_all_errors_of_a_recipe_come_at_once(corpus: Path) -> None:
+def test_all_errors_of_a_recipe_are_reported_at_once(corpus: Path) -> None:
     (corpus / "ossl.yaml").write_text("scenes: {treshold: 3}\nclips: {min_s: long}\n")
     done = ossl("-C", corpus, "build")
     assert done.returncode == 1
@@ -139,7 +139,7 @@ def test_a_corpus_of_another_version_is_not_touched(corpus: Path) -> None:
     assert "corpus layout 2" in done.stderr
 
 
-def test_a_corpus_in_use_is_left_alone(corpus: Path) -> None:
+def test_a_locked_corpus_is_not_changed(corpus: Path) -> None:
     import filelock
 
     with filelock.FileLock(corpus / ".lock"):
@@ -148,7 +148,7 @@ def test_a_corpus_in_use_is_left_alone(corpus: Path) -> None:
     assert "Another ossl process" in done.stderr
 
 
-def test_a_model_that_cannot_be_had_is_said_before_anything_runs(corpus: Path, film: Path) -> None:
+def test_a_missing_model_is_reported_before_anything_runs(corpus: Path, film: Path) -> None:
     add(corpus, film, "good")
     done = ossl("-C", corpus, "build", "--set", f"stems.model={corpus}/nosuch.safetensors")
     assert done.returncode == 1

@@ -38,7 +38,7 @@ def states(ossl: Ossl, corpus: Path, *films: str) -> dict[str, str]:
     return {finding["film_id"]: finding["state"] for finding in found}
 
 
-def test_what_is_gone_is_told_by_state_and_exit_code(
+def test_missing_sources_set_state_and_exit_code(
     ossl: Ossl, corpus: Path, archive: SmallArchive
 ) -> None:
     archive.items = {"item_one": item("item_one", film=(10, "0" * 40)), "no_film": item("no_film")}
@@ -48,9 +48,9 @@ def test_what_is_gone_is_told_by_state_and_exit_code(
     add(ossl, corpus, "two", "ia:item_two")
     add(ossl, corpus, "three", "ia:no_film")
     add(ossl, corpus, "four", "ia:item_one/other.mp4")
-    said = ossl("-C", corpus, "films", "check")
-    assert said.code == 3
-    assert "item_two of the Internet Archive does not exist" in said.out
+    result = ossl("-C", corpus, "films", "check")
+    assert result.code == 3
+    assert "item_two of the Internet Archive does not exist" in result.out
     assert states(ossl, corpus) == {"one": "ok", "two": "gone", "three": "gone", "four": "gone"}
     assert ossl("-C", corpus, "films", "check", "two", "three").code == 1
     # A film of the catalogue need not be in the corpus.
@@ -58,33 +58,33 @@ def test_what_is_gone_is_told_by_state_and_exit_code(
     assert states(ossl, corpus, film.film_id) == {film.film_id: "gone"}
 
 
-def test_a_film_that_moved_has_an_alternate(
+def test_an_alternate_is_reported_for_a_missing_source(
     ossl: Ossl, corpus: Path, archive: SmallArchive
 ) -> None:
     film = next(film for film in CATALOGUE if film.alternates)
     other = film.alternates[0].removeprefix("ia:")
     archive.items = {other: item(other, film=(10, None))}
     ossl("-C", corpus, "films", "add", film.film_id, "--allow-unverified")
-    said = ossl("-C", corpus, "films", "check", "--json")
-    assert said.code == 0
-    (found,) = said.json
+    result = ossl("-C", corpus, "films", "check", "--json")
+    assert result.code == 0
+    (found,) = result.json
     assert (found["state"], found["alternate"]) == ("alternate", film.alternates[0])
 
 
-def test_a_server_that_is_down_is_not_called_gone(
+def test_a_server_that_is_down_is_unreachable_not_gone(
     ossl: Ossl, corpus: Path, archive: SmallArchive
 ) -> None:
     archive.is_down = True
     for number in range(3):
         add(ossl, corpus, f"film-{number}", f"ia:item_{number}")
-    said = ossl("-C", corpus, "films", "check", "--json")
-    assert said.code == 1
-    assert {found["state"] for found in said.json} == {"unreachable"}
-    # The first is asked as often as the recipe says, the others once.
+    result = ossl("-C", corpus, "films", "check", "--json")
+    assert result.code == 1
+    assert {found["state"] for found in result.json} == {"unreachable"}
+    # The first film is tried as often as the recipe says, the others once.
     assert len(archive.asked) == 2 + 1 + 1
 
 
-def test_a_file_that_changed_is_told_with_both_checksums(
+def test_a_changed_file_is_reported_with_both_checksums(
     ossl: Ossl, corpus: Path, archive: SmallArchive, shared_media: Path
 ) -> None:
     film = (shared_media / "mixfilm" / "dev.mp4").read_bytes()
@@ -102,15 +102,15 @@ def test_a_file_that_changed_is_told_with_both_checksums(
     assert shown["stages"]["fetch"].startswith("done on ")
 
     archive.items["dev_item"]["files"][0]["sha1"] = "1" * 40
-    said = ossl("-C", corpus, "films", "check")
-    assert said.code == 1
-    assert sha1 in said.out
-    assert "1" * 40 in said.out
+    result = ossl("-C", corpus, "films", "check")
+    assert result.code == 1
+    assert sha1 in result.out
+    assert "1" * 40 in result.out
     archive.items["dev_item"]["files"][0]["name"] = "other.mp4"
     assert states(ossl, corpus) == {"dev": "changed"}
 
 
-def test_addresses_and_files_are_looked_at(
+def test_addresses_and_local_files_are_checked(
     ossl: Ossl, corpus: Path, archive: SmallArchive, tmp_path: Path
 ) -> None:
     archive.pages = {
@@ -143,12 +143,12 @@ def test_a_search_lists_candidates_and_adds_nothing(
         {"identifier": known, "title": "A\nfilm", "year": "1930", "item_size": 1500000000},
         {"identifier": "other", "title": ["B", "C"], "licenseurl": licence},
     ]
-    said = ossl("-C", corpus, "films", "search", "some words")
-    assert said.code == 0
-    assert "1.50" in said.out
-    assert licence in said.out
-    assert CATALOGUE[0].film_id in said.out
-    assert "nothing was added" in said.err
+    result = ossl("-C", corpus, "films", "search", "some words")
+    assert result.code == 0
+    assert "1.50" in result.out
+    assert licence in result.out
+    assert CATALOGUE[0].film_id in result.out
+    assert "nothing was added" in result.err
     found: list[dict[str, Any]] = ossl("-C", corpus, "films", "search", "words", "--json").json
     assert [one["identifier"] for one in found] == [known, "other"]
     assert (found[0]["title"], found[0]["year"], found[0]["size_bytes"]) == (
@@ -171,10 +171,10 @@ def test_a_large_build_is_estimated_before_it_starts(
         add(ossl, corpus, f"film-{number:02}", f"ia:{name}")
     few = ossl("-C", corpus, "build", "--dry-run", "film-00", "film-01")
     assert "To fetch" not in few.err
-    said = ossl("-C", corpus, "build", "--dry-run", "--json")
-    assert "To fetch: 12 films, 24.0 GB (from the sizes of 8 of them), 1.3 h" in said.err
-    assert "GB are free on the disk" in said.err
-    assert len(said.json) == 12 * len(STAGES), "standard output holds the data only"
+    result = ossl("-C", corpus, "build", "--dry-run", "--json")
+    assert "To fetch: 12 films, 24.0 GB (from the sizes of 8 of them), 1.3 h" in result.err
+    assert "GB are free on the disk" in result.err
+    assert len(result.json) == 12 * len(STAGES), "standard output holds the data only"
     assert len(archive.asked) == 8
     for document in archive.items.values():
         document["files"][0]["size"] = str(10**15)
@@ -190,7 +190,7 @@ def test_a_large_build_is_estimated_before_it_starts(
     assert len(archive.asked) == 1
 
 
-def test_films_come_from_a_folder_without_network(
+def test_fetch_from_a_folder_needs_no_network(
     ossl: Ossl, corpus: Path, archive: SmallArchive, shared_media: Path, tmp_path: Path
 ) -> None:
     add(ossl, corpus, "dev", "ia:dev_item")
@@ -198,9 +198,12 @@ def test_films_come_from_a_folder_without_network(
     folder = tmp_path / "a 'disk': #1"
     folder.mkdir()
     (folder / "dev.mp4").symlink_to(shared_media / "mixfilm" / "dev.mp4")
-    said = ossl("-C", corpus, "fetch", "--from", folder, "--json")
-    assert said.code == 3, said.err
-    assert {end["film_id"]: end["state"] for end in said.json} == {"dev": "done", "other": "failed"}
+    result = ossl("-C", corpus, "fetch", "--from", folder, "--json")
+    assert result.code == 3, result.err
+    assert {end["film_id"]: end["state"] for end in result.json} == {
+        "dev": "done",
+        "other": "failed",
+    }
     assert archive.asked == []
     assert ossl("-C", corpus, "fetch", "--from", tmp_path / "nowhere").code == 2
     archive.items = {"dev_item": item("dev_item", film=(10, "0" * 40))}

@@ -12,7 +12,7 @@ from ossl_builder.rights.verdict import build_refusal
 from ossl_builder.stages.registry import STAGES
 from ossl_builder.tables.catalogue import load_catalogue
 from tests.cli.conftest import Ossl
-from tests.said import Run
+from tests.command_result import RunCommand
 
 CATALOGUE = load_catalogue()
 UNKNOWN = ("--title", "T", "--basis", "unknown", "--evidence", "none", "--year", "1950")
@@ -28,20 +28,20 @@ UNKNOWN = ("--title", "T", "--basis", "unknown", "--evidence", "none", "--year",
         ("unstated", "It is not known whether this film is free"),
     ],
 )
-def test_a_film_of_each_basis(ossl: Ossl, basis: str, sentence: str) -> None:
+def test_explain_a_film_of_each_basis(ossl: Ossl, basis: str, sentence: str) -> None:
     film = next(one for one in CATALOGUE if one.pd_basis == basis)
-    said = ossl("films", "explain", film.film_id, "--on", "2026-11-22")
-    assert said.code == 0
-    assert said.out.startswith(f"{film.title} ({film.year}), {film.film_id}\n\n")
-    assert sentence in said.out
+    result = ossl("films", "explain", film.film_id, "--on", "2026-11-22")
+    assert result.code == 0
+    assert result.out.startswith(f"{film.title} ({film.year}), {film.film_id}\n\n")
+    assert sentence in result.out
     for part in ("\nWhy:\n1. ", "\nEvidence:\n- ", "\n- Songs: ", "\n- Territory: "):
-        assert part in said.out
-    assert "This is no legal advice." in said.out
+        assert part in result.out
+    assert "This is no legal advice." in result.out
     found = ossl("films", "explain", film.film_id, "--on", "2026-11-22", "--json").json
     assert found["is_free"] == ("It is not known" not in sentence)
 
 
-def test_the_year_is_computed_and_never_fixed(ossl: Ossl) -> None:
+def test_the_verdict_depends_on_the_date(ossl: Ossl) -> None:
     film = next(
         one for one in CATALOGUE if (one.year, one.country) == (1930, "") and one.tier == "A"
     )
@@ -51,13 +51,15 @@ def test_the_year_is_computed_and_never_fixed(ossl: Ossl) -> None:
     assert (after["word"], after["holds_from"]) == ("expired", "2026-01-01")
 
 
-def test_a_film_nobody_knows_gets_suggestions(ossl: Ossl) -> None:
-    said = ossl("films", "explain", CATALOGUE[0].film_id.upper())
-    assert said.code == 1
-    assert f"Is it one of these: {CATALOGUE[0].film_id}" in said.err
+def test_an_unknown_film_id_gives_suggestions(ossl: Ossl) -> None:
+    result = ossl("films", "explain", CATALOGUE[0].film_id.upper())
+    assert result.code == 1
+    assert f"Is it one of these: {CATALOGUE[0].film_id}" in result.err
 
 
-def test_unknown_rights_are_told_and_not_built(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_a_film_with_unknown_rights_is_reported_and_not_built(
+    ossl: Ossl, corpus: Path, tmp_path: Path
+) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(b"no film, and never opened")
     added = ossl("-C", corpus, "films", "add", film, "--id", "dark", *UNKNOWN)
@@ -80,7 +82,7 @@ def test_unknown_rights_are_told_and_not_built(ossl: Ossl, corpus: Path, tmp_pat
     alone = ossl("-C", corpus, "fetch", "dark", "--json").json
     assert alone[0]["code"] == "rights_unknown"
 
-    # The hint does what it says: now the file is opened, and found to be none.
+    # The hint works: now the file is opened, and it is not a film.
     assert ossl("-C", corpus, "films", "add", "dark", "--allow-unverified").code == 0
     explained = ossl("-C", corpus, "films", "explain", "dark")
     assert "builds the film because" in explained.err
@@ -88,17 +90,17 @@ def test_unknown_rights_are_told_and_not_built(ossl: Ossl, corpus: Path, tmp_pat
     assert (built.code, built.json[0]["code"]) == (1, "not_media")
 
 
-def test_the_turn_of_a_year_opens_the_gate(ossl: Ossl, corpus: Path) -> None:
+def test_a_film_may_be_built_from_1_january_after_its_term(ossl: Ossl, corpus: Path) -> None:
     claim = ("--title", "T", "--basis", "expired_95y", "--evidence", "opened in May")
     ossl("-C", corpus, "films", "add", "a.mp4", "--id", "a", *claim, "--year", "1931")
     source = open_corpus(corpus).source("a")
-    said = build_refusal(source, date(2026, 12, 31))
-    assert said is not None
-    assert "ossl films explain a" in said
+    refusal = build_refusal(source, date(2026, 12, 31))
+    assert refusal is not None
+    assert "ossl films explain a" in refusal
     assert build_refusal(source, date(2027, 1, 1)) is None
 
 
-def test_films_that_were_built_leave_the_tables_when_the_word_is_taken_back(
+def test_a_film_leaves_the_tables_when_allow_unverified_is_withdrawn(
     ossl: Ossl, corpus: Path, shared_media: Path
 ) -> None:
     import pyarrow.parquet as pq
@@ -114,7 +116,9 @@ def test_films_that_were_built_leave_the_tables_when_the_word_is_taken_back(
     assert pq.read_table(table).num_rows == 0
 
 
-def test_a_licence_without_a_name_or_an_address_is_a_risk(ossl_here: Run, tmp_path: Path) -> None:
+def test_a_licence_without_a_name_or_an_address_is_a_risk(
+    ossl_here: RunCommand, tmp_path: Path
+) -> None:
     corpus = tmp_path / "corpus"
     assert ossl_here("init", corpus).code == 0
     for name, evidence in (("named", "CC BY 4.0"), ("there", "https://x.org/l"), ("none", "ok")):

@@ -1,4 +1,4 @@
-"""Names of files that are no printable text, and files that are none: a sentence, no traceback."""
+"""File names that are not printable text, and paths that are not regular files: no traceback."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_a_film_of_any_name_is_added_or_refused(
+def test_a_film_with_an_unusual_name_is_added_or_refused(
     corpus: Path, tmp_path: Path, film: Path, kind: str
 ) -> None:
     path = os.path.join(os.fsencode(tmp_path), NAMES[kind])  # noqa: PTH118 - bytes
@@ -74,20 +74,22 @@ def test_a_film_of_any_name_is_added_or_refused(
     ("claim", "value"),
     [("title", b"M\xfcde"), ("title", b"a\nb"), ("evidence", b"\x1b[2J"), ("country", b"\xff")],
 )
-def test_claims_are_printable_text(corpus: Path, film: Path, claim: str, value: bytes) -> None:
+def test_claims_with_unprintable_text_are_refused(
+    corpus: Path, film: Path, claim: str, value: bytes
+) -> None:
     done = add(corpus, film, **{claim: value})
     assert done.returncode == 2
     assert f"--{claim}".encode() in done.stderr
     assert not list((corpus / "films").iterdir())
 
 
-def test_a_name_longer_than_files_have_is_a_sentence(corpus: Path) -> None:
+def test_a_too_long_file_name_is_refused(corpus: Path) -> None:
     for name in ("a" * 5_000, "/" + "a" * 5_000, "a" * 5_000 + ".mp4"):
         assert ossl("-C", corpus, "films", "add", name).returncode in (1, 2)
 
 
 @pytest.mark.parametrize("kind", ["newline", "latin1", "pipe", "socket", "folder"])
-def test_any_name_in_a_folder_to_fetch_from(
+def test_unusual_file_names_for_fetch_from(
     corpus: Path, tmp_path: Path, film: Path, kind: str
 ) -> None:
     assert add(corpus, tmp_path / "elsewhere.mp4").returncode == 0
@@ -113,7 +115,7 @@ def test_any_name_in_a_folder_to_fetch_from(
 
 
 @pytest.mark.parametrize("kind", ["newline", "latin1", "utf8"])
-def test_a_folder_of_any_name_to_fetch_from(
+def test_unusual_folder_names_for_fetch_from(
     corpus: Path, tmp_path: Path, film: Path, kind: str
 ) -> None:
     assert add(corpus, tmp_path / "elsewhere.mp4").returncode == 0
@@ -126,7 +128,9 @@ def test_a_folder_of_any_name_to_fetch_from(
 
 @pytest.mark.parametrize("layout", ["ossl-v1", "ossl-v2"])
 @pytest.mark.parametrize("kind", ["newline", "latin1", "escape", "pipe", "folder", "socket"])
-def test_any_name_in_a_released_folder(tmp_path: Path, film: Path, layout: str, kind: str) -> None:
+def test_unusual_file_names_in_a_folder_to_import(
+    tmp_path: Path, film: Path, layout: str, kind: str
+) -> None:
     folder = tmp_path / "released"
     places = [folder / "train" / "video" / "m", folder / "train" / "audio" / "m"]
     if layout == "ossl-v1":

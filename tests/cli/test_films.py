@@ -1,4 +1,4 @@
-"""`ossl films list`, `show`, `add`, `remove`: the catalogue, and what a corpus has of it."""
+"""`ossl films list`, `show`, `add` and `remove`: the catalogue and the films of a corpus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from ossl_builder.tables.catalogue import load_catalogue
 from tests.cli.conftest import Ossl
-from tests.said import Said
+from tests.command_result import CommandResult
 
 CATALOGUE = load_catalogue()
 A, B, C = (next(film for film in CATALOGUE if film.tier == tier) for tier in "ABC")
@@ -24,15 +24,15 @@ def source(corpus: Path, film_id: str) -> dict[str, object]:
     return found
 
 
-def held(ossl: Ossl, corpus: Path) -> set[str]:
+def ids_in_corpus(ossl: Ossl, corpus: Path) -> set[str]:
     entries = ossl("-C", corpus, "films", "list", "--in-corpus", "--json").json
     assert all(entry["in_corpus"] for entry in entries)
     return {entry["film_id"] for entry in entries}
 
 
-def nothing_added(said: Said, corpus: Path, code: int) -> None:
-    assert said.code == code, said.err
-    assert "Traceback" not in said.err
+def nothing_added(result: CommandResult, corpus: Path, code: int) -> None:
+    assert result.code == code, result.err
+    assert "Traceback" not in result.err
     assert list((corpus / "films").iterdir()) == []
 
 
@@ -40,12 +40,12 @@ def test_the_catalogue_is_listed_without_a_corpus(
     ossl: Ossl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = ossl("films", "list", "--json")
-    assert said.code == 0
-    assert [entry["film_id"] for entry in said.json] == [film.film_id for film in CATALOGUE]
-    assert not any(entry["in_corpus"] for entry in said.json)
-    assert {entry["tier"] for entry in said.json} == {"A", "B", "C"}
-    (one,) = [entry for entry in said.json if entry["film_id"] == A.film_id]
+    result = ossl("films", "list", "--json")
+    assert result.code == 0
+    assert [entry["film_id"] for entry in result.json] == [film.film_id for film in CATALOGUE]
+    assert not any(entry["in_corpus"] for entry in result.json)
+    assert {entry["tier"] for entry in result.json} == {"A", "B", "C"}
+    (one,) = [entry for entry in result.json if entry["film_id"] == A.film_id]
     assert (one["title"], one["year"], one["source"]) == (A.title, A.year, A.source)
     assert one["pd_evidence"] == A.pd_evidence
     table = ossl("films", "list", "--tier", "C")
@@ -57,7 +57,7 @@ def test_the_catalogue_is_listed_without_a_corpus(
     assert "is not a corpus" in ossl("-C", tmp_path / "nowhere", "films", "list").err
 
 
-def test_listing_is_quick(tmp_path: Path) -> None:
+def test_listing_is_fast(tmp_path: Path) -> None:
     def used_s() -> float:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         return used.ru_utime + used.ru_stime
@@ -67,14 +67,14 @@ def test_listing_is_quick(tmp_path: Path) -> None:
         [sys.executable, "-m", "ossl_builder.cli.main", "films", "list"],
         check=True, capture_output=True, cwd=tmp_path,
     )  # fmt: skip
-    # Of processor time, so that a busy machine does not decide.
+    # Processor time, so that other load on the machine does not matter.
     assert used_s() - before < 0.9
 
 
-def test_a_new_corpus_is_empty_and_marks_what_it_takes(ossl: Ossl, corpus: Path) -> None:
-    assert held(ossl, corpus) == set()
+def test_list_marks_the_films_of_the_corpus(ossl: Ossl, corpus: Path) -> None:
+    assert ids_in_corpus(ossl, corpus) == set()
     assert ossl("-C", corpus, "films", "add", A.film_id).code == 0
-    assert held(ossl, corpus) == {A.film_id}
+    assert ids_in_corpus(ossl, corpus) == {A.film_id}
     recorded = source(corpus, A.film_id)
     assert recorded["evidence"] == A.pd_evidence
     assert (recorded["basis"], recorded["source"]) == (A.pd_basis, A.source)
@@ -83,17 +83,17 @@ def test_a_new_corpus_is_empty_and_marks_what_it_takes(ossl: Ossl, corpus: Path)
     assert len(everything) == len(CATALOGUE)
     assert [entry["film_id"] for entry in everything if entry["in_corpus"]] == [A.film_id]
     assert ossl("-C", corpus, "films", "remove", A.film_id).code == 0
-    assert held(ossl, corpus) == set()
+    assert ids_in_corpus(ossl, corpus) == set()
 
 
-def test_a_tier_is_added_whole_and_what_is_there_stays(ossl: Ossl, corpus: Path) -> None:
+def test_adding_a_tier_keeps_films_that_are_already_there(ossl: Ossl, corpus: Path) -> None:
     digest = "0123456789ABCDEF" * 4
     assert ossl("-C", corpus, "films", "add", A.film_id, "--sha256", digest).code == 0
     assert ossl("-C", corpus, "films", "add", "--tier", "A").code == 0
     tier_a = {film.film_id for film in CATALOGUE if film.tier == "A"}
-    assert held(ossl, corpus) == tier_a
+    assert ids_in_corpus(ossl, corpus) == tier_a
     assert source(corpus, A.film_id)["sha256"] == digest.lower()
-    # A film added again by its id keeps the checksum it is pinned to.
+    # A film that is added again by its id keeps its pinned checksum.
     assert ossl("-C", corpus, "films", "add", A.film_id).code == 0
     assert source(corpus, A.film_id)["sha256"] == digest.lower()
     again = ossl("-C", corpus, "films", "add", "--tier", "A")
@@ -101,7 +101,7 @@ def test_a_tier_is_added_whole_and_what_is_there_stays(ossl: Ossl, corpus: Path)
 
 
 @pytest.mark.parametrize("film", [B, C], ids=["B", "C"])
-def test_what_is_not_shown_to_be_free_needs_a_word(ossl: Ossl, corpus: Path, film) -> None:
+def test_a_film_not_shown_to_be_free_needs_allow_unverified(ossl: Ossl, corpus: Path, film) -> None:
     refused = ossl("-C", corpus, "films", "add", A.film_id, film.film_id)
     nothing_added(refused, corpus, 1)
     assert f"{film.film_id} (tier {film.tier})" in refused.err
@@ -111,18 +111,20 @@ def test_what_is_not_shown_to_be_free_needs_a_word(ossl: Ossl, corpus: Path, fil
     assert source(corpus, film.film_id)["allow_unknown"] is True
 
 
-def test_tier_b_is_added_with_a_word_and_tier_c_never_as_a_whole(ossl: Ossl, corpus: Path) -> None:
+def test_tier_b_needs_allow_unverified_and_tier_c_cannot_be_added_as_a_tier(
+    ossl: Ossl, corpus: Path
+) -> None:
     nothing_added(ossl("-C", corpus, "films", "add", "--tier", "B"), corpus, 1)
     refused = ossl("-C", corpus, "films", "add", "--tier", "C", "--allow-unverified")
     nothing_added(refused, corpus, 2)
     assert "by their ids only" in refused.err
     nothing_added(ossl("-C", corpus, "films", "add", "--tier", "D"), corpus, 2)
     assert ossl("-C", corpus, "films", "add", "--tier", "B", "--allow-unverified").code == 0
-    assert held(ossl, corpus) == {film.film_id for film in CATALOGUE if film.tier == "B"}
+    assert ids_in_corpus(ossl, corpus) == {film.film_id for film in CATALOGUE if film.tier == "B"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         ([], 2, "--tier A"),
         (["no-such-film"], 1, "no film 'no-such-film'"),
@@ -145,12 +147,12 @@ def test_tier_b_is_added_with_a_word_and_tier_c_never_as_a_whole(ossl: Ossl, cor
         (["ia:unknown_item"], 2, "--id, --title, --basis, --evidence are missing"),
     ],
 )
-def test_what_cannot_be_added_is_told_and_nothing_is(
-    ossl: Ossl, corpus: Path, arguments: list[str], code: int, said: str
+def test_invalid_films_are_reported_and_nothing_is_added(
+    ossl: Ossl, corpus: Path, arguments: list[str], code: int, message: str
 ) -> None:
     done = ossl("-C", corpus, "films", "add", *arguments)
     nothing_added(done, corpus, code)
-    assert said in done.flat_err
+    assert message in done.flat_err
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_what_cannot_be_added_is_told_and_nothing_is(
         ("https://ia800.us.archive.org/7/items/{identifier}/a.mp4", "ia:{identifier}/a.mp4"),
     ],
 )
-def test_the_archives_addresses_become_items(
+def test_archive_addresses_become_item_sources(
     ossl: Ossl, corpus: Path, written: str, recorded: str
 ) -> None:
     identifier = A.source.removeprefix("ia:")
@@ -173,14 +175,14 @@ def test_the_archives_addresses_become_items(
     kept = source(corpus, A.film_id)
     assert kept["source"] == recorded.format(identifier=identifier)
     assert kept["evidence"] == A.pd_evidence
-    # An item that the catalogue does not know is a film of the user's own.
+    # An item that is not in the catalogue is a film of the user.
     other = ("-C", corpus, "films", "add", written.format(identifier="other_item"))
     assert ossl(*other, "--id", "other", *OWN).code == 0
     assert source(corpus, "other")["source"] == recorded.format(identifier="other_item")
     assert source(corpus, "other")["is_claim"] is True
 
 
-def test_an_alternate_of_a_catalogued_film_is_that_film(ossl: Ossl, corpus: Path) -> None:
+def test_an_alternate_source_gives_the_catalogued_film(ossl: Ossl, corpus: Path) -> None:
     film = next(film for film in CATALOGUE if film.alternates)
     add = ("-C", corpus, "films", "add", film.alternates[0], "--allow-unverified")
     assert ossl(*add).code == 0
@@ -192,7 +194,7 @@ def test_an_alternate_of_a_catalogued_film_is_that_film(ossl: Ossl, corpus: Path
 
 
 @pytest.mark.parametrize("address", ["https://a.example/film?id=1", "file:///a%20b/film.mp4"])
-def test_an_own_film_is_recorded_as_a_claim(ossl: Ossl, corpus: Path, address: str) -> None:
+def test_a_users_film_is_recorded_as_a_claim(ossl: Ossl, corpus: Path, address: str) -> None:
     done = ossl("-C", corpus, "films", "add", address, "--id", "mine", *OWN, "--country", "DE")
     assert done.code == 0, done.err
     kept = source(corpus, "mine")
@@ -215,7 +217,7 @@ def test_a_claim_on_a_catalogued_film_is_not_overwritten(ossl: Ossl, corpus: Pat
     assert kept["sha256"] == "0" * 64
 
 
-def test_an_own_word_for_a_catalogued_film_needs_only_basis_and_evidence(
+def test_a_claim_on_a_catalogued_film_needs_only_basis_and_evidence(
     ossl: Ossl, corpus: Path
 ) -> None:
     add = ("-C", corpus, "films", "add", B.film_id, "--basis", "licensed")
@@ -226,7 +228,7 @@ def test_an_own_word_for_a_catalogued_film_needs_only_basis_and_evidence(
     assert (kept["evidence"], kept["is_claim"]) == ("a letter of 2020", True)
 
 
-def test_show_tells_catalogue_and_corpus(ossl: Ossl, corpus: Path) -> None:
+def test_show_prints_catalogue_and_corpus(ossl: Ossl, corpus: Path) -> None:
     shown = ossl("-C", corpus, "films", "show", B.film_id)
     assert B.pd_evidence in shown.out
     found = ossl("-C", corpus, "films", "show", B.film_id, "--json").json

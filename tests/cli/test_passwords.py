@@ -1,4 +1,4 @@
-"""A password in an address is shown nowhere and kept nowhere."""
+"""A password in an address is never printed and never stored."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exports.judged import judged
-from tests.said import Run
+from tests.command_result import RunCommand
+from tests.exports.rights_corpus import rights_corpus
 
 SECRET = "hunter2"
 ADDRESSES = (
@@ -36,15 +36,15 @@ ADDRESSES = (
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_a_password_is_neither_shown_nor_kept(
-    ossl_here: Run,
+def test_a_password_is_neither_printed_nor_stored(
+    ossl_here: RunCommand,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: tuple[str, ...],
     address: str,
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "0" * 40)
-    corpus = judged(tmp_path / "corpus", "expired")
+    corpus = rights_corpus(tmp_path / "corpus", "expired")
     ended = ossl_here("-C", corpus, *words, address)
     assert ended.code == 1
     assert SECRET not in ended.out + ended.err
@@ -52,8 +52,8 @@ def test_a_password_is_neither_shown_nor_kept(
     assert not any(SECRET.encode() in path.read_bytes() for path in kept)
 
 
-def test_an_at_sign_elsewhere_is_no_password(ossl_here: Run, tmp_path: Path) -> None:
-    corpus = judged(tmp_path / "corpus", "expired")
+def test_an_at_sign_elsewhere_is_not_a_password(ossl_here: RunCommand, tmp_path: Path) -> None:
+    corpus = rights_corpus(tmp_path / "corpus", "expired")
     (tmp_path / "me@home.mp4").touch()
     for number, name in enumerate(("https://example.org/@me/film", tmp_path / "me@home.mp4")):
         ended = ossl_here(

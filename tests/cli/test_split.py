@@ -1,17 +1,17 @@
-"""`ossl split`: what it prints, writes, and finds in splits that others made."""
+"""`ossl split`: output, the splits table, and leaks in a table written by hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tests.cli.conftest import Ossl
-from tests.made_up import MadeUp, write_corpus
+from tests.fingerprint_corpus import FilmSpec, write_corpus
 
-FILMS = [MadeUp(f"f{number}") for number in range(8)]
-TWIN = MadeUp("twin", shares={0: ("f1", 1, "audio")})
+FILMS = [FilmSpec(f"f{number}") for number in range(8)]
+TWIN = FilmSpec("twin", shares={0: ("f1", 1, "audio")})
 
 
-def test_split_writes_the_table_and_stays(ossl: Ossl, corpus: Path) -> None:
+def test_split_writes_the_table_and_is_idempotent(ossl: Ossl, corpus: Path) -> None:
     write_corpus(corpus, [*FILMS, TWIN])
     shown = ossl("-C", corpus, "split", "--dry-run", "--json")
     assert shown.code == 0
@@ -32,7 +32,7 @@ def test_split_writes_the_table_and_stays(ossl: Ossl, corpus: Path) -> None:
     assert ossl("-C", corpus, "split", "--check").code == 0
 
 
-def test_what_is_left_out_is_shown_with_its_reason(ossl: Ossl, corpus: Path) -> None:
+def test_left_out_films_are_shown_with_the_reason(ossl: Ossl, corpus: Path) -> None:
     write_corpus(corpus, FILMS)
     found = ossl("-C", corpus, "split", "--json").json
     assert [split["films"] for split in found["splits"]] == [6, 1, 1]
@@ -41,15 +41,15 @@ def test_what_is_left_out_is_shown_with_its_reason(ossl: Ossl, corpus: Path) -> 
         for film in FILMS
     ]
     assert ends == [[film.film_id] for film in FILMS]
-    torn = MadeUp("torn", shares={0: ("f0", 0, "audio"), 1: ("f1", 0, "audio")})
+    torn = FilmSpec("torn", shares={0: ("f0", 0, "audio"), 1: ("f1", 0, "audio")})
     for number in range(1, 8):
         torn.shares = {0: ("f0", 0, "audio"), 1: (f"f{number}", 0, "audio")}
         write_corpus(corpus, [*FILMS, torn])
-        said = ossl("-C", corpus, "split", "--dry-run")
-        if "Left out" in said.out:
+        result = ossl("-C", corpus, "split", "--dry-run")
+        if "Left out" in result.out:
             break
-    assert "because it shares material with films in two splits" in said.out
-    assert said.code == 0
+    assert "because it shares material with films in two splits" in result.out
+    assert result.code == 0
 
 
 def test_leaks_in_a_table_made_by_hand_are_found(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
@@ -73,10 +73,10 @@ def test_leaks_in_a_table_made_by_hand_are_found(ossl: Ossl, corpus: Path, tmp_p
     assert "'dev' is not one of train, validation, test" in refused.err
 
 
-def test_without_clips_it_says_what_makes_them(ossl: Ossl, corpus: Path) -> None:
-    said = ossl("-C", corpus, "split")
-    assert said.code == 1
-    assert "Run `ossl build`" in said.err
+def test_without_clips_the_message_names_the_next_command(ossl: Ossl, corpus: Path) -> None:
+    result = ossl("-C", corpus, "split")
+    assert result.code == 1
+    assert "Run `ossl build`" in result.err
     unsplit = ossl("-C", corpus, "split", "--check")
     assert unsplit.code == 1
     assert "Run `ossl split`" in unsplit.err

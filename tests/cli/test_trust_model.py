@@ -1,4 +1,4 @@
-"""`--trust-model`: without it a foreign model runs nothing; with it the film is done."""
+"""`--trust-model`: only with this option may a model file run code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.films import make_flash_and_click
 
 
 class Append:
-    """What a pickle runs when it is loaded: it opens a file, which is there from then on."""
+    """A pickle payload: loading it creates the marker file."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -23,7 +23,7 @@ class Append:
         return open, (str(self.marker), "a")
 
 
-def test_a_foreign_model_needs_a_word_of_the_user(tmp_path: Path) -> None:
+def test_a_model_that_runs_code_needs_trust_model(tmp_path: Path) -> None:
     def ossl(*arguments: object) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "ossl_builder.cli.main", *map(str, arguments)],

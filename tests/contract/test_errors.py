@@ -12,7 +12,7 @@ from ossl_builder.errors import CODES, REASONS, WARNINGS, as_markdown
 ROOT = Path(ossl_builder.__file__).parent
 SOURCES = (ROOT, ROOT.parent / "train" / "ossl_train")
 KINDS = {"OsslError": CODES, "Rejected": REASONS, "Reject": REASONS, "Notice": WARNINGS}
-# Codes that are put together at run time: the kind of a store, and what is wrong with it.
+# Codes that are built at run time from the kind of a store and a suffix.
 STORES = {
     f"{kind}_{what}"
     for kind in ("features", "codes", "text")
@@ -21,7 +21,7 @@ STORES = {
 
 
 def calls() -> Iterator[tuple[Path, str, str]]:
-    """File, class and code of each error, reject or warning whose code is written out."""
+    """File, class and code of each error, reject or warning whose code is a literal."""
     for path in (path for folder in SOURCES for path in sorted(folder.rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):

@@ -1,4 +1,4 @@
-"""Scenes, probe and cutting count the same frames of every film of the tests."""
+"""Probe, scene detection and cutting count the same frames in every test film."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ REPORTED = sorted(
 REAL = ("film/popeye_sindbad_1936_part1.mkv", "film/mdn_toy_crystal.mp4",
         "film/caminandes1_llama_drama_30s_av1.webm", "film/sintel_trailer_480x204.mp4",
         "demo/steamboat_willie_1928_28s.mp4")  # fmt: skip
-# A file whose joint has a frame that nothing can decode: scenes and cutting pass over it, and the
-# scenes stage warns.
+# A joined file with one frame that cannot be decoded: scene detection and cutting skip it, and the
+# scenes stage gives a warning.
 UNDECODABLE = {"progressive_second_then_interlaced.ts": 1}
 
 
@@ -52,7 +52,7 @@ def check(path: Path, folder: Path, undecodable: int = 0) -> None:
         assert by_packets == pytest.approx(times, abs=0.0011)
     audio = folder / "mix.flac"
     write_silence(audio, end_s)
-    # In two clips, the second one after a jump over half of the film.
+    # Two clips; the cutter must seek over half of the film to the second one.
     spans = [Span(0.0, end_s / 4), Span(3 * end_s / 4, end_s)]
     form = OutputFormat(video.rate, video.sar)
     encoding = Encoding(crf=40, preset="ultrafast", audio_bitrate=64_000)
@@ -70,7 +70,7 @@ def check(path: Path, folder: Path, undecodable: int = 0) -> None:
         blocks = FilmAudio(probed.media, 16_000, 1, step)
         length_s = sum(block.shape[1] for block in blocks.blocks()) / 16_000
         packets_s = probed.audio.end_s - video.start_s
-        # Packets of some codecs claim what an encoder added at the end, or leave it out.
+        # With some codecs, the packets include or omit the padding of the encoder at the end.
         assert length_s == pytest.approx(packets_s, abs=0.1)
 
 
@@ -82,7 +82,7 @@ def write_silence(path: Path, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(("name", "suffix", "make"), KINDS, ids=[name for name, *_ in KINDS])
-def test_of_every_awkward_film(
+def test_frame_counts_of_awkward_films(
     tmp_path: Path, name: str, suffix: str, make: Callable[[Path], object]
 ) -> None:
     path = tmp_path / f"{name}.{suffix}"
@@ -91,10 +91,10 @@ def test_of_every_awkward_film(
 
 
 @pytest.mark.parametrize("name", REPORTED)
-def test_of_every_reported_film(tmp_path: Path, name: str) -> None:
+def test_frame_counts_of_reported_films(tmp_path: Path, name: str) -> None:
     check(MEDIA / "reported" / name, tmp_path, UNDECODABLE.get(name, 0))
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_of_every_real_film(tmp_path: Path, shared_media: Path, name: str) -> None:
+def test_frame_counts_of_real_films(tmp_path: Path, shared_media: Path, name: str) -> None:
     check(shared_media / name, tmp_path)

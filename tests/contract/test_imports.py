@@ -1,4 +1,4 @@
-"""Imports go one way, and what is heavy is imported late."""
+"""Imports follow the order of the layers, and heavy packages are imported late."""
 
 import ast
 import subprocess
@@ -30,7 +30,7 @@ LAYERS = (
 RANK = {name: rank for rank, layer in enumerate(reversed(LAYERS)) for name in layer}
 # The only modules that load the training package, and only when they are called.
 MOUNTING = ("train.py", "demo.py")
-# Outside programs, and the only modules that may touch each.
+# External packages, and the only modules that may import each.
 OUTSIDE = {
     "av": ("media/", "pipeline/doctor.py"),
     "scenedetect": ("models/scenedetect.py",),
@@ -67,7 +67,7 @@ def layer_of(parts: tuple[str, ...]) -> str:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_one_way(path: Path) -> None:
+def test_imports_follow_the_order_of_the_layers(path: Path) -> None:
     here = layer_of(path.relative_to(ROOT).parts)
     if here == "__init__":
         return
@@ -80,7 +80,7 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_outside_programs_are_imported_in_one_place(path: Path) -> None:
+def test_external_packages_are_imported_in_one_place(path: Path) -> None:
     name = path.relative_to(ROOT).as_posix()
     for module in imported(path):
         for allowed in OUTSIDE.get(module.split(".")[0], ("",)):
@@ -96,7 +96,7 @@ def test_the_command_line_starts_without_heavy_packages() -> None:
         "import sys, ossl_builder.cli.main; "
         f"print([name for name in {heavy.split()} if name in sys.modules])"
     )
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
-    assert said.strip() == "[]"
+    assert result.strip() == "[]"

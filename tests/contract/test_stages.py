@@ -1,4 +1,4 @@
-"""Every stage: named, described, fed by what stands before it, and cheap to ask."""
+"""Contract of every stage: name, description, inputs, settings, and fast import."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ def test_each_stage_writes_a_table_of_its_own() -> None:
     assert len({stage.writes.name for stage in STAGES}) == len(STAGES)
 
 
-def test_stages_read_only_what_stands_before_them() -> None:
+def test_stages_read_only_tables_of_earlier_stages() -> None:
     made = {SOURCES.name}
     for stage in STAGES:
         assert stage.reads
@@ -24,13 +24,13 @@ def test_stages_read_only_what_stands_before_them() -> None:
         made.add(stage.writes.name)
 
 
-def test_each_entry_names_its_stage_with_one_sentence() -> None:
+def test_each_entry_has_the_stage_name_and_a_one_sentence_summary() -> None:
     assert [entry.name for entry in ENTRIES] == [stage.name for stage in STAGES]
     assert all(entry.summary.endswith(".") for entry in ENTRIES)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_a_stage_has_settings_with_defaults_and_meanings(stage: Stage) -> None:
+def test_a_stage_has_settings_with_defaults_and_descriptions(stage: Stage) -> None:
     assert issubclass(stage.config, Settings)
     assert stage.config() == stage.config(**stage.config().model_dump())
     assert all(field.description for field in stage.config.model_fields.values())
@@ -48,5 +48,7 @@ def test_a_stage_names_the_versions_of_its_tools_without_loading_them(stage: Sta
         "print([n for n in 'torch av cv2 demucs scenedetect scipy pandas'.split()\n"
         "       if n in sys.modules])"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

@@ -157,7 +157,7 @@ def test_bad_rows_are_refused(name: str, change: dict[str, Any], index: int) -> 
     assert caught.value.code == "invariant_broken"
 
 
-def test_a_film_that_is_not_here_has_nothing_of_a_file() -> None:
+def test_a_film_without_a_file_has_no_file_columns() -> None:
     without = dict.fromkeys(FILE_COLUMNS) | dict.fromkeys(AUDIO_COLUMNS)
     row = dataclasses.replace(FILM, chosen_file="", chosen_why="", **without)
     FILMS.validate([row])
@@ -173,7 +173,7 @@ def test_stems_need_mix_and_music() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_parquet_holds_the_rows_and_says_its_version(table: Table, tmp_path: Path) -> None:
+def test_parquet_has_the_rows_and_the_schema_version(table: Table, tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     write_parquet(path, table, [GOOD[table.name]])
     read = pq.read_table(path)
@@ -186,7 +186,7 @@ def test_parquet_holds_the_rows_and_says_its_version(table: Table, tmp_path: Pat
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_key_is_among_the_columns_and_the_film_is(table: Table) -> None:
+def test_key_and_film_id_are_columns(table: Table) -> None:
     assert {*table.key, "film_id"} <= set(table.types())
 
 

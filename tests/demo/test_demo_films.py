@@ -16,10 +16,10 @@ from ossl_builder.demo.corpus import annotations_folder
 from ossl_builder.demo.films import FILMS, FOLDER, DemoFilm, add_films
 from ossl_builder.engine.stage import Item
 from ossl_builder.stages.scenes.stage import SCENES_STAGE
-from tests.stages.test_scenes import measured
+from tests.stages.test_scenes import row_of_file
 
 MARKED: dict[str, Any] = json.loads((Path(__file__).parent / "transitions.json").read_text())
-# What the scene stage does not find today. Whoever improves it, shortens these lists.
+# Transitions that the scenes stage does not find today. If it improves, shorten these lists.
 MISSED_CUTS = {"sintel_trailer_2010.mp4": {406, 411}, "steamboat_willie_1928.mp4": {449}}
 MISSED_SPANS = {"sintel_trailer_2010.mp4": {(120, 165), (252, 308)}}
 
@@ -42,7 +42,7 @@ def test_all_media_of_the_wheel_are_small() -> None:
     assert 4e6 < sum(film.path.stat().st_size for film in FILMS) < 7e6
 
 
-def test_films_are_recorded_as_films_add_does_and_stay_as_they_are(tmp_path: Path) -> None:
+def test_films_are_recorded_as_by_films_add_and_not_overwritten(tmp_path: Path) -> None:
     corpus = create(tmp_path / "corpus")
     add_films(corpus)
     assert corpus.film_ids() == [film.claim.film_id for film in FILMS]
@@ -72,7 +72,7 @@ def test_scenes_begin_at_the_transitions_that_a_person_sees(
     film: DemoFilm, make_item: Callable[..., Item]
 ) -> None:
     item = make_item(SCENES_STAGE, {"films": ()})
-    item.rows["films"] = (measured(film.path, item.corpus),)  # type: ignore[index]
+    item.rows["films"] = (row_of_file(film.path, item.corpus),)  # type: ignore[index]
     rows = SCENES_STAGE.run(item).rows
     marks = MARKED[film.file]
     spans = {tuple(mark["span"]): mark["kind"] for mark in marks["gradual"]}

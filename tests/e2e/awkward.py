@@ -1,7 +1,7 @@
-"""A corpus of awkward films, one of each kind, and what came out: `python -m tests.e2e.awkward`.
+"""Build a corpus of awkward films, one of each kind, and measure it: `python -m tests.e2e.awkward`.
 
-Each film has its frames' numbers written in them, and clicks that audio with its flashes, so that
-frames, their count and the audio's offset can be read off the clips themselves.
+Frame numbers are drawn into the frames, and a click sounds with each flash. So frames, their count
+and the audio offset can be measured in the clips.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.films import shapes
 
 
 def shaped(make: Callable[[Path, Path], Path]) -> Callable[[Path], films.Truth]:
-    """A film of 25 frames a second in one of the shapes of `tests.shapes`."""
+    """Return a function that makes a film of 25 frames a second in a variant of `films.shapes`."""
 
     def write(path: Path) -> films.Truth:
         plain = path.with_name(f"{path.stem}-plain.mp4")
@@ -76,17 +76,17 @@ KINDS: tuple[tuple[str, str, Callable[[Path], films.Truth]], ...] = (
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What came out of one film.
+class FilmResult:
+    """Measurements of one film.
 
     Attributes:
-        outcome: how it ended, or the reasons for which it gave no clip.
-        cuts: how many of its cuts stand in the scenes, exact to the frame, and how many it has.
+        outcome: final state, or the reasons why there is no clip.
+        cuts: number of true cuts in the scenes, exact to the frame, and number of true cuts.
         size: of the clip, as shown.
-        n_frames: of the clip: as its row says, and as the film's truth says for its times.
-        ends_right: whether its first and last frames carry the numbers they should.
+        n_frames: of the clip: according to its row, and according to the ground truth.
+        ends_right: whether the first and the last frame are the right ones.
         offset_ms: largest distance of a click from its flash, in the MP4 and in the mix FLAC.
-        n_clips: how many clips there are; the columns above are of the first.
+        n_clips: number of clips; the values above are those of the first clip.
     """
 
     film: str
@@ -99,8 +99,8 @@ class Seen:
     n_clips: int = 0
 
 
-def build(ossl: Ossl, folder: Path) -> list[Seen]:
-    """Make the films, build a corpus of them with the bundled separator, look at what came out."""
+def build(ossl: Ossl, folder: Path) -> list[FilmResult]:
+    """Make the films, build a corpus of them with the bundled separator, measure the results."""
     corpus = folder / "corpus"
     ossl("init", corpus)
     truths = {}
@@ -108,13 +108,13 @@ def build(ossl: Ossl, folder: Path) -> list[Seen]:
         path = folder / f"{name}.{suffix}"
         truths[name] = make(path)
         add_film(ossl, corpus, path, name)
-    # Some of them fail, as they should.
+    # Some of them must fail.
     ossl("-C", corpus, "build", "--workers", 2, "--set", "stems.model=bundled", code=3)
-    return [look(ossl, corpus, name, truths[name]) for name, _, _ in KINDS]
+    return [measure_film(ossl, corpus, name, truths[name]) for name, _, _ in KINDS]
 
 
-def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
-    """What came out of one film."""
+def measure_film(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> FilmResult:
+    """Measure one film."""
     from ossl_builder.corpus import open_corpus
     from ossl_builder.pipeline.derived_tables import end_of
     from ossl_builder.stages.registry import STAGES
@@ -124,7 +124,7 @@ def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
     end = end_of(open_corpus(corpus), name, STAGES)
     clips = [row for row in rows(corpus, "clips") if row["film_id"] == name]
     if not clips:
-        return Seen(name, end.code or ", ".join(reasons(corpus, name)) or end.state, cuts)
+        return FilmResult(name, end.code or ", ".join(reasons(corpus, name)) or end.state, cuts)
     clip = clips[0]
     wanted = [
         number
@@ -132,12 +132,12 @@ def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
         if clip["start_s"] - 0.002 <= time < clip["end_s"] - 0.002
     ]
     frames, times, audio, rate = decoded(corpus / clip["video_path"])
-    if name == "upside-down":  # as a viewer shows it; turned back, its numbers can be read
+    if name == "upside-down":  # the clip is upright; turn it back to read the numbers
         frames = [frame[::-1, ::-1] for frame in frames]
     flashes = [time for time, frame in zip(times, frames, strict=True)
                if films.flash_of(frame) > 128]  # fmt: skip
     mix, mix_rate = soundfile.read(corpus / clip["mix_path"])
-    return Seen(
+    return FilmResult(
         film=name,
         outcome=end.state,
         cuts=cuts,
@@ -155,7 +155,7 @@ def look(ossl: Ossl, corpus: Path, name: str, truth: films.Truth) -> Seen:
 
 
 def reasons(corpus: Path, name: str) -> list[str]:
-    """Why a film's candidates were left out."""
+    """Reasons why candidates of a film were left out."""
     return sorted({reject["reason"] for reject in rejects(corpus, "clips", name)})
 
 
@@ -170,7 +170,7 @@ def offset_ms(
 
 
 def decoded(path: Path) -> tuple[list[np.ndarray], list[float], np.ndarray, int]:
-    """Frames (luma), their times, audio (samples, channels) and its rate, decoded by itself."""
+    """Frames (luma), their times, audio (samples, channels) and its rate, decoded with PyAV."""
     with av.open(str(path)) as clip:
         frames = list(clip.decode(video=0))
     luma = [frame.to_ndarray(format="gray") for frame in frames]
@@ -181,8 +181,8 @@ def decoded(path: Path) -> tuple[list[np.ndarray], list[float], np.ndarray, int]
     return luma, [float(frame.time) for frame in frames], np.concatenate(blocks), rate
 
 
-def show(seen: list[Seen]) -> str:
-    """The table."""
+def show(seen: list[FilmResult]) -> str:
+    """Format the results as a table."""
     lines = [f"{'film':<20}{'outcome':<24}{'cuts':<7}{'clips':<7}{'size':<10}{'frames':<11}"
              f"{'ends':<7}audio offset in MP4, FLAC"]  # fmt: skip
     for one in seen:

@@ -1,4 +1,4 @@
-"""Small steps that end-to-end tests share."""
+"""Helper functions for end-to-end tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Ossl = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def run_ossl(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `ossl` outside of pytest; raise if it ends otherwise than with 0 where that is wanted."""
+    """Run `ossl` outside of pytest; raise if exit code 0 is expected and it fails."""
     return subprocess.run(
         [sys.executable, "-m", "ossl_builder.cli.main", *map(str, arguments)],
         capture_output=True, text=True, check=code == 0,
@@ -33,7 +33,7 @@ def add_film(ossl: Ossl, corpus: Path, film: Path, film_id: str) -> None:
 
 
 def linked(corpus: Path, copy: Path) -> Path:
-    """A copy of a corpus that tests share: its files are links, which no write changes."""
+    """Copy a shared corpus with hard links; writes replace files and do not change the original."""
     shutil.copytree(corpus, copy, copy_function=os.link)
     return copy
 

@@ -1,7 +1,7 @@
 """Damage small films in many ways and build a corpus of them: `python -m tests.e2e.fuzz`.
 
-Whatever a file holds, it ends as done, rejected or failed with a code; nothing ends in a traceback;
-and where a film is done, what probe, scenes and cutting say of it agrees, or a warning tells.
+Every film must end as done, rejected or failed with a code, never with a traceback. If it is done,
+probe, scenes and cutting must agree on it, or there must be a warning.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.e2e.corpora import Ossl, rows, run_ossl
 from tests.films import shapes
 
 N_FILMS = 300
-# In a process of its own, as the stages run: a decoder may crash.
+# In a separate process, like the stages: a decoder may crash.
 MEASURE = """
 import json, sys
 from tests.e2e.fuzz import measured
@@ -56,8 +56,8 @@ TIMES = (
 
 
 @dataclass
-class Found:
-    """What came out: how films ended, and what was wrong, one line each."""
+class FuzzResult:
+    """Final states of the films, and problems, one line each."""
 
     ends: Counter[str] = field(default_factory=Counter)
     n_warned: int = 0
@@ -109,7 +109,7 @@ def _block(content: bytearray, random: Random) -> tuple[int, int]:
 
 
 def mutate(seed: Path, target: Path, random: Random) -> str:
-    """Write a damaged copy; what was done to it."""
+    """Write a damaged copy; return a description of the damage."""
     kind = random.random()
     if kind < 0.3:
         times = random.choice(TIMES).format(n=random.randrange(10, 80))
@@ -121,7 +121,7 @@ def mutate(seed: Path, target: Path, random: Random) -> str:
             shapes.ffmpeg("-i", seed, *order, "-c", "copy", *(both or (f"-bsf:{stream}", times)),
                           target)  # fmt: skip
             return done
-        except RuntimeError:  # the container does not take such times
+        except RuntimeError:  # the container does not accept these times
             target.unlink(missing_ok=True)
     content = bytearray(seed.read_bytes())
     change = random.choice(BYTES)
@@ -130,8 +130,8 @@ def mutate(seed: Path, target: Path, random: Random) -> str:
     return change.__name__
 
 
-def build(ossl: Ossl, folder: Path, n_films: int = N_FILMS, seed: int = 1) -> Found:
-    """Damage films, build them up to their scenes, compare what each part of the program saw."""
+def build(ossl: Ossl, folder: Path, n_films: int = N_FILMS, seed: int = 1) -> FuzzResult:
+    """Damage films, build them up to the scenes stage, and compare the results of the stages."""
     plain, corpus = folder / "plain.mp4", folder / "corpus"
     films.make_film(plain, rate=Fraction(25), seconds=SECONDS, audio_s=(0, SECONDS))
     seeds = [make(plain, folder / f"seed-{name}") for name, make in SEEDS]
@@ -153,7 +153,7 @@ def build(ossl: Ossl, folder: Path, n_films: int = N_FILMS, seed: int = 1) -> Fo
 
 
 def record(corpus: Path, path: Path, name: str) -> None:
-    """As `ossl films add` does, without starting the program 300 times."""
+    """Record a film like `ossl films add`, without starting the program 300 times."""
     from ossl_builder.corpus import open_corpus
     from ossl_builder.tables import Source
 
@@ -165,9 +165,9 @@ def record(corpus: Path, path: Path, name: str) -> None:
     open_corpus(corpus).record_source(source)
 
 
-def compare(corpus: Path, status: dict[str, Any], done: dict[str, str]) -> Found:
-    """How each film ended, and whether what was said of those that are done agrees."""
-    found = Found()
+def compare(corpus: Path, status: dict[str, Any], done: dict[str, str]) -> FuzzResult:
+    """Collect final states, and check that the stages agree on each film that is done."""
+    found = FuzzResult()
     ended = {entry["film_id"]: entry for key in ("failed", "rejected") for entry in status[key]}
     warned = {entry["film_id"] for entry in status["warnings"]}
     scenes: dict[str, dict[str, Any]] = {row["film_id"]: row for row in rows(corpus, "scenes")}
@@ -204,7 +204,7 @@ def compare(corpus: Path, status: dict[str, Any], done: dict[str, str]) -> Found
 
 
 def disagreement(corpus: Path, film: dict[str, Any], last: dict[str, Any], is_damaged: bool) -> str:
-    """What cutting and the audio's reader make of a film that is done, if they disagree."""
+    """How cutting or the audio reader disagree with the scenes of a film; empty if they agree."""
     given = [str(corpus / film["path"]), film["video_stream"], film["audio_stream"],
              film["has_time_jumps"], f"{film['fps_num']}/{film['fps_den']}", last["end_s"],
              is_damaged]  # fmt: skip
@@ -227,7 +227,7 @@ def disagreement(corpus: Path, film: dict[str, Any], last: dict[str, Any], is_da
 def measured(
     path: str, video: int, audio: int | None, jumps: bool, rate: str, end_s: float, damaged: bool
 ) -> tuple[int, float]:
-    """Frames of a clip of the whole film, and seconds of its audio."""
+    """Number of frames of a clip of the whole film, and seconds of its audio."""
     import numpy as np
     import soundfile
 
@@ -248,7 +248,7 @@ def measured(
             assert np.isfinite(block).all()
             audio_s += block.shape[1] / 16_000
     except (OsslError, Rejected):
-        pass  # the stems stage ends with its code
+        pass  # the stems stage reports this error
     with tempfile.TemporaryDirectory() as folder:
         mix = Path(folder) / "mix.flac"
         soundfile.write(mix, np.zeros((1600, 2)), 16_000)
@@ -258,8 +258,8 @@ def measured(
     return (clip.n_frames if clip else 0), audio_s
 
 
-def show(found: Found) -> str:
-    """The counts, and what was wrong."""
+def show(found: FuzzResult) -> str:
+    """Format the counts and the problems."""
     lines = [f"{count:4d}  {end}" for end, count in sorted(found.ends.items())]
     lines.append(f"{found.n_compared} films compared, {found.n_warned} of them with a warning")
     lines += [f"WRONG: {line}" for line in found.wrong] or ["nothing wrong"]

@@ -1,7 +1,7 @@
-"""A real Label Studio server for the whole test session: SQLite, loopback, no phoning home.
+"""A real Label Studio server for the whole test session: SQLite, loopback, no telemetry.
 
-It lives in an environment of its own (`make test` sets it up). Its database is migrated once and
-kept beside that environment, which saves half a minute each time.
+It is installed in a separate environment (`make test` creates it). Its migrated database is cached
+beside that environment, which saves half a minute in each session.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ MIGRATED = ENVIRONMENT / "migrated"
 OWNER = "owner@example.org"
 PASSWORD = "only-for-tests-123"
 READY_S = 240.0
-# Its document root, below its data: the films folder of a corpus that a test puts there.
+# Its document root, below its data folder: the films folder of a corpus that a test creates there.
 LOCAL_FILMS = Path("corpus") / "films"
 
 
 @dataclass
 class Person:
-    """A user of the server, by a personal access token."""
+    """A user of the server, with a personal access token."""
 
     url: str
     email: str
@@ -45,13 +45,13 @@ class Person:
     client: Any = None
 
     def ask(self, method: str, path: str, code: int | None = None, **more: Any) -> Any:
-        """Send a request; its answer's JSON. `code` is the status it must have, if not 2xx."""
+        """Send a request; return the JSON of the response. `code`: expected status if not 2xx."""
         answer = self.send(method, path, **more)
         assert answer.status_code == code or (code is None and answer.is_success), answer.text
         return answer.json() if answer.content else None
 
     def fetch(self, path: str) -> Any:
-        """What is behind an address of the server, as its browser would get it."""
+        """Get an address of the server as a browser would."""
         return self.send("GET", path)
 
     def send(self, method: str, path: str, **more: Any) -> Any:
@@ -69,7 +69,7 @@ class Person:
         return answer
 
     def annotate(self, task_id: int, answers: dict[str, Any]) -> int:
-        """Submit answers; the annotation's id."""
+        """Submit answers; return the id of the annotation."""
         result = results_of(label_schema.bundled(), answers)
         made = self.ask("POST", f"/api/tasks/{task_id}/annotations/", json={"result": result})
         return int(made["id"])
@@ -91,7 +91,7 @@ class Person:
         self.ask("DELETE", f"/api/annotations/{annotation_id}/")
 
     def next_task(self, project_id: int) -> int | None:
-        """The task that the server hands to this person next."""
+        """The next task that the server gives to this person."""
         import httpx
 
         with contextlib.suppress(AssertionError, httpx.HTTPError):
@@ -106,7 +106,7 @@ class LabelStudio:
     Attributes:
         url: its address.
         token: the owner's personal access token.
-        owner: the owner, to ask by.
+        owner: the owner, as a `Person` that can send requests.
     """
 
     data: Path
@@ -152,7 +152,7 @@ class LabelStudio:
         raise AssertionError("Label Studio does not answer")
 
     def stop(self, with_signal: int = signal.SIGTERM) -> None:
-        """Stop it, and whatever it started."""
+        """Stop the server and its child processes."""
         assert self.process is not None
         if self.process.poll() is None:
             os.killpg(self.process.pid, with_signal)
@@ -163,7 +163,7 @@ class LabelStudio:
                 self.process.wait()
 
     def sign_up(self, name: str) -> Person:
-        """A new labeller, by the invitation link and the sign-up form; or the one of that name."""
+        """Sign up a labeller with the invitation link, or return the one with that name."""
         email = f"{name}@example.org"
         if email not in self.people:
             link = self.owner.ask("GET", "/api/invite")["invite_url"]
@@ -171,7 +171,7 @@ class LabelStudio:
         return self.people[email]
 
     def tasks(self, project_id: int) -> list[dict[str, Any]]:
-        """All tasks of a project, straight from the server."""
+        """All tasks of a project, read from the server."""
         found = self.owner.ask(
             "GET", "/api/tasks/",
             params={
@@ -184,17 +184,17 @@ class LabelStudio:
         return tasks
 
     def clip_ids(self, project_id: int) -> list[str]:
-        """The clips of all tasks, sorted, as often as they stand there."""
+        """Clip ids of all tasks, sorted, with duplicates."""
         return sorted(task["data"]["clip_id"] for task in self.tasks(project_id))
 
     def project_ids(self, title: str) -> list[int]:
-        """Projects of exactly this title."""
+        """Ids of the projects with exactly this title."""
         found = self.owner.ask("GET", "/api/projects/", params={"title": title, "page_size": 100})
         return [one["id"] for one in found["results"] if one["title"] == title]
 
 
 def environment(data: Path) -> dict[str, str]:
-    """What the server is started with."""
+    """Environment variables of the server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LABEL_")}
     return {
         **kept,
@@ -212,7 +212,7 @@ def environment(data: Path) -> dict[str, str]:
 
 
 def token_of(url: str, form: str, email: str) -> str:
-    """Fill in the log-in or sign-up form as a browser does; the personal access token, once."""
+    """Submit the log-in or sign-up form like a browser; return the personal access token."""
     import httpx
 
     with httpx.Client(base_url=url, timeout=60, headers={"Referer": url}) as browser:
@@ -237,7 +237,7 @@ def free_port() -> int:
 
 
 def run(data: Path) -> LabelStudio:
-    """Start a server on a data folder: a migrated one, or an empty one, which is then kept."""
+    """Start a server; use the cached migrated database, or migrate a new one and cache it."""
     server = LabelStudio(data, free_port())
     if MIGRATED.exists():
         shutil.copytree(MIGRATED, data, dirs_exist_ok=True)
@@ -250,7 +250,7 @@ def run(data: Path) -> LabelStudio:
     server.stop()
     being_made = MIGRATED.with_name(f"migrated-{os.getpid()}")
     shutil.copytree(data, being_made)
-    with contextlib.suppress(OSError):  # another session was first
+    with contextlib.suppress(OSError):  # another session cached it first
         being_made.rename(MIGRATED)
     shutil.rmtree(being_made, ignore_errors=True)
     server.start()
@@ -259,7 +259,7 @@ def run(data: Path) -> LabelStudio:
 
 @pytest.fixture(scope="session")
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
-    """The server, one for all tests of a session: each makes a project of its own."""
+    """The server for all tests of a session; each test creates its own project."""
     if not PROGRAM.exists():
         pytest.skip("Label Studio is not installed (make test does: .venv-label-studio)")
     server = run(tmp_path_factory.mktemp("label-studio"))

@@ -1,4 +1,4 @@
-"""Three films of the catalogue, from an Archive on loopback with a failing node, to clips."""
+"""Build clips of three catalogue films from an Internet Archive on loopback with a failing node."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_three_films_of_the_archive_with_a_failing_node(
             bodies[film.film_id] = path.read_bytes()
             archive.put_item(
                 film.source.removeprefix("ia:"), f"{film.title}.mp4", path.read_bytes(),
-                # The Archive sends us to a node that is down; the next one drops a film midway.
+                # The Archive redirects to a node that is down; the next one drops a film midway.
                 answers=(Answer(503),),
                 nodes=((Answer(stop_at=0.5 if number == 1 else 1.0),), (Answer(),)),
                 stated={"length": f"{truth.end_s:.2f}"},
@@ -44,7 +44,7 @@ def test_three_films_of_the_archive_with_a_failing_node(
         }  # fmt: skip
         given = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
         ossl("-C", corpus, "build", *given, "--until", "scenes")
-        # The films are here: none is asked for again, and only what lacks is done.
+        # The films are fetched: none is requested again, and only missing stages run.
         n_asked = len(archive.asked)
         ossl("-C", corpus, "build", "--workers", 2, *given)
         assert len(archive.asked) == n_asked

@@ -1,11 +1,11 @@
-"""Awkward films are normal here: one of each kind, from the file to the clip."""
+"""Awkward films, one of each kind, from the file to the clip."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import awkward
-from tests.e2e.awkward import Seen
+from tests.e2e.awkward import FilmResult
 from tests.e2e.corpora import Ossl
 
 NO_CLIP = {
@@ -25,16 +25,16 @@ LATE_MS = {"avi-b-frames": 17.0}
 
 
 @pytest.fixture(scope="module")
-def seen(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+def results(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> dict[str, FilmResult]:
     found = awkward.build(ossl, tmp_path_factory.mktemp("awkward"))
     return {one.film: one for one in found}
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in awkward.KINDS])
 def test_an_awkward_film_gives_exact_clips_or_a_reason(
-    seen: dict[str, Seen], name: str, tmp_path: Path
+    results: dict[str, FilmResult], name: str, tmp_path: Path
 ) -> None:
-    one = seen[name]
+    one = results[name]
     if name in NO_CLIP and not one.n_clips:
         assert NO_CLIP[name] in one.outcome
         return

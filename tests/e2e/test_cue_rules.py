@@ -19,7 +19,7 @@ CUES_S = ((1.0, 12.0), (17.0, 27.0), (32.0, 39.0))
 
 @pytest.fixture(scope="module")
 def three_cues(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus of one generated film, with three cues and silence between them. Do not touch."""
+    """A corpus of one generated film, with three cues and silence between them. Read only."""
     folder = tmp_path_factory.mktemp("cues")
     make_film(folder / "made.mp4", seconds=40, audio_s=(0.0, 40.0), cues_s=CUES_S)
     corpus = folder / "corpus"
@@ -40,14 +40,14 @@ def corpus(three_cues: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def write_recipe(corpus: Path, **cues: Any) -> None:
     lines = (corpus / "ossl.yaml").read_text().split("\ncues:")[0]
-    (corpus / "ossl.yaml").unlink()  # it may be a link
+    (corpus / "ossl.yaml").unlink()  # it may be a hard link
     (corpus / "ossl.yaml").write_text(f"{lines}\ncues: {json.dumps(cues)}\n")
 
 
 def why(ossl: Ossl, corpus: Path, film: str) -> str:
-    """What a dry run says of a film's cues: `fresh`, or why they would be found again."""
-    (said,) = json.loads(ossl("-C", corpus, "cues", film, "--dry-run", "--json").stdout)
-    return str(said["why"] if said["action"] == "run" else said["action"])
+    """Result of a dry run for the cues of a film: `fresh`, or the reason for a new run."""
+    (plan,) = json.loads(ossl("-C", corpus, "cues", film, "--dry-run", "--json").stdout)
+    return str(plan["why"] if plan["action"] == "run" else plan["action"])
 
 
 def cues_of(corpus: Path, film: str) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ def music_of(corpus: Path, film_id: str) -> tuple[np.ndarray, int]:
 
 
 def windows(corpus: Path, film: str, inside: bool) -> np.ndarray:
-    """Windows of 2 s of a film's music stem, each within a cue, or within none."""
+    """Windows of 2 s of the music stem, all inside cues or all outside."""
     from scipy.signal import resample_poly
 
     audio, rate = music_of(corpus, film)
@@ -78,7 +78,7 @@ def windows(corpus: Path, film: str, inside: bool) -> np.ndarray:
     return np.stack(found)
 
 
-def test_tagger(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_tagger_rule(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     film = sorted(path.name for path in (corpus / "films").iterdir())[0]
     by_energy = spans(corpus, film)
     assert why(ossl, corpus, film) == "fresh"
@@ -89,7 +89,7 @@ def test_tagger(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
         "rule": "tagger", "tagger_model": str(model), "tagger_window_s": 2.0, "tagger_hop_s": 1.0,
         "tagger_device": "cpu", "min_s": 5.0,
     }  # fmt: skip
-    # What only another rule asks for makes nothing stale.
+    # Settings that only another rule uses make nothing stale.
     write_recipe(corpus, tagger_hop_s=0.5, tagger_model=str(model), min_similarity=0.5)
     assert why(ossl, corpus, film) == "fresh"
     write_recipe(corpus, **chosen)
@@ -97,10 +97,10 @@ def test_tagger(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     ossl("-C", corpus, "cues", film)
     found = cues_of(corpus, film)
     assert len(found) == len(by_energy)
-    # A window of 2 s hears music up to 1 s before it begins, and after it has ended.
+    # A window of 2 s contains music up to 1 s before the music starts and after it ends.
     assert np.abs(np.array(spans(corpus, film)) - np.array(by_energy)).max() <= 1.6
     assert {cue["recording"] for cue in found} == {None}
-    # How it runs and where the model lies shape nothing; which model it is does.
+    # Model path and batch size make nothing stale; another model does.
     (tmp_path / "model").rename(tmp_path / "moved")
     chosen |= {"tagger_model": str(tmp_path / "moved"), "tagger_batch_size": 3, "on_lu": 10.0}
     write_recipe(corpus, **chosen)
@@ -109,26 +109,26 @@ def test_tagger(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     assert why(ossl, corpus, film).startswith("tool model was ")
 
 
-def test_a_tagger_that_is_not_to_be_had(
+def test_a_missing_tagger_model_is_reported(
     ossl: Ossl, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(corpus / "empty"))
     write_recipe(corpus, rule="tagger")
-    said = ossl("-C", corpus, "cues", code=1).stderr
-    assert "MIT/ast-finetuned-audioset-10-10-0.4593" in said
-    assert "is not on this machine" in said
-    assert "cues.tagger_model" in said
+    errors = ossl("-C", corpus, "cues", code=1).stderr
+    assert "MIT/ast-finetuned-audioset-10-10-0.4593" in errors
+    assert "is not on this machine" in errors
+    assert "cues.tagger_model" in errors
 
 
-def test_soundtrack(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_soundtrack_rule(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     film = sorted(path.name for path in (corpus / "films").iterdir())[0]
     by_energy = spans(corpus, film)
     audio, rate = music_of(corpus, film)
     write_recipe(corpus, rule="soundtrack")
-    said = ossl("-C", corpus, "cues", film, code=1).stderr
-    assert "cues.recordings names no folder" in said
-    # A recording of all its music: every cue stands where it stood, and no clip is stale for it.
+    errors = ossl("-C", corpus, "cues", film, code=1).stderr
+    assert "cues.recordings names no folder" in errors
+    # A recording of all the music: every cue keeps its times, and no clip becomes stale.
     shelf = tmp_path / "shelf"
     shelf.mkdir()
     soundfile.write(shelf / "all.flac", audio, rate)
@@ -138,12 +138,12 @@ def test_soundtrack(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     for cue in cues_of(corpus, film):
         assert cue["recording"] == "all.flac"
         assert cue["recording_offset_s"] == pytest.approx(cue["start_s"], abs=0.001)
-    said = json.loads(ossl("-C", corpus, "build", film, "--dry-run", "--json").stdout)
-    assert {one["action"] for one in said} == {"fresh"}
+    plan = json.loads(ossl("-C", corpus, "build", film, "--dry-run", "--json").stdout)
+    assert {one["action"] for one in plan} == {"fresh"}
     shelf.rename(tmp_path / "moved")
     write_recipe(corpus, rule="soundtrack", recordings=str(tmp_path / "moved"))
     assert why(ossl, corpus, film) == "fresh"
-    # A recording of its second cue only, with 4 s before it.
+    # A recording of the second cue only, with the 4 s before it.
     (tmp_path / "moved/all.flac").unlink()
     begins = by_energy[1][0] - 4
     part = audio[round(begins * rate) : round(by_energy[1][1] * rate)]

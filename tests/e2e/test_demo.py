@@ -1,4 +1,4 @@
-"""`ossl demo` to its end: labels, splits, a toy adapter, and music for a clip it never saw."""
+"""`ossl demo`: labels, splits, a toy adapter, and music for a clip of the test split."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import soundfile
 from ossl_builder.cli import demo
 from ossl_builder.corpus import open_corpus
 from ossl_builder.demo.corpus import annotations_folder
+from tests.command_result import RunCommand
 from tests.e2e.corpora import Ossl
-from tests.said import Run
 
 
 def rows(root: Path, table: str) -> list[dict[str, object]]:
@@ -23,7 +23,7 @@ def rows(root: Path, table: str) -> list[dict[str, object]]:
     return found
 
 
-def standing(root: Path) -> dict[str, tuple[int, bytes]]:
+def file_states(root: Path) -> dict[str, tuple[int, bytes]]:
     return {
         path.relative_to(root).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
         for path in root.rglob("*")
@@ -31,12 +31,12 @@ def standing(root: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def test_the_demo_ends_with_music_and_does_nothing_twice(
+def test_the_demo_generates_music_and_a_second_run_does_nothing(
     ossl: Ossl, demo_corpus: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "demo"
     shutil.copytree(demo_corpus, root, copy_function=os.link)
-    # As if this machine had cut the first clip a little earlier than it was labelled.
+    # Simulate annotations of a first clip that was cut at a slightly different time.
     bundled = annotations_folder() / "demo-sintel.jsonl"
     clip = next(row for row in rows(root, "clips") if row["film_id"] == "demo-sintel")
     earlier = f"demo-sintel_{round(1000 * clip['start_s']) + 20}-{round(1000 * clip['end_s'])}"
@@ -45,8 +45,8 @@ def test_the_demo_ends_with_music_and_does_nothing_twice(
     (root / "annotations/demo-sintel.jsonl").write_text(moved)
     assert earlier in moved
 
-    said = ossl("demo", "--out", root)
-    assert "3 moved to clips of other times" in said.stderr
+    result = ossl("demo", "--out", root)
+    assert "3 moved to clips of other times" in result.stderr
     assert {row["clip_id"] for row in rows(root, "labels")} == {
         row["clip_id"] for row in rows(root, "clips")
     }
@@ -54,8 +54,8 @@ def test_the_demo_ends_with_music_and_does_nothing_twice(
     assert sorted(splits) == ["test", "train", "validation"]
     (wav,) = (root / "train/tiny_cpu/generated/adapter").glob("*.wav")
     assert wav.stem.startswith(f"{splits['test']}_")
-    assert str(wav) in said.stdout
-    assert "toy" in said.stdout
+    assert str(wav) in result.stdout
+    assert "toy" in result.stdout
     (length,) = [row["duration_s"] for row in rows(root, "clips") if row["clip_id"] == wav.stem]
     assert soundfile.info(wav).duration == pytest.approx(length, abs=1e-3)
     note = json.loads(wav.with_suffix(".json").read_bytes())
@@ -65,17 +65,17 @@ def test_the_demo_ends_with_music_and_does_nothing_twice(
     found = [loss for loss in measured if loss is not None]
     assert found[-1] < found[0] - 0.1, "the adapter learns something"
 
-    before = standing(root)
+    before = file_states(root)
     again = ossl("demo", "--out", root)
     assert "1 up to date" in again.stderr
-    after = standing(root)
+    after = file_states(root)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert not {name for name in changed if before[name][1] != after[name][1]}
     costly = ("films/", "train/data/", "train/models/", "train/tiny_cpu/best", "train/tiny_cpu/gen")
     assert not {name for name in changed if name.startswith(costly)}
 
 
-def test_without_the_train_extra_it_says_so_and_ends_well(
+def test_without_the_train_extra_the_demo_says_so_and_succeeds(
     demo_corpus: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -98,8 +98,8 @@ def test_without_the_train_extra_it_says_so_and_ends_well(
         ("demo-steamboat", "expired"),
     ],
 )
-def test_films_show_has_the_verdict_of_the_day(
-    ossl_here: Run, demo_corpus: Path, film_id: str, verdict: str
+def test_films_show_prints_the_current_verdict(
+    ossl_here: RunCommand, demo_corpus: Path, film_id: str, verdict: str
 ) -> None:
     shown = ossl_here("-C", demo_corpus, "films", "show", film_id, "--json").json
     assert shown["film"]["verdict"] == verdict

@@ -1,4 +1,4 @@
-"""The shared film with exact truth, from the file to the clips, with the bundled separator."""
+"""The shared film with exact ground truth, from the file to the clips, by the bundled separator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def spans(corpus: Path) -> list[tuple[float, float]]:
     return [(cue["start_s"], cue["end_s"]) for cue in rows(corpus, "cues")]
 
 
-def test_scenes_are_the_films_own(dev_corpus: Path, truth: dict[str, Any]) -> None:
+def test_scenes_match_the_ground_truth(dev_corpus: Path, truth: dict[str, Any]) -> None:
     score = score_scenes(rows(dev_corpus, "scenes"), truth)
     assert score.cuts == 34
     assert score.fades == 2
@@ -55,7 +55,7 @@ def test_the_separator_gains_seven_decibels(
         assert np.mean(gains) >= 7.0, (role, gains)
 
 
-def test_cues_are_where_music_is(dev_corpus: Path, truth: dict[str, Any]) -> None:
+def test_cues_match_the_ground_truth(dev_corpus: Path, truth: dict[str, Any]) -> None:
     assert cue_f1(spans(dev_corpus), truth) >= 0.95
     assert music_in_speech_alone(spans(dev_corpus), truth) < 0.02
 
@@ -64,7 +64,7 @@ def test_cues_are_where_music_is(dev_corpus: Path, truth: dict[str, Any]) -> Non
 def test_hiss_does_not_break_cues(
     ossl: Ossl, shared_media: Path, tmp_path: Path, truth: dict[str, Any], level_dbfs: int
 ) -> None:
-    """White noise added to the mix: RMS at the level given."""
+    """White noise with the given RMS level is added to the mix."""
     film = tmp_path / "noisy.mkv"
     amplitude = 10 ** (level_dbfs / 20) * 3**0.5  # uniform noise: peak over RMS
     noise = f"anoisesrc=r={RATE}:color=white:a={amplitude}:d=211:s=1"
@@ -95,9 +95,7 @@ def luma_of(path: Path, wanted: set[int]) -> dict[int, np.ndarray]:
     return found
 
 
-def test_every_clip_begins_and_ends_with_the_films_own_frames(
-    dev_corpus: Path, shared_media: Path
-) -> None:
+def test_clips_start_and_end_at_the_right_frames(dev_corpus: Path, shared_media: Path) -> None:
     clips = rows(dev_corpus, "clips")
     assert len(clips) >= 4
     ends = {}
@@ -120,7 +118,7 @@ def test_every_clip_begins_and_ends_with_the_films_own_frames(
             assert distance[number] == min(distance.values())
 
 
-def test_a_clips_sounds_are_slices_of_the_films(dev_corpus: Path) -> None:
+def test_clip_audio_is_a_slice_of_the_stems(dev_corpus: Path) -> None:
     stems = {row["role"]: row["path"] for row in rows(dev_corpus, "stems")}
     for clip in rows(dev_corpus, "clips"):
         at = round(clip["start_s"] * RATE)

@@ -1,4 +1,4 @@
-"""A disk that fills up: one sentence, what is finished is kept, and a second run ends it."""
+"""A full disk: one clear message, finished work is kept, and a second run completes the build."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.films import make_mono
 
 
 @pytest.mark.parametrize("small_disk", ["2m"], indirect=True)
-def test_a_full_disk_is_said_and_nothing_finished_is_lost(
+def test_a_full_disk_is_reported_and_finished_work_is_kept(
     ossl: Ossl, small_disk: Path, tmp_path: Path
 ) -> None:
     film = tmp_path / "film.mp4"

@@ -1,4 +1,4 @@
-"""300 damaged films: each ends with a state or a code, and what is done agrees or warns."""
+"""300 damaged films: each ends with a state or an error code; finished films are consistent."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from tests.e2e.corpora import Ossl
 
 
 @pytest.mark.slow
-def test_damaged_films_end_with_a_reason_or_agree(ossl: Ossl, tmp_path: Path) -> None:
+def test_damaged_films_fail_with_a_code_or_are_consistent(ossl: Ossl, tmp_path: Path) -> None:
     found = fuzz.build(ossl, tmp_path)
     print(fuzz.show(found))  # noqa: T201
     assert found.wrong == []
     assert sum(found.ends.values()) == fuzz.N_FILMS
-    # The damage is of many kinds: some films are whole enough, some are not.
+    # There are many kinds of damage: some films can be built, some cannot.
     assert found.ends["done"] > 50
     assert len(found.ends) >= 4

@@ -1,6 +1,6 @@
-"""Killed at 20 random moments over all stages, then run to the end: the same bytes.
+"""A build that is killed at 20 random moments over all stages ends with the same bytes.
 
-The stage that each kill fell into is printed (`pytest -s` shows it as it goes).
+The stage of each kill is printed (`pytest -s` shows it).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AFRESH_EVERY = 3
 
 
 def contents(corpus: Path) -> dict[str, str]:
-    """SHA-256 of every table, media file and body of rows: all but dates."""
+    """SHA-256 of every table, media file and record body; files with dates are left out."""
     return {
         path.relative_to(corpus).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in ("manifests", "films", "records")
@@ -33,8 +33,8 @@ def contents(corpus: Path) -> dict[str, str]:
     }
 
 
-def stage_at_work(corpus: Path, films: list[str]) -> str:
-    """Where a build with one worker is: the first stage of the first film without its record."""
+def current_stage(corpus: Path, films: list[str]) -> str:
+    """The current stage of a build with one worker: the first one without a record."""
     for film in films:
         for stage in STAGES:
             if not records.head_path(corpus, stage.name, film).exists():
@@ -43,23 +43,23 @@ def stage_at_work(corpus: Path, films: list[str]) -> str:
 
 
 def kill_in(corpus: Path, films: list[str], stage: str, after_s: float) -> str:
-    """Start a build; once it is in `stage`, wait and kill it; where it was killed."""
+    """Start a build; once it is in `stage`, wait and kill it; return the stage of the kill."""
     command = [sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus), "build"]
     build = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
     while build.poll() is None and time.monotonic() < until:
-        if stage_at_work(corpus, films) == stage:
+        if current_stage(corpus, films) == stage:
             break
         time.sleep(0.01)
     time.sleep(after_s)
-    fell_in = stage_at_work(corpus, films) if build.poll() is None else "the end"
+    fell_in = current_stage(corpus, films) if build.poll() is None else "the end"
     build.kill()
     build.wait()
     return fell_in
 
 
 @pytest.mark.slow
-def test_killed_twenty_times_a_corpus_ends_the_same(
+def test_a_build_killed_twenty_times_gives_the_same_corpus(
     ossl: Ossl, demo_corpus: Path, tmp_path: Path
 ) -> None:
     films = sorted(path.name for path in (demo_corpus / "films").iterdir())
@@ -84,7 +84,7 @@ def test_killed_twenty_times_a_corpus_ends_the_same(
         fell.append(kill_in(corpus, films, stage, after_s))
         sys.stdout.write(f"kill {turn + 1}: aimed at {stage}, fell into {fell[-1]}\n")
         if turn + 1 >= KILLS:
-            # On a busy machine no random kill may fall into a short stage: aim at its beginning.
+            # On a busy machine, random kills may miss a short stage: kill at its start.
             missed = [n for n, each in enumerate(STAGES) if each.name not in fell]
             turns += [(missed[0], False)] if missed and len(turns) < 2 * KILLS else []
     ossl("-C", corpus, "build")

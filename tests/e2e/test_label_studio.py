@@ -1,4 +1,4 @@
-"""Moods from three people who disagree, by a real server: from clips to labels and a split."""
+"""Three annotators who disagree, on a real Label Studio server: from clips to labels and splits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TENSE = HAPPY | {"quadrant": "Q2", "valence": 2, "energy": 8, "tension": 9, "moo
 
 @pytest.fixture
 def corpus(demo_corpus: Path, tmp_path: Path) -> Path:
-    """The demo corpus, to be written to; its files are shared, and only ever replaced."""
+    """A writable copy of the demo corpus with hard links; files are replaced, not written into."""
     shutil.copytree(demo_corpus, tmp_path / "corpus", copy_function=os.link)
     return tmp_path / "corpus"
 
@@ -36,13 +36,13 @@ def test_three_people_label_the_demo_corpus(
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
 
     def label(*arguments: object, code: int = 0) -> Any:
-        said = ossl("-C", corpus, "label", *arguments, "--json", code=code).stdout
-        return json.loads(said)
+        output = ossl("-C", corpus, "label", *arguments, "--json", code=code).stdout
+        return json.loads(output)
 
     clips = rows(corpus, "clips")
     ids = sorted(clip["clip_id"] for clip in clips)
 
-    # There: every clip once, one film first, the rest with the second push.
+    # Push: every clip once, one film first, the rest with the second push.
     url = ("--url", label_studio.url)
     foreseen = label("push", *url, "--title", TITLE, "--dry-run")
     assert (foreseen["sent"], label_studio.project_ids(TITLE)) == (len(ids), [])
@@ -87,7 +87,7 @@ def test_three_people_label_the_demo_corpus(
     by = {one["why"]: one["annotator"] for one in report["invalid"]}
     assert set(by.values()) == {"a03"}
 
-    # One changes her mind, one takes an answer back.
+    # One annotator changes an answer, one deletes an answer.
     ada.edit(given["ada", 1], TENSE)
     cyd.delete(given["cyd", 2])
     report = label("pull")
@@ -97,7 +97,7 @@ def test_three_people_label_the_demo_corpus(
     assert published
     assert not any(b"@" in path.read_bytes() for path in published)
 
-    # A record that somebody changes here while its annotator changes it there.
+    # A conflict: a local record changes, and the annotator changes the same answer on the server.
     path = corpus / "annotations" / f"{film_of(clips)[ids[5]]}.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     (at,) = [n for n, line in enumerate(lines) if ids[5] in line and '"a01"' in line]
@@ -110,7 +110,7 @@ def test_three_people_label_the_demo_corpus(
     assert label("pull", "--take", "local")["conflicts"] == []
     assert path.read_text() == "".join(lines)
 
-    # How far it is, and how far they agree.
+    # Progress and agreement.
     status = label("status", *url)
     films = {film["film_id"]: film for film in status["films"]}
     assert sum(film["tasks"] for film in films.values()) == len(ids)
@@ -122,7 +122,7 @@ def test_three_people_label_the_demo_corpus(
     agreed = {one["question"]: one for one in label("agreement")["questions"] if not one["film_id"]}
     assert 0 < agreed["quadrant"]["alpha"] < 1
 
-    # A third opinion where they disagree most: the server hands that clip to the third.
+    # A third annotation where two disagree most: the server gives that clip to the third person.
     (asked,) = label("push", "--needs-more", 1)["needs_more"]
     assert asked["clip_id"] == ids[3]
     dan = label_studio.sign_up("dan")
@@ -139,21 +139,21 @@ def test_three_people_label_the_demo_corpus(
     splits = {row["film_id"]: row["split"] for row in rows(corpus, "splits")}
     assert set(splits) == {clip["film_id"] for clip in clips}
 
-    # Pre-labels go into a project of their own, marked as predictions.
+    # Pre-labels go into a separate project, marked as predictions.
     pushed = label("push", "--new", "--title", "Demo check", "--predictions", "--address",
                    "https://store.example.org/demo")  # fmt: skip
     assert pushed["with_prelabels"] == len(ids)
     second = label_studio.owner.ask("GET", f"/api/projects/{pushed['project_id']}/")
     assert (second["show_collab_predictions"], second["total_annotations_number"]) == (True, 0)
     assert second["total_predictions_number"] == len(ids)
-    # Nothing has been answered there: what was pulled before stays as it is.
+    # That project has no answers: records that were pulled before do not change.
     before = [path.read_bytes() for path in published]
     assert label("pull")["withdrawn"] == 0
     assert [path.read_bytes() for path in published] == before
 
 
 def film_of(clips: list[dict[str, Any]]) -> dict[str, str]:
-    """Clip to its film."""
+    """Map clip id to film id."""
     return {clip["clip_id"]: clip["film_id"] for clip in clips}
 
 

@@ -1,4 +1,4 @@
-"""Clips that people annotated are not dropped unasked, and their annotations are never lost."""
+"""Annotated clips are dropped only with `--drop-labelled`, and annotations are never lost."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ossl_builder.annotations.records import Annotation
 from tests.e2e.corpora import Ossl, rows, status
 
 FILM = "demo-caminandes"
-# Other ids by some hundredths of a second; both a stage before clips and clips themselves run.
+# Clip ids change by hundredths of a second; a stage before clips and the clips stage both run.
 MOVED = ("--set", "clips.snap_s=0", "--set", "cues.bridge_s=2.9")
 
 
 @pytest.fixture(scope="module")
 def corpus(demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo corpus; two people annotated the clips of a film, one of them skipped the first."""
+    """The demo corpus; two people annotated the clips of a film, one of them skipped a clip."""
     folder = tmp_path_factory.mktemp("labelled") / "corpus"
     shutil.copytree(demo_corpus, folder)
     records.upsert(
@@ -51,7 +51,7 @@ def clip_ids(corpus: Path) -> list[str]:
 
 
 def content(corpus: Path) -> dict[str, str]:
-    """Every file of a corpus, hidden ones too, by its bytes."""
+    """Bytes of every file of a corpus, including hidden files."""
     return {
         path.relative_to(corpus).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in corpus.rglob("*")
@@ -59,16 +59,16 @@ def content(corpus: Path) -> dict[str, str]:
     }
 
 
-def test_a_build_that_would_drop_them_stops_names_them_and_leaves_all_as_it_was(
+def test_a_build_that_would_drop_annotated_clips_stops_and_changes_nothing(
     ossl: Ossl, corpus: Path
 ) -> None:
     before, clips = content(corpus), clip_ids(corpus)
-    said = ossl("-C", corpus, "build", FILM, *MOVED, "--json", code=1)
-    (end,) = json.loads(said.stdout)
+    result = ossl("-C", corpus, "build", FILM, *MOVED, "--json", code=1)
+    (end,) = json.loads(result.stdout)
     assert (end["state"], end["stage"]) == ("failed", "clips")
     assert end["code"] == "labelled_clips_dropped"
     assert "--drop-labelled" in end["hint"]
-    # The setting moves the end of the cue, and so the last clip of the film only.
+    # The setting moves the end of the cue, so only the last clip of the film changes.
     last = max(clips, key=lambda clip_id: int(clip_id.split("_")[1].split("-")[0]))
     assert [clip_id for clip_id in clips if clip_id in end["message"]] == [last]
     assert content(corpus) == before
@@ -78,8 +78,8 @@ def test_a_build_that_would_drop_them_stops_names_them_and_leaves_all_as_it_was(
     assert status(ossl, corpus)["orphans"] == []
 
 
-def test_a_build_that_keeps_them_goes_on_also_after_a_kill(ossl: Ossl, corpus: Path) -> None:
-    """Other frames, the same times. Killed just as the new clips take the old ones' place."""
+def test_a_build_that_keeps_annotated_clips_resumes_after_a_kill(ossl: Ossl, corpus: Path) -> None:
+    """Frames change, times do not. The build is killed while new clips replace the old ones."""
     before, clips, given = content(corpus), clip_ids(corpus), records.read_film(corpus, FILM)
     settings = ("--set", "clips.crf=24", "--set", "cues.bridge_s=2.9")
     command = [sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus), "build", FILM]
@@ -114,7 +114,9 @@ def content_of(path: Path) -> bytes | None:
         return None
 
 
-def test_dropped_when_told_reported_and_carried(ossl: Ossl, corpus: Path) -> None:
+def test_drop_labelled_reports_orphans_and_transfer_moves_annotations(
+    ossl: Ossl, corpus: Path
+) -> None:
     earlier, given = clip_ids(corpus), records.read_film(corpus, FILM)
     ossl("-C", corpus, "build", FILM, *MOVED, "--drop-labelled")
     now = clip_ids(corpus)
@@ -127,7 +129,7 @@ def test_dropped_when_told_reported_and_carried(ossl: Ossl, corpus: Path) -> Non
     told = json.loads(ossl("-C", corpus, "label", "status", "--json").stdout)
     assert told["orphans"] == status(ossl, corpus)["orphans"]
     assert all(film["annotated"] <= film["clips"] for film in told["films"])
-    # Nothing more is dropped by doing it again: no need to say so twice.
+    # A second run drops nothing more, so it does not need the option.
     ossl("-C", corpus, "build", FILM, *MOVED)
 
     dry = ossl("-C", corpus, "label", "transfer", "--dry-run", "--json").stdout
@@ -151,7 +153,7 @@ def test_dropped_when_told_reported_and_carried(ossl: Ossl, corpus: Path) -> Non
 
 
 def near(clip_id: str, others: list[str]) -> str | None:
-    """The clip that shares nine tenths of the common time, by the times in the ids."""
+    """The clip with an intersection over union of 0.9 or more, by the times in the ids."""
     start, end = times(clip_id)
     for other in others:
         first, last = times(other)
@@ -165,12 +167,14 @@ def times(clip_id: str) -> tuple[int, int]:
     return int(start), int(end)
 
 
-def test_a_film_with_annotated_clips_is_not_removed_unasked(ossl: Ossl, corpus: Path) -> None:
+def test_a_film_with_annotated_clips_is_removed_only_with_the_option(
+    ossl: Ossl, corpus: Path
+) -> None:
     given, clips = records.read_film(corpus, FILM), clip_ids(corpus)
-    said = ossl("-C", corpus, "films", "remove", "demo-steamboat", FILM, code=1).stderr
+    errors = ossl("-C", corpus, "films", "remove", "demo-steamboat", FILM, code=1).stderr
     for clip_id in {one.clip_id for one in given} & set(clips):
-        assert clip_id in said
-    assert "demo-steamboat" not in said
+        assert clip_id in errors
+    assert "demo-steamboat" not in errors
     assert len({row["film_id"] for row in rows(corpus, "clips")}) == 3
     ossl("-C", corpus, "films", "remove", FILM, "--drop-labelled")
     ossl("-C", corpus, "clean")

@@ -1,4 +1,4 @@
-"""The labellers' page in a real browser: headless Chromium, a real Label Studio, real clips."""
+"""The labelling page in headless Chromium, with a real Label Studio and real clips."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.label_studio.clip_server import serving
 
 FILM = "demo-sintel"
 TITLE = "The page in a browser"
-# What a labeller clicks or types into.
+# Controls that a labeller clicks or types into.
 CONTROLS = ".mood .lsf-choices label, .mood .text input, .lsf-bottombar button"
 
 CHECKED = """() => [...document.querySelectorAll('.mood input:checked')].map(
@@ -31,7 +31,7 @@ HEARD = """() => {
 }"""
 SHOWN = """(controls) => [...document.querySelectorAll(controls)]
     .filter((control) => control.offsetParent !== null).length"""
-# Controls that the mouse would not reach where they stand, without scrolling.
+# Controls that the mouse cannot reach without scrolling.
 UNREACHABLE = """(controls) => [...document.querySelectorAll(controls)].filter((control) => {
     if (control.offsetParent === null) return false;
     const box = control.getBoundingClientRect();
@@ -42,7 +42,7 @@ UNREACHABLE = """(controls) => [...document.querySelectorAll(controls)].filter((
         return !top || !(control.contains(top) || top.contains(control) && top.tagName === 'LABEL');
     });
 }).map((control) => control.textContent || control.placeholder || control.outerHTML)"""
-# What is wider than the place it has, or reaches out of the window.
+# Elements that overflow their box or the window.
 OVERFLOWING = """() => [...document.querySelectorAll(
         '.mood h4, .mood .lsf-choices, .mood .lsf-choice, .mood .lsf-hint')].filter((part) => {
     const box = part.getBoundingClientRect();
@@ -56,8 +56,8 @@ SCROLLING = """() => {
 
 
 @dataclass(frozen=True)
-class Room:
-    """A corpus whose clips are served and pushed, and a labeller's browser that is logged in."""
+class LabellingSession:
+    """A corpus with served and pushed clips, and the logged-in browser of a labeller."""
 
     corpus: Path
     address: str
@@ -81,12 +81,12 @@ class Room:
 
 
 @pytest.fixture(scope="module")
-def room(
+def session(
     ossl: Ossl,
     demo_corpus: Path,
     label_studio: LabelStudio,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Room]:
+) -> Iterator[LabellingSession]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("there is no Chromium here (Debian: apt-get install chromium)")
@@ -115,15 +115,15 @@ def room(
         logged_in = page.context.storage_state()
         page.context.close()
         address = f"{label_studio.url}/projects/{project}/data?labeling=1"
-        yield Room(corpus, address, browser, logged_in)
+        yield LabellingSession(corpus, address, browser, logged_in)
         browser.close()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 1000), (1366, 768)])
-def test_everything_is_in_sight_and_in_reach(
-    room: Room, width: int, height: int, tmp_path: Path
+def test_all_controls_are_visible_and_reachable(
+    session: LabellingSession, width: int, height: int, tmp_path: Path
 ) -> None:
-    page = room.page(width, height)
+    page = session.page(width, height)
     page.screenshot(path=tmp_path / f"page-{width}x{height}.png")
     # 3 + 3 + 4 + 3 choices, three scales of 9, 10 words, 2 texts, and the buttons below.
     assert page.evaluate(SHOWN, CONTROLS) >= 13 + 27 + 10 + 2 + 2
@@ -134,7 +134,7 @@ def test_everything_is_in_sight_and_in_reach(
     assert across <= 0
     canvas = page.locator(".lsf-video-canvas canvas").first.bounding_box()
     assert canvas["height"] >= height / 4
-    # Optional or not is said; a scale says what its ends mean.
+    # Optional questions are marked; a scale explains its two ends.
     headings = page.locator(".mood .question h4").all_inner_texts()
     assert sum("(optional)" in one for one in headings) == 1
     assert sum("…" in one and "1 " in one and "9 " in one for one in headings) == 3
@@ -142,7 +142,7 @@ def test_everything_is_in_sight_and_in_reach(
 
 
 def play(page: Any) -> None:
-    """Press the keys that play; again, as a person would, while the page has not bound them."""
+    """Press the play hotkey until the video plays; the page may not have bound it yet."""
     until = time.monotonic() + 30
     while page.evaluate("() => document.querySelector('video').paused"):
         assert time.monotonic() < until, "the keys that play do nothing"
@@ -150,10 +150,15 @@ def play(page: Any) -> None:
         page.wait_for_timeout(1000)
 
 
-def test_a_clip_is_seen_heard_answered_by_keyboard_and_pulled(room: Room, ossl: Ossl) -> None:
-    page = room.page(1366, 768)
+def test_a_clip_is_played_answered_by_keyboard_and_pulled(
+    session: LabellingSession, ossl: Ossl
+) -> None:
+    page = session.page(1366, 768)
     complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
     still = page.evaluate(PICTURE)
     play(page)
     page.wait_for_function(HEARD)
@@ -161,7 +166,7 @@ def test_a_clip_is_seen_heard_answered_by_keyboard_and_pulled(room: Room, ossl: 
     page.keyboard.press("Control+Alt+Space")
     page.wait_for_function("() => document.querySelector('video').paused")
 
-    # A click of the mouse in between must not take the keys away.
+    # Hotkeys must still work after a click of the mouse.
     page.locator(".mood label").filter(has_text="faint").click()
     keys(page, "2 8 x w")
     page.keyboard.press("Control+Enter")
@@ -170,7 +175,7 @@ def test_a_clip_is_seen_heard_answered_by_keyboard_and_pulled(room: Room, ossl: 
     assert "Question 6 is not answered: Energy" in warning.inner_text()
     page.keyboard.press("Escape")
     warning.wait_for(state="detached")
-    # The same number on two scales: neither releases the other.
+    # The same number on two scales: neither clears the other.
     keys(page, "s Shift+H Shift+Digit5 Shift+Digit2")
     assert page.evaluate(CHECKED) == [
         "faint[6]", "no[8]", "Tense, angry, fearful: unpleasant, much energy[2]", "fairly[x]",
@@ -183,7 +188,7 @@ def test_a_clip_is_seen_heard_answered_by_keyboard_and_pulled(room: Room, ossl: 
     page.keyboard.press("Enter")
     assert len(page.evaluate(CHECKED)) == 9, "what is written answers no question"
     submit(page)
-    first = pulled(room, ossl)
+    first = pulled(session, ossl)
     assert len(first) == 1
     assert (first[0].annotator, first[0].state, first[0].source) == (
         "a01", "answered", "label-studio",
@@ -201,20 +206,20 @@ def test_a_clip_is_seen_heard_answered_by_keyboard_and_pulled(room: Room, ossl: 
         "comment": "5 x",
     }
 
-    # The next task stands there by itself; without music nothing more is asked.
-    room.wait_for_clip(page)
+    # The next task opens by itself; if there is no music, no further questions are shown.
+    session.wait_for_clip(page)
     assert page.evaluate(CHECKED) == []
     keys(page, "5")
     page.locator(".mood .scale").first.wait_for(state="hidden")
     assert page.evaluate(SHOWN, ".mood label, .mood .text input") == 3 + 1
     submit(page)
-    second = [one for one in pulled(room, ossl) if one not in first]
+    second = [one for one in pulled(session, ossl) if one not in first]
     assert [one.answers for one in second] == [{"music_audible": "none"}]
 
-    room.wait_for_clip(page)
+    session.wait_for_clip(page)
     with page.expect_response(lambda got: "/annotations" in got.url and got.ok):
         page.keyboard.press("Control+Space")
-    assert sorted(one.state for one in pulled(room, ossl)) == ["answered", "answered", "skipped"]
+    assert sorted(one.state for one in pulled(session, ossl)) == ["answered", "answered", "skipped"]
     assert [one for one in complaints if "CORS" in one or "media" in one.lower()] == []
     page.context.close()
 
@@ -222,7 +227,7 @@ def test_a_clip_is_seen_heard_answered_by_keyboard_and_pulled(room: Room, ossl: 
 def keys(page: Any, pressed: str) -> None:
     for key in pressed.split():
         page.keyboard.press(key)
-    # One frame, so that what was pressed last is drawn.
+    # Wait one frame, so that the last key press is drawn.
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
 
 
@@ -235,6 +240,6 @@ def submit(page: Any) -> None:
     page.wait_for_function("() => document.querySelectorAll('.mood input:checked').length === 0")
 
 
-def pulled(room: Room, ossl: Ossl) -> tuple[Annotation, ...]:
-    ossl("-C", room.corpus, "label", "pull")
-    return records.read_film(room.corpus, FILM)
+def pulled(session: LabellingSession, ossl: Ossl) -> tuple[Annotation, ...]:
+    ossl("-C", session.corpus, "label", "pull")
+    return records.read_film(session.corpus, FILM)

@@ -1,4 +1,4 @@
-"""The README's whole way, command by command, as it is written there."""
+"""The complete workflow of the README, run command by command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANSWERS = {
     "music_audible": "clear", "speech_over_music": "no", "quadrant": "Q2", "confidence": "high",
     "valence": 3, "energy": 7, "tension": 8, "caption": "Restless strings.",
 }  # fmt: skip
-# What the reader has and a test has not: models from a hub. Everything else is run as it stands.
+# Options that replace models from a hub, which a test does not have. The rest runs unchanged.
 LOCAL = {
     "fit": ["--set", "fit.steps=4", "--set", "fit.validate_every=2"],
     "evaluate": ["--clap", "none"],
@@ -38,7 +38,7 @@ def commands() -> list[list[str]]:
 
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
-    """The Internet Archive on loopback: under the films' names it has the demo films."""
+    """An Internet Archive on loopback that serves the demo films under the films' names."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     named = {film.film_id: film for film in load_catalogue()}
     add = next(words for words in commands() if words[3:5] == ["films", "add"])
@@ -50,7 +50,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
         yield server
 
 
-def test_the_whole_way(
+def test_the_readme_workflow(
     ossl: Ossl, archive: Misbehaving, label_studio: LabelStudio, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -71,7 +71,7 @@ def test_the_whole_way(
         if name == "init":
             (corpus / "ossl.yaml").write_text(yaml.safe_dump(settings(archive)))
         if ran[-1] == "label push":
-            people_label(label_studio, corpus)
+            annotate_all_tasks(label_studio, corpus)
     assert len(ran) == 15
 
     clips = {row["clip_id"]: row for row in rows(corpus, "clips")}
@@ -96,7 +96,7 @@ def test_the_whole_way(
 
 
 def settings(archive: Misbehaving) -> dict[str, object]:
-    """The recipe of the demo, with this machine as the Archive."""
+    """The recipe of the demo, with the loopback server as the Archive."""
     fetch = {
         "archive_url": archive.address, "archive_node_url": "http://{server}",
         "min_kbps": 0, "wait_s": 0,
@@ -104,7 +104,7 @@ def settings(archive: Misbehaving) -> dict[str, object]:
     return {**yaml.safe_load(RECIPE_TEXT), "fetch": fetch}
 
 
-def people_label(label_studio: LabelStudio, corpus: Path) -> None:
+def annotate_all_tasks(label_studio: LabelStudio, corpus: Path) -> None:
     """Two people answer every task of the corpus' project."""
     state = json.loads((corpus / "annotations" / "label-studio.json").read_text())
     tasks = label_studio.tasks(state["project_id"])

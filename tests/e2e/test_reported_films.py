@@ -1,7 +1,7 @@
-"""Films of the kinds that public bug reports describe, from the file to the clip.
+"""Films with problems from public bug reports, from the file to the clip.
 
-Their truth is that of the test films: cuts at 36, 144 and 240 (24 frames a second; 38, 150 and 250
-at 25), music from 1.0 to 13.55 s, three flashes with clicks.
+Their ground truth is that of the test films: cuts at 36, 144 and 240 (24 frames a second; 38, 150
+and 250 at 25), music from 1.0 to 13.55 s, three flashes with clicks.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ AT_24, AT_25 = (36, 144, 240), (38, 150, 250)
 
 
 @dataclass(frozen=True)
-class Right:
-    """What is right of a film.
+class Expected:
+    """Expected values of a film.
 
     Attributes:
         cuts: frames at which scenes begin.
         n_frames: of the film.
         clip: frames of the clip, and its size as shown; None: no clip.
-        click_ms: when a click is heard after its flash is seen.
+        click_ms: delay of a click after its flash.
         cue_s: when the music begins.
         damage_s: of the audio.
     """
@@ -44,21 +44,21 @@ class Right:
 
 
 CLIP_25 = (337, 192, 108)
-RIGHT = {
-    "base_truth.mp4": Right(),
-    "timecode_track.mov": Right(),
-    "sound_first_bframes.mp4": Right(),
-    "two_cells_restart.vob": Right(AT_25, 375, CLIP_25),
-    "jump_one_hour.ts": Right(AT_25, 375, CLIP_25),
-    "latin1_title.avi": Right(AT_25, 375, CLIP_25, click_ms=-17.0, cue_s=0.96),
-    "commentary_first.mkv": Right(),
-    # Of the 12.5 s of its cue, 10 ms are damaged: the clip is rejected for it, which is counted.
-    "nan_10ms.mkv": Right(clip=None, damage_s=(5.0, 5.01)),
-    "rotated90.mp4": Right(clip=(324, 108, 192)),
-    "h264_bframes.avi": Right(AT_25, 375, CLIP_25, click_ms=-57.0, cue_s=0.92),
-    "unflagged_thumbnail_first.mp4": Right(),
-    "hdr_pq.mp4": Right(),
-    "progressive_second_then_interlaced.ts": Right(
+EXPECTED = {
+    "base_truth.mp4": Expected(),
+    "timecode_track.mov": Expected(),
+    "sound_first_bframes.mp4": Expected(),
+    "two_cells_restart.vob": Expected(AT_25, 375, CLIP_25),
+    "jump_one_hour.ts": Expected(AT_25, 375, CLIP_25),
+    "latin1_title.avi": Expected(AT_25, 375, CLIP_25, click_ms=-17.0, cue_s=0.96),
+    "commentary_first.mkv": Expected(),
+    # 10 ms of the 12.5 s of its cue are damaged: the clip is rejected, and the reject is counted.
+    "nan_10ms.mkv": Expected(clip=None, damage_s=(5.0, 5.01)),
+    "rotated90.mp4": Expected(clip=(324, 108, 192)),
+    "h264_bframes.avi": Expected(AT_25, 375, CLIP_25, click_ms=-57.0, cue_s=0.92),
+    "unflagged_thumbnail_first.mp4": Expected(),
+    "hdr_pq.mp4": Expected(),
+    "progressive_second_then_interlaced.ts": Expected(
         (61, 173, 273), 398, (337, 192, 144), click_ms=10.0, cue_s=0.97
     ),
 }
@@ -84,17 +84,17 @@ def built(ossl: Ossl, shared_media: Path, tmp_path_factory: pytest.TempPathFacto
         pytest.skip("the shared media have no folder `reported`")
     corpus = tmp_path_factory.mktemp("reported") / "corpus"
     ossl("init", corpus)
-    for name in (*RIGHT, "truncated.avi"):
+    for name in (*EXPECTED, "truncated.avi"):
         add_film(ossl, corpus, folder / name, id_of(name))
-    # The corpus' own recipe: status is asked without --set.
+    # Settings go into the recipe, because `status` is called without --set.
     (corpus / "ossl.yaml").write_text("stems:\n  model: bundled\n", encoding="utf-8")
     ossl("-C", corpus, "build", "--workers", 2, code=3)
     return Built(corpus, status(ossl, corpus))
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_film_and_scenes_are_whole(built: Built, name: str) -> None:
-    right = RIGHT[name]
+@pytest.mark.parametrize("name", EXPECTED)
+def test_film_and_scenes_are_complete(built: Built, name: str) -> None:
+    right = EXPECTED[name]
     (film,) = built.of("films", name)
     scenes = built.of("scenes", name)
     assert tuple(scene["start_frame"] for scene in scenes[1:]) == right.cuts
@@ -106,9 +106,9 @@ def test_film_and_scenes_are_whole(built: Built, name: str) -> None:
     assert not any(scene["damaged_spans"] for scene in scenes)
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_music_is_found_where_it_is(built: Built, name: str) -> None:
-    right = RIGHT[name]
+@pytest.mark.parametrize("name", EXPECTED)
+def test_music_is_found_at_the_right_time(built: Built, name: str) -> None:
+    right = EXPECTED[name]
     (cue,) = built.of("cues", name)
     assert cue["start_s"] == pytest.approx(right.cue_s, abs=0.06)
     (mix,) = (stem for stem in built.of("stems", name) if stem["role"] == "mix")
@@ -119,9 +119,9 @@ def test_music_is_found_where_it_is(built: Built, name: str) -> None:
         assert found == pytest.approx(true, abs=0.003)
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", EXPECTED)
 def test_the_clip_is_exact(built: Built, name: str) -> None:
-    right = RIGHT[name]
+    right = EXPECTED[name]
     clips = built.of("clips", name)
     if right.clip is None:
         assert clips == []
@@ -135,7 +135,7 @@ def test_the_clip_is_exact(built: Built, name: str) -> None:
     step = 1 / (24 if right.n_frames == 360 else 25)
     assert all(abs(b - a - step) < 0.0015 for a, b in pairwise(times))
     if name == "rotated90.mp4":
-        # Upright, as a viewer shows it: turned back, the numbers can be read.
+        # The clip is upright: turn it back to read the numbers.
         frames = [np.rot90(frame, -1) for frame in frames]
     numbers = [films.number_of(frame) for frame in frames]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
@@ -149,7 +149,7 @@ def test_the_clip_is_exact(built: Built, name: str) -> None:
         assert 1000 * (click - flash) == pytest.approx(right.click_ms, abs=2.0)
 
 
-def test_the_film_is_the_stream_that_is_the_film(built: Built) -> None:
+def test_the_right_streams_are_selected(built: Built) -> None:
     (film,) = built.of("films", "commentary_first.mkv")
     assert (film["audio_stream"], film["audio_channels"]) == (2, 2)
     assert "comment" in film["streams_other"]
@@ -174,7 +174,7 @@ def test_hdr_becomes_bt709(built: Built) -> None:
     assert means[0] == pytest.approx(means[1], abs=8)
 
 
-def test_no_clip_shows_combs(built: Built) -> None:
+def test_clips_have_no_combing_artefacts(built: Built) -> None:
     (clip,) = built.of("clips", "progressive_second_then_interlaced.ts")
     frames, *_ = decoded(built.corpus / clip["video_path"])
     for frame in frames:
@@ -184,7 +184,7 @@ def test_no_clip_shows_combs(built: Built) -> None:
         assert one < two + 1.5
 
 
-def test_what_was_corrected_or_damaged_is_told(built: Built) -> None:
+def test_corrections_and_damage_give_warnings(built: Built) -> None:
     warnings = {
         (entry["film_id"], entry["stage"]): entry["message"] for entry in built.status["warnings"]
     }
@@ -195,7 +195,7 @@ def test_what_was_corrected_or_damaged_is_told(built: Built) -> None:
     assert not any(film_id == "base-truth" for film_id, _ in warnings)
 
 
-def test_a_film_that_is_cut_off_is_not_built(built: Built) -> None:
+def test_a_truncated_film_is_not_built(built: Built) -> None:
     (failed,) = built.status["failed"]
     assert (failed["film_id"], failed["code"]) == ("truncated", "truncated")
     assert built.of("films", "truncated.avi") == []

@@ -1,4 +1,4 @@
-"""A second build is idle; a changed setting runs again only what depends on it; counts add up."""
+"""A second build does nothing; a changed setting reruns only dependent stages; counts add up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.e2e.corpora import Ossl, rejects, rows, status
 
 
 def stamps(corpus: Path) -> dict[str, int]:
-    """When each file of a corpus was last written."""
+    """Modification time of each file of a corpus."""
     return {
         path.relative_to(corpus).as_posix(): path.stat().st_mtime_ns
         for path in corpus.rglob("*")
@@ -53,7 +53,7 @@ def test_a_second_build_writes_nothing(ossl: Ossl, corpus: Path) -> None:
         ("fingerprints.fewest=40", {"fingerprints"}),
     ],
 )
-def test_a_changed_setting_runs_again_what_depends_on_it(
+def test_a_changed_setting_reruns_only_dependent_stages(
     ossl: Ossl, demo_corpus: Path, change: str, again: set[str]
 ) -> None:
     assert running(ossl, demo_corpus) == set()
@@ -76,12 +76,12 @@ def test_a_corrected_title_does_not_make_scenes_stale(ossl: Ossl, corpus: Path) 
     assert not [name for name in changed if "/clips/" in name or "/stems/" in name]
 
 
-def test_a_lost_file_is_made_again_with_the_same_bytes(ossl: Ossl, corpus: Path) -> None:
+def test_a_lost_file_is_rebuilt_with_the_same_bytes(ossl: Ossl, corpus: Path) -> None:
     clip = rows(corpus, "clips")[0]
     path = corpus / clip["music_path"]
     bytes_before = path.read_bytes()
     path.unlink()
-    assert running(ossl, corpus) == {"clips", "fingerprints"}  # these, if other clips come out
+    assert running(ossl, corpus) == {"clips", "fingerprints"}  # the latter only if the clips change
     assert ossl("-C", corpus, "verify", code=1).stdout.count("is gone") == 1
     ossl("-C", corpus, "build")
     assert path.read_bytes() == bytes_before
@@ -99,7 +99,7 @@ def test_verify_finds_a_changed_byte(ossl: Ossl, corpus: Path) -> None:
     ]
 
 
-def test_clean_deletes_what_no_row_points_to_and_nothing_else(ossl: Ossl, corpus: Path) -> None:
+def test_clean_deletes_only_files_without_a_row(ossl: Ossl, corpus: Path) -> None:
     assert json.loads(ossl("-C", corpus, "clean", "--json").stdout) == []
     film = rows(corpus, "films")[0]["film_id"]
     left = corpus / f"films/{film}/.clips.partial"

@@ -1,4 +1,4 @@
-"""The demo corpus, divided: three films that have nothing in common, one for each split."""
+"""Splits of the demo corpus: three films without shared material, one in each split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.e2e.corpora import Ossl, rows
 
 
-def test_the_demo_films_share_nothing_and_stand_on_three_splits(
+def test_the_demo_films_share_nothing_and_are_in_three_splits(
     ossl: Ossl, demo_corpus: Path
 ) -> None:
     prints = rows(demo_corpus, "fingerprints")
@@ -16,7 +16,7 @@ def test_the_demo_films_share_nothing_and_stand_on_three_splits(
         row["clip_id"] for row in rows(demo_corpus, "clips")
     ]
     assert all(row["audio_hashes"] and row["video_hashes"] for row in prints)
-    # Half of what counts as a match, and still they do not.
+    # No matches even at half of the matching threshold.
     found = json.loads(
         ossl(
             "-C", demo_corpus, "split", "--dry-run", "--json", "--set", "splits.min_shared=1.5"

@@ -1,4 +1,4 @@
-"""The wheel, in an environment that has nothing of this checkout."""
+"""The wheel, installed in an environment without this checkout."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from ossl_builder.demo.films import FILMS
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_wheel_works_where_nothing_else_is(tmp_path: Path) -> None:
+def test_the_wheel_works_without_the_checkout(tmp_path: Path) -> None:
     def run(*command: object) -> str:
         done = subprocess.run(
             [str(part) for part in command], capture_output=True, text=True, check=False,
@@ -45,7 +45,7 @@ def test_the_wheel_works_where_nothing_else_is(tmp_path: Path) -> None:
     for film in FILMS:
         assert f"ossl_builder/demo/films/{film.file}" in files
         assert f"ossl_builder/bundled/annotations/{film.claim.film_id}.jsonl" in files
-    # How the bundled separator is trained stays in the repository.
+    # The training code of the bundled separator is not in the wheel.
     assert not re.search(r"^(train/)?separator/", files, re.MULTILINE)
     assert "tests/" not in files
     assert wheel.stat().st_size < 25e6

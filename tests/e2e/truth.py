@@ -51,7 +51,7 @@ def score_scenes(scenes: Sequence[dict[str, Any]], truth: dict[str, Any]) -> Sce
 
 
 def activity(spans: Sequence[tuple[float, float]], length_s: float) -> np.ndarray:
-    """Spans as one truth value per 0.1 s."""
+    """Spans as one boolean per 0.1 s."""
     frames = np.zeros(round(length_s * FRAMES_PER_S), bool)
     for start_s, end_s in spans:
         frames[round(start_s * FRAMES_PER_S) : round(end_s * FRAMES_PER_S)] = True

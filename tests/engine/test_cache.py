@@ -1,4 +1,4 @@
-"""What files and values were made from: remembered by content, never taken for something else."""
+"""The cache: files and values are fresh only while their inputs have the same content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def made_files(folder: Path) -> MadeFiles:
     return MadeFiles(folder, folder / ".made.json")
 
 
-def test_a_file_is_fresh_while_it_was_made_from_the_same(folder: Path) -> None:
+def test_a_file_is_fresh_while_its_inputs_are_unchanged(folder: Path) -> None:
     made = made_files(folder)
     assert made.is_fresh("a.txt", "digest", check_bytes=True)
     assert made.facts("a.txt") == {"pages": 3}
@@ -44,7 +44,7 @@ def test_a_changed_file_is_not_fresh(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("memory", ["", "[]", "{", '{"a.txt": 1}', '{"../a.txt": {}}'])
-def test_a_damaged_or_forged_memory_remembers_nothing(folder: Path, memory: str) -> None:
+def test_a_damaged_or_forged_cache_file_is_ignored(folder: Path, memory: str) -> None:
     (folder / ".made.json").write_text(memory)
     made = made_files(folder)
     assert not made.names()
@@ -62,6 +62,6 @@ def test_a_value_is_computed_once_per_key(tmp_path: Path) -> None:
         return cached_value(path, key, compute, lambda plain: [int(plain[0])])
 
     assert [value("a"), value("a"), value("b"), value("a")] == [[1], [1], [2], [3]]
-    path.write_text(json.dumps({"key": "a", "value": {}}))  # of another shape
+    path.write_text(json.dumps({"key": "a", "value": {}}))  # a value of another type
     assert value("a") == [4]
     assert computed == ["a", "b", "a", "a"]

@@ -24,11 +24,11 @@ def work(item_id: str, send: Send) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_each_item_ends_once_whatever_happens_to_it(workers: int) -> None:
-    said: list[Message | Ended] = []
-    processes(work, ["a", "crash", "error", "b"], workers, said.append)
-    ends = {end.item_id: end.error for end in said if isinstance(end, Ended)}
-    assert len(ends) == sum(isinstance(end, Ended) for end in said) == 4
+def test_each_item_ends_exactly_once(workers: int) -> None:
+    messages: list[Message | Ended] = []
+    processes(work, ["a", "crash", "error", "b"], workers, messages.append)
+    ends = {end.item_id: end.error for end in messages if isinstance(end, Ended)}
+    assert len(ends) == sum(isinstance(end, Ended) for end in messages) == 4
     assert ends["a"] is None
     assert ends["b"] is None
     assert ends["error"] is not None
@@ -36,7 +36,7 @@ def test_each_item_ends_once_whatever_happens_to_it(workers: int) -> None:
     assert ends["crash"] is not None
     assert ends["crash"].code == "worker_died"
     assert "-11" in ends["crash"].message
-    values = [message.value for message in said if isinstance(message, Message)]
+    values = [message.value for message in messages if isinstance(message, Message)]
     assert sorted(values) == sorted(
         ["began a", "ended a", "began b", "ended b", "began error", "began crash"]
     )
@@ -47,7 +47,7 @@ def slow(item_id: str, send: Send) -> None:
     time.sleep(60)
 
 
-def test_a_consumer_that_stops_ends_the_processes() -> None:
+def test_an_error_in_the_consumer_stops_the_processes() -> None:
     pids = []
 
     def stop(message: Message | Ended) -> None:
@@ -68,7 +68,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_process_whose_parent_is_killed_ends_itself(tmp_path: Path) -> None:
+def test_a_process_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     root = str(Path(__file__).parents[2])

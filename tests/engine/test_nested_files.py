@@ -1,4 +1,4 @@
-"""JSON that is nested without end, wherever a corpus of others may hold it, is no traceback."""
+"""Deeply nested JSON in the files of a corpus or in a response is an error, not a traceback."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from tests.loopback import listening
 DEEP = b"[" * 100_000
 
 
-def put(path: Path) -> None:
+def write_deep_json(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(DEEP)
 
 
-def test_records_and_sources(tmp_path: Path) -> None:
+def test_deeply_nested_records_and_sources_are_errors(tmp_path: Path) -> None:
     corpus = create(tmp_path / "corpus")
     root = corpus.root
-    put(records.head_path(root, "fetch", "film"))
-    put(records.body_path(root, "fetch", "film"))
-    put(corpus.source_path("film"))
-    put(sides.record_path(root))
-    put(root / "annotations" / states.FILE_NAME)
-    put(root / "annotations" / states.PULLED_FILE_NAME)
+    write_deep_json(records.head_path(root, "fetch", "film"))
+    write_deep_json(records.body_path(root, "fetch", "film"))
+    write_deep_json(corpus.source_path("film"))
+    write_deep_json(sides.record_path(root))
+    write_deep_json(root / "annotations" / states.FILE_NAME)
+    write_deep_json(root / "annotations" / states.PULLED_FILE_NAME)
     for read, code in (
         (lambda: records.read(root, "fetch", "film"), "record_damaged"),
         (lambda: records.read_rows(root, FETCH_STAGE, "film"), "record_damaged"),
@@ -59,10 +59,10 @@ class Nested(BaseHTTPRequestHandler):
         self.wfile.write(DEEP)
 
     def log_message(self, *arguments: Any) -> None:
-        """Keep still."""
+        """Do not log."""
 
 
-def test_documents_of_the_network() -> None:
+def test_a_deeply_nested_response_is_an_error() -> None:
     with listening(Nested, threading.Event()) as host, pytest.raises(TransferError) as caught:
         get_json(f"http://{host}/metadata", RetryPolicy(tries=1), "tests")
     assert caught.value.kind == "dropped"

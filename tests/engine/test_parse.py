@@ -1,4 +1,4 @@
-"""YAML and JSON of others: plain values within limits, or a sentence."""
+"""Parsing of untrusted YAML and JSON: plain values within limits, else a clear error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MERGE_BOMB = "a0: &a0 {k0: 1}\n" + "".join(
         ("a: \x00", "special characters"),
     ],
 )
-def test_yaml_beyond_the_limits_is_refused_in_a_sentence(text: str, told: str) -> None:
+def test_yaml_beyond_the_limits_gives_a_clear_error(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told) as caught:
         parse.yaml_value(text)
     assert len(str(caught.value)) < 300
@@ -54,12 +54,12 @@ def test_few_aliases_and_merges_are_allowed() -> None:
 
 @pytest.mark.parametrize("depth", [61, 900, 100_000])
 @pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"a":', "}")])
-def test_nested_json_is_refused_in_a_sentence(left: str, right: str, depth: int) -> None:
+def test_deeply_nested_json_gives_a_clear_error(left: str, right: str, depth: int) -> None:
     with pytest.raises(ValueError, match="nested more than 60 deep"):
         parse.json_value(left * depth + "1" + right * depth)
 
 
-def test_json_within_the_limits_is_as_it_was() -> None:
+def test_json_within_the_limits_is_parsed_unchanged() -> None:
     assert parse.json_value("[" * 60 + "]" * 60) == eval("[" * 60 + "]" * 60)
     assert parse.json_value('{"a": [1, {"b": null}]}') == {"a": [1, {"b": None}]}
 

@@ -1,4 +1,4 @@
-"""One stage, one item: how it ends, what is kept, and what a kill leaves."""
+"""Run one stage on one item: final states, kept files, and records after a kill."""
 
 import errno
 import os
@@ -37,7 +37,7 @@ def toy(item: Item) -> Outcome:
 def stage(run: Callable[[Item], Outcome] = toy, **changed: Any) -> Stage:
     return Stage(
         **{
-            "name": "toy", "doc": "A toy.", "version": 1, "reads": (), "writes": CUES,
+            "name": "toy", "version": 1, "reads": (), "writes": CUES,
             "config": ToySettings, "run": run, "folder": "toy",
         }
         | changed
@@ -67,7 +67,7 @@ def test_a_done_item_is_fresh_and_keeps_rows_rejects_and_files(tmp_path: Path) -
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_file_name_that_would_spoil_the_record_is_refused(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_valid_in_a_record_is_refused(tmp_path: Path) -> None:
     def two_words(item: Item) -> Outcome:
         (item.folder / "two words.txt").write_text("x")
         return toy(item)
@@ -96,14 +96,14 @@ def test_equal_work_gives_equal_rows_and_hashes(tmp_path: Path) -> None:
         (stage(tools=lambda config: {"demucs": "9"}), None, "tool demucs was unset, is 9"),
     ],
 )
-def test_what_shapes_the_result_makes_it_stale(
+def test_a_changed_version_setting_or_tool_makes_the_record_stale(
     tmp_path: Path, what: Stage, config: ToySettings | None, reason: str
 ) -> None:
     run(tmp_path, stage())
     assert why(tmp_path, what, config) == reason
 
 
-def test_a_file_that_is_gone_or_short_makes_it_stale(tmp_path: Path) -> None:
+def test_a_missing_or_changed_file_makes_the_record_stale(tmp_path: Path) -> None:
     large = ToySettings(length=cache.SMALL)
     run(tmp_path, stage(), large)
     path = tmp_path / "films/f/toy/audio.txt"
@@ -115,7 +115,7 @@ def test_a_file_that_is_gone_or_short_makes_it_stale(tmp_path: Path) -> None:
     assert why(tmp_path, stage(), large) == "the folder films/f/toy is gone"
 
 
-def test_a_rejected_item_stays_so_and_a_failed_one_is_tried_again(tmp_path: Path) -> None:
+def test_a_rejected_item_is_not_retried_and_a_failed_one_is(tmp_path: Path) -> None:
     def reject(item: Item) -> Outcome:
         raise Rejected("no_audio", "The film has no audio.")
 
@@ -128,7 +128,7 @@ def test_a_rejected_item_stays_so_and_a_failed_one_is_tried_again(tmp_path: Path
     assert why(tmp_path, stage()) == "failed before (not_media)"
 
 
-def test_an_unforeseen_fault_is_recorded_with_its_traceback(tmp_path: Path) -> None:
+def test_an_unexpected_error_is_recorded_with_its_traceback(tmp_path: Path) -> None:
     def crash(item: Item) -> Outcome:
         raise ZeroDivisionError("by nought")
 
@@ -159,7 +159,7 @@ def test_a_full_disk_stops_everything_and_keeps_what_was_finished(tmp_path: Path
     assert why(tmp_path, stage()) == ""
 
 
-def test_a_failed_rerun_keeps_hold_of_the_files_made_before(tmp_path: Path) -> None:
+def test_a_failed_rerun_keeps_the_earlier_files(tmp_path: Path) -> None:
     def fail(item: Item) -> Outcome:
         raise OsslError("content_changed", "The source gives another file.", "Look at it.")
 
@@ -169,7 +169,7 @@ def test_a_failed_rerun_keeps_hold_of_the_files_made_before(tmp_path: Path) -> N
     assert (tmp_path / "films/f/toy/audio.txt").exists()
 
 
-def test_rows_of_another_version_are_named(tmp_path: Path) -> None:
+def test_rows_of_another_version_are_reported(tmp_path: Path) -> None:
     run(tmp_path, stage())
     path = records.body_path(tmp_path, "toy", "f")
     path.write_text(path.read_text().replace('"music_share":', '"share_of_music":'))
@@ -178,7 +178,7 @@ def test_rows_of_another_version_are_named(tmp_path: Path) -> None:
     assert caught.value.code == "record_damaged"
 
 
-def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+def test_a_damaged_record_is_reported(tmp_path: Path) -> None:
     run(tmp_path, stage())
     records.head_path(tmp_path, "toy", "f").write_text("{")
     with pytest.raises(OsslError) as caught:
@@ -186,7 +186,7 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     assert caught.value.code == "record_damaged"
 
 
-def test_a_record_of_another_format_is_not_guessed_at(tmp_path: Path) -> None:
+def test_a_record_of_another_format_is_refused(tmp_path: Path) -> None:
     run(tmp_path, stage())
     path = records.head_path(tmp_path, "toy", "f")
     path.write_text(path.read_text().replace('"format":1', '"format":99'))
@@ -205,8 +205,8 @@ for turn in range(10_000):
 """
 
 
-def test_killed_at_any_instant_a_record_never_speaks_of_other_bytes(tmp_path: Path) -> None:
-    """Two settings in turn: whenever the process dies, a fresh item has that setting's file."""
+def test_after_a_kill_a_fresh_record_matches_its_files(tmp_path: Path) -> None:
+    """Two settings alternate. After a kill at any time, a fresh item has its setting's file."""
     for turn in range(12):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(tmp_path)], cwd=Path(__file__).parents[2]

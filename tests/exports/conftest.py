@@ -1,4 +1,4 @@
-"""A demo corpus of one's own, with labels and splits."""
+"""A private copy of the demo corpus, with labels and splits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def label(clip: Clip, quadrant: str, caption: str | None) -> Label:
 
 @pytest.fixture
 def corpus(demo_corpus: Path, tmp_path: Path) -> Path:
-    """The demo corpus again, sharing its media, each film in a split of its own."""
+    """A copy of the demo corpus with shared media; each film is in a different split."""
     root = tmp_path / "corpus"
     shutil.copytree(demo_corpus, root, copy_function=os.link)
     for table in (root / "manifests").iterdir():  # tables are replaced here, never written into

@@ -1,4 +1,4 @@
-"""Tables of somebody else: no path leads out, and no byte leaves that the tables do not name."""
+"""Untrusted tables: no path may leave the corpus, and no outside file is exported or changed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 
 from ossl_builder.engine import tables_io
 from ossl_builder.tables import CLIPS, Clip
-from tests.exports.judged import judged
-from tests.said import Run
+from tests.command_result import RunCommand
+from tests.exports.rights_corpus import rights_corpus
 
 WITH_MEDIA = ("parquet", "croissant", "hf", "webdataset", "ossl-v1", "ossl-v2")
 SECRET = b"a secret of this machine"
 
 
-def put(corpus: Path, **other: object) -> Clip:
-    """Write the clips table as somebody would forge it: with other values in its one row."""
+def forge_clips_table(corpus: Path, **other: object) -> Clip:
+    """Write a forged clips table: replace values in its only row."""
     row: Clip = dataclasses.replace(tables_io.read_table(corpus / "manifests", CLIPS)[0], **other)
     schema = CLIPS.arrow_schema()
     columns = {name: [getattr(row, name)] for name in schema.names}
@@ -71,8 +71,8 @@ def secret(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("export", WITH_MEDIA)
 @pytest.mark.parametrize("way", WAYS_OUT)
-def test_no_file_from_outside_is_published(
-    ossl_here: Run,
+def test_no_file_from_outside_is_exported(
+    ossl_here: RunCommand,
     tmp_path: Path,
     secret: Path,
     export: str,
@@ -80,10 +80,10 @@ def test_no_file_from_outside_is_published(
 ) -> None:
     import hashlib
 
-    corpus, out = judged(tmp_path / "corpus", "expired"), tmp_path / "deep/out"
+    corpus, out = rights_corpus(tmp_path / "corpus", "expired"), tmp_path / "deep/out"
     name = way(corpus, secret)
     sha256 = hashlib.sha256(SECRET).hexdigest()
-    put(corpus, video_path=name, video_sha256=sha256)
+    forge_clips_table(corpus, video_path=name, video_sha256=sha256)
     ended = ossl_here("-C", corpus, "export", export, "--out", out)
     assert ended.code == 1
     assert name in ended.err
@@ -95,14 +95,14 @@ def test_no_file_from_outside_is_published(
 @pytest.mark.parametrize("export", WITH_MEDIA)
 @pytest.mark.parametrize("column", ["clip_id", "film_id", "video_path"])
 def test_nothing_outside_is_written(
-    ossl_here: Run, tmp_path: Path, export: str, column: str
+    ossl_here: RunCommand, tmp_path: Path, export: str, column: str
 ) -> None:
-    corpus, out = judged(tmp_path / "corpus", "expired"), tmp_path / "deep/out"
+    corpus, out = rights_corpus(tmp_path / "corpus", "expired"), tmp_path / "deep/out"
     row = tables_io.read_table(corpus / "manifests", CLIPS)[0]
-    # The file is where the table has it from, and would be written as far from `out`.
+    # The file exists at the path in the table; the export would write outside of `out`.
     (tmp_path / "up").mkdir()
     (tmp_path / "up/x.mp4").write_bytes((corpus / row.video_path).read_bytes())
-    put(corpus, **{column: "../up/x.mp4" if column == "video_path" else "../../up/x"})
+    forge_clips_table(corpus, **{column: "../up/x.mp4" if column == "video_path" else "../../up/x"})
     before = everything(tmp_path)
     ended = ossl_here("-C", corpus, "export", export, "--out", out)
     assert ended.code == 1
@@ -112,8 +112,8 @@ def test_nothing_outside_is_written(
     assert (tmp_path / "up/x.mp4").read_bytes() == before["up/x.mp4"]
 
 
-def test_a_link_in_the_export_is_not_followed(ossl_here: Run, tmp_path: Path) -> None:
-    corpus, out = judged(tmp_path / "corpus", "expired"), tmp_path / "out"
+def test_a_link_in_the_export_is_not_followed(ossl_here: RunCommand, tmp_path: Path) -> None:
+    corpus, out = rights_corpus(tmp_path / "corpus", "expired"), tmp_path / "out"
     (tmp_path / "other").mkdir()
     out.mkdir()
     (out / "films").symlink_to(tmp_path / "other")
@@ -123,12 +123,12 @@ def test_a_link_in_the_export_is_not_followed(ossl_here: Run, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("way", WAYS_OUT)
-def test_verify_and_report_do_not_follow_paths_out(
-    ossl_here: Run, tmp_path: Path, secret: Path, way: Callable[[Path, Path], str]
+def test_verify_and_report_do_not_follow_paths_outside(
+    ossl_here: RunCommand, tmp_path: Path, secret: Path, way: Callable[[Path, Path], str]
 ) -> None:
-    corpus = judged(tmp_path / "corpus", "expired")
+    corpus = rights_corpus(tmp_path / "corpus", "expired")
     name = way(corpus, secret)
-    put(corpus, video_path=name)
+    forge_clips_table(corpus, video_path=name)
     (corpus / "imported.json").write_text('{"version": 1, "layout": "ossl-v1", "folder": "v1"}')
     verified = ossl_here("-C", corpus, "verify", "--json")
     assert verified.code == 1
@@ -141,11 +141,11 @@ def test_verify_and_report_do_not_follow_paths_out(
 
 
 @pytest.mark.parametrize("place", ["films", "records", "manifests", "annotations", "films/more"])
-def test_a_corpus_whose_folders_are_links_out_is_not_opened(
-    ossl_here: Run, tmp_path: Path, place: str
+def test_a_corpus_with_folders_linked_outside_is_not_opened(
+    ossl_here: RunCommand, tmp_path: Path, place: str
 ) -> None:
-    """`ossl clean` would delete, and a build write, what the link leads to."""
-    corpus, other = judged(tmp_path / "corpus", "expired"), tmp_path / "other"
+    """`ossl clean` would delete, and a build would write, the files behind the link."""
+    corpus, other = rights_corpus(tmp_path / "corpus", "expired"), tmp_path / "other"
     other.mkdir()
     (other / "precious").write_text("mine")
     path = corpus / place
@@ -159,15 +159,17 @@ def test_a_corpus_whose_folders_are_links_out_is_not_opened(
     assert everything(other) == {"precious": b"mine"}
 
 
-def test_the_lock_is_no_way_to_another_file(ossl_here: Run, tmp_path: Path) -> None:
-    corpus, mine = judged(tmp_path / "corpus", "expired"), tmp_path / "mine"
+def test_a_linked_lock_file_does_not_change_its_target(
+    ossl_here: RunCommand, tmp_path: Path
+) -> None:
+    corpus, mine = rights_corpus(tmp_path / "corpus", "expired"), tmp_path / "mine"
     mine.write_text("mine")
     (corpus / ".lock").symlink_to(mine)
     ossl_here("-C", corpus, "clean")
     assert mine.read_text() == "mine"
 
 
-def test_a_temporary_file_is_no_way_to_another_file(tmp_path: Path) -> None:
+def test_a_linked_temporary_file_does_not_change_its_target(tmp_path: Path) -> None:
     from ossl_builder import files
 
     mine = tmp_path / "mine"
@@ -191,10 +193,10 @@ HOW = [("parquet", "--link"), ("parquet", "--copy"), ("croissant", "--link"),
 
 @pytest.mark.parametrize("role", ["video", "music"])
 @pytest.mark.parametrize(("export", "how"), HOW)
-def test_a_damaged_or_missing_file_stops_an_export_and_is_named(
-    ossl_here: Run, tmp_path: Path, export: str, how: str, role: str
+def test_a_damaged_or_missing_file_stops_an_export_and_is_reported(
+    ossl_here: RunCommand, tmp_path: Path, export: str, how: str, role: str
 ) -> None:
-    corpus, out = judged(tmp_path / "corpus", "expired", "no-notice"), tmp_path / "out"
+    corpus, out = rights_corpus(tmp_path / "corpus", "expired", "no-notice"), tmp_path / "out"
     row = next(
         row for row in tables_io.read_table(corpus / "manifests", CLIPS)
         if row.film_id == "no-notice"
@@ -215,10 +217,10 @@ def test_a_damaged_or_missing_file_stops_an_export_and_is_named(
 
 
 @pytest.mark.parametrize(("export", "how"), HOW)
-def test_what_was_damaged_in_an_export_is_written_again(
-    ossl_here: Run, tmp_path: Path, export: str, how: str
+def test_damaged_files_of_an_export_are_written_again(
+    ossl_here: RunCommand, tmp_path: Path, export: str, how: str
 ) -> None:
-    corpus, out = judged(tmp_path / "corpus", "expired", "no-notice"), tmp_path / "out"
+    corpus, out = rights_corpus(tmp_path / "corpus", "expired", "no-notice"), tmp_path / "out"
     words = ["-C", corpus, "export", export, "--out", out, *filter(None, [how])]
     assert ossl_here(*words).code == 0
     whole = everything(out)
@@ -229,9 +231,11 @@ def test_what_was_damaged_in_an_export_is_written_again(
     assert everything(out) == whole
 
 
-def test_a_clip_damaged_after_it_was_linked_is_noticed(ossl_here: Run, tmp_path: Path) -> None:
+def test_a_clip_damaged_after_it_was_linked_is_detected(
+    ossl_here: RunCommand, tmp_path: Path
+) -> None:
     """The export shares the damaged file with the corpus."""
-    corpus, out = judged(tmp_path / "corpus", "expired"), tmp_path / "out"
+    corpus, out = rights_corpus(tmp_path / "corpus", "expired"), tmp_path / "out"
     words = ("-C", corpus, "export", "parquet", "--out", out, "--link")
     assert ossl_here(*words).code == 0
     (path,) = (corpus / "films").rglob("*.mp4")
@@ -241,34 +245,36 @@ def test_a_clip_damaged_after_it_was_linked_is_noticed(ossl_here: Run, tmp_path:
     assert (ended.code, path.name in ended.err) == (1, True)
 
 
-def test_a_stage_does_not_read_through_a_link_out(
-    ossl_here: Run, tmp_path: Path, secret: Path
+def test_a_stage_does_not_follow_a_link_outside(
+    ossl_here: RunCommand, tmp_path: Path, secret: Path
 ) -> None:
-    corpus = judged(tmp_path / "corpus", "expired")
+    corpus = rights_corpus(tmp_path / "corpus", "expired")
     (corpus / "imported.json").write_text('{"version": 1, "layout": "ossl-v1", "folder": "v1"}')
-    put(corpus, music_path=linked_file(corpus, secret))
+    forge_clips_table(corpus, music_path=linked_file(corpus, secret))
     ended = ossl_here("-C", corpus, "fingerprints", "--json")
     assert ended.code == 1
     assert [(one["state"], one["code"]) for one in ended.json] == [("failed", "path_outside")]
 
 
 @pytest.mark.parametrize("name", ["../secret.mp4", "/secret.mp4", "films/../../secret.mp4"])
-def test_the_trainer_reads_no_table_with_a_path_out(tmp_path: Path, name: str) -> None:
+def test_the_trainer_refuses_a_table_with_an_outside_path(tmp_path: Path, name: str) -> None:
     from ossl_train.data.source import read_source
 
     from ossl_builder.errors import OsslError
-    from tests.train.labelled import assign_splits
+    from tests.train.labelled_corpus import assign_splits
 
-    corpus = judged(tmp_path / "corpus", "expired")
+    corpus = rights_corpus(tmp_path / "corpus", "expired")
     assign_splits(corpus, {"expired": "train"})
-    put(corpus, video_path=name)
+    forge_clips_table(corpus, video_path=name)
     with pytest.raises(OsslError) as caught:
         read_source(corpus, use_labels=False)
     assert caught.value.code == "path_outside"
 
 
-def test_a_record_does_not_lead_out(ossl_here: Run, demo_corpus: Path, tmp_path: Path) -> None:
-    from tests.train.labelled import copied
+def test_a_record_with_an_outside_path_is_refused(
+    ossl_here: RunCommand, demo_corpus: Path, tmp_path: Path
+) -> None:
+    from tests.train.labelled_corpus import copied
 
     corpus = copied(demo_corpus, tmp_path / "corpus")
     path = corpus / "records/clips/demo-sintel.rows.json"
@@ -281,8 +287,8 @@ def test_a_record_does_not_lead_out(ossl_here: Run, demo_corpus: Path, tmp_path:
     assert "../films/demo-sintel/clips/" in ended.err
 
 
-def test_a_release_whose_files_are_links_out_is_refused(
-    ossl_here: Run, tmp_path: Path, secret: Path
+def test_a_release_with_links_outside_is_refused(
+    ossl_here: RunCommand, tmp_path: Path, secret: Path
 ) -> None:
     release, out = tmp_path / "v1", tmp_path / "corpus"
     release.mkdir()

@@ -1,4 +1,4 @@
-"""Each layout loaded back, offline, by the library it is made for."""
+"""Each export layout, loaded offline by the library that it is made for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.e2e.corpora import Ossl
 
 @pytest.fixture
 def clips(corpus: Path) -> dict[str, dict[str, Any]]:
-    """The clips table's rows by id: what every layout must agree with."""
+    """Rows of the clips table by id; every layout must match them."""
     frame = pandas.read_parquet(corpus / "manifests" / "clips.parquet")
     return {row["clip_id"]: row for row in frame.to_dict("records")}
 
@@ -85,7 +85,7 @@ def test_webdataset_reads_the_shards(
     assert found == clips.keys()
 
 
-def test_croissant_is_valid_and_notices_a_flipped_byte(
+def test_croissant_is_valid_and_detects_a_flipped_byte(
     ossl: Ossl, corpus: Path, clips: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     import mlcroissant
@@ -105,7 +105,7 @@ def test_croissant_is_valid_and_notices_a_flipped_byte(
     assert tables == {
         path.relative_to(out).as_posix() for path in (out / "manifests").glob("*.parquet")
     }
-    # One set of files per role, which has each of them once and nothing else.
+    # One file set per role, with each file exactly once and nothing else.
     sets = [entry for entry in distribution if entry["@type"] == "cr:FileSet"]
     matched = {
         entry["name"]: {
@@ -167,7 +167,7 @@ def test_the_same_corpus_gives_the_same_bytes(
     assert a
 
 
-def test_shards_are_written_once_and_follow_the_corpus(
+def test_shards_are_not_rewritten_and_follow_the_corpus(
     ossl: Ossl, corpus: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -183,7 +183,7 @@ def test_shards_are_written_once_and_follow_the_corpus(
     assert sorted(path.name for path in out.glob("*.tar")) == ["test-000000.tar"]
 
 
-def test_shards_hold_about_what_they_should(corpus: Path) -> None:
+def test_shards_have_about_the_target_size(corpus: Path) -> None:
     from ossl_builder.exports.samples import samples
     from ossl_builder.exports.selection import select
 

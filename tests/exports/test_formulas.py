@@ -1,4 +1,4 @@
-"""CSV that leaves: no cell is a formula to a spreadsheet, and nothing of a text is lost."""
+"""Exported CSV: no cell is a spreadsheet formula, and no text is lost."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ossl_builder.corpus import Corpus
 from ossl_builder.engine import tables_io
 from ossl_builder.imports.release_format import read_sheet
 from ossl_builder.tables import CLIPS, FILMS, LABELS
-from tests.exports.judged import judged
-from tests.report.made import label
-from tests.said import Run
+from tests.command_result import RunCommand
+from tests.exports.rights_corpus import rights_corpus
+from tests.report.table_rows import label
 
 TEXTS = (
     "=HYPERLINK(\"http://x\";\"y\")", "+1+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''-1",
@@ -25,7 +25,7 @@ STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def corpus_of(root: Path, text: str) -> Path:
-    corpus = judged(root, "expired")
+    corpus = rights_corpus(root, "expired")
     (film,) = tables_io.read_table(corpus / "manifests", FILMS)
     tables_io.write_corpus_table(corpus, FILMS, [dataclasses.replace(film, title=text)])
     (clip,) = tables_io.read_table(corpus / "manifests", CLIPS)
@@ -38,8 +38,8 @@ def corpus_of(root: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("export", ["csv", "ossl-v1", "ossl-v2"])
-def test_no_cell_that_leaves_is_a_formula(
-    ossl_here: Run, tmp_path: Path, export: str, text: str
+def test_no_exported_cell_is_a_formula(
+    ossl_here: RunCommand, tmp_path: Path, export: str, text: str
 ) -> None:
     corpus, out = corpus_of(tmp_path / "corpus", text), tmp_path / "out"
     assert ossl_here("-C", corpus, "export", export, "--out", out).code == 0
@@ -62,7 +62,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def test_numbers_below_zero_stay_numbers(ossl_here: Run, tmp_path: Path) -> None:
+def test_negative_numbers_stay_numbers(ossl_here: RunCommand, tmp_path: Path) -> None:
     corpus, out = corpus_of(tmp_path / "corpus", "A film"), tmp_path / "out"
     assert ossl_here("-C", corpus, "export", "csv", "--out", out).code == 0
     with (out / "dataset.csv").open(newline="") as stream:
@@ -71,7 +71,7 @@ def test_numbers_below_zero_stay_numbers(ossl_here: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", [text for text in TEXTS if text == text.strip()])
-def test_our_own_import_reads_the_texts_back(ossl_here: Run, tmp_path: Path, text: str) -> None:
+def test_our_import_restores_the_texts(ossl_here: RunCommand, tmp_path: Path, text: str) -> None:
     corpus, out = corpus_of(tmp_path / "corpus", text), tmp_path / "out"
     assert ossl_here("-C", corpus, "export", "ossl-v1", "--out", out).code == 0
     ((_, cells),) = read_sheet(out / "train_meta.csv")
@@ -81,8 +81,8 @@ def test_our_own_import_reads_the_texts_back(ossl_here: Run, tmp_path: Path, tex
     assert cells["title"] == text
 
 
-def test_names_of_people_are_no_formulas_and_come_back(tmp_path: Path) -> None:
-    corpus = Corpus(judged(tmp_path / "corpus", "expired"))
+def test_annotator_names_are_escaped_and_restored(tmp_path: Path) -> None:
+    corpus = Corpus(rights_corpus(tmp_path / "corpus", "expired"))
     key = AnnotatorRegistry.load(corpus.root)
     known = key.id_of("=cmd|'/c calc'!A0@x.org", "@name")
     key.save()
@@ -92,7 +92,7 @@ def test_names_of_people_are_no_formulas_and_come_back(tmp_path: Path) -> None:
     assert again.people == {known: ("=cmd|'/c calc'!A0@x.org", "@name")}
 
 
-def test_an_import_of_labels_reads_what_we_wrote(tmp_path: Path) -> None:
+def test_annotation_import_restores_escaped_texts(tmp_path: Path) -> None:
     from ossl_builder.annotations.import_file import _entries
 
     (tmp_path / "labels.csv").write_text("clip_id,caption\na,'=1\nb,'tis\n")

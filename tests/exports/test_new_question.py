@@ -15,7 +15,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.files import bundled_folder
 from ossl_builder.tables import CLIPS, LABELS
 from tests.annotations.people import ANSWERS
-from tests.said import Run
+from tests.command_result import RunCommand
 
 SUSPENSE = {
     "name": "suspense", "place": "right", "ask": "Suspense", "kind": "scale", "level": "interval",
@@ -54,7 +54,7 @@ def annotate(corpus: Path) -> str:
 
 
 def test_a_new_question_reaches_labels_exports_and_report(
-    corpus: Path, ossl_here: Run, tmp_path: Path
+    corpus: Path, ossl_here: RunCommand, tmp_path: Path
 ) -> None:
     write_schema(corpus, SUSPENSE, ERA, COLOURS, NOTE)
     clip_id = annotate(corpus)
@@ -94,7 +94,7 @@ def test_a_new_question_reaches_labels_exports_and_report(
     assert "suspense" in (tmp_path / "report/index.html").read_text()  # its agreement
 
 
-def test_the_bundled_schema_adds_no_column(corpus: Path, ossl_here: Run) -> None:
+def test_the_bundled_schema_adds_no_column(corpus: Path, ossl_here: RunCommand) -> None:
     before = pq.read_schema(corpus / "manifests" / "labels.parquet")
     (corpus / "annotations").mkdir(exist_ok=True)
     done = ossl_here("-C", corpus, "label", "merge")

@@ -1,4 +1,4 @@
-"""The plain export: the rows of some splits, the clips' media, and nothing half done."""
+"""The Parquet export: rows of the chosen splits, clip media, and no partial output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_tables_and_media_are_whole(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_tables_and_media_are_complete(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ossl("-C", corpus, "export", "parquet", "--out", out, "--copy")
     clips = pandas.read_parquet(out / "manifests" / "clips.parquet")
@@ -50,7 +50,7 @@ def test_the_same_corpus_gives_the_same_bytes(ossl: Ossl, corpus: Path, tmp_path
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_one_split_is_that_split_only(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_export_of_one_split_has_only_that_split(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ossl("-C", corpus, "export", "parquet", "--out", out, "--split", "test")
     tables = out / "manifests"
@@ -59,7 +59,9 @@ def test_one_split_is_that_split_only(ossl: Ossl, corpus: Path, tmp_path: Path) 
     assert [path.name for path in (out / "films").iterdir()] == ["demo-steamboat"]
 
 
-def test_a_film_on_no_split_is_left_out_and_named(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_a_film_without_a_split_is_left_out_and_reported(
+    ossl: Ossl, corpus: Path, tmp_path: Path
+) -> None:
     import dataclasses
 
     rows = [
@@ -74,7 +76,7 @@ def test_a_film_on_no_split_is_left_out_and_named(ossl: Ossl, corpus: Path, tmp_
     assert not (tmp_path / "out" / "films" / "demo-sintel").exists()
 
 
-def test_it_goes_on_where_it_stopped(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_an_interrupted_export_is_resumed(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ossl("-C", corpus, "export", "parquet", "--out", out, "--copy")
     whole = contents(out)
@@ -87,7 +89,7 @@ def test_it_goes_on_where_it_stopped(ossl: Ossl, corpus: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("link", [True, False])
-def test_a_clip_made_again_replaces_one_of_the_same_size(tmp_path: Path, link: bool) -> None:
+def test_a_rebuilt_clip_replaces_one_of_the_same_size(tmp_path: Path, link: bool) -> None:
     source, target = tmp_path / "source", tmp_path / "out" / "target"
     for content in (b"first", b"other"):
         source.unlink(missing_ok=True)
@@ -107,7 +109,7 @@ def test_changed_media_are_not_exported(corpus: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_wrong_sides_and_small_disks_are_sentences(ossl: Ossl, corpus: Path) -> None:
+def test_unknown_splits_and_small_disks_give_clear_errors(ossl: Ossl, corpus: Path) -> None:
     out = corpus.parent / "out"
     assert "no split 'dev'" in ossl(
         "-C", corpus, "export", "parquet", "--out", out, "--split", "dev", code=1

@@ -1,4 +1,4 @@
-"""The layouts of OSSL v1 and v2, read as the published code and pandas read them, and back."""
+"""Export in the layouts of OSSL v1 and v2, read like the published code, and imported again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPLIT_NAMES = {"demo-caminandes": "train", "demo-sintel": "validation", "demo-st
 
 
 def published_v1(folder: Path, sheet: str) -> list[dict[str, Any]]:
-    """What the published code's data set gives: prompt, and the files it opens, clip by clip."""
+    """Read a v1 folder like the data set of the published code: prompt and files of each clip."""
     data = pandas.read_csv(folder / sheet)
     found = []
     for index in range(len(data)):
@@ -42,13 +42,13 @@ def samples(path: Path) -> tuple[int, np.ndarray[Any, Any]]:
     return rate, audio
 
 
-def test_v1_is_what_the_published_code_reads(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_the_published_code_can_read_v1(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     labels = tables_io.read_table(corpus / "manifests", LABELS)
     tables_io.write_corpus_table(corpus, LABELS, labels[1:])  # one clip without mood or caption
     out = tmp_path / "v1"
     ossl("-C", corpus, "export", "ossl-v1", "--out", out)
     clips = {row["clip_id"]: row for row in rows(corpus, "clips")}
-    said = {row.clip_id: row for row in labels[1:]}
+    labels_by_clip = {row.clip_id: row for row in labels[1:]}
     for split, sheet in SHEETS.items():
         for one in published_v1(out, sheet):
             clip = clips.pop(one["id"])
@@ -59,7 +59,7 @@ def test_v1_is_what_the_published_code_reads(ossl: Ossl, corpus: Path, tmp_path:
             )  # fmt: skip
             assert rate == own_rate
             assert np.array_equal(wave, flac)
-            label = said.get(one["id"])
+            label = labels_by_clip.get(one["id"])
             mood, caption = (label.mood, label.caption) if label else (None, None)
             assert one["prompt"] == (
                 f"a film soundtrack for a {mood or ' '} scene. {caption or ' '}"
@@ -67,7 +67,7 @@ def test_v1_is_what_the_published_code_reads(ossl: Ossl, corpus: Path, tmp_path:
     assert not clips
 
 
-def test_v1_goes_out_and_comes_back(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+def test_v1_round_trip(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
     out, back, again = tmp_path / "v1", tmp_path / "back", tmp_path / "again"
     ossl("-C", corpus, "export", "ossl-v1", "--out", out)
     ossl("import", "ossl-v1", out, "--out", back)
@@ -89,7 +89,7 @@ def test_v1_goes_out_and_comes_back(ossl: Ossl, corpus: Path, tmp_path: Path) ->
     for row in rows(back, "labels"):
         label = labels.pop(named[row["clip_id"]])
         assert (row["mood"], row["caption"]) == (label["mood"], label["caption"])
-        assert row["quadrant"] == "Q1"  # by the words, which are the same for all clips here
+        assert row["quadrant"] == "Q1"  # from the mood words, which are the same for all clips here
     assert not labels
     assert {row["film_id"]: row["split"] for row in rows(back, "splits")} == SPLIT_NAMES
     assert [row["title"] for row in rows(back, "films")] == [

@@ -1,4 +1,4 @@
-"""What every export, the report and the statistics tell of a film's rights: one verdict."""
+"""All exports, the report and the statistics give the same rights verdict of a film."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ossl_builder.demo.films import FOLDER
 from ossl_builder.engine import tables_io
 from ossl_builder.pipeline import derived_tables
 from ossl_builder.tables import FILMS
-from tests.exports.judged import BY, FREE, WORDS, judged, know_facts
-from tests.said import Run
-from tests.train.labelled import copied
+from tests.command_result import RunCommand
+from tests.exports.rights_corpus import BY, FREE, WORDS, patch_facts, rights_corpus
+from tests.train.labelled_corpus import copied
 
 MARK = "https://creativecommons.org/publicdomain/mark/1.0/"
 EXPORTS = ("parquet", "hf", "webdataset", "croissant", "csv", "ossl-v1", "ossl-v2")
@@ -56,7 +56,7 @@ def _of_tables(out: Path) -> dict[str, str]:
     return {row.film_id: row.verdict for row in rows}
 
 
-# How each export tells the verdict of a film.
+# How to read the verdicts of films from each export.
 TOLD: dict[str, Callable[[Path], dict[str, str]]] = {
     "parquet": _of_tables,
     "croissant": _of_tables,
@@ -74,10 +74,10 @@ TOLD: dict[str, Callable[[Path], dict[str, str]]] = {
 
 @pytest.mark.parametrize("export", EXPORTS)
 def test_an_export_refuses_films_that_are_not_shown_to_be_free(
-    ossl_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export: str
+    ossl_here: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export: str
 ) -> None:
-    know_facts(monkeypatch)
-    corpus, out = judged(tmp_path / "corpus", *WORDS), tmp_path / "out"
+    patch_facts(monkeypatch)
+    corpus, out = rights_corpus(tmp_path / "corpus", *WORDS), tmp_path / "out"
     ended = ossl_here("-C", corpus, "export", export, "--out", out)
     assert ended.code == 1
     for name in NOT_FREE:
@@ -93,16 +93,16 @@ def test_an_export_refuses_films_that_are_not_shown_to_be_free(
 
 @pytest.mark.parametrize("export", EXPORTS)
 def test_free_films_are_exported_with_their_verdicts(
-    ossl_here: Run, tmp_path: Path, export: str
+    ossl_here: RunCommand, tmp_path: Path, export: str
 ) -> None:
-    corpus, out = judged(tmp_path / "corpus", *FREE), tmp_path / "out"
+    corpus, out = rights_corpus(tmp_path / "corpus", *FREE), tmp_path / "out"
     assert ossl_here("-C", corpus, "export", export, "--out", out).code == 0
     assert TOLD[export](out) == {name: WORDS[name] for name in FREE}
 
 
-def _licence(ossl_here: Run, folder: Path, *names: str) -> tuple[str, dict[str, str]]:
+def _licence(ossl_here: RunCommand, folder: Path, *names: str) -> tuple[str, dict[str, str]]:
     """The licence that Croissant names for all films, and those of single films."""
-    corpus, out = judged(folder / "corpus", *names), folder / "out"
+    corpus, out = rights_corpus(folder / "corpus", *names), folder / "out"
     words = ("-C", corpus, "export", "croissant", "--out", out)
     if ossl_here(*words).code != 0:
         ended = ossl_here(*words, "--allow-unverified")
@@ -114,9 +114,9 @@ def _licence(ossl_here: Run, folder: Path, *names: str) -> tuple[str, dict[str, 
 
 @pytest.mark.parametrize("name", sorted(WORDS))
 def test_croissant_names_a_licence_only_where_the_verdict_allows_it(
-    ossl_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ossl_here: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    know_facts(monkeypatch)
+    patch_facts(monkeypatch)
     licence, parts = _licence(ossl_here, tmp_path, name)
     if name in ("licence-unnamed", *NOT_FREE):
         assert "://" not in licence
@@ -126,8 +126,8 @@ def test_croissant_names_a_licence_only_where_the_verdict_allows_it(
         assert parts == {}
 
 
-def test_croissant_names_licences_film_by_film_where_they_differ(
-    ossl_here: Run, tmp_path: Path
+def test_croissant_has_licences_per_film_if_they_differ(
+    ossl_here: RunCommand, tmp_path: Path
 ) -> None:
     licence, parts = _licence(ossl_here, tmp_path, "expired", "licensed", "unstated")
     assert "://" not in licence
@@ -136,11 +136,11 @@ def test_croissant_names_licences_film_by_film_where_they_differ(
     assert _licence(ossl_here, tmp_path / "two", "expired", "no-notice") == (MARK, {})
 
 
-def test_card_report_and_statistics_tell_the_same(
-    ossl_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_card_report_and_statistics_agree(
+    ossl_here: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    know_facts(monkeypatch)
-    corpus, out = judged(tmp_path / "corpus", *WORDS), tmp_path / "hf"
+    patch_facts(monkeypatch)
+    corpus, out = rights_corpus(tmp_path / "corpus", *WORDS), tmp_path / "hf"
     assert ossl_here("-C", corpus, "export", "hf", "--out", out, "--allow-unverified").code == 0
     card = (out / "README.md").read_text()
     assert "license: other" in card
@@ -160,10 +160,10 @@ def test_card_report_and_statistics_tell_the_same(
         assert ("Licence not named" in page) == (name == "licence-unnamed"), name
 
 
-def test_the_table_has_the_verdict_of_the_day_and_only_the_record_has_the_day(
+def test_a_verdict_is_recorded_with_the_date_of_its_last_change(
     tmp_path: Path,
 ) -> None:
-    corpus = Corpus(judged(tmp_path / "corpus", "expired", "unknown"))
+    corpus = Corpus(rights_corpus(tmp_path / "corpus", "expired", "unknown"))
     first, second, third = date(2020, 12, 31), date(2021, 1, 1), date(2021, 6, 1)
     # A film of 1925 is free from 1 January 2021.
     assert derived_tables.record_verdicts(corpus, first) == {
@@ -184,8 +184,8 @@ def test_the_table_has_the_verdict_of_the_day_and_only_the_record_has_the_day(
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
-def test_a_term_that_ends_changes_the_table_and_makes_no_film_stale(
-    ossl_here: Run, demo_corpus: Path, tmp_path: Path
+def test_an_expired_term_updates_the_table_and_makes_no_film_stale(
+    ossl_here: RunCommand, demo_corpus: Path, tmp_path: Path
 ) -> None:
     root = copied(demo_corpus, tmp_path / "corpus")
     ended = ossl_here(
@@ -215,7 +215,7 @@ def test_a_term_that_ends_changes_the_table_and_makes_no_film_stale(
     assert [one["stale"] for one in stages] == [0] * len(stages)
 
 
-def test_croissant_film_by_film_is_valid(ossl_here: Run, tmp_path: Path) -> None:
+def test_croissant_with_licences_per_film_is_valid(ossl_here: RunCommand, tmp_path: Path) -> None:
     croissant = pytest.importorskip("mlcroissant")
     _licence(ossl_here, tmp_path, "expired", "licensed", "unstated")
     read = croissant.Dataset(tmp_path / "out" / "croissant.json")

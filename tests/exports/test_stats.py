@@ -1,4 +1,4 @@
-"""A corpus in figures, and questions to its tables."""
+"""`ossl stats` and `ossl query`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas
 import pytest
 
+from tests.command_result import RunCommand
 from tests.e2e.corpora import Ossl
-from tests.exports.judged import judged
-from tests.said import Run
+from tests.exports.rights_corpus import rights_corpus
 
 
-def test_figures_agree_with_the_tables(ossl: Ossl, corpus: Path) -> None:
+def test_statistics_agree_with_the_tables(ossl: Ossl, corpus: Path) -> None:
     found = json.loads(ossl("-C", corpus, "stats", "--json").stdout)
     clips = pandas.read_parquet(corpus / "manifests" / "clips.parquet")
     assert found["clips"]["count"] == len(clips) == 6
@@ -29,12 +29,12 @@ def test_figures_agree_with_the_tables(ossl: Ossl, corpus: Path) -> None:
     assert str(found["clips"]["hours"]) in text
 
 
-def test_a_corpus_without_tables_has_no_figures(ossl: Ossl, tmp_path: Path) -> None:
+def test_a_corpus_without_tables_has_no_statistics(ossl: Ossl, tmp_path: Path) -> None:
     ossl("init", tmp_path / "empty")
     assert json.loads(ossl("-C", tmp_path / "empty", "stats", "--json").stdout) == {}
 
 
-def test_a_question_is_answered(ossl: Ossl, corpus: Path) -> None:
+def test_a_query_returns_rows(ossl: Ossl, corpus: Path) -> None:
     question = (
         "SELECT split, count(*) AS n, sum(c.duration_s)::DECIMAL(9,3) AS s, 1/0.0 AS nothing "
         "FROM clips c JOIN splits USING (film_id) GROUP BY split ORDER BY split"
@@ -78,7 +78,7 @@ def test_a_question_is_answered(ossl: Ossl, corpus: Path) -> None:
         "",
     ],
 )
-def test_nothing_but_one_select_over_the_tables(
+def test_a_query_may_only_be_one_select_over_the_tables(
     ossl: Ossl, corpus: Path, tmp_path: Path, question: str
 ) -> None:
     secret = tmp_path / "secret.csv"
@@ -94,11 +94,11 @@ def test_nothing_but_one_select_over_the_tables(
 
 
 def _small(root: Path) -> Path:
-    return judged(root, "expired", "no-notice")
+    return rights_corpus(root, "expired", "no-notice")
 
 
-def test_a_file_name_in_manifests_is_no_sql(
-    ossl_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_name_in_manifests_is_not_run_as_sql(
+    ossl_here: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = _small(tmp_path / "corpus")
     (tmp_path / "here").mkdir()
@@ -114,8 +114,8 @@ def test_a_file_name_in_manifests_is_no_sql(
 
 
 @pytest.mark.parametrize("what", ["broken", "empty", "folder", "link"])
-def test_a_broken_table_ends_no_query_of_the_others(
-    ossl_here: Run, tmp_path: Path, what: str
+def test_a_broken_table_does_not_affect_queries_of_others(
+    ossl_here: RunCommand, tmp_path: Path, what: str
 ) -> None:
     corpus, secret = _small(tmp_path / "corpus"), tmp_path / "secret.parquet"
     table = corpus / "manifests/clips.parquet"
@@ -128,7 +128,7 @@ def test_a_broken_table_ends_no_query_of_the_others(
         table.write_bytes(b"PAR1 no" if what == "broken" else b"")
     asked = ossl_here("-C", corpus, "query", "SELECT count(*) AS n FROM films", "--json")
     assert "clips.parquet" in asked.err
-    if what == "link":  # the corpus is forged
+    if what == "link":  # a link means that the corpus is forged
         assert asked.code == 1
     else:
         assert (asked.code, asked.json) == (0, [{"n": 2}])
@@ -136,8 +136,8 @@ def test_a_broken_table_ends_no_query_of_the_others(
     assert (asked.code, asked.out) == (1, "")
 
 
-def test_a_large_query_writes_no_file_beside(ossl_here: Run, tmp_path: Path) -> None:
-    """DuckDB would put what does not fit into memory into a folder `.tmp` where it runs."""
+def test_a_large_query_writes_no_temporary_file(ossl_here: RunCommand, tmp_path: Path) -> None:
+    """DuckDB would spill to a folder `.tmp` in the working directory."""
     corpus = _small(tmp_path / "corpus")
     setting = "SELECT current_setting('temp_directory') AS folder"
     assert ossl_here("-C", corpus, "query", setting, "--json").json == [{"folder": ""}]

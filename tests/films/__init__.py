@@ -1,10 +1,10 @@
-"""Small films of awkward kinds, with everything that happens in them known.
+"""Small generated films of awkward kinds, with exact ground truth.
 
 Every film has the same contents: four shots of different texture with a moving square; its
 number written as sixteen black or white cells at the top of each frame; a patch at the lower
 right that is black and flashes white for one frame; music; and a click of one millisecond that
-sounds with each flash. What differs is how the film is coded. Each `make_...` writes one file and
-returns what is true of it.
+sounds with each flash. Only the encoding differs. Each `make_...` function writes one file and
+returns its ground truth.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ N_CELLS = 16
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of a film; film time is counted from its first frame.
+    """Ground truth of a film; film time is counted from its first frame.
 
     Attributes:
         times_s: when each frame begins.
@@ -39,7 +39,7 @@ class Truth:
         clicks_s: when the clicks begin, each with a flash.
         music_s: when music begins and ends.
         sound_s: when the audio begins and ends; None: there is none.
-        damaged_s: when the first and after the last damaged packet begin; None: it is undamaged.
+        damaged_s: start of the first damaged packet and end of the last one; None: no damage.
     """
 
     times_s: tuple[float, ...]
@@ -53,10 +53,10 @@ class Truth:
 
 
 def ffmpeg(*arguments: object, stdin: bytes | None = None) -> None:
-    """Run the ffmpeg of `imageio-ffmpeg`, always the same one; raise what it printed if it fails.
+    """Run the ffmpeg of `imageio-ffmpeg`, always the same one; raise its output if it fails.
 
     Args:
-        arguments: its arguments, without those that make it quiet and overwrite files.
+        arguments: its arguments; options for quiet mode and for overwriting files are added.
         stdin: what it reads from standard input.
     """
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y"]
@@ -147,12 +147,12 @@ def _audio(
 ) -> np.ndarray:
     out = np.zeros(round(end_s * SOUND_RATE))
     for number, (first, last) in enumerate(cues_s):
-        # Each cue in a key of its own, so that none is taken for another.
+        # Each cue has a different musical key, so that cues cannot be confused.
         out += music(end_s, SOUND_RATE, first, min(last, end_s), semitones=3 * number)
     for click in clicks:
         at = round(click * SOUND_RATE)
         out[at : at + SOUND_RATE // 1000] = 0.8
-    # The room's noise: real films are never digitally silent.
+    # Room noise: real films are never digitally silent.
     out += np.random.default_rng(1).normal(0, 1e-4, len(out))
     return np.repeat(out[round(begin_s * SOUND_RATE) :, None], channels, axis=1)
 
@@ -179,12 +179,12 @@ def make_film(
         rate: frames a second.
         size: stored width and height.
         seconds: length of the video.
-        video: ffmpeg's options for the frame.
+        video: ffmpeg's options for the video.
         audio: ffmpeg's options for the audio.
         filters: an ffmpeg filter chain for the frames.
         channels: of the audio: 1, 2 or 6.
         audio_s: film time at which the audio begins and ends; None: no audio.
-        gaps_ms: time from each frame to the next, over and over, if that varies.
+        gaps_ms: times from each frame to the next, repeated as a cycle, if they vary.
         cues_s: when each cue of music begins and ends; none: there is no music.
         interlaced: whether the lines of a frame alternate between two moments.
     """
@@ -287,7 +287,7 @@ def make_surround(path: Path) -> Truth:
 
 
 def make_late_audio(path: Path, delay_s: float = 0.5) -> Truth:
-    """Audio that begins after the frame."""
+    """Audio that begins after the video."""
     return make_film(path, audio_s=(delay_s, SECONDS))
 
 
@@ -317,17 +317,17 @@ def make_open_groups(path: Path) -> Truth:
 
 
 def make_longer_audio(path: Path) -> Truth:
-    """Audio that goes on for 3 s, with its music, after the frame's end at 11.5 s."""
+    """Audio that continues for 3 s, with its music, after the video's end at 11.5 s."""
     return make_film(path, seconds=11.5, audio_s=(0.0, 14.5))
 
 
 def make_shorter_audio(path: Path) -> Truth:
-    """Audio that ends at 12 s, 3 s before the frame, in the midst of music."""
+    """Audio that ends at 12 s, 3 s before the video, in the middle of music."""
     return make_film(path, audio_s=(0.0, 12.0))
 
 
 def make_a_little_shorter_audio(path: Path) -> Truth:
-    """Audio that ends at 14 s, 1 s before the frame: within what is only a warning."""
+    """Audio that ends at 14 s, 1 s before the video, which is only a warning."""
     return make_film(path, audio_s=(0.0, 14.0))
 
 
@@ -337,7 +337,7 @@ def make_damaged(path: Path, stream: str = "video", span_s: tuple[float, float] 
     Args:
         path: an MP4 file.
         stream: `video` or `audio`: what is damaged.
-        span_s: packets whose times lie in it are damaged; frames that depend on a damaged one,
+        span_s: packets with times in this span are damaged; frames that depend on a damaged one,
             up to the next key frame (one every second), suffer too.
     """
     import av

@@ -1,4 +1,4 @@
-"""Test films from real shots: what looks like a scene change and is none, beside true changes.
+"""Test films from real shots: artefacts that look like scene changes, and true scene changes.
 
 A film is a series of pieces. Each piece is made from a real shot and has one fault of its kind: a
 title that fades, weave, a splice, a flash, fast movement. The pieces are joined by cuts, and some
@@ -386,7 +386,7 @@ def cut_under_title(shots: list[Shot], dice: Dice) -> Piece:
 
 
 def cut_at_damage(shots: list[Shot], dice: Dice) -> Piece:
-    """A cut beside which 1 or 2 frames are damaged."""
+    """A cut next to which 1 or 2 frames are damaged."""
     a, b = _two(shots, dice)
     n = int(dice.integers(1, 3))
     for k in range(n):
@@ -482,14 +482,14 @@ def pieces(shots: list[Shot], kind: str, seconds: float, seed: int) -> Iterator[
 
 @dataclass
 class Film:
-    """What is true of a film made of pieces."""
+    """Ground truth of a film made of pieces."""
 
     changes: list[tuple[int, int, str]] = field(default_factory=list)
     kinds: list[tuple[int, str]] = field(default_factory=list)
     n: int = 0
 
     def add(self, piece: Piece) -> None:
-        """Take note of the next piece."""
+        """Record the next piece."""
         if self.n:
             self.changes.append((self.n, self.n, "join"))
         self.changes += [(self.n + a, self.n + b, piece.kind) for a, b in piece.changes]
@@ -512,7 +512,7 @@ class Score:
     where: list[tuple[str, int]] = field(default_factory=list)
 
     def add(self, other: Score) -> None:
-        """Add what another film gave."""
+        """Add the score of another film."""
         self.false += other.false
         self.found += other.found
         self.lost += other.lost

@@ -1,4 +1,4 @@
-"""A corpus of clips as long as one wants, made in a second: few small frames, plain sounds."""
+"""A corpus of clips of any length, made in a second: few small frames, simple audio."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import numpy as np
 from ossl_builder.engine.tables_io import write_corpus_table
 from ossl_builder.media.flac import FlacWriter
 from ossl_builder.tables import CLIPS, Clip
-from tests.train.labelled import assign_splits, copied, put_labels
+from tests.train.labelled_corpus import assign_splits, copied, put_labels
 
 FPS, RATE = 5, 32_000
 
 
 @dataclass(frozen=True)
-class Made:
+class ClipSpec:
     """A clip to be made: its film, length in seconds, and how loud its music is (0: silent)."""
 
     film_id: str
@@ -25,8 +25,8 @@ class Made:
     has_dialogue: bool = True
 
 
-def corpus_of(root: Path, made: Sequence[Made], models: Path) -> Path:
-    """Write clips, and tables in which each film stands on the train split."""
+def corpus_of(root: Path, made: Sequence[ClipSpec], models: Path) -> Path:
+    """Write clips, and tables with every film in the train split."""
     copied(models, root / "train/models")
     (root / "train/models/written").touch()
     (root / "manifests").mkdir()
@@ -46,7 +46,7 @@ def music(seconds: int) -> np.ndarray:
     return (voices / np.abs(voices).max()).astype(np.float32)
 
 
-def _clip(root: Path, made: Made, number: int) -> Clip:
+def _clip(root: Path, made: ClipSpec, number: int) -> Clip:
     name = f"clip{number}"
     video, sounds = root / f"{name}.mp4", {}
     for role in ("music", "dialogue"):

@@ -1,7 +1,7 @@
-"""One film in the shapes that files from elsewhere have: joined, remuxed, cut off, turned.
+"""One film in the variants that files have in practice: joined, remuxed, cut off, turned.
 
-Each shape is made of one plain film by ffmpeg or by joining bytes; what is right of it follows from
-the plain film.
+Each variant is made from one plain film by ffmpeg or by joining bytes. Its ground truth is derived
+from the plain film.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def converted(ending: str, *options: object) -> Callable[[Path, Path], Path]:
 
 
 def _joined(ending: str, coding: tuple[str, ...], *starts_s: float) -> Callable[[Path, Path], Path]:
-    """Parts of the plain film, each with a clock of its own, one behind the other."""
+    """Join parts of the plain film, each with its own timestamps."""
 
     def make(plain: Path, stem: Path) -> Path:
         target = stem.with_suffix(ending)
@@ -201,7 +201,7 @@ OTHER: dict[str, Callable[[Path, Path], Path]] = {
 
 @dataclass(frozen=True)
 class Oracle:
-    """What the ffmpeg program makes of a file.
+    """Results of the ffmpeg program for a file.
 
     Attributes:
         times_s: when each frame begins, after the first.

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import soundfile
 
+from tests.command_result import RunCommand
 from tests.e2e.corpora import Ossl, linked, rows
-from tests.said import Run
 from tests.train.conftest import tiny_models  # noqa: F401 - a fixture
 
 
 @pytest.fixture
-def run(ossl_here: Run) -> Run:
-    """`ossl` in this process."""
+def run(ossl_here: RunCommand) -> RunCommand:
+    """Run `ossl` in this process."""
     return ossl_here
 
 
@@ -35,7 +35,7 @@ def short_clips(ossl: Ossl, demo_corpus: Path, tmp_path_factory: pytest.TempPath
 def truth(short_clips: Path) -> list[dict[str, Any]]:
     """The rows of the eight clips that are released, in the order of the releases."""
     found = rows(short_clips, "clips")
-    # AB_1 is cut off by tests: half of this clip ends within a packet.
+    # Tests truncate AB_1: half of this clip ends inside a packet.
     return [found[index] for index in (0, 1, 4, 2, 3, 5, 6, 7)]
 
 
@@ -46,8 +46,8 @@ def clips(short_clips: Path, truth: list[dict[str, Any]]) -> dict[str, list[tupl
     return {"AA": pairs[:3], "AB": pairs[3:5], "AC": pairs[5:]}
 
 
-def put(pair: tuple[Path, Path], video: Path, music: Path) -> None:
-    """A clip's files under other names; the music as WAV."""
+def write_clip_files(pair: tuple[Path, Path], video: Path, music: Path) -> None:
+    """Write a clip's files under other names; the music as WAV."""
     for path in (video, music):
         path.parent.mkdir(parents=True, exist_ok=True)
     os.link(pair[0], video)
@@ -61,7 +61,7 @@ def write_csv(path: Path, header: Sequence[str], lines: Sequence[Sequence[object
 
 
 def halve(path: Path) -> None:
-    """Cut a file off in its middle; it may be a link, so it is replaced."""
+    """Truncate a file to half; it may be a hard link, so it is replaced."""
     data = path.read_bytes()
     path.unlink()
     path.write_bytes(data[: len(data) // 2])
@@ -71,12 +71,12 @@ def halve(path: Path) -> None:
 def whole_v1(
     clips: dict[str, list[tuple[Path, Path]]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """`train_meta.csv` and `valid_meta.csv` by row: film AA is cut; nothing is missing."""
+    """A complete release of v1. The rows of film AA are in both CSV files."""
     folder = tmp_path_factory.mktemp("v1") / "OpenScreenSoundLibrary-v1"
     for film_id, pairs in zip(("AA", "AB", "AC"), clips.values(), strict=True):
         for number, pair in enumerate(pairs):
             stem = folder / f"{film_id}_{number}"
-            put(pair, stem.with_suffix(".mp4"), stem.with_suffix(".wav"))
+            write_clip_files(pair, stem.with_suffix(".mp4"), stem.with_suffix(".wav"))
             stem.with_suffix(".pt").write_bytes(b"features")
     header = ("film_id", "clip_id", "mood", "caption")
     train = [
@@ -94,7 +94,7 @@ def whole_v1(
 
 @pytest.fixture
 def v1(whole_v1: Path, tmp_path: Path) -> Path:
-    """The same, to be spoiled: files are replaced or removed, never written into."""
+    """A copy of it that tests may damage: they replace or remove files, never write into them."""
     folder = tmp_path / whole_v1.name
     shutil.copytree(whole_v1, folder, copy_function=os.link)
     for path in folder.glob("*.csv"):
@@ -106,7 +106,7 @@ def v1(whole_v1: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def v2(clips: dict[str, list[tuple[Path, Path]]], tmp_path: Path) -> Path:
-    """Two films in their splits and one that is cut; clips are numbered within their films."""
+    """Two films in one split each, and one in two splits; clips are numbered within their films."""
     folder = tmp_path / "OSSL-v2"
     splits = {
         "tt0001": ("train",) * 3,
@@ -116,7 +116,9 @@ def v2(clips: dict[str, list[tuple[Path, Path]]], tmp_path: Path) -> Path:
     for (movie, places), pairs in zip(splits.items(), clips.values(), strict=True):
         for number, (split, pair) in enumerate(zip(places, pairs, strict=True)):
             base = folder / split
-            put(pair, base / f"video/{movie}/{number}.mp4", base / f"audio/{movie}/{number}.wav")
+            write_clip_files(
+                pair, base / f"video/{movie}/{number}.mp4", base / f"audio/{movie}/{number}.wav"
+            )
     (folder / "splits").mkdir()
     (folder / "splits/train.txt").write_text("tt0001\ntrain/video/tt0003/0.mp4\ntt0003/2\n")
     (folder / "splits/test.txt").write_text("his_girl\n./test/audio/tt0003/1.wav\n")

@@ -1,4 +1,4 @@
-"""What works on an imported corpus, and what says that it cannot."""
+"""Commands that work on an imported corpus, and commands that are refused."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pytest
 from ossl_builder.imports.release_format import ReleasedFilm
 from ossl_builder.imports.rows import source_row
 from ossl_builder.rights import judge, verdict
+from tests.command_result import RunCommand
 from tests.e2e.corpora import Ossl, rows
-from tests.said import Run
-from tests.train.labelled import copied, store_all
+from tests.train.labelled_corpus import copied, store_all
 
 
 @pytest.fixture(scope="session")
 def imported(ossl: Ossl, whole_v1: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("imported") / "corpus"
-    ossl("import", "ossl-v1", whole_v1, "--out", folder, code=3)  # a film of it is cut
+    ossl("import", "ossl-v1", whole_v1, "--out", folder, code=3)  # one film is in two splits
     return folder
 
 
@@ -30,7 +30,7 @@ def corpus(imported: Path, tmp_path: Path) -> Path:
     return copied(imported, tmp_path / "corpus")
 
 
-def test_figures_checks_and_exports(run: Run, corpus: Path, tmp_path: Path) -> None:
+def test_statistics_checks_and_exports(run: RunCommand, corpus: Path, tmp_path: Path) -> None:
     stats = run("-C", corpus, "stats", "--json").json
     assert stats["films"]["by_basis"] == {"unknown": 3}
     assert stats["labels"]["by_quadrant"] == {"Q1": 2, "Q2": 1, "Q3": 1, "Q4": 1}
@@ -61,15 +61,15 @@ def test_figures_checks_and_exports(run: Run, corpus: Path, tmp_path: Path) -> N
 
 
 def test_an_imported_film_is_not_judged_by_the_catalogue() -> None:
-    """Its id may be one of the catalogue's; its clips come from another film, for all we know."""
+    """Its id may be in the catalogue, but its clips may come from another film."""
     source = source_row(ReleasedFilm("steamboat-willie-1928", "x", "X"), "ossl-v1", "v1")
     assert judge(verdict.facts_of_source(source), date(2026, 1, 1)).word == "unknown"
 
 
-def test_fingerprints_find_what_films_on_two_sides_share(
-    run: Run, v1: Path, tmp_path: Path
+def test_fingerprints_find_material_shared_by_two_splits(
+    run: RunCommand, v1: Path, tmp_path: Path
 ) -> None:
-    for ending in ("mp4", "wav"):  # AB_0, for training, is AC_0, for validation
+    for ending in ("mp4", "wav"):  # AC_0 (validation) becomes AB_0 (train)
         (v1 / f"AC_0.{ending}").unlink()
         (v1 / f"AC_0.{ending}").hardlink_to(v1 / f"AB_0.{ending}")
     for path in (*v1.glob("AA_*"), v1 / "AB_1.wav", v1 / "AC_1.wav", v1 / "AC_2.wav"):
@@ -90,23 +90,23 @@ def test_fingerprints_find_what_films_on_two_sides_share(
     }  # fmt: skip
 
 
-def test_nothing_is_built_or_cleaned_and_labels_survive(run: Run, corpus: Path) -> None:
+def test_nothing_is_built_or_cleaned_and_labels_survive(run: RunCommand, corpus: Path) -> None:
     tables = {path.name: path.read_bytes() for path in (corpus / "manifests").iterdir()}
     for words in (["build"], ["clips", "AA"], ["clean"], ["films", "remove", "AA"], ["fetch"]):
-        said = run("-C", corpus, *words)
-        assert (said.code, "its films are not here" in said.err) == (1, True), words
+        result = run("-C", corpus, *words)
+        assert (result.code, "its films are not here" in result.err) == (1, True), words
     assert run("-C", corpus, "status", "--json").json["orphans"] == []
     assert run("-C", corpus, "label", "merge").code == 0
     assert {path.name: path.read_bytes() for path in (corpus / "manifests").iterdir()} == tables
     (corpus / "films/AB/clips/AB_0.wav").unlink()
-    said = run("-C", corpus, "verify", "--json")
-    assert (said.code, said.json) == (
+    result = run("-C", corpus, "verify", "--json")
+    assert (result.code, result.json) == (
         1, [{"path": "films/AB/clips/AB_0.wav", "problem": "is gone"}]
     )  # fmt: skip
 
 
-def test_fit_reads_it(
-    run: Run, corpus: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+def test_fit_reads_an_imported_corpus(
+    run: RunCommand, corpus: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 

@@ -1,4 +1,4 @@
-"""OSSL v1 as people have it: what they see, and that everything works on what they get."""
+"""Import of OSSL v1: reported problems, rows of the tables, and repeated imports."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import soundfile
 
+from tests.command_result import RunCommand
 from tests.e2e.corpora import rows
-from tests.imports.conftest import halve, put, write_csv
-from tests.said import Run
+from tests.imports.conftest import halve, write_clip_files, write_csv
 
 
 def by_clip(corpus: Path, table: str) -> dict[str, dict[str, Any]]:
@@ -22,7 +22,9 @@ def contents(corpus: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (corpus / "manifests").iterdir()}
 
 
-def test_what_is_missing_damaged_or_cut_is_named(run: Run, v1: Path, tmp_path: Path) -> None:
+def test_missing_damaged_or_truncated_files_are_reported(
+    run: RunCommand, v1: Path, tmp_path: Path
+) -> None:
     (v1 / "AA_1.wav").unlink()
     halve(v1 / "AB_1.mp4")
     audio, rate = soundfile.read(v1 / "AC_1.wav", dtype="int16")
@@ -36,9 +38,9 @@ def test_what_is_missing_damaged_or_cut_is_named(run: Run, v1: Path, tmp_path: P
     looked = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus", "--dry-run", "--json")
     assert (looked.code, looked.json["written"], looked.json["clips"]) == (3, False, 7)
     assert not (tmp_path / "corpus").exists()
-    said = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus", "--json")
-    assert said.code == 3
-    problems = said.problems()
+    result = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus", "--json")
+    assert result.code == 3
+    problems = result.problems()
     assert problems.keys() == looked.problems().keys() | {"AB_1.mp4", "AC_1.wav", "AC_2.wav"}
     assert looked.problems() == {
         "AA_1.wav": "is not here, though AA_1.mp4 is",
@@ -50,9 +52,9 @@ def test_what_is_missing_damaged_or_cut_is_named(run: Run, v1: Path, tmp_path: P
     assert "cannot be decoded" in problems["AB_1.mp4"]
     assert "they differ by more than 0.042 s" in problems["AC_1.wav"]
     assert "cannot be read" in problems["AC_2.wav"]
-    assert [(leak["film_a"], leak["split_a"], leak["split_b"]) for leak in said.json["leaks"]] == [
-        ("AA", "train", "validation")
-    ]
+    assert [
+        (leak["film_a"], leak["split_a"], leak["split_b"]) for leak in result.json["leaks"]
+    ] == [("AA", "train", "validation")]
     corpus = tmp_path / "corpus"
     assert sorted(by_clip(corpus, "clips")) == ["AA_0", "AA_2", "AB_0", "AC_0"]
     shown = run("import", "ossl-v1", v1, "--out", corpus)
@@ -64,11 +66,11 @@ def test_what_is_missing_damaged_or_cut_is_named(run: Run, v1: Path, tmp_path: P
     assert "AC_1" in by_clip(corpus, "clips")
 
 
-def test_rows_say_what_was_measured_and_released(
-    run: Run, v1: Path, truth: list[dict[str, Any]], tmp_path: Path
+def test_rows_have_the_measured_and_released_values(
+    run: RunCommand, v1: Path, truth: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     corpus = tmp_path / "corpus"
-    assert run("import", "ossl-v1", v1, "--out", corpus, "--workers", 2).code == 3  # AA is cut
+    assert run("import", "ossl-v1", v1, "--out", corpus, "--workers", 2).code == 3  # AA: two splits
     clips = by_clip(corpus, "clips")
     same = ("n_frames", "width", "height", "fps_num", "fps_den", "n_samples", "sample_rate")
     for clip_id, original in zip(clips, truth, strict=True):
@@ -79,8 +81,10 @@ def test_rows_say_what_was_measured_and_released(
         assert (row["start_s"], row["mix_path"]) == (None, None)
         assert (corpus / row["music_path"]).samefile(v1 / f"{clip_id}.wav")
     labels = by_clip(corpus, "labels")
-    said = {one: (row["quadrant"], row["mood"], row["caption"]) for one, row in labels.items()}
-    assert said == {
+    label_values = {
+        one: (row["quadrant"], row["mood"], row["caption"]) for one, row in labels.items()
+    }
+    assert label_values == {
         "AA_0": ("Q1", "happy, excited", "A fast waltz."),
         "AA_1": ("Q2", "Tense", None),
         "AA_2": ("Q1", "excited and happy", "A march."),
@@ -101,7 +105,7 @@ def test_rows_say_what_was_measured_and_released(
         "AA": "train", "AB": "train", "AC": "validation",
     }  # fmt: skip
     assert "2 in train, 1 in validation" in splits["AA"][1]
-    # Whatever is lost is made again, to the byte, from what was measured.
+    # Lost tables and files are restored with the same bytes.
     before = contents(corpus)
     shutil.rmtree(corpus / "manifests")
     copied = corpus / "films/AA/clips/AA_0.mp4"
@@ -112,8 +116,8 @@ def test_rows_say_what_was_measured_and_released(
     assert not copied.samefile(v1 / "AA_0.mp4")
 
 
-def test_one_sheet_with_file_names_leaves_sides_to_split(
-    run: Run,
+def test_one_csv_with_file_names_gives_no_splits(
+    run: RunCommand,
     v1: Path,
     clips: dict[str, list[tuple[Path, Path]]],
     truth: list[dict[str, Any]],
@@ -124,40 +128,40 @@ def test_one_sheet_with_file_names_leaves_sides_to_split(
     lines = [(f"clips/{path.name}", "happy", "") for path in sorted(v1.glob("*.mp4"))]
     write_csv(v1 / "updated_meta.csv", ("file_name", "Mood", "caption"), lines)
     corpus = tmp_path / "corpus"
-    said = run("import", "ossl-v1", v1, "--out", corpus, "--json")
-    assert (said.code, said.json["clips"], said.json["films_by_split"]) == (0, 8, {})
-    assert "`ossl split`" in said.json["notes"][0]
+    result = run("import", "ossl-v1", v1, "--out", corpus, "--json")
+    assert (result.code, result.json["clips"], result.json["films_by_split"]) == (0, 8, {})
+    assert "`ossl split`" in result.json["notes"][0]
     assert not (corpus / "manifests/splits.parquet").exists()
     assert run("-C", corpus, "split").code == 0
     split = rows(corpus, "splits")
-    # A clip that has changed is measured and placed again; splits that were drawn stay.
+    # A changed clip is measured and linked again; assigned splits do not change.
     for ending in ("mp4", "wav"):
         (v1 / f"AA_0.{ending}").unlink()
-    put(clips["AC"][0], v1 / "AA_0.mp4", v1 / "AA_0.wav")
+    write_clip_files(clips["AC"][0], v1 / "AA_0.mp4", v1 / "AA_0.wav")
     assert run("import", "ossl-v1", v1, "--out", corpus).code == 0
     assert by_clip(corpus, "clips")["AA_0"]["n_frames"] == truth[5]["n_frames"]
     assert rows(corpus, "splits") == split
     assert run("-C", corpus, "verify").code == 0
 
 
-def test_what_cannot_be_imported_ends_in_a_sentence(run: Run, v1: Path, tmp_path: Path) -> None:
-    said = run("import", "ossl-v1", tmp_path, "--out", tmp_path / "corpus")
-    assert (said.code, "has none of train_meta.csv" in said.err) == (1, True)
-    said = run("import", "ossl-v2", v1, "--out", tmp_path / "corpus")
-    assert (said.code, "has no train/video" in said.err) == (1, True)
-    said = run("import", "ossl-v1", v1, "--out", v1)
-    assert (said.code, "is not an empty folder" in said.err) == (1, True)
+def test_invalid_releases_give_clear_errors(run: RunCommand, v1: Path, tmp_path: Path) -> None:
+    result = run("import", "ossl-v1", tmp_path, "--out", tmp_path / "corpus")
+    assert (result.code, "has none of train_meta.csv" in result.err) == (1, True)
+    result = run("import", "ossl-v2", v1, "--out", tmp_path / "corpus")
+    assert (result.code, "has no train/video" in result.err) == (1, True)
+    result = run("import", "ossl-v1", v1, "--out", v1)
+    assert (result.code, "is not an empty folder" in result.err) == (1, True)
     run("init", tmp_path / "films")
-    said = run("import", "ossl-v1", v1, "--out", tmp_path / "films")
-    assert (said.code, "films of its own" in said.err) == (1, True)
+    result = run("import", "ossl-v1", v1, "--out", tmp_path / "films")
+    assert (result.code, "films of its own" in result.err) == (1, True)
     (v1 / "test_meta.csv").write_text("name,mood\nAA_0,sad\n")
-    said = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus")
-    assert (said.code, "neither film_id and clip_id nor file_name" in said.err) == (1, True)
+    result = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus")
+    assert (result.code, "neither film_id and clip_id nor file_name" in result.err) == (1, True)
     (v1 / "test_meta.csv").write_bytes(b"film_id,clip_id\n\xff\xfe,0\n")
-    said = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus")
-    assert (said.code, "cannot be read" in said.err) == (1, True)
+    result = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus")
+    assert (result.code, "cannot be read" in result.err) == (1, True)
     (v1 / "test_meta.csv").unlink()
     for path in v1.glob("*.wav"):
         path.unlink()
-    said = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus")
-    assert (said.code, "No clip can be used." in said.err) == (1, True)
+    result = run("import", "ossl-v1", v1, "--out", tmp_path / "corpus")
+    assert (result.code, "No clip can be used." in result.err) == (1, True)

@@ -1,19 +1,19 @@
-"""OSSL v2 as it was released: splits by lines or folders, ids that are unique."""
+"""Import of OSSL v2: splits from list files or folders, and unique ids."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from tests.command_result import RunCommand
 from tests.e2e.corpora import rows
 from tests.imports.conftest import halve
-from tests.said import Run
 
 
-def test_ids_sides_and_titles(run: Run, v2: Path, tmp_path: Path) -> None:
+def test_ids_splits_and_titles(run: RunCommand, v2: Path, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
-    said = run("import", "ossl-v2", v2, "--out", corpus, "--json")
-    assert (said.code, said.json["problems"], said.json["moods"]) == (3, [], 0)
-    assert [leak["film_a"] for leak in said.json["leaks"]] == ["tt0003"]
+    result = run("import", "ossl-v2", v2, "--out", corpus, "--json")
+    assert (result.code, result.json["problems"], result.json["moods"]) == (3, [], 0)
+    assert [leak["film_a"] for leak in result.json["leaks"]] == ["tt0003"]
     assert [row["clip_id"] for row in rows(corpus, "clips")] == [
         "his-girl_0", "his-girl_1", "tt0001_0", "tt0001_1", "tt0001_2", "tt0003_0", "tt0003_1",
         "tt0003_2",
@@ -39,15 +39,17 @@ def test_ids_sides_and_titles(run: Run, v2: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_missing_or_disagrees_is_named(run: Run, v2: Path, tmp_path: Path) -> None:
+def test_missing_or_contradictory_data_is_reported(
+    run: RunCommand, v2: Path, tmp_path: Path
+) -> None:
     (v2 / "train/audio/tt0001/1.wav").unlink()
     (v2 / "test/video/his_girl/0.mp4").unlink()
     halve(v2 / "train/audio/tt0001/0.wav")
     (v2 / "splits/train.txt").write_text("tt0001\ntt0003/0\ntt0003/1\ntt0009\n")
     (v2 / "metadata.csv").write_text("movie_id\ntt0001\nhis_girl\ntt0008\n")
-    said = run("import", "ossl-v2", v2, "--out", tmp_path / "corpus", "--json")
-    assert said.code == 3
-    problems = said.problems()
+    result = run("import", "ossl-v2", v2, "--out", tmp_path / "corpus", "--json")
+    assert result.code == 3
+    problems = result.problems()
     assert "they differ by more than 0.042 s" in problems.pop("train/audio/tt0001/0.wav")
     assert problems == {
         "train/audio/tt0001/1.wav": "is not here, though train/video/tt0001/1.mp4 is",
@@ -58,4 +60,4 @@ def test_what_is_missing_or_disagrees_is_named(run: Run, v2: Path, tmp_path: Pat
         "test/video/tt0003/1.mp4": "is test and train by splits, which counts, and not its folder",
         "train/video/tt0003/2.mp4": "stands in no line under splits; its folder counts",
     }
-    assert said.json["clips"] == 5
+    assert result.json["clips"] == 5

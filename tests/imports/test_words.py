@@ -1,4 +1,4 @@
-"""Ids from the names of others, and quadrants from their words."""
+"""Valid ids from the names in a release, and quadrants from its mood words."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ossl_builder.imports.rows import quadrant_of, words_of_quadrants
 from ossl_builder.tables import checked_film_id
 
 
-def test_ids_are_valid_and_no_two_alike() -> None:
+def test_ids_are_valid_and_unique() -> None:
     names = ["AA", "his_girl", "his-girl", "his girl", "a" * 70, "...", "Ünder", "tt0001"]
     found = valid_ids({name: name for name in names}, FILM)
     assert [found[name] for name in ("AA", "tt0001", "his-girl")] == ["AA", "tt0001", "his-girl"]
     assert len({*found.values()}) == len(names)
     assert all(checked_film_id(film_id) for film_id in found.values())
     assert found == valid_ids({name: name for name in reversed(names)}, FILM)
-    # Clips of two films may be called the same once the film's name stands before theirs.
+    # Clip names of two films may become equal when the film name is put in front.
     clips = valid_ids({("a", "b_c"): "a_b_c", ("a_b", "c"): "a_b_c"}, CLIP)
     assert clips[("a", "b_c")] == "a_b_c"
     assert len({*clips.values()}) == 2
@@ -30,5 +30,5 @@ def test_ids_are_valid_and_no_two_alike() -> None:
         ("aroused", None), (",", None),
     ],
 )  # fmt: skip
-def test_a_quadrant_only_where_every_word_names_it(mood: str, quadrant: str | None) -> None:
+def test_a_quadrant_needs_all_words_to_agree(mood: str, quadrant: str | None) -> None:
     assert quadrant_of(mood, words_of_quadrants()) == quadrant

@@ -1,4 +1,4 @@
-"""`ossl label serve` as a running process, and a client that sends what it is told to."""
+"""Run `ossl label serve` as a process, with a client that sends requests unchanged."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Answer:
 class Server:
     process: subprocess.Popen[str]
     base: str
-    said: list[str]
+    lines: list[str]
 
     def ask(self, target: str, method: str = "GET", **headers: str) -> Answer:
-        """Send a target as it is: no client here tidies `..` away."""
+        """Send the request target unchanged: the client does not normalise `..`."""
         at = urlsplit(self.base)
         assert at.hostname
         connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
@@ -45,7 +45,7 @@ class Server:
 
 @contextmanager
 def serving(corpus: Path, *options: object, n_files: int = 0) -> Iterator[Server]:
-    """Run it; with `n_files` it may have so many files open, connections included."""
+    """Run the server; `n_files` limits its open files, connections included."""
     limits = ["prlimit", f"--nofile={n_files}:{n_files}"] if n_files else []
     process = subprocess.Popen(
         [*limits, sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus), "label",
@@ -53,15 +53,15 @@ def serving(corpus: Path, *options: object, n_files: int = 0) -> Iterator[Server
         stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stderr is not None
-    said: list[str] = []
+    lines: list[str] = []
     try:
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if line.startswith(("Next", "ossl:")):
                 break
-        found = re.search(r" at (https?://\S+) ", said[0])
-        assert found, said
-        yield Server(process, found[1], said)
+        found = re.search(r" at (https?://\S+) ", lines[0])
+        assert found, lines
+        yield Server(process, found[1], lines)
     finally:
         process.kill()
         process.communicate()

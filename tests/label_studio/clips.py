@@ -1,4 +1,4 @@
-"""Rows of clips that nobody cut, for tests that need no frames."""
+"""Rows of clips without media files, for tests that need no frames."""
 
 from __future__ import annotations
 

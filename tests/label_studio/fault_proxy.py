@@ -1,4 +1,4 @@
-"""A proxy that spoils what it is told to: it stands before the real server and passes the rest."""
+"""A proxy in front of the real server that injects faults and forwards all other requests."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from tests.loopback import listening
 
-# lost: passed on, and the connection is cut instead of the answer. stalled: passed on, and nothing
-# is ever answered. late: nothing is answered, and it is passed on only after `delay_s`. refused:
-# not passed on, answered with `status`. spoiled: passed on, answered with `status` instead.
+# lost: forwarded, but the connection is closed without a response. stalled: forwarded, without a
+# response. late: forwarded only after `delay_s`, without a response. refused: not forwarded, but
+# answered with `status`. spoiled: forwarded, answered with `status` instead.
 Fault = Literal["lost", "stalled", "late", "refused", "spoiled"]
 
 HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
@@ -25,12 +25,12 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is done to one request.
+    """A fault for one request.
 
     Attributes:
         fault: see `Fault`.
-        status: what is answered, for `refused` and `spoiled`.
-        headers: with which headers.
+        status: of the response, for `refused` and `spoiled`.
+        headers: of that response.
         delay_s: for `late`.
     """
 
@@ -46,9 +46,9 @@ class FaultProxy:
 
     Attributes:
         url: its address.
-        troubles: for the next requests that send tasks, one each, in order.
-        sent: when requests to send tasks came, by the monotonic clock.
-        gets: troubles for the next requests that only read.
+        troubles: faults for the next requests that create tasks, one each, in order.
+        sent: arrival times of requests that create tasks, by the monotonic clock.
+        gets: faults for the next requests that only read.
     """
 
     target: str
@@ -135,7 +135,7 @@ def fault_proxy(target: str) -> Iterator[FaultProxy]:
         do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_any  # noqa: N815
 
         def log_message(self, *arguments: Any) -> None:
-            """Keep still."""
+            """Do not log."""
 
     def late(onward: Any, delay_s: float) -> None:
         if not state.closing.wait(delay_s):

@@ -1,4 +1,4 @@
-"""Whatever happens between us and a real server: every clip has one task, always."""
+"""Network faults between `ossl label push` and a real server: every clip has exactly one task."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.label_studio_server import LabelStudio
+from tests.label_studio.clip_corpus import made_up_corpus
 from tests.label_studio.fault_proxy import FaultProxy, Trouble, fault_proxy
-from tests.label_studio.made_up import made_up_corpus
 
 MANY = 3000
 SOME = 260  # two chunks, of 250 and 10
@@ -30,7 +30,7 @@ def proxy(label_studio: LabelStudio) -> Iterator[FaultProxy]:
 
 
 def start(server: LabelStudio, corpus: Path, url: str, *more: str) -> subprocess.Popen[str]:
-    """A push as a user would start it."""
+    """Start a push in its own process."""
     return subprocess.Popen(
         [
             sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus),
@@ -42,12 +42,12 @@ def start(server: LabelStudio, corpus: Path, url: str, *more: str) -> subprocess
 
 
 def finished(push: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:
-    """What a push said."""
+    """Wait for a push; return its output."""
     out, err = push.communicate(timeout=120)
     assert push.returncode == code, err
     assert "Traceback" not in err
-    said: dict[str, Any] = json.loads(out) if out else {"err": err}
-    return said
+    output: dict[str, Any] = json.loads(out) if out else {"err": err}
+    return output
 
 
 def assert_each_once(server: LabelStudio, corpus: Path, clips: list[str]) -> None:
@@ -55,7 +55,7 @@ def assert_each_once(server: LabelStudio, corpus: Path, clips: list[str]) -> Non
     assert server.clip_ids(project_id) == clips
 
 
-# What befalls the first requests that send tasks, and whether those were taken.
+# Faults of the first requests that create tasks; with some of them, the tasks are created.
 TROUBLES = {
     "lost twice": [Trouble("lost"), Trouble("lost")],
     "504 after the commit": [Trouble("spoiled", 504)],
@@ -65,8 +65,8 @@ TROUBLES = {
 }
 
 
-def test_every_clip_once(label_studio: LabelStudio, tmp_path: Path) -> None:
-    # All at once: most of the time is waiting.
+def test_every_clip_has_one_task(label_studio: LabelStudio, tmp_path: Path) -> None:
+    # In parallel: most of the time is waiting.
     with contextlib.ExitStack() as stack:
         proxies, pushes, clips = {}, {}, []
         for name, troubles in TROUBLES.items():
@@ -81,7 +81,7 @@ def test_every_clip_once(label_studio: LabelStudio, tmp_path: Path) -> None:
             assert finished(push)["sent"] == len(clips), name
             assert_each_once(label_studio, tmp_path / f"faults {name}", clips)
             assert not proxies[name].troubles, name
-            # Two chunks: what was refused is sent again, what was lost is seen to be there.
+            # Two chunks: a refused chunk is sent again, a lost one is found on the server.
             refusals = sum(trouble.fault == "refused" for trouble in TROUBLES[name])
             assert len(proxies[name].sent) == 2 + refusals, name
         first, again, *_ = proxies["429"].sent
@@ -89,10 +89,10 @@ def test_every_clip_once(label_studio: LabelStudio, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_arrives_after_all_is_removed_again(
+def test_tasks_that_arrive_late_are_removed(
     label_studio: LabelStudio, proxy: FaultProxy, tmp_path: Path
 ) -> None:
-    # The proxy holds a request until the push has long sent those clips again and ended.
+    # The proxy delays a request until the push has sent those clips again and ended.
     corpus = tmp_path / "faults late"
     clips = made_up_corpus(corpus, 40)
     proxy.troubles = [Trouble("late", delay_s=14.0)]
@@ -102,15 +102,13 @@ def test_what_arrives_after_all_is_removed_again(
         arriving.join()
     (project_id,) = label_studio.project_ids(corpus.name)
     assert len(label_studio.tasks(project_id)) == 2 * len(clips)
-    said = finished(start(label_studio, corpus, proxy.url))
-    assert said["sent"] == 0
-    assert said["copies_removed"] == len(clips)
+    result = finished(start(label_studio, corpus, proxy.url))
+    assert result["sent"] == 0
+    assert result["copies_removed"] == len(clips)
     assert_each_once(label_studio, corpus, clips)
 
 
-def test_reading_is_tried_again(
-    label_studio: LabelStudio, proxy: FaultProxy, tmp_path: Path
-) -> None:
+def test_reads_are_retried(label_studio: LabelStudio, proxy: FaultProxy, tmp_path: Path) -> None:
     corpus = tmp_path / "faults reading"
     clips = made_up_corpus(corpus, 20)
     proxy.gets = [Trouble("spoiled", 502), Trouble("lost")]
@@ -119,20 +117,20 @@ def test_reading_is_tried_again(
     assert_each_once(label_studio, corpus, clips)
 
 
-def test_two_pushes_at_once_do_not_double(label_studio: LabelStudio, tmp_path: Path) -> None:
+def test_two_pushes_at_once_create_no_duplicates(label_studio: LabelStudio, tmp_path: Path) -> None:
     corpus = tmp_path / "faults two at once"
     clips = made_up_corpus(corpus, 1000)
     pushes = [start(label_studio, corpus, label_studio.url) for _ in range(2)]
     ends = [push.communicate(timeout=120) for push in pushes]
     codes = sorted(push.returncode for push in pushes)
-    if codes != [0, 0]:  # else the one began when the other had ended
+    if codes != [0, 0]:  # else one of them started after the other had ended
         assert codes == [0, 1]
         assert any("Another ossl process" in err for _, err in ends)
     assert_each_once(label_studio, corpus, clips)
 
 
 def wait_for_tasks(server: LabelStudio, corpus: Path, at_least: int) -> int:
-    """Wait until a push is in the middle; how many tasks there are."""
+    """Wait until a push has created some tasks; return their number."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         for project_id in server.project_ids(corpus.name):
@@ -165,7 +163,7 @@ def test_server_killed_in_the_middle(label_studio: LabelStudio, tmp_path: Path) 
     label_studio.stop(signal.SIGKILL)
     assert there < MANY
     label_studio.start()
-    # It may have been patient enough to see the server again; if not, it says what to do.
+    # The push may have retried until the server was back; if not, it says what to do.
     _, err = push.communicate(timeout=120)
     assert push.returncode == 0 or "run the same command again" in err, err
     finished(start(label_studio, corpus, label_studio.url))

@@ -1,4 +1,4 @@
-"""Answers of a server that cannot be: impossible times, odd shapes, tokens that are not whole."""
+"""Invalid responses of a server: impossible times, unexpected JSON; and incomplete tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ossl_builder.label_studio.task_api import annotated_task_of
 from ossl_builder.label_studio.three_way_merge import TaskMerger
 from ossl_builder.net.retry import RetryPolicy, TransferError
 from tests.annotations.people import ANSWERS
-from tests.label_studio.made_up import made_up_corpus
+from tests.label_studio.clip_corpus import made_up_corpus
 
 MOODS = label_schema.bundled()
 TODAY = "2026-01-02T03:04:05Z"
@@ -57,7 +57,7 @@ IMPOSSIBLE = ["9999-12-31T23:59:59-12:00", "9999-01-01T00:00:00Z", "0001-01-01T0
 
 
 @pytest.mark.parametrize("moment", IMPOSSIBLE)
-def test_an_answer_of_an_impossible_time_is_kept_out(merger: TaskMerger, moment: str) -> None:
+def test_an_annotation_with_an_impossible_time_is_invalid(merger: TaskMerger, moment: str) -> None:
     merger.merge_task(annotated_task_of(task(CLIP, {"updated_at": moment})))
     assert merger.to_write == []
     (remark,) = merger.report.invalid
@@ -67,14 +67,14 @@ def test_an_answer_of_an_impossible_time_is_kept_out(merger: TaskMerger, moment:
 
 
 def server_with(*tasks: SimpleNamespace) -> Server:
-    """A server whose SDK answers with these tasks."""
+    """A server whose SDK returns these tasks."""
     listed = SimpleNamespace(list=lambda **_: SimpleNamespace(items=list(tasks)))
     sdk_client = SimpleNamespace(tasks=listed, users=SimpleNamespace(list=lambda: []))
     return Server("http://127.0.0.1:1", "x", sdk_client, RetryPolicy(tries=1))
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-12:00", "9999-01-01T00:00:00+00:00"])
-def test_the_cursor_never_moves_into_the_future(moment: str) -> None:
+def test_the_cursor_is_never_in_the_future(moment: str) -> None:
     odd = SimpleNamespace(
         id=1, data={}, updated_at=datetime.fromisoformat(moment), overlap=1, is_labeled=False,
         total_annotations=0, cancelled_annotations=0,
@@ -93,13 +93,13 @@ def test_the_cursor_never_moves_into_the_future(moment: str) -> None:
         {"data": 7},
     ],
 )
-def test_what_is_no_task_is_no_traceback(fields: dict[str, Any]) -> None:
+def test_an_invalid_task_gives_no_traceback(fields: dict[str, Any]) -> None:
     with pytest.raises(TransferError) as caught:
         list(task_api.changed_tasks(server_with(task(CLIP, **fields)), 1, ""))
     assert caught.value.kind == "dropped"
 
 
-def test_an_answer_without_end_is_no_traceback() -> None:
+def test_deeply_nested_json_gives_no_traceback() -> None:
     def nested() -> Any:
         return json.loads("[" * 100_000)
 
@@ -108,7 +108,7 @@ def test_an_answer_without_end_is_no_traceback() -> None:
     assert caught.value.kind == "dropped"
 
 
-def test_a_cursor_that_is_not_a_time_is_damage(tmp_path: Path) -> None:
+def test_an_invalid_cursor_is_reported_as_damage(tmp_path: Path) -> None:
     made_up_corpus(tmp_path / "corpus", 1)
     state.save(tmp_path / "corpus", state.State("abc", cursor="x"))
     with pytest.raises(OsslError) as caught:
@@ -134,14 +134,14 @@ LEGACY = "0123456789abcdef0123456789abcdef01234567"
         WHOLE.replace(".", " "),
     ],
 )  # fmt: skip
-def test_a_token_that_was_copied_in_part_is_told(token: str) -> None:
+def test_an_incomplete_token_is_reported(token: str) -> None:
     with pytest.raises(OsslError) as caught:
         client.connect("http://127.0.0.1:1", token)
     assert caught.value.code == "token_incomplete"
     assert token not in str(caught.value)
 
 
-def test_whole_tokens_are_sent() -> None:
+def test_complete_tokens_are_sent() -> None:
     for token in (LEGACY, "somebody-elses-kind-of-token"):
         assert client.connect("http://127.0.0.1:1", token).token == token
     assert client.incomplete_token_error(WHOLE) is None

@@ -1,4 +1,4 @@
-"""Clips that Label Studio itself hands out: the clips, and nothing that lies beside the films."""
+"""Label Studio serves clips from local files: only the clips, no other files of the corpus."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ossl_builder.annotations.annotators import AnnotatorRegistry
 from ossl_builder.engine import tables_io
 from ossl_builder.label_studio import url_key
 from ossl_builder.tables import CLIPS
+from tests.command_result import RunCommand
 from tests.e2e.label_studio_server import LabelStudio
-from tests.label_studio.made_up import made_up_corpus
-from tests.said import Run
+from tests.label_studio.clip_corpus import made_up_corpus
 
 # The SDK renews tokens by a method that pydantic wants replaced.
 pytestmark = pytest.mark.filterwarnings("ignore:The `parse_obj` method")
@@ -18,7 +18,7 @@ CLIP = b"\0\0\0\x18ftypisom"
 
 
 def test_clips_served_by_label_studio_itself(
-    label_studio: LabelStudio, ossl_here: Run, monkeypatch: pytest.MonkeyPatch
+    label_studio: LabelStudio, ossl_here: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
     root = label_studio.local_films.parent
@@ -53,7 +53,7 @@ def test_clips_served_by_label_studio_itself(
         assert ada.fetch(f"/data/local-files/?d=../annotations/{name}").status_code != 200
     storage = {"project": project_id, "path": str(root / "annotations"), "use_blob_urls": True}
     ada.ask("POST", "/api/storages/localfiles/", code=400, json=storage)
-    # Pushed again, nothing is added.
+    # A second push adds nothing.
     assert push() == 0
     listed = label_studio.owner.ask(
         "GET", "/api/storages/localfiles/", params={"project": project_id}

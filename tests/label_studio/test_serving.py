@@ -1,4 +1,4 @@
-"""`ossl label serve` as a running server: clips to who has a good address, and nothing else."""
+"""`ossl label serve` as a running server: clips for valid signed addresses, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ossl_builder.errors import OsslError
 from ossl_builder.label_studio import url_key
 from ossl_builder.label_studio.clip_urls import ClipUrls, clip_path, expires_at, make_clip_urls
 from ossl_builder.tables import CLIPS, Clip
+from tests.command_result import RunCommand
 from tests.label_studio.clip_server import Server, serving
 from tests.label_studio.clips import clip_row
-from tests.said import Run
 
 ORIGIN = "http://labelling.example.org"
 SECRET = b"nobody may read this"
@@ -32,7 +32,7 @@ SECRET = b"nobody may read this"
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two films with a clip each of 300,000 bytes that are nowhere alike, and secrets around."""
+    """Two films with a clip each of 300,000 different bytes, and secret files around them."""
     made = create(tmp_path_factory.mktemp("serving") / "corpus")
     clips = [clip_row("one", 0.0, 12.0), clip_row("two", 8.0, 20.0)]
     for number, clip in enumerate(clips):
@@ -71,14 +71,14 @@ def content(corpus: Path) -> bytes:
     return (corpus / clips_of(corpus)[0].video_path).read_bytes()
 
 
-def test_says_how_many_clips_where_and_what_is_next(server: Server) -> None:
-    assert "Serving 2 clips" in server.said[0]
+def test_the_start_message_has_clip_count_address_and_next_command(server: Server) -> None:
+    assert "Serving 2 clips" in server.lines[0]
     assert "127.0.0.1" in server.base
-    assert f"label push --url http://127.0.0.1:8080 --clips-url {server.base}" in server.said[-1]
-    assert not any("Warning" in line for line in server.said)
+    assert f"label push --url http://127.0.0.1:8080 --clips-url {server.base}" in server.lines[-1]
+    assert not any("Warning" in line for line in server.lines)
 
 
-def test_a_whole_clip_and_its_head(server: Server, good: str, content: bytes) -> None:
+def test_get_and_head_of_a_clip(server: Server, good: str, content: bytes) -> None:
     whole, head = server.ask(good), server.ask(good, "HEAD")
     assert (whole.status, whole.body) == (200, content)
     assert whole.headers["content-type"] == "video/mp4"
@@ -100,7 +100,7 @@ def test_a_whole_clip_and_its_head(server: Server, good: str, content: bytes) ->
         ("bytes=-999999999", 0, 300_000),
     ],
 )
-def test_ranges_are_right(
+def test_byte_ranges(
     server: Server, good: str, content: bytes, asked: str, start: int, end: int
 ) -> None:
     got = server.ask(good, Range=asked)
@@ -111,7 +111,9 @@ def test_ranges_are_right(
     assert server.ask(good, "HEAD", Range=asked).headers["content-length"] == str(end - start)
 
 
-def test_several_ranges_come_as_parts(server: Server, good: str, content: bytes) -> None:
+def test_several_ranges_give_a_multipart_response(
+    server: Server, good: str, content: bytes
+) -> None:
     got = server.ask(good, Range="bytes=10-19,200000-200009")
     assert got.status == 206
     boundary = got.headers["content-type"].partition("boundary=")[2].encode()
@@ -121,7 +123,7 @@ def test_several_ranges_come_as_parts(server: Server, good: str, content: bytes)
     ]  # fmt: skip
 
 
-def test_a_range_that_cannot_be_had_and_one_of_other_content(
+def test_invalid_ranges_and_a_range_of_changed_content(
     server: Server, good: str, content: bytes
 ) -> None:
     for asked in ("bytes=300000-", "bytes=-0"):
@@ -129,7 +131,7 @@ def test_a_range_that_cannot_be_had_and_one_of_other_content(
         assert (got.status, got.headers["content-range"]) == (416, "bytes */300000")
     for asked in ("bytes=5-2", "bytes=a-b", "pages=1-2"):
         assert server.ask(good, Range=asked).status == 400
-    # The clip was made anew since: what the browser has of it does not fit any more.
+    # The clip has changed: the part that the browser has does not match any more.
     changed = server.ask(good, Range="bytes=5-9", If_Range='"another"')
     assert (changed.status, changed.body) == (200, content)
 
@@ -156,7 +158,7 @@ def test_browsers_of_other_origins_may_read(server: Server, good: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_nothing_can_be_changed(server: Server, good: str, content: bytes, method: str) -> None:
+def test_write_methods_are_refused(server: Server, good: str, content: bytes, method: str) -> None:
     assert server.ask(good, method, Content_Length="0").status == 405
     assert server.ask(good).body == content
 
@@ -188,7 +190,7 @@ def test_nothing_can_be_changed(server: Server, good: str, content: bytes, metho
         "/clips/annotations/serve.key",
     ],
 )
-def test_no_file_outside_the_clips_and_no_listing(
+def test_no_other_file_and_no_listing_is_served(
     server: Server, corpus: Path, good: str, path: str
 ) -> None:
     key = url_key.load_key(corpus).hex().encode()
@@ -201,8 +203,8 @@ def test_no_file_outside_the_clips_and_no_listing(
     assert server.ask(good).status == 200
 
 
-def test_a_right_signature_for_a_wrong_name_opens_nothing(server: Server, corpus: Path) -> None:
-    """Whoever has the key may sign any name; no name is ever taken for a path."""
+def test_a_valid_signature_of_an_invalid_name_gives_404(server: Server, corpus: Path) -> None:
+    """The owner of the key may sign any name, but a name is never used as a path."""
     ours = make_clip_urls(corpus)
     real = clips_of(corpus)[0]
     for film_id, clip_id in (
@@ -249,7 +251,7 @@ def test_expired_and_altered_addresses_are_refused(server: Server, corpus: Path,
     assert server.ask(target_of(foreign.url_for(first))).status == 403
 
 
-def test_links_deleted_clips_and_rows_from_elsewhere(corpus: Path, tmp_path: Path) -> None:
+def test_links_deleted_clips_and_forged_rows_are_not_served(corpus: Path, tmp_path: Path) -> None:
     ours = create(tmp_path / "corpus").root
     rows = [clip_row("film", start, start + 12.0) for start in (0.0, 20.0, 40.0, 60.0)]
     (ours / rows[0].video_path).parent.mkdir(parents=True)
@@ -266,13 +268,13 @@ def test_links_deleted_clips_and_rows_from_elsewhere(corpus: Path, tmp_path: Pat
         (ours / rows[1].video_path).unlink()
         (ours / rows[1].video_path).symlink_to(tmp_path / "secret.mp4")
         assert [running.ask(target).status for target in targets] == [404, 404, 200, 404]
-        # A build that ends meanwhile counts.
+        # The server uses the table of a build that has ended meanwhile.
         tables_io.write_corpus_table(ours, CLIPS, rows[:1])
         assert running.ask(targets[2]).status == 404
 
 
 def test_two_labellers_at_once(server: Server, good: str, corpus: Path, content: bytes) -> None:
-    """One reads slowly, as a paused player does; the other is not kept waiting."""
+    """One reads slowly, like a paused player; the other does not have to wait."""
     at = urlsplit(server.base)
     other = clips_of(corpus)[1]
     there = target_of(make_clip_urls(corpus).url_for(other))
@@ -314,14 +316,14 @@ def test_the_key_survives_a_restart_and_stays_private(
         url_key.load_key(tmp_path)
 
 
-def test_ctrl_c_ends_it_and_a_taken_port_is_a_sentence(corpus: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_server_and_a_used_port_is_reported(corpus: Path, tmp_path: Path) -> None:
     ours = create(tmp_path / "corpus").root
     tables_io.write_corpus_table(ours, CLIPS, [])
     with serving(ours, "--host", "0.0.0.0", "--public-url", "https://clips.example.org/") as open_:
-        said = " ".join(open_.said)
-        assert "no clips yet" in said
-        assert "Warning" in said
-        assert "https://clips.example.org" in said
+        printed = " ".join(open_.lines)
+        assert "no clips yet" in printed
+        assert "Warning" in printed
+        assert "https://clips.example.org" in printed
         open_.process.send_signal(signal.SIGINT)
         assert open_.process.wait(10) == 0
         assert open_.process.stderr is not None
@@ -342,10 +344,10 @@ def test_ctrl_c_ends_it_and_a_taken_port_is_a_sentence(corpus: Path, tmp_path: P
     assert "Traceback" not in done.stderr
 
 
-def test_half_sent_requests_keep_nobody_from_the_clips(
+def test_incomplete_requests_do_not_block_other_clients(
     corpus: Path, good: str, content: bytes
 ) -> None:
-    """More connections than the server may have files, each with half a header."""
+    """More connections than the limit of open files, each with half a header."""
     with serving(corpus, n_files=128) as server, ExitStack() as opened:
         at = urlsplit(server.base)
         assert at.port
@@ -361,7 +363,7 @@ def test_half_sent_requests_keep_nobody_from_the_clips(
     assert len(lines) < 5, lines
 
 
-def test_a_request_that_never_ends_is_given_up(server: Server, good: str) -> None:
+def test_a_request_that_never_ends_times_out(server: Server, good: str) -> None:
     at = urlsplit(server.base)
     assert at.port
     for first in (b"", b"GET / HT", f"HEAD {good} HTTP/1.1\r\nHost: x\r\n\r\nGET".encode()):
@@ -373,8 +375,8 @@ def test_a_request_that_never_ends_is_given_up(server: Server, good: str) -> Non
             assert got.startswith(b"HTTP/1.1 200") if first.startswith(b"HEAD") else not got
 
 
-def test_a_document_root_beside_the_films_is_refused(corpus: Path, tmp_path: Path) -> None:
-    """From the corpus, Label Studio would hand out who the annotators are, and the signing key."""
+def test_a_document_root_outside_the_films_folder_is_refused(corpus: Path, tmp_path: Path) -> None:
+    """From the corpus, Label Studio would serve the annotator registry and the signing key."""
     (tmp_path / "link").symlink_to(corpus)
     (tmp_path / "films").symlink_to(corpus / "films")
     roots = (corpus, corpus.parent, Path("/"), corpus / "annotations", corpus / "films" / "..",
@@ -412,10 +414,10 @@ def test_other_kinds_of_address(corpus: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["wide", "copied", "shipped", "link"])
-def test_a_key_that_others_may_know_is_made_anew(
-    ossl_here: Run, corpus: Path, tmp_path: Path, how: str
+def test_a_key_that_others_may_know_is_replaced(
+    ossl_here: RunCommand, corpus: Path, tmp_path: Path, how: str
 ) -> None:
-    """Who made the corpus, or shares the machine, could sign addresses with it."""
+    """The author of the corpus or a user of the same machine could sign addresses with it."""
     root = create(tmp_path / "corpus").root
     tables_io.write_corpus_table(root, CLIPS, clips_of(corpus))
     key, path = url_key.load_key(root), url_key.key_path(root)

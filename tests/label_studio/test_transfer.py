@@ -1,4 +1,4 @@
-"""Annotations of clips that are gone go to clips that are nearly the same, and nothing is lost."""
+"""`ossl label transfer`: annotations of dropped clips move to clips that are nearly the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ANSWERS = {
 JANUARY, MARCH = "2026-01-01T10:00:00Z", "2026-03-01T10:00:00Z"
 
 
-def given(clip_id: str, annotator: str = "a01", **more: object) -> Annotation:
+def make_record(clip_id: str, annotator: str = "a01", **more: object) -> Annotation:
     record = Annotation(
         film_id="film", clip_id=clip_id, annotator=annotator, schema="mood-1", state="answered",
         answers={"quadrant": "Q1", "mood_words": ("epic", "sad"), "valence": 7},
@@ -48,7 +48,7 @@ def corpus(tmp_path: Path) -> Path:
     return root
 
 
-def unordered(film: Iterable[Annotation]) -> list[Annotation]:
+def sorted_by_key(film: Iterable[Annotation]) -> list[Annotation]:
     return sorted(film, key=lambda one: one.key)
 
 
@@ -64,18 +64,18 @@ def test_the_overlap_is_intersection_over_union() -> None:
     assert transfer.overlap_ratio(Span(0, 100), Span(40, 50)) == 0.1
 
 
-def test_what_is_near_enough_moves_whole_and_what_is_not_stays(corpus: Path) -> None:
-    near = given("film_0-18000")
-    skipped = given("film_500-19500", "a02", state="skipped", answers={})
-    far = given("film_30000-47990")
-    standing = given("film_100000-120000")
-    nowhere = given("film_60000-80000")
-    other_corpus = given("AA_0")
-    withdrawn = given("film_0-19000", "a03", state="withdrawn")
+def test_only_annotations_with_a_near_clip_are_transferred(corpus: Path) -> None:
+    near = make_record("film_0-18000")
+    skipped = make_record("film_500-19500", "a02", state="skipped", answers={})
+    far = make_record("film_30000-47990")
+    standing = make_record("film_100000-120000")
+    nowhere = make_record("film_60000-80000")
+    other_corpus = make_record("AA_0")
+    withdrawn = make_record("film_0-19000", "a03", state="withdrawn")
     before = (near, skipped, far, standing, nowhere, other_corpus, withdrawn)
     records.upsert(corpus, before)
     dry = transfer.transfer(corpus, (), 0.9, is_dry=True)
-    assert unordered(records.read_film(corpus, "film")) == unordered(before)
+    assert sorted_by_key(records.read_film(corpus, "film")) == sorted_by_key(before)
     moves = transfer.transfer(corpus, ["film"], 0.9)
     assert moves == dry
     assert outcomes(moves) == [
@@ -87,7 +87,7 @@ def test_what_is_near_enough_moves_whole_and_what_is_not_stays(corpus: Path) -> 
     ]
     assert [move.overlap for move in moves] == [None, 0.9, 0.8995, 0.95, 0.0]
     moved = {"clip_id": "film_0-20000", "source": "carried"}
-    assert unordered(records.read_film(corpus, "film")) == unordered([
+    assert sorted_by_key(records.read_film(corpus, "film")) == sorted_by_key([
         dataclasses.replace(near, carried_from="film_0-18000", **moved),
         dataclasses.replace(skipped, carried_from="film_500-19500", **moved),
         far, standing, nowhere, other_corpus, withdrawn,
@@ -100,17 +100,20 @@ def test_what_is_near_enough_moves_whole_and_what_is_not_stays(corpus: Path) -> 
 
 @pytest.mark.parametrize("status", ["answered", "skipped", "withdrawn"])
 def test_an_answer_to_the_new_clip_is_never_replaced(corpus: Path, status: str) -> None:
-    own = given("film_0-20000", state=status, answers={"quadrant": "Q3"})
-    earlier = given("film_0-19000", updated_at=MARCH)
+    own = make_record("film_0-20000", state=status, answers={"quadrant": "Q3"})
+    earlier = make_record("film_0-19000", updated_at=MARCH)
     records.upsert(corpus, [own, earlier])
     assert [move.outcome for move in transfer.transfer(corpus, (), 0.9)] == ["answered"]
-    assert unordered(records.read_film(corpus, "film")) == unordered([own, earlier])
+    assert sorted_by_key(records.read_film(corpus, "film")) == sorted_by_key([own, earlier])
 
 
-def test_of_two_by_one_annotator_the_nearer_moves_then_the_newer(corpus: Path) -> None:
-    nearer, further = given("film_0-19500"), given("film_0-18500", updated_at=MARCH)
-    older, newer = given("film_30500-50000"), given("film_30000-49500", updated_at=MARCH)
-    others = given("film_0-18500", "a02")
+def test_of_two_records_by_one_annotator_the_nearer_then_the_newer_moves(corpus: Path) -> None:
+    nearer, further = make_record("film_0-19500"), make_record("film_0-18500", updated_at=MARCH)
+    older, newer = (
+        make_record("film_30500-50000"),
+        make_record("film_30000-49500", updated_at=MARCH),
+    )
+    others = make_record("film_0-18500", "a02")
     records.upsert(corpus, [nearer, further, older, newer, others])
     moves = {
         (one.from_clip, one.annotator): one.outcome for one in transfer.transfer(corpus, (), 0.9)
@@ -125,10 +128,10 @@ def test_of_two_by_one_annotator_the_nearer_moves_then_the_newer(corpus: Path) -
     assert len(records.read_film(corpus, "film")) == 5
 
 
-def test_many_small_steps_make_no_large_one(corpus: Path) -> None:
-    """Carried before from 0 to 17 s: it lies near the clip now, its first clip does not."""
-    drifted = given("film_0-18500", source="carried", carried_from="film_0-17000")
-    close = given("film_30000-49000", source="carried", carried_from="film_30000-48500")
+def test_repeated_transfers_do_not_drift(corpus: Path) -> None:
+    """Transferred before from 0 to 17 s: the current clip is near, the original one is not."""
+    drifted = make_record("film_0-18500", source="carried", carried_from="film_0-17000")
+    close = make_record("film_30000-49000", source="carried", carried_from="film_30000-48500")
     records.upsert(corpus, [drifted, close])
     moves = transfer.transfer(corpus, (), 0.9)
     assert [move.outcome for move in moves] == ["no_clip", "carried"]
@@ -136,15 +139,15 @@ def test_many_small_steps_make_no_large_one(corpus: Path) -> None:
     assert found["film_30000-50000"].carried_from == "film_30000-48500"
 
 
-def test_an_edit_after_the_move_follows_it(corpus: Path) -> None:
-    """The annotator changed the task of the clip that is gone: the next pull brings it back."""
-    records.upsert(corpus, [given("film_0-19000")])
+def test_an_edit_after_a_transfer_is_transferred_too(corpus: Path) -> None:
+    """The annotator changes the task of the dropped clip: the next pull brings it back."""
+    records.upsert(corpus, [make_record("film_0-19000")])
     transfer.transfer(corpus, (), 0.9)
     film = records.read_film(corpus, "film")
-    assert transfer.was_transferred(given("film_0-19000"), film)
-    assert not transfer.was_transferred(given("film_0-19000", "a02"), film)
-    assert not transfer.was_transferred(given("film_0-19001"), film)
-    edited = given("film_0-19000", updated_at=MARCH, answers={"quadrant": "Q4"})
+    assert transfer.was_transferred(make_record("film_0-19000"), film)
+    assert not transfer.was_transferred(make_record("film_0-19000", "a02"), film)
+    assert not transfer.was_transferred(make_record("film_0-19001"), film)
+    edited = make_record("film_0-19000", updated_at=MARCH, answers={"quadrant": "Q4"})
     assert not transfer.was_transferred(edited, film)
     records.upsert(corpus, [edited])
     assert [move.outcome for move in transfer.transfer(corpus, (), 0.9)] == ["carried"]
@@ -153,8 +156,8 @@ def test_an_edit_after_the_move_follows_it(corpus: Path) -> None:
     assert only.answers == {"quadrant": "Q4"}
 
 
-def test_the_pull_is_told_that_a_record_left_on_purpose(corpus: Path) -> None:
-    moving, staying = given("film_0-19000"), given("film_60000-80000")
+def test_pull_knows_that_a_record_was_transferred(corpus: Path) -> None:
+    moving, staying = make_record("film_0-19000"), make_record("film_60000-80000")
     records.upsert(corpus, [moving, staying])
     known = {
         one.clip_id: {"a01": state.LastPulled(state.digest(one), "task")}
@@ -166,34 +169,34 @@ def test_the_pull_is_told_that_a_record_left_on_purpose(corpus: Path) -> None:
     assert state.load_pulled(corpus)["film_60000-80000"] == known["film_60000-80000"]
 
 
-def test_a_film_without_annotations_is_named(corpus: Path) -> None:
+def test_a_film_without_annotations_is_reported(corpus: Path) -> None:
     with pytest.raises(OsslError, match="'other'"):
         transfer.transfer(corpus, ["other"], 0.9)
 
 
-def test_a_full_pull_neither_brings_back_nor_withdraws_what_was_carried(corpus: Path) -> None:
-    """The server still has the task of the clip that is gone, with its answer."""
+def test_a_full_pull_neither_undoes_nor_withdraws_a_transfer(corpus: Path) -> None:
+    """The server still has the task of the dropped clip, with its answer."""
     key = AnnotatorRegistry.load(corpus)
     assert key.id_of("one@example.org") == "a01"
     key.save()
-    records.upsert(corpus, [given("film_0-19000")])
+    records.upsert(corpus, [make_record("film_0-19000")])
     transfer.transfer(corpus, (), 0.9)
     before = records.read_film(corpus, "film")
     merger = pulled(corpus, "film_0-19000", JANUARY)
     assert (merger.to_write, merger.report.new, merger.report.withdrawn) == ([], 0, 0)
-    # Its annotator changed it since: that is news, which `transfer` can take along.
+    # Its annotator changed it later: that is a new record, which `transfer` can move.
     (news,) = pulled(corpus, "film_0-19000", MARCH).to_write
     assert (news.clip_id, news.updated_at, news.answers) == ("film_0-19000", MARCH, ANSWERS)
-    # The new clip's task has nothing from this annotator: that is no deletion.
+    # The new clip's task has no answer by this annotator: that is not a deletion.
     assert pulled(corpus, "film_0-20000", None).to_write == []
-    # The annotator answers the new clip: that holds.
+    # The annotator answers the new clip: this answer wins.
     (own,) = pulled(corpus, "film_0-20000", MARCH).to_write
     assert (own.source, own.carried_from) == ("label-studio", None)
     assert records.read_film(corpus, "film") == before
 
 
 def pulled(corpus: Path, clip_id: str, changed: str | None) -> TaskMerger:
-    """Take in a task that the first annotator changed at that time; None: has none of theirs."""
+    """Merge a task that the first annotator changed at that time; None: without their answer."""
     schema = label_schema.bundled()
     merger = TaskMerger(
         Corpus(corpus), schema, {1: User("one@example.org", "")}, None,

@@ -1,4 +1,4 @@
-"""Whether labellers can have the clips is tried and told."""
+"""Check whether labellers can load the clips, and report problems."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Store(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *arguments: Any) -> None:
-        """Keep still."""
+        """Do not log."""
 
 
-def test_an_address_that_works_has_no_warnings() -> None:
+def test_a_working_address_has_no_warnings() -> None:
     with listening(Store, threading.Event()) as host:
         found = check_url(f"http://{host}/good.mp4", LOCAL, NOW)
         assert found is not None
@@ -44,7 +44,7 @@ def test_an_address_that_works_has_no_warnings() -> None:
 @pytest.mark.parametrize(
     ("expires", "told"), [(1_800_000_000, "have expired since"), (1_800_100_000, "expire on")]
 )
-def test_addresses_that_expire_are_told(expires: int, told: str) -> None:
+def test_addresses_that_expire_are_reported(expires: int, told: str) -> None:
     with listening(Store, threading.Event()) as host:
         found = check_url(f"http://{host}/good?expires={expires}", LOCAL, NOW)
     assert found is not None
@@ -53,7 +53,7 @@ def test_addresses_that_expire_are_told(expires: int, told: str) -> None:
     assert "relink" in warning
 
 
-def test_addresses_that_cannot_be_had_are_told() -> None:
+def test_unreachable_addresses_are_reported() -> None:
     with listening(Store, threading.Event()) as host:
         found = check_url(f"http://{host}/bad", LOCAL, NOW)
     assert found is not None
@@ -68,7 +68,7 @@ def test_addresses_that_cannot_be_had_are_told() -> None:
     assert "label serve" in found.warnings[0]
 
 
-def test_addresses_that_only_this_machine_has_are_told() -> None:
+def test_loopback_addresses_are_reported() -> None:
     with listening(Store, threading.Event()) as host:
         found = check_url(f"http://{host}/good", ELSEWHERE, NOW)
         assert found is not None
@@ -77,7 +77,7 @@ def test_addresses_that_only_this_machine_has_are_told() -> None:
     assert "--clips-url" in warning
 
 
-def test_what_is_no_address_is_not_tried() -> None:
+def test_other_kinds_of_address_are_not_requested() -> None:
     assert check_url("", LOCAL) is None
     for address in ("/data/local-files/?d=x.mp4", "file:///etc/passwd", "ftp://x/y"):
         found = check_url(address, LOCAL)
@@ -88,7 +88,7 @@ def test_what_is_no_address_is_not_tried() -> None:
     assert strange.is_reached is False
 
 
-def test_the_first_to_expire_is_tried() -> None:
+def test_the_address_that_expires_first_is_chosen() -> None:
     never, late, soon = "http://a/x", "http://a/x?expires=20", "http://a/x?expires=10"
     assert first_to_expire([never, late, "", soon]) == soon
     assert first_to_expire([never, ""]) == never

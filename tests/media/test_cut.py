@@ -1,4 +1,4 @@
-"""Clips hold exactly the film's video and audio, whatever the film."""
+"""Clips contain exactly the right video and audio, for all kinds of films."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RATE = 48000
 
 @dataclass(frozen=True)
 class Seen:
-    """What a clip holds, by decoding it."""
+    """Contents of a decoded clip."""
 
     numbers: list[int]
     times_s: list[float]
@@ -102,7 +102,7 @@ def test_frames_and_audio_are_exact(name: str, tmp_path: Path) -> None:
     film = tmp_path / name
     truth = make(film)
     flashes = [truth.times_s[number] for number in truth.flashes]
-    # Two that share an edge, on a flash; one after a gap over which the cutter jumps.
+    # Two clips with a common edge on a flash; one after a gap, to which the cutter seeks.
     spans = [
         Span(flashes[0] - 1, flashes[1]),
         Span(flashes[1], flashes[1] + 0.71),
@@ -182,15 +182,15 @@ def test_no_frame_is_decoded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(cutting, "timed_frames", counting)
     form = form_of()
-    # Neighbours, a short gap, and a long one with key frames within (every 2 s).
+    # Adjacent spans, a short gap, and a long gap with key frames inside (every 2 s).
     spans = [Span(1, 2), Span(2, 3), Span(3.5, 4), Span(11, 12)]
     cut_all(film, truth, spans, tmp_path / "clips", form)
     assert len(given) == len(set(given))
-    assert len(given) < 7 * 24  # of 15: most of the long gap not even once
+    assert len(given) < 7 * 24  # of 15 s: most of the long gap is not decoded
 
 
-def test_frames_before_which_nothing_can_be_decoded_are_not_lost(tmp_path: Path) -> None:
-    """A jump into an open group would miss its leading frames: the one before is taken."""
+def test_leading_frames_of_an_open_group_are_not_lost(tmp_path: Path) -> None:
+    """A seek to an open group would lose its leading frames: the cutter seeks to the one before."""
     film = tmp_path / "film.mkv"
     truth = films.make_open_groups(film)
     form = form_of()
@@ -200,7 +200,7 @@ def test_frames_before_which_nothing_can_be_decoded_are_not_lost(tmp_path: Path)
         assert see(clip.path).numbers == list(range(number, number + 6))
 
 
-def test_a_span_in_which_no_frame_begins_gives_none(tmp_path: Path) -> None:
+def test_a_span_in_which_no_frame_begins_gives_no_clip(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     truth = films.make_flash_and_click(film, seconds=4)
     mix = mix_of(truth, tmp_path)
@@ -212,13 +212,13 @@ def test_a_span_in_which_no_frame_begins_gives_none(tmp_path: Path) -> None:
     assert second.n_frames == 24
 
 
-def test_times_of_frames_are_those_of_the_film(tmp_path: Path) -> None:
+def test_frame_times_are_those_of_the_film(tmp_path: Path) -> None:
     film = tmp_path / "film.mkv"
     truth = films.make_variable_rate(film)
     assert frame_times(film, STEP) == pytest.approx(truth.times_s, abs=1e-9)
 
 
-def test_audio_is_copied_without_loss_and_continued_with_silence(tmp_path: Path) -> None:
+def test_audio_is_copied_without_loss_and_padded_with_silence(tmp_path: Path) -> None:
     steps = np.random.default_rng(0).integers(-30000, 30000, (RATE * 3, 2), dtype=np.int16)
     stem = tmp_path / "stem.flac"
     soundfile.write(stem, steps, RATE, subtype="PCM_16")
@@ -230,7 +230,7 @@ def test_audio_is_copied_without_loss_and_continued_with_silence(tmp_path: Path)
     assert not found[RATE * 2 :].any()
 
 
-def test_a_clip_that_is_not_what_was_cut_is_found(tmp_path: Path) -> None:
+def test_a_wrong_clip_is_detected(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     films.make_flash_and_click(path, seconds=4)
     with av.open(str(path)) as film:

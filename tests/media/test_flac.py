@@ -1,4 +1,4 @@
-"""FLAC files: what is read is what was written, and a full disk is noticed."""
+"""FLAC files: lossless round trip, and detection of a full disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.media.flac import FlacWriter, read_flac
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_round_trip(tmp_path):
     rng = np.random.default_rng(0)
     audio = rng.uniform(-1.2, 1.2, (2, 44_100 * 6 + 11)).astype(np.float32)
     with FlacWriter(tmp_path / "a.flac", 44_100, 2) as writer:
@@ -26,14 +26,14 @@ def test_what_is_written_is_read_back(tmp_path):
     assert soundfile.info(tmp_path / "a.flac").subtype == "PCM_16"
 
 
-def test_sixteen_bits_pass_unchanged(tmp_path):
+def test_16_bit_samples_are_unchanged(tmp_path):
     steps = np.arange(-32768, 32768, dtype=np.int16)[None]
     with FlacWriter(tmp_path / "a.flac", 8_000, 1) as writer:
         writer.write(steps.astype(np.float32) / 32768)
     assert np.array_equal(soundfile.read(tmp_path / "a.flac", dtype="int16")[0], steps[0])
 
 
-def test_something_else_is_not_read(tmp_path):
+def test_a_file_that_is_not_flac_is_an_error(tmp_path):
     (tmp_path / "a.flac").write_bytes(b"no audio at all")
     with pytest.raises(OsslError) as caught:
         list(read_flac(tmp_path / "a.flac"))
@@ -41,8 +41,8 @@ def test_something_else_is_not_read(tmp_path):
 
 
 @pytest.mark.parametrize("seconds", [0.1, 60])
-def test_a_write_that_fails_is_noticed(tmp_path, seconds):
-    """Of 0.1 s, libsndfile writes nothing until it closes the file, and then says nothing."""
+def test_a_failed_write_is_detected(tmp_path, seconds):
+    """libsndfile writes 0.1 s only when it closes the file, and then reports no error."""
     noise = np.random.default_rng(0).uniform(-1, 1, (2, 44_100)).astype(np.float32)
     child = os.fork()
     if child == 0:
@@ -61,7 +61,7 @@ def test_a_write_that_fails_is_noticed(tmp_path, seconds):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-def test_a_device_without_room_is_noticed(tmp_path):
+def test_a_full_device_is_detected(tmp_path):
     (tmp_path / "a.flac").symlink_to("/dev/full")
     with pytest.raises(OsslError) as caught, FlacWriter(tmp_path / "a.flac", 44_100, 2) as writer:
         writer.write(np.zeros((2, 44_100), np.float32))

@@ -64,7 +64,7 @@ def test_agrees_with_ffmpeg(tmp_path, hop_s):
     assert loudness.dbfs(meter.peak) == pytest.approx(peak, abs=0.06)
 
 
-def test_blocks_make_no_difference():
+def test_the_block_size_does_not_matter():
     audio = np.random.default_rng(0).uniform(-1, 1, (2, RATE * 3 + 77)).astype(np.float32)
     whole = loudness.measured([audio], RATE, 0.05)
     parts = loudness.measured(in_blocks(audio, 999), RATE, 0.05)

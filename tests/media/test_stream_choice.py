@@ -1,4 +1,4 @@
-"""Which streams of a file are the film."""
+"""Selection of the streams of a file that are the film."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def video(size: str = "96x64", seconds: float = 4, rate: int = 25) -> tuple[str,
 
 
 def make(path: Path, *inputs: tuple[str, ...], options: tuple[str, ...] = ()) -> Path:
-    """One stream of each input, in their order, without flags but those of the options."""
+    """Mux one stream of each input, in order; only the options set flags."""
     given = [word for each in inputs for word in each]
     maps = [word for number in range(len(inputs)) for word in ("-map", str(number))]
     flags = [word for number in range(len(inputs)) for word in (f"-disposition:{number}", "0")]
@@ -43,8 +43,8 @@ def make(path: Path, *inputs: tuple[str, ...], options: tuple[str, ...] = ()) ->
     return path
 
 
-def heard_hz(path: Path) -> int:
-    """The frequency of what the readers take as the film's audio."""
+def selected_hz(path: Path) -> int:
+    """The frequency of the audio stream that the reader selects."""
     audio = np.concatenate(list(FilmAudio(inspect(path), 8000, 1, STEP).blocks()), axis=1)[0]
     return round(np.abs(np.fft.rfft(audio[8000:16000])).argmax())
 
@@ -56,48 +56,48 @@ def chosen(path: Path, **wanted: int | str) -> Choice:
 
 @pytest.mark.parametrize("flag", ["comment", "visual_impaired", "hearing_impaired", "dub"])
 @pytest.mark.parametrize("layout", ["mono", "5.1"])
-def test_another_version_is_not_the_films_audio(tmp_path: Path, flag: str, layout: str) -> None:
-    """Not even where it comes first and has more channels."""
+def test_another_audio_version_is_not_selected(tmp_path: Path, flag: str, layout: str) -> None:
+    """Not even if it comes first and has more channels."""
     path = make(
         tmp_path / "film.mkv", video(), tone(OTHER_HZ, layout=layout), tone(FILM_HZ),
         options=("-disposition:1", flag),
     )  # fmt: skip
-    assert heard_hz(path) == FILM_HZ
+    assert selected_hz(path) == FILM_HZ
     assert chosen(path).audio.index == 2
     assert "no other version" in chosen(path).why
     assert flag in chosen(path).others
 
 
-def test_a_title_tells_a_commentary_too(tmp_path: Path) -> None:
+def test_a_title_can_mark_a_commentary(tmp_path: Path) -> None:
     path = make(
         tmp_path / "film.mkv", video(), tone(OTHER_HZ), tone(FILM_HZ),
         options=("-metadata:s:1", "title=Director's Commentary"),
     )  # fmt: skip
-    assert heard_hz(path) == FILM_HZ
+    assert selected_hz(path) == FILM_HZ
 
 
-def test_default_comes_before_channels_and_channels_before_order(tmp_path: Path) -> None:
+def test_priority_is_default_flag_then_channels_then_order(tmp_path: Path) -> None:
     inputs = (video(), tone(OTHER_HZ, layout="mono"), tone(FILM_HZ), tone(660, layout="5.1"))
     path = make(tmp_path / "a.mkv", *inputs, options=("-disposition:2", "default"))
-    assert heard_hz(path) == FILM_HZ
+    assert selected_hz(path) == FILM_HZ
     path = make(tmp_path / "b.mkv", *inputs)
-    assert heard_hz(path) == 660
+    assert selected_hz(path) == 660
     assert "the most channels" in chosen(path).why
     path = make(tmp_path / "c.mkv", *inputs[:2], tone(FILM_HZ, layout="mono"))
-    assert heard_hz(path) == OTHER_HZ
+    assert selected_hz(path) == OTHER_HZ
 
 
-def test_a_stream_without_packets_or_a_short_one_is_not_the_film(tmp_path: Path) -> None:
+def test_an_empty_or_short_stream_is_not_selected(tmp_path: Path) -> None:
     path = make(
         tmp_path / "film.mkv", video(), tone(OTHER_HZ, seconds=1, layout="5.1"), tone(FILM_HZ),
         options=("-disposition:1", "default"),
     )  # fmt: skip
-    assert heard_hz(path) == FILM_HZ
+    assert selected_hz(path) == FILM_HZ
     path = make(
         tmp_path / "film.mp4", video(), tone(OTHER_HZ, seconds=0.001, layout="5.1"), tone(FILM_HZ),
         options=("-disposition:1", "default"),
     )  # fmt: skip
-    assert heard_hz(path) == FILM_HZ
+    assert selected_hz(path) == FILM_HZ
 
 
 def test_the_user_may_choose_by_index_or_language(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_the_user_may_choose_by_index_or_language(tmp_path: Path) -> None:
     other = chosen(path, audio="fre")
     assert other.audio.index == 1
     assert "none is in the language fre" in other.why
-    for wrong in (0, 4):  # the video, and no stream
+    for wrong in (0, 4):  # the video stream, and a stream that does not exist
         with pytest.raises(OsslError) as caught:
             chosen(path, audio=wrong)
         assert caught.value.code == "stream_missing"
@@ -120,7 +120,7 @@ def test_the_user_may_choose_by_index_or_language(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", ["0", "timed_thumbnails", "still_image", "attached_pic"])
-def test_a_still_before_the_film_is_not_the_film(tmp_path: Path, flags: str) -> None:
+def test_a_still_image_stream_is_not_selected(tmp_path: Path, flags: str) -> None:
     """Flagged or not, and larger than the film."""
     still, film = tmp_path / "still.mkv", tmp_path / "film.mkv"
     ffmpeg(*video("640x480", 0.04), "-c:v", "mjpeg", "-frames:v", 1, still)
@@ -133,7 +133,7 @@ def test_a_still_before_the_film_is_not_the_film(tmp_path: Path, flags: str) -> 
     assert sum(1 for _ in VideoReader(inspect(film), STEP)) == 100
 
 
-def test_a_cover_alone_is_no_film(tmp_path: Path) -> None:
+def test_a_file_with_only_a_cover_is_not_a_film(tmp_path: Path) -> None:
     still, song = tmp_path / "still.jpg", tmp_path / "song.mp3"
     ffmpeg(*video("64x64", 0.04), "-frames:v", 1, still)
     ffmpeg(*tone(FILM_HZ), "-i", still, "-map", 0, "-map", 1, "-c:v", "copy",
@@ -144,7 +144,7 @@ def test_a_cover_alone_is_no_film(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("default", [0, 1])
-def test_of_two_whole_videos_the_default_one_is_the_film(tmp_path: Path, default: int) -> None:
+def test_of_two_complete_videos_the_default_one_is_selected(tmp_path: Path, default: int) -> None:
     path = make(
         tmp_path / "film.mkv", video("96x64"), video("48x32"),
         options=(f"-disposition:{default}", "default"),
@@ -173,8 +173,8 @@ def test_metadata_of_any_encoding_is_read(tmp_path: Path) -> None:
         ("film.mpd", '<?xml version="1.0"?><MPD><Period><AdaptationSet/></Period></MPD>'),
     ],
 )
-def test_a_playlist_is_no_film(tmp_path: Path, name: str, text: str) -> None:
-    """It would make us read other files, or addresses."""
+def test_a_playlist_is_not_a_film(tmp_path: Path, name: str, text: str) -> None:
+    """It could make the program read other files or addresses."""
     ffmpeg(*video(), *tone(FILM_HZ), "-c:v", "libx264", "-c:a", "aac", tmp_path / "other.mp4")
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Frames and times of a film in all the shapes that files have: as ffmpeg has them, or better."""
+"""Frames and times of a film in all variants of files: as in ffmpeg, or better."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("shape", shapes.WHOLE)
-def test_a_whole_film_in_any_shape_has_all_its_frames_and_its_length(
+def test_every_variant_has_all_frames_and_the_right_length(
     plain: Path, tmp_path: Path, shape: str
 ) -> None:
     path = shapes.WHOLE[shape](plain, tmp_path / "film")
@@ -49,7 +49,7 @@ def test_a_whole_film_in_any_shape_has_all_its_frames_and_its_length(
     assert all(abs(b - a - STEP_S) < TICK_S for a, b in pairwise(times))
     assert frame_times(probed.media, 1 / video.rate) == pytest.approx(times, abs=TICK_S)
     theirs = shapes.oracle(path, probed.media.video).times_s
-    # Of a decoder's last frames, ffmpeg takes wrong durations where AVI has no times.
+    # In AVI without times, ffmpeg uses wrong durations for the last frames of a decoder.
     length = len(theirs) - 2 if path.suffix == ".avi" else len(theirs)
     assert times[:length] == pytest.approx(theirs[:length], abs=TICK_S)
 
@@ -66,7 +66,7 @@ def test_a_whole_film_in_any_shape_has_all_its_frames_and_its_length(
     clicks = films.click_times(samples, 48_000)
     assert len(clicks) == len(flashes) == 3
     offsets = [click - flash for click, flash in zip(clicks, flashes, strict=True)]
-    # AVI delays B-frames: constant, and as ffmpeg has it.
+    # AVI delays B-frames by a constant, as in ffmpeg.
     assert max(offsets) - min(offsets) < 0.003
     limit = 0.12 if path.suffix == ".avi" else 0.06
     assert max(map(abs, offsets)) < limit
@@ -89,7 +89,7 @@ def corrected(video: list[float | None], audio: list[float | None], name: str = 
     return first.corrected(of_video).starts, second.corrected(of_audio).starts
 
 
-def test_a_jump_of_both_streams_is_taken_out_and_their_distance_is_kept() -> None:
+def test_a_jump_of_both_streams_is_removed_and_their_offset_is_kept() -> None:
     video, audio = corrected(
         steady(0, 100) + steady(3604.0, 100), steady(0.02, 100) + steady(3604.03, 100)
     )
@@ -99,7 +99,7 @@ def test_a_jump_of_both_streams_is_taken_out_and_their_distance_is_kept() -> Non
 
 
 @pytest.mark.parametrize("name", ["mpegts", "matroska,webm"])
-def test_a_clock_that_begins_anew_is_continued(name: str) -> None:
+def test_restarted_times_are_continued(name: str) -> None:
     video, audio = corrected(
         steady(5, 100) + steady(0, 100) + steady(1, 50),
         steady(5, 100) + steady(0, 100) + steady(1, 50),
@@ -108,14 +108,14 @@ def test_a_clock_that_begins_anew_is_continued(name: str) -> None:
     assert {b - a for a, b in pairwise(video)} == {b - a for a, b in pairwise(audio)} == {40}
 
 
-def test_a_gap_in_one_stream_is_left_there() -> None:
+def test_a_gap_in_one_stream_is_kept() -> None:
     whole = steady(0, 1000)
     video, audio = corrected(steady(0, 100) + steady(24.0, 400), whole)
     assert max(b - a for a, b in pairwise(video)) == 20_040
     assert audio == [40 * number for number in range(1000)]
 
 
-def test_single_wild_times_shift_nothing_behind_them() -> None:
+def test_single_wrong_times_do_not_shift_later_ones() -> None:
     wild = steady(0, 100)
     wild[50] = 95_443.7
     video, audio = corrected(wild, steady(0, 100))
@@ -127,12 +127,12 @@ def test_single_wild_times_shift_nothing_behind_them() -> None:
     assert video[51:] == [100_000 + 40 * number for number in range(51, 100)]
 
 
-def test_audio_that_begins_anew_alone_is_continued_alone() -> None:
+def test_restarted_audio_times_do_not_shift_the_video() -> None:
     video, audio = corrected(steady(0, 200), steady(0, 100) + steady(0, 100))
     assert {b - a for a, b in pairwise(video)} == {b - a for a, b in pairwise(audio)} == {40}
 
 
-def test_missing_times_are_no_jumps() -> None:
+def test_missing_times_are_not_jumps() -> None:
     times = [time if number % 3 == 0 else None for number, time in enumerate(steady(0, 99))]
     first = log(times)
     assert find_corrections(first, None, "mpegts") == ((), ())

@@ -1,4 +1,4 @@
-"""A file that is cut off is told from a whole one, for each container that knows its length."""
+"""Truncated files are detected in each container that stores its length."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("shape", shapes.MEASURED)
-def test_a_file_that_is_cut_off_is_told(plain: Path, tmp_path: Path, shape: str) -> None:
+def test_a_truncated_file_is_detected(plain: Path, tmp_path: Path, shape: str) -> None:
     path = shapes.MEASURED[shape](plain, tmp_path / "film")
     assert not probe(path, lambda part: None).is_truncated
     content = path.read_bytes()
-    # A raw DV file that ends with a whole frame tells nothing.
+    # A raw DV file that is truncated between two frames looks complete.
     for part in (0.9713, 0.6127, 0.3071):
         path.write_bytes(content[: int(len(content) * part)])
         assert probe(path, lambda done: None).is_truncated, part
 
 
 @pytest.mark.parametrize("shape", ["avi", "flv", "wmv", "ogv", "mkv", "mp4"])
-def test_a_file_cut_off_in_its_header_is_truncated_or_no_media(
+def test_a_file_truncated_in_its_header_is_truncated_or_not_media(
     plain: Path, tmp_path: Path, shape: str
 ) -> None:
     path = shapes.MEASURED[shape](plain, tmp_path / "film")

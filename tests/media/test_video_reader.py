@@ -1,4 +1,4 @@
-"""The frame as it is decoded: levels, times, damage, thumbnails."""
+"""Decoded frames: levels, times, damage, thumbnails."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write_film(
         ("bgr0", "ffv1"),
     ],
 )
-def test_levels_are_those_of_the_frame_whatever_its_format(tmp_path, pix_fmt, codec):
+def test_levels_do_not_depend_on_the_pixel_format(tmp_path, pix_fmt, codec):
     path = write_film(tmp_path / "f.mkv", [16, 126, 235], pix_fmt=pix_fmt, codec=codec)
     frames = list(VideoReader(path, STEP))
     assert [frame.small.shape for frame in frames] == [(36, 64, 3)] * 3
@@ -110,7 +110,7 @@ def moving(path: Path, codec: str, options: dict[str, str]) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_damage_is_noticed_and_the_rest_is_kept(tmp_path, suffix):
+def test_damage_is_detected_and_the_rest_is_kept(tmp_path, suffix):
     path = moving(tmp_path / f"f.{suffix}", "libx264", {"g": "24", "preset": "ultrafast"})
     whole = VideoReader(path, STEP)
     assert len(list(whole)) == 240

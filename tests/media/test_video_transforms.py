@@ -1,4 +1,4 @@
-"""Frames are turned, deinterlaced and tone-mapped by their own flags."""
+"""Frames are rotated, deinterlaced and tone-mapped according to their flags."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def corners(path: Path, ending: str = ".mp4") -> Path:
     return target
 
 
-def shaped(path: Path, sar: Fraction = Fraction(1)) -> list[np.ndarray]:
-    """Luma of all frames of a file as they become those of a clip."""
+def transformed(path: Path, sar: Fraction = Fraction(1)) -> list[np.ndarray]:
+    """Luma of all frames of a file after the transforms of a clip."""
     shaper = VideoTransformer(OutputFormat(Fraction(25), sar))
     out = []
     for number, timed in enumerate(timed_frames(inspect(path), STEP)):
@@ -64,9 +64,9 @@ def test_clips_and_thumbnails_are_upright(tmp_path: Path, turn: str, ending: str
     ffmpeg("-i", path, "-frames:v", 1, "-pix_fmt", "gray", theirs)
     right = cv2.imread(str(theirs), cv2.IMREAD_GRAYSCALE).astype(int)
     if expected is not None:
-        before = np.abs(expected(shaped(plain)[0]) - shaped(path)[0]).mean()
+        before = np.abs(expected(transformed(plain)[0]) - transformed(path)[0]).mean()
         assert before < 2
-    for frame in shaped(path):
+    for frame in transformed(path):
         assert frame.shape == right.shape
         assert np.abs(frame - right).mean() < 3
     (first, *_) = VideoReader(path, STEP)
@@ -77,10 +77,10 @@ def test_clips_and_thumbnails_are_upright(tmp_path: Path, turn: str, ending: str
     assert np.abs(small - cv2.resize(right.astype(np.uint8), small.shape[::-1])).mean() < 8
 
 
-def test_turned_wide_pixels_are_square_in_the_end(tmp_path: Path) -> None:
+def test_rotated_wide_pixels_become_square(tmp_path: Path) -> None:
     plain, path = corners(tmp_path / "plain"), tmp_path / "film.mp4"
     ffmpeg("-display_rotation", 90, "-i", plain, "-c", "copy", path)
-    assert shaped(path, Fraction(4, 3))[0].shape == (128, 64)
+    assert transformed(path, Fraction(4, 3))[0].shape == (128, 64)
 
 
 def combs(frame: np.ndarray) -> float:
@@ -90,7 +90,7 @@ def combs(frame: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("order", ["late", "early", "middle", "all", "none"])
-def test_frames_flagged_as_interlaced_are_deinterlaced_wherever_they_are(
+def test_frames_flagged_as_interlaced_are_deinterlaced_at_any_position(
     tmp_path: Path, order: str
 ) -> None:
     """Also where the first twelve frames are progressive."""
@@ -112,7 +112,7 @@ def test_frames_flagged_as_interlaced_are_deinterlaced_wherever_they_are(
     flags = [frame.interlaced_frame for frame in frames]
     assert any(flags) == (order != "none")
     raw = [combs(frame.to_ndarray(format="gray").astype(int)) for frame in frames]
-    images = shaped(path)
+    images = transformed(path)
     assert len(images) == len(frames)
     for flag, before, image in zip(flags, raw, images, strict=True):
         if flag:
@@ -166,9 +166,9 @@ def test_thumbnails_of_high_dynamic_range_are_mapped_too(tmp_path: Path) -> None
     assert frame.mean() / 255 == pytest.approx(to_bt709(code, PQ).mean(), abs=0.05)
 
 
-def test_a_film_of_the_tests_is_shaped_as_before(tmp_path: Path) -> None:
+def test_a_plain_film_is_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     films.make_film(path, seconds=1, audio_s=(0, 1))
     with av.open(str(path)) as film:
         right = [frame.to_ndarray(format="gray") for frame in film.decode(video=0)]
-    assert all(np.array_equal(a, b) for a, b in zip(right, shaped(path), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(right, transformed(path), strict=True))

@@ -1,4 +1,4 @@
-"""Streamed separation is Demucs' own, whatever the model, the blocks and the batch."""
+"""Streamed separation equals that of Demucs for all models, block sizes and batch sizes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tiny_waves():
 
 
 def save(model, path):
-    """A file as Demucs' hub holds them."""
+    """Save a model file in the format of the Demucs hub."""
     args, kwargs = model._init_args_kwargs
     kind = type(model)
     about = {
@@ -54,7 +54,7 @@ def save(model, path):
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Demucs on several threads, beside anything else, waits more than it computes."""
+    """Use one thread: on a busy machine, several threads mostly wait."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -89,7 +89,7 @@ def test_equals_apply_model(tmp_path, make, seconds, overlap):
     assert np.abs(wanted).max() > 1e-3
 
 
-def test_batches_blocks_and_threads_make_no_difference(tmp_path):
+def test_batches_blocks_and_threads_do_not_change_the_result(tmp_path):
     model = demucs_model.load(str(save(tiny_ht(), tmp_path / "m.safetensors")), "cpu")
     audio = mix(9.1)
     before = threading.active_count()
@@ -103,7 +103,7 @@ def test_batches_blocks_and_threads_make_no_difference(tmp_path):
 
 
 def test_a_true_batch_agrees_too(tmp_path):
-    """What a GPU does, on the CPU: windows stacked."""
+    """Stacked windows, as on a GPU, computed on the CPU."""
     model = demucs_model.load(str(save(tiny_ht(), tmp_path / "m.safetensors")), "cpu")
     audio = mix(2).numpy()
     windows = np.stack((audio[:, :RATE], audio[:, RATE:]))
@@ -161,14 +161,14 @@ def test_roles_can_be_named():
         (("music", "sfx"), {}, "role_missing", "dialogue"),
     ],
 )
-def test_wrong_roles_are_named(sources, named, code, told):
+def test_wrong_roles_are_reported(sources, named, code, told):
     with pytest.raises(OsslError) as caught:
         demucs.roles(sources, named)
     assert caught.value.code == code
     assert told in caught.value.message
 
 
-def test_fingerprint_is_the_files(tmp_path):
+def test_fingerprint_depends_on_the_files(tmp_path):
     path = save(tiny_ht(), tmp_path / "m.safetensors")
     first = demucs_model.fingerprint(str(path))
     assert first is not None
@@ -178,7 +178,7 @@ def test_fingerprint_is_the_files(tmp_path):
     assert demucs_model.fingerprint(str(path)) != first
 
 
-def test_a_changed_file_is_loaded_anew(tmp_path):
+def test_a_changed_file_is_loaded_again(tmp_path):
     path = tmp_path / "m.safetensors"
     save(tiny_ht(), path)
     before = demucs_model.load(str(path), "cpu")
@@ -187,7 +187,7 @@ def test_a_changed_file_is_loaded_anew(tmp_path):
     assert demucs_model.load(str(path), "cpu").sources == ("music", "speech")
 
 
-def test_what_is_no_model_is_told(tmp_path):
+def test_invalid_models_are_reported(tmp_path):
     (tmp_path / "m.safetensors").write_bytes(b"nothing")
     (tmp_path / "m.th").write_bytes(b"nothing")
     (tmp_path / "m.yaml").write_text("just: this")
@@ -202,7 +202,7 @@ def test_what_is_no_model_is_told(tmp_path):
 
 
 def test_model_of_the_hub_without_network(tmp_path):
-    """In a process of its own: the hub's client reads its environment once."""
+    """In a separate process: the hub's client reads its environment only once."""
     code = (
         "from ossl_builder.models import demucs_model as models\n"
         "from ossl_builder.errors import OsslError\n"
@@ -233,7 +233,7 @@ def test_model_of_the_hubs_cache_is_found(tmp_path, monkeypatch):
     folder = kept / "snapshots" / "abc"
     folder.mkdir(parents=True)
     (folder / "htdemucs.yaml").write_text("models: ['955717e8']")
-    assert demucs_model.fingerprint("htdemucs") is None  # it was not downloaded to its end
+    assert demucs_model.fingerprint("htdemucs") is None  # its download is incomplete
     save(tiny_ht(), folder / "955717e8.safetensors")
     assert demucs_model.fingerprint("htdemucs") is not None
     assert demucs_model.load("htdemucs", "cpu").sources == tuple(SOURCES)

@@ -29,7 +29,7 @@ def write_model(folder: Path, weights: bytes = b"weights") -> Path:
 
 
 def write_cached(cache: Path, name: str) -> Path:
-    """A model as the hub's cache holds it."""
+    """Write a model in the layout of the hub's cache."""
     repository = cache / f"models--{name.replace('/', '--')}"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text("a" * 40)
@@ -37,7 +37,7 @@ def write_cached(cache: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize(("has_gpu", "auto"), [(True, "cuda"), (False, "cpu")])
-def test_auto_is_the_gpu_where_there_is_one(
+def test_auto_selects_the_gpu_if_there_is_one(
     has_gpu: bool, auto: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)

@@ -1,4 +1,4 @@
-"""A model that came from somebody else runs nothing: classes, arguments and weights only."""
+"""Loading an untrusted model runs no code: only classes, arguments and weights are read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.models.test_demucs import save, tiny_hybrid
 
 
 class Touch:
-    """What a pickle runs when it is loaded: it makes a marker file."""
+    """A pickle payload: loading it creates a marker folder."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -56,7 +56,7 @@ def package(model: Any, **changed: Any) -> dict[str, Any]:
     "klass",
     ["os.mkdir", "os.system", "posix.mkdir", "demucs.states.load_model", "builtins.eval"],
 )
-def test_a_safetensors_file_names_no_other_function(tmp_path: Path, klass: str) -> None:
+def test_a_safetensors_file_cannot_name_another_function(tmp_path: Path, klass: str) -> None:
     marker = tmp_path / "marker"
     args = json.dumps([f"mkdir {marker}" if klass == "os.system" else str(marker)])
     path = with_metadata(tmp_path / "m.safetensors", klass=klass, args=args)
@@ -67,7 +67,7 @@ def test_a_safetensors_file_names_no_other_function(tmp_path: Path, klass: str) 
     assert not marker.exists()
 
 
-def test_a_th_file_runs_nothing(tmp_path: Path) -> None:
+def test_a_th_file_runs_no_code(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     whole = package(tiny_hybrid())
     for place in ("klass", "args", "kwargs", "state", "training_args"):
@@ -92,7 +92,7 @@ def test_a_th_file_of_demucs_is_loaded(tmp_path: Path) -> None:
     assert all(torch.equal(weight, there[name]) for name, weight in model.state_dict().items())
 
 
-def test_a_fraction_of_a_pickle_cannot_compute_for_ever(tmp_path: Path) -> None:
+def test_a_pickled_fraction_cannot_compute_forever(tmp_path: Path) -> None:
     class Endless:
         def __reduce__(self) -> Any:
             return Fraction, ("1e99999999",)
@@ -120,7 +120,7 @@ def test_arguments_are_plain_and_fit_the_weights(tmp_path: Path, kwargs: dict[st
     assert len(error.message) < 500
 
 
-def test_arguments_without_names_are_bounded_too(tmp_path: Path) -> None:
+def test_positional_arguments_are_limited_too(tmp_path: Path) -> None:
     """`Demucs(sources, audio_channels, channels, growth, depth)`: layers that do not grow."""
     args = json.dumps([["a"], 2, 1, 1.0, 900_000])
     path = with_metadata(tmp_path / "m.safetensors", klass="demucs.demucs.Demucs", args=args)
@@ -134,7 +134,7 @@ def test_nested_arguments_are_refused(tmp_path: Path) -> None:
     assert refused(with_metadata(tmp_path / "m.safetensors", args=deep)).code == "model_invalid"
 
 
-def test_a_packed_state_imports_nothing(tmp_path: Path) -> None:
+def test_a_packed_state_imports_no_module(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     (tmp_path / "evil_states.py").write_text(f"import os\nos.mkdir({str(marker)!r})\n")
     structure = json.dumps({"_dict": [["x", {"_class": "evil_states.Anything"}]]})
@@ -160,7 +160,7 @@ def test_a_packed_state_imports_nothing(tmp_path: Path) -> None:
         "[" * 5000,
     ],
 )
-def test_the_members_of_a_bag_lie_beside_it(tmp_path: Path, bag: str) -> None:
+def test_members_of_a_bag_must_be_in_its_folder(tmp_path: Path, bag: str) -> None:
     save(tiny_hybrid(), tmp_path / "secret.safetensors")
     folder = tmp_path / "bag"
     folder.mkdir()
@@ -170,7 +170,7 @@ def test_the_members_of_a_bag_lie_beside_it(tmp_path: Path, bag: str) -> None:
     assert not (tmp_path / "marker").exists()
 
 
-def test_the_members_of_a_bag_run_nothing(tmp_path: Path) -> None:
+def test_members_of_a_bag_run_no_code(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     torch.save(Touch(marker), tmp_path / "a-12345678.th")
     (tmp_path / "bag.yaml").write_text("models: [a]")
@@ -179,14 +179,14 @@ def test_the_members_of_a_bag_run_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["someuser/htdemucs", "hf://x/htdemucs", "adefossez/other", "x"])
-def test_models_of_the_hub_that_demucs_does_not_know_are_refused(name: str) -> None:
+def test_hub_models_unknown_to_demucs_are_refused(name: str) -> None:
     error = refused(name)
     assert error.code == "model_untrusted"
     assert "--trust-model" in error.hint
     assert demucs_model.fingerprint(name) is None
 
 
-def test_who_trusts_a_model_gets_demucs_own_loader(tmp_path: Path) -> None:
+def test_a_trusted_model_uses_the_loader_of_demucs(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     torch.save(package(tiny_hybrid(), training_args=Touch(marker)), tmp_path / "m.th")
     recipe = tmp_path / "ossl.yaml"
@@ -197,7 +197,7 @@ def test_who_trusts_a_model_gets_demucs_own_loader(tmp_path: Path) -> None:
     trusting = load_recipe(recipe, trusts_models=True)
     STEMS_STAGE.prepare(pickle.loads(pickle.dumps(trusting)).stems)
     assert marker.exists()
-    # What a trusting run loaded is nothing to the next one.
+    # A later run without trust does not reuse the trusted model.
     with pytest.raises(OsslError):
         STEMS_STAGE.prepare(load_recipe(recipe).stems)
 
@@ -211,7 +211,7 @@ def test_a_recipe_cannot_ask_for_trust(tmp_path: Path, key: str) -> None:
     assert caught.value.code == "recipe_invalid"
 
 
-def test_relative_paths_are_below_the_corpus(
+def test_relative_paths_are_relative_to_the_corpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus, elsewhere = tmp_path / "corpus", tmp_path / "elsewhere"

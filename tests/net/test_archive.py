@@ -48,7 +48,7 @@ H264 = {"format": "h.264"}
     ("files", "name", "why"),
     [
         ([file("a.mp4")], "a.mp4", "the original video"),
-        # Originals in the oldest form count: yt-dlp skips them.
+        # Originals in the oldest format count, though yt-dlp skips them.
         ([file("a.mpeg"), file("a.mp4", "derivative", **H264)], "a.mpeg", "the original video"),
         (
             [file("a.MPG", size=str(9 * GB)), file("b.mp4", "derivative", **H264)],
@@ -75,13 +75,13 @@ H264 = {"format": "h.264"}
         ([file("a.mp4", private="true"), file("b.mp4")], "b.mp4", "the original video"),
     ],
 )  # fmt: skip
-def test_the_rule(files: list[Any], name: str, why: str) -> None:
+def test_the_rule_that_selects_a_file(files: list[Any], name: str, why: str) -> None:
     choice = choose_file(item(*files), 8 * GB)
     assert (choice.name, choice.why) == (name, why)
 
 
 @pytest.mark.parametrize(
-    ("files", "wanted", "code", "said"),
+    ("files", "wanted", "code", "message"),
     [
         ([file("a.mp4", size=str(9 * GB))], None, "too_large", "a.mp4 (MPEG4, 9.00 GB)"),
         ([file("a.mp4", size=str(9 * GB))], "a.mp4", "too_large", "a.mp4"),
@@ -90,16 +90,16 @@ def test_the_rule(files: list[Any], name: str, why: str) -> None:
         ([file("a.mp4")], "b.mp4", "file_missing", "a.mp4"),
     ],
 )
-def test_what_cannot_be_chosen_is_said(
-    files: list[Any], wanted: str | None, code: str, said: str
+def test_selection_errors_are_reported(
+    files: list[Any], wanted: str | None, code: str, message: str
 ) -> None:
     with pytest.raises(OsslError, match=r"thing") as caught:
         choose_file(item(*files), 8 * GB, wanted)
     assert caught.value.code == code
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_named_file_is_taken_whatever_the_rule_says() -> None:
+def test_a_named_file_overrides_the_rule() -> None:
     found = item(file("a.mp4"), file("b.ogv", "derivative"))
     choice = choose_file(found, 8 * GB, "b.ogv")
     assert (choice.name, choice.why) == ("b.ogv", "the file named in the source")
@@ -121,7 +121,7 @@ def test_parts_that_can_be_joined_are_chosen_together(names: list[str], joined: 
     choice = choose_file(item(*map(file, names)), 8 * GB)
     assert [part.name for part in choice.files] == joined
     assert choice.why == f"the {len(joined)} parts of the film, joined"
-    # The name that is recorded means the same files again.
+    # The recorded name selects the same files again.
     assert choose_file(item(*map(file, names)), 8 * GB, choice.name).files == choice.files
 
 
@@ -144,19 +144,19 @@ def test_parts_that_cannot_be_joined_are_refused_by_name(names: list[str]) -> No
 @pytest.mark.parametrize(
     ("files", "name"),
     [
-        # The whole film is there beside its parts.
+        # The complete film is there as well as its parts.
         ([file("film.mp4", length="3600"), file("film_part1.mp4", length="1800"),
           file("film_part2.mp4", length="1800")], "film.mp4"),
-        # A length that is not stated is not 0.
+        # A missing length is not 0.
         ([file("clip.mp4", length="0.04", size="100"), file("film.mpeg")], "film.mpeg"),
         ([file("trailer.mp4", length="90", size="9000"), file("film.mpeg")], "film.mpeg"),
-        # That of a derivative is its original's.
+        # A derivative has the length of its original.
         ([file("a.mp4", length="90", size="9000"), file("film.mpeg"),
           file("film.mp4", "derivative", original="film.mpeg", length="3600")], "film.mpeg"),
-        # Nothing is in an empty file.
+        # An empty file does not count.
         ([file("a.mp4", size="0", length="0"),
           file("a.ia.mp4", "derivative", format="h.264 IA", original="a.mp4")], "a.ia.mp4"),
-        # Different films, or a film and what came with it.
+        # Different films, or a film with extras.
         ([file("01. Whither.mkv", length="1700"), file("02. Sex.mkv", length="1750")],
          "02. Sex.mkv"),
         ([file("party_animals.mp4"), file("discovery.mp4", size="2000")], "discovery.mp4"),
@@ -190,7 +190,7 @@ def test_lengths_in_all_their_forms(stated: object, expected: float | None) -> N
     assert item(file("a.mp4", length=stated)).files[0].length_s == expected
 
 
-def test_fields_of_unknown_form_are_empty_and_names_are_printable() -> None:
+def test_invalid_fields_are_empty_and_names_are_printable() -> None:
     found = item(
         "text", {"size": 3}, file("a\0b\ud800.mp4", size="many", sha1="x", md5=None, length=[]),
         server="evil.example/../", dir="/1/items/thing", metadata=["no"],
@@ -202,7 +202,7 @@ def test_fields_of_unknown_form_are_empty_and_names_are_printable() -> None:
     assert (found.server, found.alternate_locations, found.licence_url) == (None, (), None)
 
 
-def test_addresses_begin_with_the_archives_own_choice_and_name_each_node_once() -> None:
+def test_addresses_start_with_the_download_host_and_have_each_node_once() -> None:
     node = {"server": "n1.example", "dir": "/1/items/thing"}
     found = item(
         file("sub/a b#ü.mp4"), **node,
@@ -229,7 +229,7 @@ def test_an_item_is_read_and_its_document_kept(server: Misbehaving) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "answer", "code", "said"),
+    ("content", "answer", "code", "message"),
     [
         (b"{}", Answer(), "item_missing", "does not exist"),
         (b"[]", Answer(), "item_missing", "does not exist"),
@@ -242,16 +242,16 @@ def test_an_item_is_read_and_its_document_kept(server: Misbehaving) -> None:
         (b"", Answer(302, (("Location", "/metadata/thing"),)), "archive_unreachable", "circles"),
     ],
 )
-def test_what_is_no_item_is_said(
-    server: Misbehaving, content: bytes, answer: Answer, code: str, said: str
+def test_invalid_items_are_reported(
+    server: Misbehaving, content: bytes, answer: Answer, code: str, message: str
 ) -> None:
     server.put("/metadata/thing", content, answer)
-    with pytest.raises(OsslError, match=said) as caught:
+    with pytest.raises(OsslError, match=message) as caught:
         fetch_item("thing", site(server))
     assert caught.value.code == code
 
 
-def test_identifiers_cannot_lead_elsewhere(server: Misbehaving) -> None:
+def test_invalid_identifiers_are_refused(server: Misbehaving) -> None:
     for identifier in ("../x", "a/b", "a b", "", "a\n", "x" * 101):
         with pytest.raises(OsslError):
             fetch_item(identifier, site(server))

@@ -1,4 +1,4 @@
-"""Waits, parts, turns, containers: what a fetch rests on. Whole fetches: tests/stages."""
+"""Parts of a fetch: retries, resumed downloads, file types. Whole fetches: see tests/stages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ossl_builder.media.file_type import extension, is_web_page
 from ossl_builder.net.downloader import DownloadRequest, transfer, transfer_fragments
 from ossl_builder.net.retry import RetryPolicy, TransferError, asked_wait_s
 from ossl_builder.net.stall_guard import Limits
-from ossl_builder.net.ytdlp import look
+from ossl_builder.net.ytdlp import resolve
 from tests.misbehaving import Answer, Misbehaving, misbehaving
 
 CONTENT = bytes(range(256)) * 400
@@ -35,24 +35,24 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Misbehaving]:
         yield state
 
 
-def bring(server: Misbehaving, folder: Path, **wanted: Any) -> None:
+def download(server: Misbehaving, folder: Path, **wanted: Any) -> None:
     transfer(
         DownloadRequest(**({"name": "a", "addresses": (f"{server.address}/a.mp4",)} | wanted)),
         folder / "a", LIMITS, PATIENCE, lambda part: None,
     )  # fmt: skip
 
 
-def interrupted(server: Misbehaving, folder: Path, **wanted: Any) -> None:
-    """Leave half of a file behind."""
+def interrupt_download(server: Misbehaving, folder: Path, **wanted: Any) -> None:
+    """Download half of a file, then fail."""
     server.put("/a.mp4", CONTENT, Answer(stop_at=0.5))
     with pytest.raises(OsslError, match="run the same command to resume"):
-        bring(server, folder, **wanted)
+        download(server, folder, **wanted)
     assert (folder / "a.part").stat().st_size == HALF
     server.asked.clear()
     server.put("/a.mp4", CONTENT)
 
 
-def test_retry_after_in_both_its_forms() -> None:
+def test_both_forms_of_retry_after() -> None:
     in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     assert asked_wait_s("120") == 120
     assert asked_wait_s(in_a_minute) == pytest.approx(60, abs=2)
@@ -61,7 +61,7 @@ def test_retry_after_in_both_its_forms() -> None:
     assert asked_wait_s(None) is None
 
 
-def test_pauses_double_and_a_longer_one_asked_for_is_refused() -> None:
+def test_pauses_double_and_a_longer_requested_pause_is_refused() -> None:
     retry_policy = RetryPolicy(tries=9, wait_s=0.01, max_wait_s=0.05)
     began = datetime.now(UTC)
     for failures in range(1, 9):
@@ -76,92 +76,96 @@ def test_pauses_double_and_a_longer_one_asked_for_is_refused() -> None:
     [{"name": "b"}, {"form": "hd"}, {"sha1": "0" * 40}, {"size_bytes": 3}],
     ids=lambda other: next(iter(other)),
 )
-def test_a_part_of_something_else_is_dropped(
+def test_a_partial_file_of_another_download_is_dropped(
     server: Misbehaving, tmp_path: Path, other: dict[str, Any]
 ) -> None:
-    interrupted(server, tmp_path)
+    interrupt_download(server, tmp_path)
     server.put("/a.mp4", b"new")
     if "sha1" in other:
         with pytest.raises(OsslError):
-            bring(server, tmp_path, **other)
+            download(server, tmp_path, **other)
     else:
-        bring(server, tmp_path, **other)
+        download(server, tmp_path, **other)
         assert (tmp_path / "a").read_bytes() == b"new"
     assert server.asked[0].start is None
 
 
-def test_a_part_whose_note_is_gone_or_broken_is_dropped(
+def test_a_partial_file_without_valid_metadata_is_dropped(
     server: Misbehaving, tmp_path: Path
 ) -> None:
     for damage in (b"", b"[]", b"{}", None):
-        interrupted(server, tmp_path)
+        interrupt_download(server, tmp_path)
         note = tmp_path / "a.part.json"
         note.unlink() if damage is None else note.write_bytes(damage)
-        bring(server, tmp_path)
+        download(server, tmp_path)
         assert server.asked[0].start is None
         assert (tmp_path / "a").read_bytes() == CONTENT
         (tmp_path / "a").unlink()
 
 
-def test_a_whole_file_that_was_not_yet_verified_is_not_downloaded_again(
+def test_a_complete_file_that_is_not_yet_verified_is_not_downloaded_again(
     server: Misbehaving, tmp_path: Path
 ) -> None:
     server.put("/a.mp4", CONTENT)
-    bring(server, tmp_path)
+    download(server, tmp_path)
     server.asked.clear()
-    bring(server, tmp_path)
+    download(server, tmp_path)
     assert server.asked == []
-    # Nor believed: killed before it was verified, it might hold anything.
+    # But it is verified: after a kill, its content may be wrong.
     (tmp_path / "a").write_bytes(bytes(len(CONTENT)))
     with pytest.raises(OsslError, match="is a different file"):
-        bring(server, tmp_path, sha256="0" * 64)
+        download(server, tmp_path, sha256="0" * 64)
     assert [one.start for one in server.asked] == [None]
 
 
-def test_a_file_that_shrank_is_begun_anew(server: Misbehaving, tmp_path: Path) -> None:
-    interrupted(server, tmp_path)
-    # 50 bytes less than the part: yt-dlp alone would take the part for the whole.
+def test_a_file_that_shrank_is_downloaded_from_the_start(
+    server: Misbehaving, tmp_path: Path
+) -> None:
+    interrupt_download(server, tmp_path)
+    # 50 bytes less than the partial file: yt-dlp alone would treat that as complete.
     server.put("/a.mp4", CONTENT[: HALF - 50])
-    bring(server, tmp_path)
+    download(server, tmp_path)
     assert (tmp_path / "a").read_bytes() == CONTENT[: HALF - 50]
     assert [one.start for one in server.asked] == [HALF, None]
 
 
-def test_a_part_of_unknown_place_is_not_put_anywhere(server: Misbehaving, tmp_path: Path) -> None:
-    interrupted(server, tmp_path)
+def test_a_range_response_without_a_position_is_not_used(
+    server: Misbehaving, tmp_path: Path
+) -> None:
+    interrupt_download(server, tmp_path)
     server.put("/a.mp4", CONTENT, Answer(says_range=False))
-    bring(server, tmp_path)
+    download(server, tmp_path)
     assert (tmp_path / "a").read_bytes() == CONTENT
     assert [one.start for one in server.asked] == [HALF, None]
 
 
-def test_more_than_was_stated_is_not_taken(server: Misbehaving, tmp_path: Path) -> None:
+def test_more_bytes_than_stated_are_refused(server: Misbehaving, tmp_path: Path) -> None:
     server.put("/a.mp4", CONTENT, Answer(has_length=False))
     with pytest.raises(OsslError, match="more than the 5000 bytes") as caught:
-        bring(server, tmp_path, size_bytes=5000)
+        download(server, tmp_path, size_bytes=5000)
     assert caught.value.code == "size_differs"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_server_is_given_the_pause_that_one_asks_for(
+def test_the_pause_that_one_server_requests_applies_to_the_next_round(
     server: Misbehaving, tmp_path: Path
 ) -> None:
     busy = Answer(503, (("Retry-After", "1"),))
     first = server.put("/a.mp4", CONTENT, busy, Answer())
     second = server.put("/b.mp4", CONTENT, Answer(500))
-    bring(server, tmp_path, addresses=(first, second))
+    download(server, tmp_path, addresses=(first, second))
     assert [one.path for one in server.asked] == ["/a.mp4", "/b.mp4", "/a.mp4"]
     assert server.asked[2].at - server.asked[1].at >= 1
 
 
-def test_an_empty_file_is_said(server: Misbehaving, tmp_path: Path) -> None:
+def test_an_empty_file_is_reported(server: Misbehaving, tmp_path: Path) -> None:
     server.put("/a.mp4", b"")
     with pytest.raises(OsslError, match="did not send it"):
-        bring(server, tmp_path)
+        download(server, tmp_path)
 
 
-def test_a_file_that_changes_all_the_time_is_given_up(server: Misbehaving, tmp_path: Path) -> None:
-    interrupted(server, tmp_path)
+def test_a_constantly_changing_file_is_an_error(server: Misbehaving, tmp_path: Path) -> None:
+    interrupt_download(server, tmp_path)
     server.put("/a.mp4", CONTENT, Answer(content=b"x" * 9999))
     with pytest.raises(OsslError) as caught:
         transfer(
@@ -180,9 +184,9 @@ def test_progress_goes_from_0_to_1(server: Misbehaving, tmp_path: Path) -> None:
     assert parts[-1] == 1
 
 
-def test_a_full_disk_is_no_fault_of_the_server(server: Misbehaving, tmp_path: Path) -> None:
+def test_a_full_disk_is_not_treated_as_a_server_error(server: Misbehaving, tmp_path: Path) -> None:
     server.put("/a.mp4", CONTENT)
-    # A process may be forbidden to write more than so much: the same error from the same call.
+    # A limit of the file size gives an error of the same kind from the same call.
     code = (
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
@@ -222,7 +226,7 @@ def test_a_film_in_fragments(server: Misbehaving, tmp_path: Path) -> None:
         server.put(f"/{path.name}", path.read_bytes(), *answers)
     kind = "application/vnd.apple.mpegurl"
     address = server.put("/a.m3u8", (tmp_path / "a.m3u8").read_bytes(), Answer(content_type=kind))
-    found = look(address, PATIENCE, ("default",))
+    found = resolve(address, PATIENCE, ("default",))
     assert not found.is_plain
     target = tmp_path / "film"
     transfer_fragments(found, address, None, target, LIMITS, lambda part: None)
@@ -233,12 +237,12 @@ def test_a_film_in_fragments(server: Misbehaving, tmp_path: Path) -> None:
     assert not target.exists()
 
 
-def test_several_films_are_not_understood(server: Misbehaving) -> None:
+def test_a_page_with_several_films_is_refused(server: Misbehaving) -> None:
     films = "".join(f'<video src="/{n}.mp4"></video>' for n in range(2))
     page = f"<html><title>Films</title><body>{films}</body></html>".encode()
     address = server.put("/page", page, Answer(content_type="text/html"))
     with pytest.raises(OsslError) as caught:
-        look(address, PATIENCE, ("default",))
+        resolve(address, PATIENCE, ("default",))
     assert caught.value.code == "not_understood"
 
 
@@ -267,7 +271,7 @@ def test_extensions_come_from_the_container(head: bytes, expected: str, tmp_path
     assert extension(path) == expected
 
 
-def test_pages_of_the_web_are_known_by_their_beginning(tmp_path: Path) -> None:
+def test_web_pages_are_recognised_by_their_first_bytes(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     for page in (b"<!DOCTYPE HTML>", b"\xef\xbb\xbf\r\n <html lang=en>", b"<?xml version='1.0'?>"):
         path.write_bytes(page)

@@ -1,4 +1,4 @@
-"""A report of the demo corpus, and a browser that notices what a person would not."""
+"""Fixtures: a report of the demo corpus, and a browser that fails on errors in a page."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from tests.e2e.corpora import Ossl
-from tests.report.opening import DESKTOP, Opened, copied
+from tests.report.helpers import DESKTOP, Opened, copied
 
 ANNOTATIONS = Path(__file__).parents[2] / "annotations"
 
 
 @pytest.fixture(scope="session")
 def labelled(ossl: Ossl, demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo corpus with annotations, labels, splits and a report. Look, do not touch."""
+    """The demo corpus with annotations, labels, splits and a report. Read only."""
     corpus = copied(demo_corpus, tmp_path_factory.mktemp("report") / "corpus")
     (corpus / "annotations").mkdir(exist_ok=True)
     for path in ANNOTATIONS.glob("demo-*.jsonl"):
@@ -44,7 +44,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(browser: Any) -> Opened:
-    """Open a page of a report; whatever it complains of, or asks the network for, fails."""
+    """Open a page of a report; errors and network requests of the page fail the test."""
 
     @contextmanager
     def run(path: Path, size: tuple[int, int] = DESKTOP, **options: Any) -> Iterator[Any]:
@@ -53,7 +53,7 @@ def opened(browser: Any) -> Opened:
         page = context.new_page()
         complaints: list[str] = []
         asked: list[str] = []
-        page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("requestfailed", lambda request: _failed(request, complaints))
         page.on("request", lambda request: asked.append(request.url))
@@ -68,6 +68,6 @@ def opened(browser: Any) -> Opened:
 
 
 def _failed(request: Any, complaints: list[str]) -> None:
-    # A player that is given another clip ends the reading of the one before.
+    # A player that switches to another clip aborts the request for the previous one.
     if request.failure != "net::ERR_ABORTED":
         complaints.append(f"{request.url}: {request.failure}")

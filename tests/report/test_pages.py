@@ -1,4 +1,4 @@
-"""The pages as a curator sees them, in a real browser, against what the films really hold."""
+"""The pages of a report in a real browser, compared with the media of the films."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from tests.e2e.corpora import Ossl, rows
-from tests.report.opening import PHONE, Opened, copied
+from tests.report.helpers import PHONE, Opened, copied
 
 ADVANCED = "(id) => document.getElementById(id).currentTime > 0.4"
-# What can be used and is to be reached; of radios only the chosen one takes part in tabbing.
+# Focusable elements; of a group of radio buttons, only the selected one is in the tab order.
 USABLE = """() => [...document.querySelectorAll(
     'a, button, input, select, summary, video, [tabindex="0"]')].filter((one) =>
     one.checkVisibility() && !one.disabled && !(one.type === 'radio' && !one.checked)).length"""
@@ -44,7 +44,7 @@ def click(page: Any, time_s: float, length_s: float, lane: str) -> None:
 
 
 def image(data: bytes, width: int, height: int) -> np.ndarray:
-    """A PNG as numbers."""
+    """Decode a PNG to an array."""
     import io
 
     import av
@@ -55,7 +55,7 @@ def image(data: bytes, width: int, height: int) -> np.ndarray:
 
 
 def film_frame(film: Path, time_s: float, width: int, height: int) -> np.ndarray:
-    """The film's video at a time."""
+    """The frame of the film at a time."""
     import av
 
     with av.open(str(film)) as container:
@@ -69,7 +69,7 @@ def film_frame(film: Path, time_s: float, width: int, height: int) -> np.ndarray
         return np.asarray(shown.reformat(width, height, "rgb24").to_ndarray(), float)
 
 
-def test_the_timeline_is_right_where_it_is_clicked(
+def test_a_click_on_the_timeline_shows_the_right_scene_and_frame(
     ossl: Ossl, dev_corpus: Path, shared_media: Path, tmp_path: Path, opened: Opened
 ) -> None:
     truth = json.loads((shared_media / "mixfilm/truth.json").read_text())
@@ -84,17 +84,17 @@ def test_the_timeline_is_right_where_it_is_clicked(
             page.evaluate("document.getElementById('video').pause()")
             now = float(page.locator("#track").get_attribute("aria-valuenow"))
             assert now == pytest.approx(time_s, abs=0.5)
-            # The scene under it begins and ends with the shot of the truth.
+            # The scene at that time begins and ends with the true shot.
             number = int(page.locator("#now-scene").text_content().split()[0])
             scene = told["scenes"][number - 1]
             cuts = truth["cut_times"]
             before = max(cut for cut in cuts if cut <= now)
             assert scene[1] == pytest.approx(before, abs=1 / 24), f"scene at {now}"
-            # Music plays there, and the timeline says so.
+            # There is music, and the timeline shows it.
             assert any(cue["start"] <= now < cue["end"] for cue in truth["cues"])
             cue = told["cues"][int(page.locator("#now-cue").text_content().split()[0]) - 1]
             assert cue[1] <= now < cue[2]
-            # The player shows the film's video of that time.
+            # The player shows the frame of that time.
             clip = next(row for row in clips if row["start_s"] <= now < row["end_s"])
             at = "() => document.getElementById('video').currentTime"
             page.wait_for_function("() => !document.getElementById('video').seeking")
@@ -104,7 +104,7 @@ def test_the_timeline_is_right_where_it_is_clicked(
             seen = image(page.locator("#video").screenshot(), 64, 36)
             film = film_frame(shared_media / "mixfilm/dev.mp4", shown_s, 64, 36)
             assert np.corrcoef(seen.ravel(), film.ravel())[0, 1] > 0.97
-        # Where there is no music there is no clip: the scene's thumbnail stands there.
+        # Without music there is no clip: the page shows the thumbnail of the scene.
         silent = next(
             at for at in range(round(length)) if not any(
                 cue["start"] - 1 <= at <= cue["end"] + 1 for cue in truth["cues"])
@@ -115,7 +115,7 @@ def test_the_timeline_is_right_where_it_is_clicked(
         assert page.locator("#still").is_visible()
 
 
-def test_clips_play_in_every_audio_by_keyboard_alone(labelled: Path, opened: Opened) -> None:
+def test_clips_play_with_every_audio_track_by_keyboard(labelled: Path, opened: Opened) -> None:
     with opened(labelled / "report/film-demo-sintel.html") as page:
         button = page.locator("[data-play]").nth(1)
         button.focus()
@@ -159,7 +159,7 @@ def test_clips_play_in_every_audio_by_keyboard_alone(labelled: Path, opened: Ope
 
 @pytest.mark.parametrize("name", ["index.html", "film-demo-steamboat.html"])
 @pytest.mark.parametrize("size", [PHONE, (1440, 1000)])
-def test_everything_is_reached_by_keyboard_and_nothing_is_too_wide(
+def test_all_controls_are_reachable_by_keyboard_and_nothing_is_too_wide(
     labelled: Path, opened: Opened, name: str, size: tuple[int, int]
 ) -> None:
     with opened(labelled / "report" / name, size) as page:
@@ -222,7 +222,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_and_both_schemes_are_drawn(
+def test_text_has_enough_contrast_in_both_colour_schemes(
     labelled: Path, opened: Opened, scheme: str
 ) -> None:
     with opened(labelled / "report/film-demo-sintel.html", color_scheme=scheme) as page:

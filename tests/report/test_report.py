@@ -1,4 +1,4 @@
-"""`ossl report` as a command: what is written, when, and from what little there may be."""
+"""`ossl report`: which files are written, when, and for incomplete corpora."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ossl_builder.files import write_bytes
 from ossl_builder.tables import CLIPS, FILMS, LABELS
 from tests.e2e.corpora import Ossl
 from tests.films import make_silent
-from tests.report.made import clip, film, label, large, put
-from tests.report.opening import PHONE, Opened, copied
+from tests.report.helpers import PHONE, Opened, copied
+from tests.report.table_rows import clip, film, label, large, write_rows
 
 HOSTILE = "</title><script>alert(1)</script> \"quoted\" 'single' & \U0001f3ac \u202eright to left"
 
@@ -38,7 +38,7 @@ def test_equal_corpora_have_equal_reports_and_only_changes_are_written(
     told = json.loads(ossl("-C", corpus, "report", "--json").stdout)
     assert (told["pages"], told["kept"], told["index"]) == ([], 3, False)
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
-    # Somebody changes an answer: that film's page changes, and so does the index.
+    # An answer changes: the page of that film and the index change.
     answers = corpus / "annotations/demo-sintel.jsonl"
     write_bytes(answers, answers.read_bytes().replace(b'"valence": 4', b'"valence": 2'))
     ossl("-C", corpus, "label", "merge")
@@ -49,7 +49,7 @@ def test_equal_corpora_have_equal_reports_and_only_changes_are_written(
     after = contents(corpus / "report")
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"film-demo-sintel.html", "index.html", ".report.json"}
-    # A film goes.
+    # A film is removed.
     ossl("-C", corpus, "films", "remove", "demo-sintel", "--drop-labelled")
     told = json.loads(ossl("-C", corpus, "report", "--json").stdout)
     assert told["removed"] == ["film-demo-sintel.html"]
@@ -58,12 +58,12 @@ def test_equal_corpora_have_equal_reports_and_only_changes_are_written(
 
 def test_another_page_is_not_overwritten(ossl: Ossl, labelled: Path, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("mine")
-    said = ossl("-C", labelled, "report", "--out", tmp_path, code=1)
-    assert "was not written by `ossl report`" in said.stderr
+    result = ossl("-C", labelled, "report", "--out", tmp_path, code=1)
+    assert "was not written by `ossl report`" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
-def test_a_corpus_without_anything_has_a_report(ossl: Ossl, tmp_path: Path, opened: Opened) -> None:
+def test_an_empty_corpus_has_a_report(ossl: Ossl, tmp_path: Path, opened: Opened) -> None:
     ossl("init", tmp_path / "corpus")
     ossl("-C", tmp_path / "corpus", "report")
     with opened(tmp_path / "corpus/report/index.html", PHONE) as page:
@@ -73,7 +73,7 @@ def test_a_corpus_without_anything_has_a_report(ossl: Ossl, tmp_path: Path, open
 def test_an_imported_corpus_has_sensible_pages(
     ossl: Ossl, labelled: Path, tmp_path: Path, opened: Opened
 ) -> None:
-    """Clips without film times, films that are not here, nothing but labels beside them."""
+    """Clips without film times, films without files, and only labels."""
     corpus = create(tmp_path / "corpus")
     of_film = {"path": None, "sha256": None, "size_bytes": None, "duration_s": None}
     film_columns = FILMS.types()
@@ -81,7 +81,7 @@ def test_an_imported_corpus_has_sensible_pages(
         name: None for name, (_, nullable) in film_columns.items()
         if nullable and (name in of_film or name not in ("year", "licence_url"))
     }  # fmt: skip
-    put(corpus, FILMS, [film("AA", title="An Import", basis="unknown", **measured)])
+    write_rows(corpus, FILMS, [film("AA", title="An Import", basis="unknown", **measured)])
     playing = next((labelled / "films/demo-sintel/clips").glob("*.mp4"))
     (corpus.root / "clips").mkdir()
     (corpus.root / "clips/AA_0 a.mp4").write_bytes(playing.read_bytes())
@@ -90,8 +90,8 @@ def test_an_imported_corpus_has_sensible_pages(
         clip("AA", 0, 10, clip_id="AA_0", video_path="clips/AA_0 a.mp4", **times),
         clip("AA", 0, 10, clip_id="AA_1", **times),
     ]
-    put(corpus, CLIPS, clips)
-    put(corpus, LABELS, [label(clips[0], "Q3", None, None)])
+    write_rows(corpus, CLIPS, clips)
+    write_rows(corpus, LABELS, [label(clips[0], "Q3", None, None)])
     ossl("-C", corpus.root, "report")
     with opened(corpus.root / "report/film-AA.html", PHONE) as page:
         assert page.locator("#timeline-h").count() == 0
@@ -110,13 +110,13 @@ def test_an_imported_corpus_has_sensible_pages(
         assert page.locator("#film-table tbody tr").count() == 1
 
 
-def test_hostile_texts_are_texts(ossl: Ossl, tmp_path: Path, opened: Opened) -> None:
+def test_hostile_texts_are_escaped(ossl: Ossl, tmp_path: Path, opened: Opened) -> None:
     corpus = create(tmp_path / "a corpus & <b>more</b>")
     told = {"title": HOSTILE, "evidence": HOSTILE, "licence_url": "javascript:alert(2)"}
-    put(corpus, FILMS, [film("film", **told)])
+    write_rows(corpus, FILMS, [film("film", **told)])
     clips = [clip("film", 0, 3)]
-    put(corpus, CLIPS, clips)
-    put(corpus, LABELS, [label(clips[0], "Q1", 5.0, 5.0)])
+    write_rows(corpus, CLIPS, clips)
+    write_rows(corpus, LABELS, [label(clips[0], "Q1", 5.0, 5.0)])
     ossl("-C", corpus.root, "report")
     for name in ("index.html", "film-film.html"):
         with opened(corpus.root / "report" / name, PHONE) as page:
@@ -128,7 +128,7 @@ def test_hostile_texts_are_texts(ossl: Ossl, tmp_path: Path, opened: Opened) -> 
             assert wide[0] <= wide[1]
 
 
-def test_the_index_of_a_thousand_films_opens_at_once(
+def test_the_index_of_a_thousand_films_opens_quickly(
     ossl: Ossl, tmp_path: Path, opened: Opened
 ) -> None:
     corpus = large(tmp_path / "corpus", 1000, 30_000)
@@ -144,7 +144,7 @@ def test_the_index_of_a_thousand_films_opens_at_once(
         assert page.locator("#mood-d").text_content().startswith("30000 clips")
 
 
-def test_what_was_left_out_stands_there_with_its_reason(
+def test_failed_and_rejected_films_are_shown_with_the_reason(
     ossl: Ossl, labelled: Path, tmp_path: Path
 ) -> None:
     corpus = copied(labelled, tmp_path / "corpus")
@@ -161,7 +161,7 @@ def test_what_was_left_out_stands_there_with_its_reason(
         "--basis", "licensed", "--evidence", "for tests",
     )  # fmt: skip
     ossl("-C", corpus, "build", "silent", "broken", "--set", "stems.model=bundled", code=3)
-    # Settings given for one run are not the corpus' own, by which the report judges.
+    # The report uses the recipe of the corpus, not the settings of a single run.
     (corpus / "ossl.yaml").write_text("version: 1\nstems:\n  model: bundled\n")
     ossl("-C", corpus, "report")
     page = (corpus / "report/index.html").read_text()

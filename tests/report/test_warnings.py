@@ -1,4 +1,4 @@
-"""Warnings: each is raised by what it is about, and by nothing else."""
+"""Each warning of the report is raised by its cause and by nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ossl_builder.media.flac import FlacWriter
 from ossl_builder.report import loudness_curves, warnings
 from ossl_builder.rights import facts_of_claim, judge
 from ossl_builder.splits.leaks import Match, find_leaks
-from tests.report.made import clip, label
+from tests.report.table_rows import clip, label
 
 RATE = 16_000
 LENGTH_S = 14
@@ -51,11 +51,11 @@ def kinds(folder: Path, **sounds: np.ndarray) -> set[str]:
     return {one.kind for one in warnings.of_measures("film", measured)}
 
 
-def test_stems_that_are_not_well_separated_are_told(tmp_path: Path) -> None:
+def test_badly_separated_stems_give_warnings(tmp_path: Path) -> None:
     music, dialogue = tone(440), speech()
     good = {"mix": music + dialogue, "music": music, "dialogue": dialogue}
     assert kinds(tmp_path / "good", **good) == set()
-    # A fifth of the music's level, 14 dB below it, is what a good separator leaves at most.
+    # A good separator leaves at most a fifth of the music's level, 14 dB below it.
     leaking = good | {"dialogue": dialogue + 0.2 * music, "music": 0.8 * music}
     assert kinds(tmp_path / "a_little", **leaking) == set()
     leaking = good | {"dialogue": dialogue + 0.4 * music, "music": 0.6 * music}
@@ -64,7 +64,7 @@ def test_stems_that_are_not_well_separated_are_told(tmp_path: Path) -> None:
     assert kinds(tmp_path / "lost", **lost) == {"low_separation"}
 
 
-def test_curves_are_measured_once_and_told_in_lufs(tmp_path: Path) -> None:
+def test_loudness_curves_are_cached_and_in_lufs(tmp_path: Path) -> None:
     rows = stems(tmp_path, {"mix": tone(997), "music": tone(997), "dialogue": 0 * tone(997)})
     kept = tmp_path / "kept.json"
     found = loudness_curves.curves_of(tmp_path, rows, kept)
@@ -84,11 +84,11 @@ def test_curves_are_measured_once_and_told_in_lufs(tmp_path: Path) -> None:
     assert loudness_curves.curves_of(tmp_path, rows, kept) is None
 
 
-def test_tables_tell_of_quiet_music_and_missing_files() -> None:
+def test_quiet_music_and_missing_files_give_warnings() -> None:
     def found(missing: list[str], audible: str = "clear", **other: Any) -> set[str]:
         row = clip("film", 0, 10, **other)
-        said = dataclasses.replace(label(row, "Q1", 5.0, 5.0), music_audible=audible)
-        return {one.kind for one in warnings.of_clip(vars(row), vars(said), missing)}
+        changed_label = dataclasses.replace(label(row, "Q1", 5.0, 5.0), music_audible=audible)
+        return {one.kind for one in warnings.of_clip(vars(row), vars(changed_label), missing)}
 
     assert found([]) == set()
     assert found([], music_lufs=-39.9) == set()
@@ -97,7 +97,7 @@ def test_tables_tell_of_quiet_music_and_missing_files() -> None:
     assert found(["music"], music_lufs=None) == {"media_missing"}
 
 
-def test_people_disagree_by_distance_or_without_majority() -> None:
+def test_disagreement_or_no_majority_gives_a_warning() -> None:
     disagreed = [Disagreement("film", "a", 0.36, 3), Disagreement("film", "b", 0.34, 2)]
     row = {"film_id": "film", "majority_quadrant": None}
     rows = [
@@ -107,7 +107,7 @@ def test_people_disagree_by_distance_or_without_majority() -> None:
     assert {one.clip_id for one in warnings.of_answers(disagreed, rows)} == {"a", "c"}
 
 
-def test_shared_material_is_told_at_both_films() -> None:
+def test_shared_material_gives_a_warning_for_both_films() -> None:
     match = Match("a", "b", "audio", "a_1", "b_2", 12, 1)
     for splits, kind in (([("a", "train"), ("b", "test")], "leak"), ([], "near_duplicate")):
         found = list(warnings.of_matches([match], find_leaks(splits, [match])))
@@ -116,7 +116,7 @@ def test_shared_material_is_told_at_both_films() -> None:
         ]  # fmt: skip
 
 
-def test_films_tell_of_rights_and_damage() -> None:
+def test_rights_and_damage_give_warnings() -> None:
     nothing: dict[str, list[Any]] = {"scenes": [], "stems": []}
     span = {"start_s": 1.0, "end_s": 2.5}
     damaged = {"scenes": [], "stems": [{"damaged_spans": [span]}, {"damaged_spans": [span]}]}

@@ -1,4 +1,4 @@
-"""Verdicts as people read them, and claims of users."""
+"""The text that explains a verdict, and claims of users."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -19,15 +19,15 @@ class Film:
     year: int | None = None
 
 
-def beginning(text: str) -> str:
-    """All but the law and the general risks, which are the same for many films."""
+def first_sections(text: str) -> str:
+    """The text without law and general risks, which are the same for many films."""
     return text[: text.index("\n\nLaw:")]
 
 
 def test_an_expired_film() -> None:
     facts = Facts(year=1930, evidence=(Evidence("year", "opened on 2 May", "Variety", "record"),))
     text = explain(Film(year=1930), judge(facts, TODAY))
-    assert beginning(text) == (
+    assert first_sections(text) == (
         """\
 A Film (1930), a-film
 
@@ -44,13 +44,13 @@ Evidence:
     )
 
 
-def test_a_film_of_which_nothing_is_shown() -> None:
+def test_a_film_without_sufficient_evidence() -> None:
     evidence = (
         Evidence("year", "1931", "a film reference"),
         Evidence(None, "public domain, no reason given", "a list", "listing"),
     )
     text = explain(Film(year=1931), judge(Facts(year=1931, evidence=evidence), TODAY))
-    assert beginning(text) == (
+    assert first_sections(text) == (
         """\
 A Film (1931), a-film
 
@@ -90,14 +90,14 @@ def test_every_film_of_the_catalogue_can_be_explained() -> None:
         for kind in ("Score", "Songs", "Restoration", "Territory"):
             assert text.count(f"\n- {kind}: ") == 1, "one line per kind of risk"
         assert not any(bad in text for bad in (";.", "..", "None", "  ", "[", "\n\n\n"))
-        # What the catalogue says stands in the text.
+        # The text contains the values of the catalogue.
         for item in film.risk.split("; "):
             assert item.partition(": ")[2].lower() in text.lower()
 
 
 @pytest.mark.parametrize("basis", ["licensed", "expired_95y", "not_renewed", "own work", "Other"])
 @pytest.mark.parametrize("year", [None, 1930])
-def test_a_claim_is_taken_at_its_word_and_said_to_be_one(basis: str, year: int | None) -> None:
+def test_a_claim_is_accepted_and_marked_as_a_claim(basis: str, year: int | None) -> None:
     verdict = judge(facts_of_claim(basis, "a letter of 2020", year), TODAY)
     assert verdict.is_free
     assert verdict.is_claim
@@ -117,7 +117,9 @@ def test_a_claim_is_taken_at_its_word_and_said_to_be_one(basis: str, year: int |
         ("no_notice", 1990, "needed no notice"),
     ],
 )
-def test_a_claim_against_the_calendar_is_not_taken(basis: str, year: int, objection: str) -> None:
+def test_a_claim_that_contradicts_the_year_is_not_accepted(
+    basis: str, year: int, objection: str
+) -> None:
     verdict = judge(facts_of_claim(basis, "I think so", year), TODAY)
     assert verdict.word == "unknown"
     assert verdict.is_claim
@@ -125,13 +127,13 @@ def test_a_claim_against_the_calendar_is_not_taken(basis: str, year: int, object
     assert verdict.lacking
 
 
-def test_a_claim_of_expiry_holds_from_the_next_year_on() -> None:
+def test_a_claim_of_expiry_holds_from_the_next_year() -> None:
     facts = facts_of_claim("expired_95y", "opened in May", 1931)
     assert judge(facts, date(2026, 12, 31)).word == "unknown"
     assert judge(facts, date(2027, 1, 1)).word == "expired"
 
 
-def test_no_claim_is_no_reason() -> None:
+def test_without_a_claim_the_verdict_is_unknown() -> None:
     verdict = judge(facts_of_claim("unknown", "none", 1950), TODAY)
     assert verdict.word == "unknown"
     assert verdict.lacking == ("a reason why the film may be used, with evidence",)

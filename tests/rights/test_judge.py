@@ -20,7 +20,7 @@ def film(kind: Kind = "record", **values: Any) -> Facts:
     return Facts(**values, evidence=evidence)
 
 
-def said(verdict: Verdict) -> str:
+def explanation(verdict: Verdict) -> str:
     return " ".join(verdict.reasoning)
 
 
@@ -55,7 +55,7 @@ def said(verdict: Verdict) -> str:
         (Facts(), "unknown", None, None),
     ],
 )  # fmt: skip
-def test_word_and_dates(
+def test_verdict_and_dates(
     facts: Facts, word: str, holds_from: date | None, changes_on: date | None
 ) -> None:
     verdict = judge(facts, TODAY)
@@ -76,7 +76,7 @@ def test_a_film_expires_with_the_year() -> None:
     assert (before.word, after.word) == ("protected", "expired")
     assert "protected until 31 December 2026; expired from 1 January 2027" in before.sentence
     assert before.changes_on == after.holds_from == date(2027, 1, 1)
-    # The rule is computed, so the next year moves the border on.
+    # The limit is computed from the date, so it moves with the next year.
     assert judge(film(year=1932), date(2028, 1, 1)).word == "expired"
 
 
@@ -95,18 +95,18 @@ def test_foreign_films(at_home: bool, more: dict[str, Any], word: str, country: 
     verdict = judge(film(year=1936, country=country, free_at_home_1996=at_home, **more), TODAY)
     assert verdict.word == word
     assert any("104A" in source for source in verdict.sources)
-    assert country in said(verdict)
+    assert country in explanation(verdict)
 
 
 def test_a_foreign_film_of_unknown_state_at_home_is_treated_as_restored() -> None:
     verdict = judge(film(year=1935, country="GB", renewed=False), TODAY)
     assert verdict.word == "unknown"
-    assert "treat the film as restored" in said(verdict)
+    assert "treat the film as restored" in explanation(verdict)
     assert verdict.changes_on == date(2031, 1, 1)
     assert "law of its country in 1996" in verdict.lacking[0]
 
 
-def test_without_its_country_an_unrenewed_film_is_not_settled() -> None:
+def test_an_unrenewed_film_without_its_country_is_unknown() -> None:
     verdict = judge(film(year=1936, renewed=False), TODAY)
     assert verdict.word == "unknown"
     assert len(verdict.lacking) == 1
@@ -131,42 +131,42 @@ def test_no_verdict_without_evidence(facts: Facts) -> None:
     bare = judge(replace(facts, evidence=()), TODAY)
     assert bare.word == "unknown"
     assert bare.lacking
-    assert "There is no evidence on" in said(bare)
+    assert "There is no evidence on" in explanation(bare)
     for kind in ("tag", "listing", "guess"):
         weak = replace(facts, evidence=tuple(replace(e, kind=kind) for e in facts.evidence))
         assert judge(weak, TODAY).word == "unknown"
 
 
-def test_an_uploaders_tag_is_named_and_does_not_count() -> None:
+def test_an_uploaders_tag_is_mentioned_but_does_not_count() -> None:
     facts = film(year=2001)
     tag = Evidence("licence", "Public Domain Mark 1.0", "licenceurl of the item", "tag")
     verdict = judge(replace(facts, licence="PDM", evidence=(*facts.evidence, tag)), TODAY)
     assert verdict.word == "unknown"
-    assert "an uploader can choose anything" in said(verdict)
+    assert "an uploader can choose anything" in explanation(verdict)
     assert verdict.lacking == ("the licence itself, given by the holder of the rights",)
 
 
 @pytest.mark.parametrize("fact", ["year", "country", "renewed"])
-def test_contradicting_evidence_settles_nothing(fact: FactName) -> None:
+def test_contradicting_evidence_gives_no_verdict(fact: FactName) -> None:
     facts = film(year=1936, country="US", renewed=False)
     against = Evidence(fact, "the opposite", "another register", "record", denies=True)
     verdict = judge(replace(facts, evidence=(*facts.evidence, against)), TODAY)
     assert verdict.word == "unknown"
-    assert "contradicts itself" in said(verdict)
-    assert '"the opposite"' in said(verdict)
-    assert "another register" in said(verdict)
+    assert "contradicts itself" in explanation(verdict)
+    assert '"the opposite"' in explanation(verdict)
+    assert "another register" in explanation(verdict)
     # A tag contradicts nothing.
     tag = replace(against, kind="tag")
     assert judge(replace(facts, evidence=(*facts.evidence, tag)), TODAY).word == "not_renewed"
 
 
-def test_a_renewal_of_what_had_no_notice_is_a_contradiction() -> None:
+def test_a_renewal_without_a_notice_is_a_contradiction() -> None:
     verdict = judge(film(year=1950, country="US", notice=False, renewed=True), TODAY)
     assert verdict.word == "unknown"
-    assert "contradicts itself" in said(verdict)
+    assert "contradicts itself" in explanation(verdict)
 
 
-def test_a_government_co_production_is_not_settled() -> None:
+def test_a_government_co_production_is_unknown() -> None:
     verdict = judge(film(year=1948, government_work=True, is_co_production=True), TODAY)
     assert verdict.word == "unknown"
     assert any("who made which part" in proof for proof in verdict.lacking)
@@ -180,7 +180,7 @@ def test_a_government_co_production_is_not_settled() -> None:
 
 
 @pytest.mark.parametrize("flag", ["is_restored", "is_new_version"])
-def test_a_newer_version_is_not_covered_by_the_films_own_freedom(flag: str) -> None:
+def test_a_newer_version_is_not_free_because_the_film_is(flag: str) -> None:
     verdict = judge(film(year=1930, **{flag: True}), TODAY)
     assert verdict.word == "unknown"
     assert verdict.changes_on is None
@@ -192,11 +192,11 @@ def test_a_newer_version_is_not_covered_by_the_films_own_freedom(flag: str) -> N
 def test_a_missing_notice_of_the_eighties_may_have_been_cured() -> None:
     verdict = judge(film(year=1985, country="US", notice=False), TODAY)
     assert verdict.word == "unknown"
-    assert "cured within five years" in said(verdict)
-    assert "cured" not in said(judge(film(year=1990, country="US", notice=False), TODAY))
+    assert "cured within five years" in explanation(verdict)
+    assert "cured" not in explanation(judge(film(year=1990, country="US", notice=False), TODAY))
 
 
-def test_a_statement_is_told_from_a_record() -> None:
+def test_a_statement_is_distinguished_from_a_record() -> None:
     values = {"year": 1936, "country": "US", "renewed": False}
-    assert "looked up no record" in said(judge(film("statement", **values), TODAY))
-    assert "looked up no record" not in said(judge(film("record", **values), TODAY))
+    assert "looked up no record" in explanation(judge(film("statement", **values), TODAY))
+    assert "looked up no record" not in explanation(judge(film("record", **values), TODAY))

@@ -1,4 +1,4 @@
-"""The bundled separator: what a film gives goes in, two finite stems of the same shape come out."""
+"""The bundled separator: from a mix, it makes two finite stems of the same shape."""
 
 import os
 from pathlib import Path
@@ -53,14 +53,14 @@ def rms(audio):
     return float(audio.square().mean().sqrt())
 
 
-def test_the_file_says_what_it_is_and_is_small(model):
+def test_the_model_file_has_metadata_and_is_small(model):
     assert isinstance(model, FilmDemucs)
     assert model.sources == ["dialogue", "music"]
     assert (model.samplerate, model.audio_channels, model.segment) == (RATE, 2, 8.0)
     assert WEIGHTS.stat().st_size < 5_000_000
 
 
-def test_both_grids_see_the_same_bins():
+def test_both_grids_have_the_same_frequency_bins():
     assert FilmDemucs().nfft / RATE == pytest.approx(2 * BINS / 16_000, rel=0.003)
 
 
@@ -88,7 +88,7 @@ def test_an_item_is_the_same_alone_and_in_a_batch(model, chord):
 
 
 @pytest.mark.parametrize("gain_db", [-40, -12, 6])
-def test_level_makes_no_difference(model, chord, gain_db):
+def test_the_level_of_the_mix_does_not_matter(model, chord, gain_db):
     gain = 10 ** (gain_db / 20)
     quiet = separate(model, chord * gain) / gain
     assert torch.allclose(quiet, separate(model, chord), atol=1e-3)
@@ -129,7 +129,7 @@ def test_a_chord_is_music_and_hiss_is_neither(model, chord):
     not (MEDIA / "mixfilm" / "truth.json").exists(),
     reason="needs the shared media folder: set OSSL_TEST_MEDIA",
 )
-def test_a_real_film_gains_what_the_readme_says(model):
+def test_gain_and_cues_on_a_real_film(model):
     from separator.score import Film, score
 
     figures = score(Film.load(MEDIA / "mixfilm"), model, noise_dbfs=[-42.0])

@@ -1,4 +1,4 @@
-"""Dividing 200 made-up films with planted duplicates, and what happens to them afterwards."""
+"""Split assignment of 200 made-up films with planted duplicates, and of later changes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ossl_builder.splits.assign import (
 )
 from ossl_builder.splits.settings import SplitsSettings
 from ossl_builder.tables import SPLITS, Split
-from tests.made_up import MadeUp, write_corpus
+from tests.fingerprint_corpus import FilmSpec, write_corpus
 
 SETTINGS = SplitsSettings()
 
 
-def films(count: int, first: int = 0) -> list[MadeUp]:
+def films(count: int, first: int = 0) -> list[FilmSpec]:
     """Films of all moods and lengths; every tenth shares a clip with the one before it."""
     rng = np.random.default_rng(first)
     made = []
@@ -33,7 +33,7 @@ def films(count: int, first: int = 0) -> list[MadeUp]:
         if number % 10 == 9:
             shares = {0: (f"f{number - 1:03d}", 1, "audio" if number % 20 == 9 else "video")}
         made.append(
-            MadeUp(
+            FilmSpec(
                 f"f{number:03d}",
                 tuple(rng.uniform(10, 12, 3) * rng.choice([1, 3, 6])),
                 rng.choice(["Q1", "Q2", "Q3", "Q4"], p=[0.4, 0.3, 0.2, 0.1]),
@@ -43,8 +43,8 @@ def films(count: int, first: int = 0) -> list[MadeUp]:
     return made
 
 
-def divided(corpus: Path, made: list[MadeUp], settings: SplitsSettings = SETTINGS) -> SplitPlan:
-    """Write the corpus, divide it, keep the record."""
+def assigned(corpus: Path, made: list[FilmSpec], settings: SplitsSettings = SETTINGS) -> SplitPlan:
+    """Write the corpus, assign splits, keep the record."""
     write_corpus(corpus, made)
     found = assign_films(corpus, settings)
     SPLITS.validate(found.rows)
@@ -57,7 +57,7 @@ def splits(found: SplitPlan) -> dict[str, str | None]:
 
 
 def points_off(rows: tuple[Split, ...], stratum: str) -> float:
-    """By how many points a stratum's part of a split differs at most from its part of all."""
+    """Largest difference, in percentage points, of a stratum's share in a split and in total."""
     whole = Counter(getattr(row, stratum) for row in rows)
     worst = 0.0
     for split in ("train", "validation", "test"):
@@ -68,8 +68,8 @@ def points_off(rows: tuple[Split, ...], stratum: str) -> float:
     return 100 * worst
 
 
-def test_200_films_are_divided_without_leak_in_even_strata(tmp_path: Path) -> None:
-    found = divided(tmp_path, films(200))
+def test_200_films_are_assigned_without_leaks_in_even_strata(tmp_path: Path) -> None:
+    found = assigned(tmp_path, films(200))
     on = splits(found)
     assert len(found.matches) == 20
     assert {match.kind for match in found.matches} == {"audio", "video"}
@@ -82,21 +82,21 @@ def test_200_films_are_divided_without_leak_in_even_strata(tmp_path: Path) -> No
     assert points_off(found.rows, "length") <= 5
     strata = [replace(row, length=f"{row.quadrant} {row.length}") for row in found.rows]
     assert points_off(tuple(strata), "length") <= 5
-    assert assign_films(tmp_path, SETTINGS).rows == found.rows  # what is kept says the same again
+    assert assign_films(tmp_path, SETTINGS).rows == found.rows  # from the stored record
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_strata_are_even_whatever_the_seed(tmp_path: Path, seed: int) -> None:
-    found = divided(tmp_path, films(200), SplitsSettings(seed=seed))
+def test_strata_are_even_for_every_seed(tmp_path: Path, seed: int) -> None:
+    found = assigned(tmp_path, films(200), SplitsSettings(seed=seed))
     assert points_off(found.rows, "quadrant") <= 5
     assert points_off(found.rows, "length") <= 5
 
 
-def test_films_stay_when_20_are_added_and_when_some_go_and_return(tmp_path: Path) -> None:
-    before = splits(divided(tmp_path, films(200)))
+def test_films_keep_their_split_when_others_are_added_or_removed(tmp_path: Path) -> None:
+    before = splits(assigned(tmp_path, films(200)))
     more = films(20, first=200)
     more[3] = replace(more[3], shares={1: ("f007", 2, "video")})
-    found = divided(tmp_path, [*films(200), *more])
+    found = assigned(tmp_path, [*films(200), *more])
     after = splits(found)
     assert {film: after[film] for film in before} == before
     assert set(found.new) == after.keys() - before.keys()
@@ -105,21 +105,23 @@ def test_films_stay_when_20_are_added_and_when_some_go_and_return(tmp_path: Path
     assert not found.leaks
     assert points_off(found.rows, "quadrant") <= 5
     fewer = [*films(200)[:100], *more]
-    assert splits(divided(tmp_path, fewer)) == {film.film_id: after[film.film_id] for film in fewer}
-    assert splits(divided(tmp_path, [*films(200), *more])) == after
+    assert splits(assigned(tmp_path, fewer)) == {
+        film.film_id: after[film.film_id] for film in fewer
+    }
+    assert splits(assigned(tmp_path, [*films(200), *more])) == after
 
 
-def test_a_film_that_matches_two_sides_is_left_out(tmp_path: Path) -> None:
-    before = splits(divided(tmp_path, films(50)))
+def test_a_film_that_matches_two_splits_is_left_out(tmp_path: Path) -> None:
+    before = splits(assigned(tmp_path, films(50)))
     train = next(film for film, split in before.items() if split == "train")
     test = next(film for film, split in before.items() if split == "test")
-    torn = MadeUp("torn", shares={0: (train, 0, "audio"), 1: (test, 1, "video")})
-    friend = MadeUp("friend", shares={0: ("torn", 1, "audio")})
+    torn = FilmSpec("torn", shares={0: (train, 0, "audio"), 1: (test, 1, "video")})
+    friend = FilmSpec("friend", shares={0: ("torn", 1, "audio")})
     bridge = [
-        MadeUp("left", shares={0: (train, 2, "audio"), 1: ("right", 1, "audio")}),
-        MadeUp("right", shares={0: (test, 2, "audio")}),
+        FilmSpec("left", shares={0: (train, 2, "audio"), 1: ("right", 1, "audio")}),
+        FilmSpec("right", shares={0: (test, 2, "audio")}),
     ]
-    found = divided(tmp_path, [*films(50), torn, friend, *bridge])
+    found = assigned(tmp_path, [*films(50), torn, friend, *bridge])
     after = splits(found)
     assert after["torn"] is None
     assert after["left"] is None  # each matches one split only, but they match each other
@@ -130,42 +132,42 @@ def test_a_film_that_matches_two_sides_is_left_out(tmp_path: Path) -> None:
     assert test in why
     assert not found.leaks
     assert "torn" not in load_record(tmp_path).films
-    # Without what held it in one split, it can stand on the other.
+    # Without the film that it matches in one split, it can be in the other one.
     rest = [film for film in films(50) if film.film_id != train]
     torn = replace(torn, shares={1: (test, 1, "video")})
-    assert splits(divided(tmp_path, [*rest, torn]))["torn"] == "test"
+    assert splits(assigned(tmp_path, [*rest, torn]))["torn"] == "test"
 
 
-def test_changed_ratios_and_seed_hold_for_new_films_only(tmp_path: Path) -> None:
-    before = splits(divided(tmp_path, films(40)))
+def test_changed_ratios_and_seed_apply_to_new_films_only(tmp_path: Path) -> None:
+    before = splits(assigned(tmp_path, films(40)))
     changed = SplitsSettings(train=0.5, validation=0.0, test=0.5, seed=7)
-    found = divided(tmp_path, films(80), changed)
+    found = assigned(tmp_path, films(80), changed)
     after = splits(found)
     assert {film: after[film] for film in before} == before
     assert Counter(before.values())["test"] == 4
     assert Counter(after.values())["test"] >= 34  # 40 would be half
     assert [note.split(" ")[1] for note in found.notes] == ["ratios", "seed"]
-    assert not divided(tmp_path, films(80), changed).notes
+    assert not assigned(tmp_path, films(80), changed).notes
 
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_three_films_are_enough_for_three_splits(tmp_path: Path, at_once: bool) -> None:
-    made = [MadeUp("a"), MadeUp("b"), MadeUp("c")]
+    made = [FilmSpec("a"), FilmSpec("b"), FilmSpec("c")]
     for count in (3,) if at_once else (1, 2, 3):
-        found = divided(tmp_path, made[:count])
+        found = assigned(tmp_path, made[:count])
     assert sorted(filter(None, splits(found).values())) == ["test", "train", "validation"]
 
 
-def test_what_was_assigned_and_matches_later_is_a_leak_until_it_is_forgotten(
+def test_a_later_match_of_assigned_films_is_a_leak_until_one_is_forgotten(
     tmp_path: Path,
 ) -> None:
     made = films(30)
-    before = splits(divided(tmp_path, made))
+    before = splits(assigned(tmp_path, made))
     train = next(film for film, split in before.items() if split == "train")
     number = next(i for i, film in enumerate(made) if before[film.film_id] == "test")
     test = made[number].film_id
     made[number] = replace(made[number], shares={2: (train, 0, "audio")})
-    found = divided(tmp_path, made)
+    found = assigned(tmp_path, made)
     assert splits(found) == before
     ((leak),) = found.leaks
     assert {leak.film_a, leak.film_b} == {train, test}
@@ -174,7 +176,7 @@ def test_what_was_assigned_and_matches_later_is_a_leak_until_it_is_forgotten(
     assert splits(mended)[test] == "train"
 
 
-def test_a_film_without_fingerprints_is_named_and_divided(tmp_path: Path) -> None:
+def test_a_film_without_fingerprints_is_reported_and_assigned(tmp_path: Path) -> None:
     write_corpus(tmp_path, films(5))
     (tmp_path / "manifests/fingerprints.parquet").unlink()
     found = assign_films(tmp_path, SETTINGS)
@@ -182,8 +184,8 @@ def test_a_film_without_fingerprints_is_named_and_divided(tmp_path: Path) -> Non
     assert None not in splits(found).values()
 
 
-def test_a_damaged_record_is_not_divided_over(tmp_path: Path) -> None:
-    divided(tmp_path, films(3))
+def test_a_damaged_record_is_an_error(tmp_path: Path) -> None:
+    assigned(tmp_path, films(3))
     record_path(tmp_path).write_text('{"version": 2, "films": {"f000": {"split": "dev"}}}')
     with pytest.raises(OsslError) as caught:
         assign_films(tmp_path, SETTINGS)

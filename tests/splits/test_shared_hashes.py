@@ -1,4 +1,4 @@
-"""Finding shared hashes: the quick way agrees with the plain one, and with what is asked of it."""
+"""Search for shared hashes: the fast search agrees with a brute-force search."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def table(path: Path, clips: list[tuple[str, list[int]]]) -> np.ndarray:
     return np.array([films.index(film) for film, _ in clips])
 
 
-def plainly(
+def brute_force(
     clips: list[tuple[str, list[int]]], common_films: int
 ) -> dict[tuple[int, int], tuple[int, float]]:
-    """What `shared_hashes` should find, pair by pair."""
+    """Expected result of `shared_hashes`, computed pair by pair."""
     moments = [
         {value >> MOMENT_BITS: value % (1 << MOMENT_BITS) for value in hashes}
         for _, hashes in clips
@@ -62,7 +62,7 @@ def plainly(
     return found
 
 
-def test_it_finds_what_a_plain_search_finds(
+def test_the_result_equals_that_of_brute_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared, "ROWS_AT_ONCE", 7)  # several batches
@@ -81,7 +81,7 @@ def test_it_finds_what_a_plain_search_finds(
     films = table(tmp_path / "t.parquet", clips)
     for common_films in (6, 20):
         found = shared_hashes(tmp_path / "t.parquet", "audio_hashes", films, common_films)
-        expected = plainly(clips, common_films)
+        expected = brute_force(clips, common_films)
         assert len(expected) > 100
         pairs = list(zip(found.first.tolist(), found.second.tolist(), strict=True))
         assert set(pairs) == set(expected)
@@ -91,7 +91,7 @@ def test_it_finds_what_a_plain_search_finds(
             assert count <= expected[pair][0]
 
 
-def test_hashes_alike_in_32_bits_only_are_not_shared(tmp_path: Path) -> None:
+def test_hashes_equal_in_only_32_bits_are_not_shared(tmp_path: Path) -> None:
     one = [(5 + (1 << 33)) << MOMENT_BITS]
     other = [5 << MOMENT_BITS]
     films = table(tmp_path / "t.parquet", [("a", one), ("b", other)])
@@ -104,7 +104,7 @@ def test_tables_without_hashes_or_rows_share_nothing(tmp_path: Path) -> None:
         assert not len(shared_hashes(tmp_path / "t.parquet", "audio_hashes", films, 20).first)
 
 
-def test_what_many_films_have_is_ignored_and_what_few_have_weighs_less(tmp_path: Path) -> None:
+def test_hashes_of_many_films_are_ignored_and_of_some_films_weigh_less(tmp_path: Path) -> None:
     emblem = [value << MOMENT_BITS for value in range(10)]
     cue = [value << MOMENT_BITS for value in range(100, 108)]
     clips = [(f"f{number:02d}", emblem + (cue if number < 4 else [])) for number in range(30)]

@@ -1,4 +1,4 @@
-"""Fetching in tests: a misbehaving server, two films of one size, and a fetch of one film."""
+"""Fixtures for fetch tests: a misbehaving server, two films of one size, a fetch of one film."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ossl_builder.tables import SOURCES, Source
 from tests.films import make_flash_and_click
 from tests.misbehaving import Misbehaving, misbehaving
 
-# Short pauses, and patience with a busy machine.
+# Short pauses, but long timeouts for a busy machine.
 QUICK: dict[str, Any] = {
     "tries": 3, "wait_s": 0.02, "max_wait_s": 3.0, "stall_s": 10.0, "min_kbps": 0.0,
 }  # fmt: skip

@@ -15,14 +15,14 @@ class Misbehaviour:
     """What a source does.
 
     Attributes:
-        does: the words of the documentation's table.
+        does: description in the documentation's table.
         answers: for the film's file; `OTHER` as content stands for another film of the same size,
             `HALF` for the first half of it.
         first: for the metadata document of an item, or the first look at a site.
         stated: what the metadata document says of the film, where that is not true.
         settings: of the fetch.
         wrong_pin: the checksum pinned is of another file.
-        waits_s: how long at least two requests must lie apart.
+        waits_s: minimum of the longest pause between two requests.
     """
 
     does: str

@@ -1,4 +1,4 @@
-"""Which stretches become clips: plain numbers in, plain numbers out."""
+"""Selection of clip spans from cues and scene boundaries, as plain numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cue(start_s: float, end_s: float, number: int = 0) -> Cue:
 def scenes(
     *boundaries: float, black: tuple[Span, ...] = (), damaged: tuple[Span, ...] = ()
 ) -> list[Scene]:
-    """Scenes between the boundaries; black and damaged spans stand with the first one."""
+    """Scenes between the boundaries; black and damaged spans belong to the first one."""
     return [
         Scene(
             "f", f"f_s{i}", a, b, round(a * 25), round(b * 25), "cut" if i else "start", False, "x",
@@ -93,7 +93,7 @@ def test_a_clip_may_end_where_damage_begins() -> None:
     assert select([cue(5, 20)], scenes(0, 100, damaged=(Span(20, 21),)))[0] == [(5, 20)]
 
 
-def test_what_is_too_short_is_rejected_with_its_figures() -> None:
+def test_a_too_short_clip_is_rejected_with_its_length() -> None:
     (reject,) = candidates(
         [cue(10, 19)], scenes(0, 60), (), [n / 25 for n in range(1500)], SETTINGS
     )
@@ -130,7 +130,7 @@ def test_black_frames_are_counted() -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_whatever_the_cues_clips_are_in_order_within_limits_and_on_frames(seed: int) -> None:
+def test_clips_of_random_cues_are_ordered_within_limits_and_on_frames(seed: int) -> None:
     chance = random.Random(seed)
     end_s = 600.0
     cuts = sorted({round(chance.uniform(1, end_s - 1) * 25) / 25 for _ in range(150)})
@@ -145,13 +145,13 @@ def test_whatever_the_cues_clips_are_in_order_within_limits_and_on_frames(seed: 
         assert 4 <= end - start <= 30
         assert start * 25 == pytest.approx(round(start * 25))
         assert end <= damage.start_s or start >= damage.end_s
-        # No clip strays from the cues by more than a snap and a frame.
+        # No clip starts before its cue by more than a snap and a frame.
         assert any(c.start_s - settings.snap_s - 0.03 <= start < c.end_s for c in cues)
     for before, after in pairwise(spans):
         assert before[1] <= after[0]
 
 
-def test_content_decides() -> None:
+def test_limits_of_loudness_dialogue_and_silence() -> None:
     candidate = Candidate(Span(0, 20), "f_c0")
     settings = ClipsSettings(max_dialogue_share=0.5)
 

@@ -1,4 +1,4 @@
-"""The stage: rows and files in, clips and rejects out."""
+"""The clips stage: from rows and files to clips and rejects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.rows import film_row
 
 RATE = 44100
 QUICK = {"preset": "ultrafast", "min_s": 2.0, "max_s": 60.0}
-SOUND_S = 14.5  # the audio ends half a second before the frame
+SOUND_S = 14.5  # the audio ends half a second before the video
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_cue_becomes_a_clip_between_cuts(
     assert numbers == list(range(first, after))
 
 
-def test_sounds_are_slices_of_the_stems(
+def test_clip_audio_is_a_slice_of_the_stems(
     make_item: Callable[..., Item], film: tuple[Path, films.Truth]
 ) -> None:
     corpus, truth = film
@@ -167,7 +167,7 @@ def test_clicks_in_the_flac_are_at_the_flashes(
         ({"min_s": 10.0, "max_s": 60.0}, "too_short"),
     ],
 )
-def test_what_is_not_wanted_is_rejected_with_its_reason(
+def test_unwanted_clips_are_rejected_with_the_reason(
     make_item: Callable[..., Item],
     film: tuple[Path, films.Truth],
     settings: dict[str, Any],

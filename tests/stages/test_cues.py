@@ -1,4 +1,4 @@
-"""Where there is music: edges, levels, noise, and what must not be taken for it."""
+"""Cue detection: edges, levels, noise, and audio that is not music."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def placed(seconds: float, *parts: tuple[float, np.ndarray]) -> np.ndarray:
 
 @pytest.fixture
 def found(make_item, tmp_path):
-    """Write stems, run the stage; its outcome."""
+    """Write stems, run the stage, return its outcome."""
 
     def find(music: np.ndarray, dialogue: np.ndarray, rate: int = RATE, **settings: object):
         stems = {"mix": music + dialogue, "music": music, "dialogue": dialogue}
@@ -113,7 +113,7 @@ def test_true_stems_of_a_real_film(found, shared_media):
         spoken = sum(
             part["end"] - part["start"] for part in truth["overlaps"] if part["cue"] == cue["id"]
         )
-        # Speakers pause, and softly spoken words lie under the music.
+        # Speakers pause, and quiet words are masked by the music.
         share = spoken / (cue["end"] - cue["start"])
         assert 0.5 * share <= row.dialogue_share <= share + 0.02
 
@@ -167,20 +167,20 @@ def test_hard_edges_are_exact(found):
 
 
 @pytest.mark.parametrize("level_dbfs", [-50, -42])
-def test_hiss_is_no_music(found, level_dbfs):
+def test_hiss_is_not_music(found, level_dbfs):
     music = placed(70, (10, melody(20, -24, 0.5, 0.5)), (45, melody(12, -24)))
     outcome = found(music + hiss(70, level_dbfs), placed(70, (33, speech(8))))
     assert_near(times(outcome), [(10, 30), (45, 57)], 0.5)
 
 
-def test_hiss_that_sets_in_is_no_music(found):
+def test_hiss_that_starts_suddenly_is_not_music(found):
     louder = np.concatenate((hiss(60, -55), hiss(60, -43)), axis=1)
     music = placed(120, (10, melody(20, -24)), (80, melody(20, -24))) + louder
     assert_near(times(found(music, silence(120))), [(10, 30), (80, 100)], 0.3)
 
 
-def test_hiss_that_a_separator_lets_through_now_and_then_is_no_music(found):
-    """Its level follows what else a window of the separator holds."""
+def test_hiss_that_a_separator_lets_through_at_times_is_not_music(found):
+    """Its level depends on the other content of a separator window."""
     music = placed(90, (10, melody(20, -20)), (50, melody(20, -20)))
     for start_s, seconds, level_dbfs in ((30, 5, -48), (35, 4, -56), (70, 8, -44), (80, 10, -60)):
         music += placed(90, (start_s, hiss(seconds, level_dbfs)))
@@ -198,7 +198,7 @@ def test_silence_has_no_cues(found):
 
 
 @pytest.mark.parametrize(("residue_db", "within_s"), [(-20, 0.2), (-12, 1.2)])
-def test_residue_of_speech_is_no_music(found, residue_db, within_s):
+def test_residue_of_speech_is_not_music(found, residue_db, within_s):
     dialogue = placed(80, (5, speech(20)), (50, speech(10)))
     residue = dialogue * np.float32(10 ** (residue_db / 20))
     assert found(residue, dialogue).rows == ()
@@ -206,7 +206,7 @@ def test_residue_of_speech_is_no_music(found, residue_db, within_s):
     assert_near(times(found(music + residue, dialogue)), [(25, 35)], within_s)
 
 
-def test_music_under_speech_goes_on(found):
+def test_a_cue_continues_under_speech(found):
     outcome = found(placed(60, (10, melody(40, -34))), placed(60, (18, speech(20))))
     assert_near(times(outcome), [(10, 50)], 0.3)
     (cue,) = outcome.rows
@@ -214,11 +214,11 @@ def test_music_under_speech_goes_on(found):
     assert cue.music_share < 0.3
 
 
-def test_music_all_the_way_is_one_cue(found):
+def test_a_film_full_of_music_is_one_cue(found):
     assert_near(times(found(melody(40, -24), silence(40))), [(0, 40)], 0.1)
 
 
-def test_short_pauses_are_bridged_and_long_ones_not(found):
+def test_only_short_pauses_are_bridged(found):
     parts = ((5, melody(8, -24)), (15, melody(8, -24)), (27, melody(8, -24)))
     outcome = found(placed(40, *parts), silence(40))
     assert_near(times(outcome), [(5, 23), (27, 35)], 0.1)
@@ -239,7 +239,7 @@ def test_other_rates(found):
     assert_near(times(found(*slower, rate=22_050)), [(8, 18)], 0.1)
 
 
-def test_what_other_rules_ask_for_does_not_shape_this_one():
+def test_settings_of_other_rules_do_not_affect_this_one():
     by_rule = {
         rule: {key.removeprefix("cues.") for key in shaping_of(CUES_STAGE, CuesSettings(rule=rule))}
         for rule in ("energy", "tagger", "soundtrack")
@@ -254,7 +254,7 @@ def test_what_other_rules_ask_for_does_not_shape_this_one():
         assert not {"recordings", "tagger_model", "tagger_batch_size", "tagger_device"} & keys
 
 
-def test_rows_recorded_before_there_were_recordings_are_read():
+def test_old_rows_without_recordings_can_be_read():
     row = Cue("f", "f_c000", 0.0, 1.0, -20.0, -3.0, 0.9, 0.1)
     old = {key: value for key, value in CUES.to_json(row).items() if value is not None}
     assert len(old) == 8

@@ -1,4 +1,4 @@
-"""Fetch: where a film's file comes from, what pins it, and where it can go."""
+"""The fetch stage: sources of a film, pinned checksums, and places of files."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def film_file(corpus: Path) -> Path:
     return corpus / "films" / "film" / "source" / "film.mp4"
 
 
-def refused(record: Record, code: str, *said: str) -> None:
+def refused(record: Record, code: str, *messages: str) -> None:
     assert (record.state, record.code) == ("failed", code), record.message
-    for text in said:
+    for text in messages:
         assert text in f"{record.message} {record.hint}"
 
 
-def test_an_item_of_the_archive_leaves_its_evidence_in_the_row(
+def test_the_row_has_the_evidence_of_an_archive_item(
     server: Misbehaving, fetch: Fetch, films: Films, corpus: Path, film_file: Path
 ) -> None:
     about = {
@@ -97,7 +97,7 @@ def test_the_parts_of_a_film_are_joined_and_recorded(
     here = corpus / film.file().path
     assert here.read_bytes() == whole
     assert sorted(path.name for path in here.parent.iterdir()) == ["film.ts", "metadata.json"]
-    # The same parts come again, and are held to the same checksum.
+    # The same parts are fetched again and checked against the same checksum.
     here.unlink()
     assert fetch("ia:thing").state == "done"
     assert here.read_bytes() == whole
@@ -106,7 +106,7 @@ def test_the_parts_of_a_film_are_joined_and_recorded(
     assert fetch("ia:thing").state == "failed"
 
 
-def test_parts_that_cannot_be_joined_are_named(
+def test_parts_that_cannot_be_joined_are_reported(
     server: Misbehaving, fetch: Fetch, films: Films
 ) -> None:
     other = server.stated("film_part2.mp4", films[1])
@@ -124,7 +124,7 @@ def test_an_empty_original_does_not_hide_the_derivative(
     assert row(corpus).chosen_file == "a.ia.mp4"
 
 
-def test_a_trailer_of_known_length_is_not_taken_for_the_film(
+def test_a_trailer_of_known_length_is_not_selected_as_the_film(
     server: Misbehaving, fetch: Fetch, films: Films, corpus: Path
 ) -> None:
     trailer = server.stated("trailer.mp4", films[1][:1000]) | {"length": "0.04"}
@@ -142,7 +142,7 @@ def test_an_address_with_a_plus_for_a_space(
     assert row(corpus).chosen_file == "01. Whither Canada?.mkv"
 
 
-def test_a_failing_node_is_left_for_the_next_and_the_part_goes_on_there(
+def test_the_next_node_resumes_the_download_of_a_failing_node(
     server: Misbehaving, fetch: Fetch, films: Films, film_file: Path
 ) -> None:
     server.put_item(
@@ -158,7 +158,7 @@ def test_a_failing_node_is_left_for_the_next_and_the_part_goes_on_there(
     assert sum(one.n_sent for one in server.of("a.mp4")) == size
 
 
-def test_a_part_goes_on_behind_a_redirect(
+def test_a_download_resumes_after_a_redirect(
     server: Misbehaving, fetch: Fetch, films: Films, film_file: Path
 ) -> None:
     elsewhere = server.put("/elsewhere.mp4", films[0], Answer(stop_at=0.5), Answer())
@@ -168,7 +168,7 @@ def test_a_part_goes_on_behind_a_redirect(
     assert [one.status for one in server.of("/elsewhere.mp4")] == [200, 206]
 
 
-def test_a_node_with_a_damaged_copy_is_left_for_one_with_a_audio_one(
+def test_another_node_is_used_if_one_has_a_damaged_copy(
     server: Misbehaving, fetch: Fetch, films: Films, film_file: Path
 ) -> None:
     server.put_item(
@@ -178,18 +178,18 @@ def test_a_node_with_a_damaged_copy_is_left_for_one_with_a_audio_one(
     assert film_file.read_bytes() == films[0]
 
 
-def test_a_site_that_is_not_there_is_said(fetch: Fetch) -> None:
+def test_an_unreachable_site_is_reported(fetch: Fetch) -> None:
     refused(fetch("http://127.0.0.1:9/a.mp4"), "unreachable", "127.0.0.1:9")
     refused(fetch("ia:thing", archive_url="http://127.0.0.1:9"), "archive_unreachable", "thing")
 
 
-def test_other_sources_are_named_when_one_is_gone(server: Misbehaving, fetch: Fetch) -> None:
+def test_other_sources_are_suggested_when_one_is_gone(server: Misbehaving, fetch: Fetch) -> None:
     refused(fetch(source_of("ia:gone", alternates="ia:x; ia:y")), "item_missing", "ia:x; ia:y")
     gone = source_of(server.address + "/gone.mp4", alternates="ia:x")
     refused(fetch(gone), "source_gone", "404", "known from ia:x")
 
 
-def test_a_file_that_changed_at_its_address_is_refused_until_it_is_pinned(
+def test_a_changed_file_is_refused_until_it_is_pinned(
     server: Misbehaving, fetch: Fetch, films: Films, film_file: Path
 ) -> None:
     before, now = films
@@ -220,7 +220,7 @@ def test_the_old_file_stays_when_the_new_one_is_refused(
     assert server.asked == []
 
 
-def test_a_file_replaced_in_the_archive_is_noticed_before_it_is_downloaded(
+def test_a_file_replaced_in_the_archive_is_detected_before_its_download(
     server: Misbehaving, fetch: Fetch, films: Films, film_file: Path
 ) -> None:
     server.put_item("thing", "a.mp4", films[0])
@@ -233,7 +233,7 @@ def test_a_file_replaced_in_the_archive_is_noticed_before_it_is_downloaded(
     assert server.of("a.mp4") == []
 
 
-def test_the_same_file_is_taken_again_though_the_rule_would_now_choose_another(
+def test_the_recorded_file_is_fetched_again_even_if_the_rule_would_choose_another(
     server: Misbehaving, fetch: Fetch, films: Films, film_file: Path, corpus: Path
 ) -> None:
     server.put_item("thing", "a.mp4", films[0])
@@ -245,7 +245,7 @@ def test_the_same_file_is_taken_again_though_the_rule_would_now_choose_another(
     assert row(corpus).chosen_file == "a.mp4"
 
 
-def test_what_is_here_needs_no_network(
+def test_a_fetched_film_needs_no_network(
     server: Misbehaving, fetch: Fetch, films: Films, film_file: Path, corpus: Path
 ) -> None:
     server.put_item("thing", "a.mp4", films[0])
@@ -255,7 +255,7 @@ def test_what_is_here_needs_no_network(
     assert fetch(source_of("ia:thing", title="Better title"), **offline).state == "done"
     assert row(corpus) == replace(before, title="Better title")
     assert (film_file.parent / "metadata.json").read_bytes() == beside
-    # A copy that has been damaged is no copy.
+    # A damaged copy is fetched again.
     film_file.write_bytes(films[1])
     refused(fetch("ia:thing", **offline), "archive_unreachable")
     assert fetch("ia:thing").state == "done"
@@ -266,7 +266,7 @@ def test_what_is_here_needs_no_network(
     "name",
     ["film.mp4", "thing.mkv", "deep/below/thing.mp4"],
 )
-def test_from_a_folder_by_name(
+def test_fetch_from_a_folder_by_name(
     name: str, fetch: Fetch, films: Films, tmp_path: Path, corpus: Path, film_file: Path
 ) -> None:
     stick = tmp_path / "stick"
@@ -281,7 +281,7 @@ def test_from_a_folder_by_name(
     assert row(corpus).original_sha1 is None
 
 
-def test_from_a_folder_by_checksum(
+def test_fetch_from_a_folder_by_checksum(
     fetch: Fetch, films: Films, tmp_path: Path, film_file: Path
 ) -> None:
     stick = tmp_path / "stick"
@@ -295,7 +295,7 @@ def test_from_a_folder_by_checksum(
     assert film_file.read_bytes() == films[0]
 
 
-def test_a_folder_without_the_film_or_with_several_is_said(
+def test_a_folder_without_the_film_or_with_several_is_reported(
     fetch: Fetch, films: Films, tmp_path: Path
 ) -> None:
     stick = tmp_path / "stick"
@@ -307,7 +307,7 @@ def test_a_folder_without_the_film_or_with_several_is_said(
     refused(fetch("ia:thing", from_dir=str(stick)), "several_files", "film.mp4, thing.mp4")
 
 
-def test_a_file_of_this_machine_is_checked_too(
+def test_a_local_file_is_checked_too(
     fetch: Fetch, films: Films, tmp_path: Path, corpus: Path
 ) -> None:
     path = tmp_path / "a.mp4"
@@ -328,16 +328,16 @@ EVIL = (
 
 
 @pytest.mark.parametrize("name", EVIL, ids=lambda name: ascii(name)[:24])
-def test_no_name_of_the_network_leaves_the_films_folder(
+def test_no_name_in_an_archive_item_leaves_the_films_folder(
     name: str, server: Misbehaving, fetch: Fetch, films: Films, tmp_path: Path, corpus: Path
 ) -> None:
     server.put_item("thing", name, films[0])
-    # Whatever path the name comes to, the film is there: what counts is where it goes.
+    # The film is served at any path that the name may give; only the local path matters.
     for path in ("/evil.mp4", "/etc/evil.mp4", "/download/etc/evil.mp4"):
         server.put(path, films[0])
     record = fetch("ia:thing")
     assert record.code in ("", "source_gone"), record.message
-    check_nothing_strays(tmp_path, corpus, record)
+    check_no_other_files(tmp_path, corpus, record)
 
 
 @pytest.mark.parametrize("name", EVIL, ids=lambda name: ascii(name)[:24])
@@ -349,10 +349,10 @@ def test_no_name_that_a_site_sends_leaves_the_films_folder(
     address = server.put("/%2e%2e%2f.mp4", films[0], Answer(headers=disposition))
     record = fetch(address)
     assert record.state == "done", record.message
-    check_nothing_strays(tmp_path, corpus, record)
+    check_no_other_files(tmp_path, corpus, record)
 
 
-def check_nothing_strays(tmp_path: Path, corpus: Path, record: Record) -> None:
+def check_no_other_files(tmp_path: Path, corpus: Path, record: Record) -> None:
     made = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     allowed = {corpus / "records/fetch/film.json"}
     if record.state == "done":
@@ -384,7 +384,7 @@ def ossl(corpus: Path, *arguments: str, **settings: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["archive", "site"])
-def test_a_fetch_that_was_killed_goes_on_where_it_stood(
+def test_a_killed_fetch_is_resumed(
     kind: str, server: Misbehaving, films: Films, corpus: Path, film_file: Path
 ) -> None:
     slow = Answer(bytes_per_s=len(films[0]) / 4)
@@ -412,9 +412,7 @@ def test_a_fetch_that_was_killed_goes_on_where_it_stood(
     assert (last.start, last.status, last.n_sent) == (came, 206, len(films[0]) - came)
 
 
-def test_no_more_than_two_downloads_are_under_way(
-    server: Misbehaving, films: Films, corpus: Path
-) -> None:
+def test_at_most_two_downloads_run_at_once(server: Misbehaving, films: Films, corpus: Path) -> None:
     made = workspace.create(corpus)
     for number in range(4):
         item = f"thing{number}"

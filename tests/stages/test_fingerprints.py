@@ -33,7 +33,7 @@ Stretch = tuple[Path, float, float]
 
 
 def cut(source: Stretch, target: Path, *options: object) -> None:
-    """A stretch of a file, coded by the options, into another file."""
+    """Encode a segment of a file with the options into another file."""
     path, start_s, end_s = source
     ffmpeg("-ss", start_s, "-to", end_s, "-i", path, *options, target)
 
@@ -46,7 +46,7 @@ def make_clip(
     coded: tuple[object, ...] = (),
     shown: tuple[object, ...] = ("-crf", 23),
 ) -> Clip:
-    """A clip of music and video from anywhere; its music goes through a lossy coder."""
+    """A clip of any music and video; its music is encoded with loss."""
     lossy, flac, video = (corpus / f"{film_id}.{kind}" for kind in ("mka", "flac", "mp4"))
     cut(music, lossy, "-vn", *(coded or ("-c:a", "aac", "-b:a", "128k")))
     ffmpeg("-i", lossy, flac)
@@ -60,7 +60,7 @@ def make_clip(
 
 @pytest.fixture(scope="module")
 def clips(shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Clip]]:
-    """Clips of the shared film in many forms, and others that have nothing to do with it."""
+    """Clips of the shared film in many forms, and unrelated clips."""
     corpus = tmp_path_factory.mktemp("fingerprints")
     film = shared_media / "mixfilm/dev.mp4"
     stem = shared_media / "mixfilm/music.flac"
@@ -71,7 +71,7 @@ def clips(shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     toy = elsewhere / "mdn_toy_crystal.mp4"
     small = ("-vf", "scale=320:180,hue=s=0", "-crf", 32)
     boxed = ("-vf", "crop=616:346,scale=640:360,pad=640:480:0:60", "-crf", 28)
-    # As television shows films: 25 frames a second instead of 24, and all the higher for it.
+    # As on PAL television: 25 frames a second instead of 24, and a higher pitch.
     fast = ("-vf", "setpts=PTS*24/25", "-r", 25, "-crf", 26)
     higher = ("-af", "asetrate=44100*25/24,aresample=48000", "-c:a", "libopus", "-b:a", "96k")
     quiet = ("-af", "volume=-14dB", "-ac", 1, "-ar", 22050, "-c:a", "libmp3lame", "-b:a", "48k")
@@ -80,7 +80,7 @@ def clips(shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
         make_clip(corpus, "copy", (stem, 96.03, 125), (film, 96.03, 125), quiet, small),
         make_clip(corpus, "boxed", (king, 60, 80), (film, 97.02, 126), shown=boxed),
         make_clip(corpus, "fast", (stem, 95.4, 127), (film, 95.4, 127), higher, fast),
-        # The recording itself, and the film's mix of it with speech as loud as it is.
+        # The recording itself, and a mix of it with speech of the same loudness.
         make_clip(corpus, "reused", (recording, 12.4, 42), (toy, 0, 6)),
         make_clip(corpus, "spoken", (film, 95.2, 126), (toy, 6, 12)),
         make_clip(corpus, "other", (stem, 4, 34), (film, 4, 34)),
@@ -90,7 +90,7 @@ def clips(shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     ]  # fmt: skip
 
 
-def take(make_item: Callable[..., Item], corpus: Path, clips: list[Clip]) -> list[Fingerprint]:
+def run_stage(make_item: Callable[..., Item], corpus: Path, clips: list[Clip]) -> list[Fingerprint]:
     """The stage's rows, film by film."""
     rows: list[Fingerprint] = []
     for clip in clips:
@@ -101,7 +101,7 @@ def take(make_item: Callable[..., Item], corpus: Path, clips: list[Clip]) -> lis
 
 
 def matches(folder: Path, rows: list[Fingerprint], least: float) -> dict[tuple[str, str, str], int]:
-    """Films and what they share, as `ossl split` finds it, with the hashes in common."""
+    """Pairs of films with shared hashes, as `ossl split` finds them."""
     write_parquet(folder / "fingerprints.parquet", FINGERPRINTS, [tuple(rows)])
     prints = load_fingerprints(folder)
     assert prints is not None
@@ -113,20 +113,20 @@ def test_copies_and_reused_recordings_match_and_nothing_else(
     make_item: Callable[..., Item], clips: tuple[Path, list[Clip]], tmp_path: Path
 ) -> None:
     corpus, made = clips
-    rows = take(make_item, corpus, made)
+    rows = run_stage(make_item, corpus, made)
     found = matches(tmp_path, rows, SplitsSettings().min_shared)
     music = {"copy", "fast", "film", "reused", "spoken"}
     frame = {"boxed", "copy", "fast", "film"}
     for film in music - {"film"}:
         assert (*sorted(("film", film)), "audio") in found
-    # Films are divided by groups: a copy need not match each of the others.
+    # Films are split by groups: a copy does not have to match every other copy.
     pairs = [{one, other} for one, other, kind in found if kind == "video"]
     group = {"film"}
     for _ in frame:
         group |= set().union(*(pair for pair in pairs if pair & group))
     assert group == frame
     assert ("reused", "spoken", "audio") in found
-    # The margin: below what counts as a match there is nothing between films that share nothing.
+    # The margin: unrelated films have no matches even with a lower threshold.
     for one, other, kind in matches(tmp_path, rows, 2.0):
         assert {one, other} <= (music if kind == "audio" else frame), (one, other, kind)
 
@@ -135,13 +135,13 @@ def test_the_same_clip_has_the_same_fingerprint_and_long_clips_more_hashes(
     make_item: Callable[..., Item], clips: tuple[Path, list[Clip]]
 ) -> None:
     corpus, made = clips
-    one, two = (take(make_item, corpus, [made[0]])[0] for _ in range(2))
+    one, two = (run_stage(make_item, corpus, [made[0]])[0] for _ in range(2))
     assert one == two
     assert len(one.audio_hashes) == round(2.0 * made[0].duration_s)
     assert 32 <= len(one.video_hashes) <= round(1.5 * made[0].duration_s)
 
 
-def test_music_that_a_machine_plays_matches_itself_under_noise_only() -> None:
+def test_synthetic_music_matches_only_its_noisy_copy() -> None:
     """Without the shared media: composed pieces."""
     pytest.importorskip("mido")
     from tests.films.pieces import played

@@ -27,12 +27,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (0.5, 14.5, "done", ["lengths_differ"]),
         (0, 13, "rejected", []),
         (0, 18, "rejected", []),
-        # As long as the video, but beside it.
+        # As long as the video, but shifted.
         (3, 15, "rejected", []),
         (60, 15, "rejected", []),
     ],
 )
-def test_lengths(
+def test_length_differences_are_accepted_warned_or_rejected(
     plain: Path,
     fetch: Fetch,
     tmp_path: Path,
@@ -57,7 +57,7 @@ def test_lengths(
 def test_a_rejected_film_is_fetched_again_when_the_setting_is_raised(
     plain: Path, ossl: Ossl, tmp_path: Path
 ) -> None:
-    """Through the command: a rejection is not kept for good."""
+    """With the `ossl` command: a rejection is not permanent."""
     path, corpus = tmp_path / "film.mkv", tmp_path / "corpus"
     ffmpeg("-i", plain, "-c:v", "copy", "-af", "atrim=end=10", "-c:a", "flac", path)
     ossl("init", corpus)

@@ -1,7 +1,7 @@
-"""Every misbehaviour of a source, met by a fetch: what the user gets stands in the documentation.
+"""A fetch from a misbehaving source has the result that the documentation gives.
 
-Each row of the table in `manifests/FETCHING.md` is acted by a real server, for an item of the
-Archive, for a site, and for a site whose film is pinned; the cells are what must come out.
+A real server simulates each row of the table in `manifests/FETCHING.md`: for an item of the
+Archive, for a site, and for a site whose film is pinned. The cells are the expected results.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CODES = {row[0].strip("`"): row[1:] for row in section("What is said")}
 
 
 def played(answer: Answer, film: bytes, other: bytes, address: str) -> Answer:
-    """An answer with the films it stands for."""
+    """Replace the placeholders of films in an answer by the films."""
     if answer.status == 302:
         return replace(answer, headers=(("Location", address),))
     stands_for = {OTHER: other, HALF: film[: len(film) // 2]}
@@ -47,7 +47,7 @@ def played(answer: Answer, film: bytes, other: bytes, address: str) -> Answer:
 
 
 def outcome(record: Record, asked: list[Asked], corpus: Path) -> str:
-    """In the words of the documentation."""
+    """The result of a fetch in the words of the documentation."""
     if record.state == "failed":
         has_part = (corpus / "films/film/.source.partial/film.download.part").exists()
         return f"`{record.code}`" + ", part kept" * has_part
@@ -66,7 +66,7 @@ def outcome(record: Record, asked: list[Asked], corpus: Path) -> str:
         if cell != "the same"
     ],
 )
-def test_what_a_misbehaving_source_comes_to(
+def test_a_misbehaving_source_gives_the_documented_result(
     case: Misbehaviour,
     kind: str,
     server: Misbehaving,
@@ -113,7 +113,7 @@ def test_what_a_misbehaving_source_comes_to(
     assert "thing" in record.message or "/a.mp4" in record.message
     assert ("is kept: run the same command to resume" in record.hint) == ("part kept" in expected)
     assert not home.exists()
-    # When the source has come to its senses, the next run brings the film, and only what lacks.
+    # When the source works again, the next run fetches the film, and only the missing part.
     server.asked.clear()
     if kind == "archive":
         server.put_item("thing", "a.mp4", film)
@@ -125,7 +125,7 @@ def test_what_a_misbehaving_source_comes_to(
     assert ("part kept" in expected) == (server.of("a.mp4")[-1].status == 206)
 
 
-def test_the_documentation_lists_what_is_tested_and_every_code() -> None:
+def test_the_documentation_lists_every_tested_case_and_code() -> None:
     assert list(CELLS) == [case.does for case in MISBEHAVIOURS] + [
         "is alive when the program is killed midway"
     ]

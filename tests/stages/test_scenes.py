@@ -1,4 +1,4 @@
-"""The stage on films whose every transition is known."""
+"""The scenes stage on films with known transitions."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.rows import NO_SOUND, film_row
 
 MakeItem = Callable[..., Item]
 
-# 24000/1001 without coding again: ffmpeg's `setts` gives each packet its new time.
+# 24000/1001 without encoding again: ffmpeg's `setts` gives each packet its new time.
 NTSC = "setts=time_base=1/24000:duration=1001:pts=round(PTS/1000)*1001:dts=round(DTS/1000)*1001"
 
 
-def measured(path: Path, corpus: Path) -> Film:
-    """The row of a film, whose file is copied into the corpus unless it is there."""
+def row_of_file(path: Path, corpus: Path) -> Film:
+    """The row of a film; its file is copied into the corpus unless it is there."""
     if path.parent != corpus:
         shutil.copy(path, corpus / path.name)
     with av.open(str(path)) as container:
@@ -56,7 +56,7 @@ def measured(path: Path, corpus: Path) -> Film:
 
 def scenes_of(make_item: MakeItem, path: Path, **settings: float) -> tuple[Item, list[Scene]]:
     item = make_item(SCENES_STAGE, {"films": ()}, settings)
-    item.rows["films"] = (measured(path, item.corpus),)  # type: ignore[index]
+    item.rows["films"] = (row_of_file(path, item.corpus),)  # type: ignore[index]
     rows = list(SCENES_STAGE.run(item).rows)
     SCENES.validate(rows)
     for row in rows:
@@ -82,7 +82,7 @@ def copies(shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 @pytest.mark.parametrize("name", ["dev", "hue", "gray", "ntsc"])
-def test_the_mixed_film_s_transitions(shared_media, copies, make_item, name):
+def test_transitions_of_the_mixed_film(shared_media, copies, make_item, name):
     truth = json.loads((shared_media / "mixfilm" / "truth.json").read_text())
     _, rows = scenes_of(make_item, copies[name])
     assert rows[-1].end_frame == truth["frame_count"]
@@ -118,7 +118,7 @@ def score_of(
     seconds: float,
     rate: Fraction = Fraction(24),
 ) -> hard_shots.Score:
-    """What the stage finds in a film with so many seconds of each kind."""
+    """Score of the stage on a film with that many seconds of each kind."""
     pieces = [p for kind in kinds for p in hard_shots.pieces(shots, kind, seconds, seed=3)]
     truth = hard_shots.write(path, pieces, rate)
     _, rows = scenes_of(make_item, path)
@@ -128,17 +128,17 @@ def score_of(
 
 
 @pytest.mark.parametrize("rate", [Fraction(24), Fraction(24000, 1001)])
-def test_titles_weave_splices_flashes_and_movement_are_no_scene_changes(
+def test_titles_weave_splices_flashes_and_movement_are_not_scene_changes(
     real_shots, make_item, tmp_path, rate
 ):
     kinds = hard_shots.FALSE_KINDS
     score = score_of(make_item, tmp_path / "f.mp4", real_shots, kinds, 10, rate)
-    # Of some thirty faults, and as many cuts.
+    # Of about thirty artefacts, and as many cuts.
     assert sum(score.false.values()) <= 1, score.where
     assert sum(score.lost.values()) <= 1, score.where
 
 
-def test_scene_changes_amid_such_faults_are_found(real_shots, make_item, tmp_path):
+def test_scene_changes_near_such_artefacts_are_found(real_shots, make_item, tmp_path):
     kinds = hard_shots.TRUE_KINDS
     score = score_of(make_item, tmp_path / "f.mp4", real_shots, kinds, 12)
     n_lost = sum(score.lost.values())
@@ -149,7 +149,7 @@ def test_scene_changes_amid_such_faults_are_found(real_shots, make_item, tmp_pat
 @pytest.mark.slow
 def test_false_boundaries_are_rare(shared_media, make_item, tmp_path):
     # On the half of the shots that was used least to choose the rules; the other has one shot, of a
-    # bird that turns while the camera moves, over which titles are still taken for dissolves.
+    # bird that turns while the camera moves, over which titles are still detected as dissolves.
     shots = hard_shots.real_shots(shared_media, half=1)
     total = hard_shots.Score()
     for kind in (*hard_shots.FALSE_KINDS, *hard_shots.TRUE_KINDS):
@@ -218,7 +218,7 @@ def test_black_is_recorded_and_fades_are_named(make_item, tmp_path):
     assert spans[0].start_s == pytest.approx(60 / 24, abs=0.13)
     assert spans[-1].start_s == pytest.approx(132 / 24, abs=0.002)
     assert spans[-1].end_s == pytest.approx(144 / 24, abs=0.002)
-    # The thumbnails are of their own scenes.
+    # Each thumbnail shows its own scene.
     for row, seed in ((rows[0], 1), (rows[1], 2), (rows[3], 3)):
         image = cv2.imread(str(item.corpus / row.thumbnail_path)).astype(float)
         likeness = [
@@ -230,7 +230,7 @@ def test_black_is_recorded_and_fades_are_named(make_item, tmp_path):
     assert list(again.rows) == rows
 
 
-def test_settings_decide(make_item, tmp_path):
+def test_settings_change_the_boundaries(make_item, tmp_path):
     frames = shot(1, 40) + shot(2, 10) + shot(3, 40)
     times = [round(1000 * k / 24) for k in range(len(frames))]
     path = write_film(tmp_path / "f.mkv", frames, times)
@@ -240,7 +240,7 @@ def test_settings_decide(make_item, tmp_path):
 
 
 @pytest.mark.parametrize("size", ["1600x16", "16x800", "2x2", "64x6"])
-def test_films_of_extreme_shapes_have_their_cut(make_item, tmp_path, size):
+def test_the_cut_is_found_at_extreme_frame_sizes(make_item, tmp_path, size):
     path = tmp_path / "film.mkv"
     shots = (f"color=s={size}:r=25:d=2,geq=lum='200*mod(X,2)':cb=128:cr=128",
              f"color=s={size}:r=25:d=2,geq=lum='60+mod(X,100)':cb=100:cr=128")  # fmt: skip
@@ -251,9 +251,9 @@ def test_films_of_extreme_shapes_have_their_cut(make_item, tmp_path, size):
     assert [scene.start_frame for scene in scenes] == [0, 50]
 
 
-def test_a_film_without_frame_fails_with_a_sentence(make_item, tmp_path):
+def test_a_film_without_frames_gives_a_clear_error(make_item, tmp_path):
     whole = write_film(tmp_path / "f.mkv", shot(1, 5), [0, 40, 80, 120, 160])
-    item = make_item(SCENES_STAGE, {"films": (measured(whole, tmp_path),)})
+    item = make_item(SCENES_STAGE, {"films": (row_of_file(whole, tmp_path),)})
     whole.write_bytes(b"\x1a\x45\xdf\xa3" + bytes(2000))
     with pytest.raises(OsslError) as error:
         SCENES_STAGE.run(item)
@@ -262,10 +262,12 @@ def test_a_film_without_frame_fails_with_a_sentence(make_item, tmp_path):
     assert list(item.folder.iterdir()) == []
 
 
-def test_importing_the_stage_is_cheap():
+def test_importing_the_stage_is_fast():
     heavy = ["av", "cv2", "numpy", "scenedetect", "scipy", "pyarrow", "torch"]
     code = (
         f"import sys, ossl_builder.stages.scenes; print([m for m in {heavy} if m in sys.modules])"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

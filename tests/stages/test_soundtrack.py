@@ -1,4 +1,4 @@
-"""The rule `soundtrack`: which recording, from where, and how sure."""
+"""The rule `soundtrack`: which recording, at which offset, and how similar."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def power_db(audio: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three recordings of a minute, one of them in a sub-folder, and a frame of the cover."""
+    """Three recordings of a minute, one of them in a sub-folder, and a picture of the cover."""
     folder = tmp_path_factory.mktemp("shelf")
     (folder / "album").mkdir()
     for number, name in enumerate(("a.wav", "album/b.flac", "c.wav")):
@@ -80,7 +80,7 @@ def test_a_cue_is_found_to_the_sample_under_residue_of_speech(
 
 
 def test_another_transfer_is_found_within_a_tenth_of_a_second(shelf: Path) -> None:
-    """Its speed wavers by half a per mille, its phases are others, its treble is gone."""
+    """Its speed varies by half a per mille, its phases differ, its treble is missing."""
     whole = piece(0, 60)
     time = np.arange(20 * RATE) / RATE
     at = 17.3 * RATE + (time + 0.0005 * np.sin(2 * np.pi * 0.4 * time) / 0.4) * RATE
@@ -92,7 +92,7 @@ def test_another_transfer_is_found_within_a_tenth_of_a_second(shelf: Path) -> No
     assert found.similarity > 0.8
 
 
-def test_a_cue_may_begin_before_its_recording_and_go_on_behind_it(shelf: Path) -> None:
+def test_a_cue_may_extend_beyond_its_recording(shelf: Path) -> None:
     early = np.concatenate((np.zeros(RATE // 2, np.float32), piece(2, 60)[: 10 * RATE]))
     found = match(early, shelf)
     assert (found.recording, found.offset_s) == ("c.wav", pytest.approx(-0.5, abs=0.001))
@@ -113,7 +113,7 @@ def test_other_music_noise_and_silence_are_not_similar(shelf: Path, seconds: int
     assert silent.similarity == 0
 
 
-def test_recordings_count_by_name_and_content(
+def test_the_fingerprint_depends_on_names_and_contents_of_recordings(
     tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -155,7 +155,7 @@ def test_a_recordings_time_begins_with_its_first_decoded_sample(
     )
     cue = piece(0, 60)[20 * RATE : 30 * RATE]
     found = match(cue, tmp_path)
-    # Of MP3 and AAC some programs count the encoder's delay, of about 0.05 s, and some do not.
+    # With MP3 and AAC, some programs count the encoder's delay of about 0.05 s, and some do not.
     assert found.offset_s == pytest.approx(20, abs=0.06)
     assert found.similarity > 0.9
 
@@ -163,7 +163,7 @@ def test_a_recordings_time_begins_with_its_first_decoded_sample(
 def stems_of(folder: Path, music: np.ndarray, speech: np.ndarray, rate: int) -> tuple[Stem, ...]:
     rows = []
     for role, audio in (("mix", music + speech), ("music", music), ("dialogue", speech)):
-        if role != "mix":  # nobody listens to it here
+        if role != "mix":  # this stem does not matter here
             soundfile.write(folder / f"{role}.flac", audio, rate)
         rows.append(
             Stem(
@@ -176,13 +176,13 @@ def stems_of(folder: Path, music: np.ndarray, speech: np.ndarray, rate: int) -> 
 
 
 def waveform_offset(music: np.ndarray, rate: int, film_s: float, recording: Path) -> float:
-    """Time of the recording at a time of the film, by its waveform: another way than ours."""
-    said = subprocess.run(
+    """Time of the recording at a time of the film, by its waveform: independent of the stage."""
+    result = subprocess.run(
         [binary(), "-v", "error", "-i", str(recording), "-ac", "1", "-ar", str(rate), "-f", "f32le",
          "-"],
         capture_output=True, check=True,
     )  # fmt: skip
-    whole = np.frombuffer(said.stdout, np.float32).astype(float)
+    whole = np.frombuffer(result.stdout, np.float32).astype(float)
     part = music[round(film_s * rate) :][: 5 * rate].mean(axis=1).astype(float)
     scores = fftconvolve(whole, part[::-1], "valid")
     energy = np.concatenate(([0.0], np.cumsum(whole**2)))
@@ -206,7 +206,7 @@ def right_offsets(shared_media: Path) -> dict[str, tuple[str, float]]:
             at = cue["start"] + 3
             offset = waveform_offset(music, rate, at, shared_media / "music" / name) - at
             stated = cue["source_start"] - cue["start"]
-            # The recording begins with 0.52 s of near silence, which the film's makers left out of
+            # The recording begins with 0.52 s of near silence, which the film makers cut from
             # the cue that begins with it, though the truth says 0.0.
             left_out = 0.52 if cue["id"] == "D1" else 0.0
             assert offset == pytest.approx(stated + left_out, abs=0.03)

@@ -1,4 +1,4 @@
-"""A film's stems: what is written, where it lies, what is said of it."""
+"""The stems stage: files, paths and rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RATE = 44_100
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    """A tiny Demucs that has learnt nothing: dialogue, music, and something to be mapped."""
+    """A tiny untrained Demucs: dialogue, music, and a source that must be mapped."""
     torch.manual_seed(0)
     sources = ["speech", "music", "crowd"]
     tiny = HTDemucs(
@@ -61,12 +61,12 @@ def film(tmp_path) -> Film:
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (4 * RATE, 2))
     soundfile.write(tmp_path / "noise.wav", noise, RATE)
     frame = ("-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=4")
-    clusters = ("-cluster_time_limit", "500")  # from which reading goes on behind damage
+    clusters = ("-cluster_time_limit", "500")  # where reading can resume after damage
     ffmpeg(*frame, "-i", tmp_path / "noise.wav", "-c:a", "flac", *clusters, tmp_path / "film.mkv")
     return film_row("film.mkv")
 
 
-def test_rows_tell_what_was_written(make_item, tmp_path, film, model):
+def test_rows_describe_the_written_files(make_item, tmp_path, film, model):
     item = make_item(STEMS_STAGE, {"films": (film,)}, settings(model))
     rows = STEMS_STAGE.run(item).rows
     STEMS.validate(rows)
@@ -85,7 +85,7 @@ def test_rows_tell_what_was_written(make_item, tmp_path, film, model):
     assert np.array_equal(soundfile.read(tmp_path / rows[0].path, dtype="int16")[0], wanted)
 
 
-def test_again_and_by_other_batches_the_same_bytes(make_item, tmp_path, film, model):
+def test_a_rerun_and_other_batch_sizes_give_the_same_bytes(make_item, tmp_path, film, model):
     made = []
     for index, how in enumerate(({}, {}, {"batch_size": 1}, {"batch_size": 4})):
         rows = {"films": (film,)}
@@ -118,7 +118,7 @@ def test_late_audio_at_another_rate_in_mono(make_item, tmp_path, model):
     assert np.abs(mix[:, 0]).argmax() == pytest.approx(1.5 * RATE, abs=1)
 
 
-def test_damage_stands_in_the_rows(make_item, tmp_path, film, model):
+def test_damage_is_recorded_in_the_rows(make_item, tmp_path, film, model):
     content = bytearray((tmp_path / "film.mkv").read_bytes())
     content[len(content) // 2 : len(content) // 2 + 30_000] = bytes(30_000)
     (tmp_path / "film.mkv").write_bytes(content)
@@ -139,7 +139,7 @@ def test_film_without_audio_is_rejected(make_item, tmp_path, model):
     assert caught.value.reason == "no_audio"
 
 
-def test_unmapped_source_is_told_before_any_film(model):
+def test_unmapped_source_is_reported_before_any_film(model):
     with pytest.raises(OsslError) as caught:
         STEMS_STAGE.prepare(STEMS_STAGE.config(model=str(model), device="cpu"))
     assert caught.value.code == "role_unknown"
@@ -153,7 +153,7 @@ def test_tools_name_the_models_hash(model):
 
 
 @pytest.mark.parametrize("name", ["stems", "cues.stage"])
-def test_stage_is_imported_quickly(name):
+def test_importing_the_stage_is_fast(name):
     stage = f"{name.split('.')[0].upper()}_STAGE"
     code = (
         f"import sys\nfrom ossl_builder.stages.{name} import {stage} as stage\n"

@@ -1,4 +1,4 @@
-"""The rule `tagger`: windows, sums of classes, stretches and thresholds, with small real models."""
+"""The rule `tagger`: windows, sums of classes, segments and thresholds, with small real models."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def settings(model: Path, **changed: object) -> CuesSettings:
     return CuesSettings(rule="tagger", tagger_model=str(model), **(chosen | changed))
 
 
-def test_the_classes_are_audiosets() -> None:
+def test_the_classes_are_those_of_audioset() -> None:
     names, is_music = audioset_tagger.names(), audioset_tagger.is_music()
     assert len(names) == len(is_music) == len(set(names)) == 527
     assert sum(is_music) == 157
@@ -45,10 +45,10 @@ def test_the_classes_are_audiosets() -> None:
 
 
 @pytest.mark.parametrize(("window_s", "hop_s"), [(2.0, 0.5), (0.7, 0.7), (0.5, 1.3)])
-def test_sums_are_those_of_windows_cut_by_hand(
+def test_sums_equal_those_of_single_windows(
     random_model: Path, window_s: float, hop_s: float
 ) -> None:
-    """In whatever blocks the audio comes, and however many windows are tagged at a time."""
+    """For any size of audio blocks, and any number of windows in a batch."""
     import torch
     from transformers import ASTFeatureExtractor, ASTForAudioClassification
 
@@ -66,7 +66,7 @@ def test_sums_are_those_of_windows_cut_by_hand(
     wanted = probabilities[:, is_music].sum(axis=1), probabilities[:, ~is_music].sum(axis=1)
     assert np.ptp(wanted[0]) > 0.1
     for block, batch in ((1_000, 1), (16_000, 4), (len(audio), 64)):
-        # Two channels: their mean is heard.
+        # Two channels: the model gets their mean.
         blocks = [
             np.stack((audio[at : at + block] * 1.5, audio[at : at + block] * 0.5))
             for at in range(0, len(audio), block)
@@ -80,16 +80,16 @@ def test_sums_are_those_of_windows_cut_by_hand(
         assert np.allclose(tags.other, wanted[1], rtol=1e-4)
 
 
-def test_no_audio_has_no_tags(random_model: Path) -> None:
+def test_empty_audio_has_no_tags(random_model: Path) -> None:
     tags = tag([], RATE, settings(random_model), lambda seconds: None)
     assert (tags.stretches(), tags.duration_s) == ([], 0.0)
 
 
-def test_stretches_are_where_music_is_above_the_rest() -> None:
+def test_segments_are_where_music_is_above_the_rest() -> None:
     music = np.array([0.1, 0.5, 0.5, 0.2, 0.3, 0.0, 0.9])
     other = np.array([0.2, 0.1, 0.3, 0.2, 0.1, 0.5, 0.0])
     found = Tags(music, other, hop_s=2.0, duration_s=13.1).stretches()
-    # The fourth is a tie, which is no music; the last hop ends with the audio.
+    # The fourth is a tie, which is not music; the last hop ends with the audio.
     assert [(start, end) for start, end, _ in found] == [(2.0, 6.0), (8.0, 10.0), (12.0, 13.1)]
     assert [rest for *_, rest in found] == pytest.approx([0.2, 0.1, 0.0])
 
@@ -132,7 +132,7 @@ def test_thresholds(
     )
 
 
-def test_models_that_are_none_of_these_are_refused(tmp_path: Path, random_model: Path) -> None:
+def test_unsuitable_models_are_refused(tmp_path: Path, random_model: Path) -> None:
     def refused(name: object, window_s: float = 2.0) -> str:
         chosen = settings(Path(str(name)), tagger_window_s=window_s)
         with pytest.raises(OsslError) as caught:

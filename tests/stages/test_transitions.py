@@ -65,7 +65,7 @@ def test_dissolves_between_moving_frames_are_found(length, speed):
     assert hits >= 8
 
 
-def test_a_dissolve_is_found_wherever_it_falls_in_the_blocks_that_are_searched():
+def test_a_dissolve_is_found_at_any_position_in_the_searched_blocks():
     film = dissolved(24, (1, 2), 0.1, noise=1)
     for lead in range(60, 260, 25):
         still = np.repeat(film[:1], lead, axis=0)
@@ -80,12 +80,12 @@ def test_dissolve_at_twice_the_rate_keeps_the_numbers_of_its_frames():
 
 
 @pytest.mark.parametrize("speed", [0.1, 0.3, 0.6, 1.0, 2.0])
-def test_pans_are_no_dissolves(speed):
+def test_pans_are_not_dissolves(speed):
     for seed in range(10):
         assert found(panned(seed, 200, speed)) == []
 
 
-def test_cuts_flashes_and_something_passing_are_no_dissolves():
+def test_cuts_flashes_and_passing_objects_are_not_dissolves():
     a, b = panned(1, 60, 0.1), panned(2, 60, 0.1)
     assert found(np.concatenate([a, b])) == []
     flash = np.concatenate([a, b])
@@ -109,7 +109,7 @@ def colour(film: np.ndarray) -> np.ndarray:
     return np.stack([film, np.full_like(film, 128), np.full_like(film, 128)], axis=-1)
 
 
-def test_a_flash_is_no_cut_and_a_cut_is():
+def test_a_flash_is_not_a_cut():
     a, b = colour(panned(1, 20, 0.2)), colour(panned(2, 20, 0.2))
     assert is_cut(a[:7], b[:7])
     flash = a.copy()
@@ -118,13 +118,13 @@ def test_a_flash_is_no_cut_and_a_cut_is():
     assert not is_cut(flash[3:10], flash[10:17])
 
 
-def test_animation_in_steps_is_no_cut_even_if_it_hardly_moves_between():
+def test_animation_in_steps_is_not_a_cut():
     steps = colour(np.repeat(panned(1, 8, 0.25), 4, axis=0))
     assert 3 < np.abs(steps[12] - steps[11])[..., 0].mean() < 15
     assert not is_cut(steps[5:12], steps[12:19])
 
 
-def test_a_cut_beside_a_flash_is_a_cut_and_the_flash_is_none():
+def test_a_cut_near_a_flash_is_a_cut_and_the_flash_is_not():
     a, b = colour(panned(1, 20, 0.1)), colour(panned(2, 20, 0.1))
     for flashed in (slice(1, 4), slice(5, 7)):
         before = a[:8].copy()
@@ -141,7 +141,7 @@ def wall(seed: int) -> np.ndarray:
     return cv2.resize(coarse, (80, 44), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
 
 
-def test_a_frame_stays_where_it_moves_by_two_pixels_or_is_covered_in_part():
+def test_part_of_a_frame_that_stays():
     frame = wall(1)[4:40, 4:68]
     moved = wall(1)[2:38, 6:70]
     assert part_that_stays(frame, moved) == part_that_stays(frame, frame) == 1
@@ -149,10 +149,10 @@ def test_a_frame_stays_where_it_moves_by_two_pixels_or_is_covered_in_part():
     covered[:, :24] = 20
     assert 0.5 < part_that_stays(frame, covered) < 0.7
     assert part_that_stays(frame, wall(2)[4:40, 4:68]) < 0.2
-    assert part_that_stays(frame * 0, frame * 0) == 0  # black tells nothing
+    assert part_that_stays(frame * 0, frame * 0) == 0  # black frames give no information
 
 
-def test_a_title_that_fades_over_one_shot_is_no_dissolve():
+def test_a_title_that_fades_over_one_shot_is_not_a_dissolve():
     film = np.repeat(panned(1, 1, 0), 120, axis=0)
     title = film[0].copy()
     title[4:14:2, 3:29] = 255
@@ -181,7 +181,7 @@ def light(contrast: list[float], fps: float = FPS) -> FrameStats:
 RAMP = [60 * (1 - k / 12) for k in range(12)]
 
 
-def test_fades_are_told_from_cuts_to_black():
+def test_fades_are_distinguished_from_cuts_to_black():
     scene, black = [60.0] * 48, [0.0] * 12
     through = light(scene + RAMP + black + RAMP[::-1] + scene)
     (fade,) = find_fades(through, [66], [])
@@ -198,17 +198,17 @@ def test_fades_are_told_from_cuts_to_black():
     assert find_fades(mixed, [54], [48, 61]) == []
 
 
-def test_black_at_either_end_of_the_film_is_no_transition():
+def test_black_at_either_end_of_the_film_is_not_a_transition():
     scene, black = [60.0] * 48, [0.0] * 12
     film = light(black + RAMP[::-1] + scene + RAMP + black)
     assert find_fades(film, [6], []) == []
 
 
-def test_a_dark_scene_that_dips_is_no_fade():
+def test_a_dark_scene_that_gets_darker_is_not_a_fade():
     assert find_fades(light([8.0] * 48 + [2.9] * 10 + [8.0] * 48), [53], []) == []
 
 
-def test_naming_joins_what_belongs_together():
+def test_naming_merges_overlapping_transitions():
     film = light([60.0] * 240)
     fade = Fade(start=100, end=130, boundary=115)
     kinds = name_transitions(
@@ -233,7 +233,7 @@ def test_naming_joins_what_belongs_together():
     ]
 
 
-def test_a_cut_takes_the_place_of_a_dissolve_right_before_it():
+def test_a_cut_replaces_a_dissolve_right_before_it():
     film = light([60.0] * 100)
     kinds = name_transitions(film, 4.2, [50], [], [Dissolve(40, 49, 0.1)], [], 0.3)
     assert kinds == [Boundary(50, "cut")]

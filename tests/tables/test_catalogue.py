@@ -31,7 +31,7 @@ TODAY = date.today()
 
 
 @pytest.mark.parametrize("film", FILMS, ids=lambda film: film.film_id)
-def test_row(film: CatalogueFilm) -> None:
+def test_every_row_is_valid(film: CatalogueFilm) -> None:
     assert checked_film_id(film.film_id).endswith(f"-{film.year}")
     assert film.title == film.title.strip() != ""
     assert all(text.isprintable() for text in vars(film).values() if isinstance(text, str))
@@ -88,7 +88,7 @@ def test_ids_and_sources_are_unique_and_rows_are_sorted() -> None:
     assert len(set(sources)) == len(sources)
 
 
-def test_the_file_is_written_as_it_is_read() -> None:
+def test_writing_the_catalogue_gives_the_same_file() -> None:
     text = FILE.read_bytes()
     assert b"\r" not in text
     assert text.endswith(b"\n")
@@ -98,7 +98,7 @@ def test_the_file_is_written_as_it_is_read() -> None:
     assert len(rows) - 1 == len(FILMS)
 
 
-def test_nothing_is_from_elsewhere_than_the_research() -> None:
+def test_all_films_are_from_the_research() -> None:
     research = Path(os.environ.get("OSSL_TEST_MEDIA", "nowhere")).parent / "data/films_research.csv"
     if not research.is_file():
         pytest.skip("the research is not here (OSSL_TEST_MEDIA)")
@@ -115,7 +115,7 @@ def test_nothing_is_from_elsewhere_than_the_research() -> None:
         assert TIERS.index(film.tier) >= TIERS.index(row["tier"]), "promoted without a reason"
 
 
-def test_the_same_film_under_two_ids_is_named() -> None:
+def test_the_same_film_under_two_ids_is_reported() -> None:
     twins = {
         film.film_id: found[1]
         for film in FILMS
@@ -138,7 +138,7 @@ def test_a_source_is_an_item_or_a_file_in_it(text: str) -> None:
         "ia:a b", "ia:a🎬", "ia:" + "a" * 101, "ia:a/" + "b" * 300, "ia:a/b; ia:c",
     ],
 )  # fmt: skip
-def test_a_source_names_no_other_place(text: str) -> None:
+def test_invalid_sources_are_refused(text: str) -> None:
     with pytest.raises(OsslError) as caught:
         checked_source(text)
     assert caught.value.code == "source_invalid"
@@ -156,7 +156,7 @@ def test_a_source_names_no_other_place(text: str) -> None:
         ((b",US,,A\n", b"\n"), "too many cells or too few"),
     ],
 )
-def test_a_broken_catalogue_is_told_with_its_line(
+def test_a_broken_catalogue_is_reported_with_the_line(
     tmp_path: Path, change: tuple[bytes, bytes], complaint: str
 ) -> None:
     lines = FILE.read_bytes().splitlines(keepends=True)
@@ -169,14 +169,14 @@ def test_a_broken_catalogue_is_told_with_its_line(
     assert complaint in caught.value.message
 
 
-def test_a_missing_catalogue_is_told(tmp_path: Path) -> None:
+def test_a_missing_catalogue_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OsslError) as caught:
         read_catalogue(tmp_path / "films.csv")
     assert caught.value.code == "catalogue_missing"
 
 
-def test_a_wheels_package_carries_it(tmp_path: Path) -> None:
-    """A wheel holds `manifests/` inside the package, and there is nothing beside it."""
+def test_the_package_in_a_wheel_contains_the_catalogue(tmp_path: Path) -> None:
+    """A wheel has `manifests/` only inside the package."""
     package = tmp_path / "ossl_builder"
     for part in ("__init__.py", "errors.py", "files.py", "parse.py", "tables"):
         source, target = FILE.parents[1] / "ossl_builder" / part, package / part
@@ -199,7 +199,7 @@ def test_a_wheels_package_carries_it(tmp_path: Path) -> None:
     assert done.stdout.strip() == f"{package / 'tables/catalogue.py'}|{len(FILMS)}"
 
 
-def test_reading_it_is_quick() -> None:
+def test_reading_the_catalogue_is_fast() -> None:
     code = (
         "import sys, time; import ossl_builder.tables; begun = time.process_time(); "
         "from ossl_builder.tables.catalogue import load_catalogue; load_catalogue(); "

@@ -1,4 +1,4 @@
-"""What the tests of the training share."""
+"""Fixtures of the training tests."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train_corpus(
     demo_corpus: Path, tiny_models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The demo corpus with labels, splits, features and codes. Look, do not touch."""
-    from tests.train.labelled import SPLIT_OF, assign_splits, copied, put_labels, store_all
+    """The demo corpus with labels, splits, features and codes. Read only."""
+    from tests.train.labelled_corpus import SPLIT_OF, assign_splits, copied, put_labels, store_all
 
     root = copied(demo_corpus, tmp_path_factory.mktemp("train") / "corpus")
     copied(tiny_models, root / "train/models")
@@ -37,7 +37,7 @@ def train_corpus(
 @pytest.fixture
 def corpus(train_corpus: Path, tmp_path: Path) -> Path:
     """A copy of it that may be changed: files are replaced, never written into."""
-    from tests.train.labelled import copied
+    from tests.train.labelled_corpus import copied
 
     return copied(train_corpus, tmp_path / "corpus")
 
@@ -52,7 +52,7 @@ def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Sums of several threads may come in another order."""
+    """Use one thread: several threads may add numbers in another order."""
     import torch
 
     before = torch.get_num_threads()

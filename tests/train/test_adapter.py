@@ -1,4 +1,4 @@
-"""The video adapter: what it adds, when, to whom, and that nothing else changes."""
+"""The video adapter: its effect on the logits, and that it changes nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Load = Callable[..., Backbone]
 
 
 @pytest.fixture(autouse=True)
-def _same_dice() -> None:
+def _fixed_seed() -> None:
     torch.manual_seed(0)
 
 
@@ -54,7 +54,7 @@ def times(batch: int = 2) -> Tensor:
     return TIMES.expand(batch, -1)
 
 
-def awake(backbone: Backbone, **settings: Any) -> VideoAdapter:
+def active_adapter(backbone: Backbone, **settings: Any) -> VideoAdapter:
     """An adapter whose alphas are not 0."""
     return adapter_for(backbone, video_dim=WIDTH, alpha_init=0.7, **settings)
 
@@ -90,11 +90,11 @@ def test_at_alpha_0_it_is_the_base_model_to_the_bit(
         adapter.detach()
 
 
-def test_one_file_serves_both_packages(
+def test_one_file_works_with_both_packages(
     load: Load, codes: Tensor, video: Tensor, tmp_path: Path
 ) -> None:
     path = tmp_path / "adapter.safetensors"
-    made = awake(load("audiocraft"), positions="time", dialogue=True)
+    made = active_adapter(load("audiocraft"), positions="time", dialogue=True)
     torch.nn.init.normal_(made.film.outer.weight)
     save_adapter(path, made, {"recipe": "small"})
     made.detach()
@@ -110,10 +110,8 @@ def test_one_file_serves_both_packages(
     assert read_metadata(path) == {"recipe": "small"}
 
 
-def test_a_file_holds_the_adapter_alone_and_always_the_same_bytes(
-    load: Load, tmp_path: Path
-) -> None:
-    adapter = awake(load(), dialogue=True)
+def test_a_file_has_only_the_adapter_and_always_the_same_bytes(load: Load, tmp_path: Path) -> None:
+    adapter = active_adapter(load(), dialogue=True)
     assert {name.split(".")[0] for name in adapter.state_dict()} == {"layers", "film"}
     one, two = tmp_path / "one", tmp_path / "two"
     for path in (one, two):
@@ -133,7 +131,7 @@ def test_keys_and_values_are_computed_once_per_window(
 ) -> None:
     backbone = load(kind)
     text, sampling = backbone.encode_text(PROMPTS), Sampling(seed=2)
-    adapter = awake(backbone, positions="time")
+    adapter = active_adapter(backbone, positions="time")
     found = []
     for caching, projections in ((True, 1), (False, 24 + 3 + 2)):
         adapter.projections = 0
@@ -154,7 +152,7 @@ def test_streamed_logits_are_those_of_one_forward(
 ) -> None:
     backbone = load(kind)
     model, text = backbone.language_model, backbone.encode_text(PROMPTS)
-    adapter = awake(backbone, positions="time")
+    adapter = active_adapter(backbone, positions="time")
     with torch.no_grad(), adapter.show(video, times()):
         whole = model.forward(codes, text)
         with model.streaming(text) as step:
@@ -168,11 +166,11 @@ def test_only_the_adapter_gets_gradients(
     load: Load, kind: str, codes: Tensor, video: Tensor
 ) -> None:
     backbone = load(kind)
-    adapter = awake(backbone, positions="time", dialogue=True).train()
+    adapter = active_adapter(backbone, positions="time", dialogue=True).train()
     torch.nn.init.normal_(adapter.film.outer.weight)
     text = backbone.encode_text(PROMPTS)
     keep = torch.tensor([True, False])
-    for _ in range(2):  # a second backward has a graph of its own
+    for _ in range(2):  # the second backward pass has a new graph
         with adapter.show(video, times(), keep=keep, dialogue=torch.rand(2, TOKENS, 2)):
             backbone.logits(codes, text)[0].square().mean().backward()
     assert all(weight.grad is None for weight in backbone.parameters())
@@ -188,7 +186,7 @@ def test_a_bf16_model_fits_an_adapter_in_full_precision(
     load: Load, kind: str, codes: Tensor, video: Tensor
 ) -> None:
     backbone = load(kind, torch.bfloat16)
-    adapter = awake(backbone, positions="time")
+    adapter = active_adapter(backbone, positions="time")
     text = backbone.encode_text(PROMPTS)
     with adapter.show(video, times()), torch.autocast("cpu", torch.bfloat16):
         logits = backbone.logits(codes, text)[0]
@@ -208,13 +206,13 @@ def test_a_bf16_model_fits_an_adapter_in_full_precision(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_padding_and_batch_mates_do_not_matter(
+def test_padding_and_other_items_of_the_batch_do_not_matter(
     load: Load, kind: str, codes: Tensor, video: Tensor
 ) -> None:
     backbone = load(kind)
     text = backbone.encode_text(PROMPTS)
     base = backbone.logits(codes, text)[0]
-    adapter = awake(backbone, positions="time")
+    adapter = active_adapter(backbone, positions="time")
     mask = torch.ones(2, TOKENS, dtype=torch.bool)
     mask[0, 9:] = False
     padded = video.clone()
@@ -224,7 +222,7 @@ def test_padding_and_batch_mates_do_not_matter(
     with adapter.show(video[:1, :9], times(1)[:, :9]):
         alone = backbone.logits(codes[:1], backbone.encode_text(PROMPTS[:1]))[0]
     assert (alone[0] - both[0]).abs().max() < 1e-5
-    # An item that is not to see its video, or has none, is the base model's.
+    # An item whose video is dropped or missing has the logits of the base model.
     with adapter.show(video, times(), keep=torch.tensor([False, True])):
         dropped = backbone.logits(codes, text)[0]
     mask[0] = False
@@ -240,12 +238,12 @@ def test_padding_and_batch_mates_do_not_matter(
 @pytest.mark.parametrize(
     ("for_text", "for_video"), [(3.0, 1.0), (2.0, 2.0), (3.0, 1.5), (1.0, 1.0)]
 )
-def test_guidance_weighs_text_and_video_as_said(
+def test_guidance_weighs_text_and_video(
     load: Load, kind: str, for_text: float, for_video: float, video: Tensor
 ) -> None:
     backbone = load(kind)
     text = backbone.encode_text(PROMPTS)
-    adapter = awake(backbone, positions="time")
+    adapter = active_adapter(backbone, positions="time")
     greedy = Sampling(temperature=0, text_guidance=for_text, video_guidance=for_video)
     with adapter.show(video, times()):
         tokens = backbone.generate(text, 20, greedy)
@@ -257,7 +255,7 @@ def test_guidance_weighs_text_and_video_as_said(
     assert torch.equal(weighed.argmax(-1)[valid], tokens[valid])
 
 
-def test_time_positions_tell_when_a_frame_was_seen(
+def test_time_positions_depend_on_the_times_of_frames(
     load: Load, codes: Tensor, video: Tensor
 ) -> None:
     backbone = load()
@@ -268,12 +266,12 @@ def test_time_positions_tell_when_a_frame_was_seen(
             return backbone.logits(codes, text)[0]
 
     order = torch.randperm(TOKENS)
-    blind = awake(backbone)  # the published form: a bag of tokens
+    blind = active_adapter(backbone)  # the published form: a bag of tokens
     there = logits(blind, video, times())
     assert (logits(blind, video, times() + 0.1) - there).abs().max() == 0
     assert (logits(blind, video[:, order], times()) - there).abs().max() < 1e-5
     blind.detach()
-    placed = awake(backbone, positions="time")
+    placed = active_adapter(backbone, positions="time")
     there = logits(placed, video, times())
     assert (logits(placed, video, times() + 0.1) - there).abs().max() > 0.01
     assert (logits(placed, video[:, order], times()) - there).abs().max() > 0.01
@@ -297,10 +295,10 @@ def test_a_video_token_has_the_position_of_its_music_frame() -> None:
     assert (positions_of_times(steps / 50.0, 50.0, 64) - own).abs().max() < 1e-4
 
 
-def test_dialogue_modulates_from_nothing(load: Load, codes: Tensor, video: Tensor) -> None:
+def test_dialogue_has_no_effect_at_initialisation(load: Load, codes: Tensor, video: Tensor) -> None:
     backbone = load()
     text = backbone.encode_text(PROMPTS)
-    adapter = awake(backbone, dialogue=True)
+    adapter = active_adapter(backbone, dialogue=True)
     quiet, loud = torch.zeros(2, TOKENS, 2), torch.ones(2, TOKENS, 2)
 
     def logits(dialogue: Tensor) -> Tensor:
@@ -313,14 +311,14 @@ def test_dialogue_modulates_from_nothing(load: Load, codes: Tensor, video: Tenso
     adapter.detach()
 
 
-def test_what_does_not_fit_is_a_sentence(
+def test_inputs_that_do_not_fit_give_clear_errors(
     load: Load, codes: Tensor, video: Tensor, tmp_path: Path
 ) -> None:
     backbone = load()
     with pytest.raises(OsslError, match="24 layers of width 1024 with 16 heads") as caught:
         VideoAdapter(AdapterConfig(1024, 16, 24, 8)).attach(backbone)
     assert caught.value.code == "adapter_size"
-    adapter = awake(backbone, positions="time", dialogue=True)
+    adapter = active_adapter(backbone, positions="time", dialogue=True)
     dialogue = torch.rand(2, TOKENS, 2)
     for shown in (
         {"video": video[..., :8], "times": times(), "dialogue": dialogue},
@@ -340,11 +338,11 @@ def test_what_does_not_fit_is_a_sentence(
         pass
 
 
-def test_a_damaged_adapter_file_is_a_sentence(load: Load, tmp_path: Path) -> None:
+def test_a_damaged_adapter_file_gives_a_clear_error(load: Load, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     path = tmp_path / "adapter.safetensors"
-    adapter = awake(load())
+    adapter = active_adapter(load())
     save_adapter(path, adapter, {})
     adapter.detach()
     whole = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The frozen MusicGen from either package: the same model, and nothing but that model."""
+"""The frozen MusicGen of either package gives the same results as the original."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PROMPT = "a sad piano"
 
 
 @dataclass(frozen=True)
-class Given:
-    """What unmodified audiocraft gives: logits where valid, tokens, audio, and a continuation."""
+class AudiocraftOutput:
+    """Output of unmodified audiocraft: logits where valid, tokens, audio, and a continuation."""
 
     codes: Tensor
     logits: Tensor
@@ -34,13 +34,13 @@ class Given:
 
 
 @pytest.fixture(autouse=True)
-def _same_dice() -> None:
+def _fixed_seed() -> None:
     torch.manual_seed(0)
 
 
 @pytest.fixture
-def audiocraft_itself(tiny_models: Path) -> Given:
-    """audiocraft's own MusicGen on the same files, called as its users call it."""
+def audiocraft_itself(tiny_models: Path) -> AudiocraftOutput:
+    """The MusicGen of audiocraft on the same files, called by its public functions."""
     from audiocraft.models import MusicGen
     from audiocraft.modules.conditioners import ConditioningAttributes, T5Conditioner
 
@@ -52,11 +52,13 @@ def audiocraft_itself(tiny_models: Path) -> Given:
         patch.chdir(folder)
         model = MusicGen.get_pretrained(str(folder), device="cpu")
     codes = torch.randint(0, 128, (2, 4, 40), generator=torch.Generator().manual_seed(1))
-    said = model.lm.condition_provider.tokenize(
+    text_tokens = model.lm.condition_provider.tokenize(
         [ConditioningAttributes(text={"description": PROMPT})] * 2
     )
     with torch.no_grad():
-        predicted = model.lm.compute_predictions(codes, [], model.lm.condition_provider(said))
+        predicted = model.lm.compute_predictions(
+            codes, [], model.lm.condition_provider(text_tokens)
+        )
     model.set_generation_params(duration=1, top_k=50)
     torch.manual_seed(5)
     audio, tokens = model.generate([PROMPT], return_tokens=True)
@@ -65,7 +67,7 @@ def audiocraft_itself(tiny_models: Path) -> Given:
     _, continued = model.generate_continuation(
         audio[..., :16_000], 32_000, [PROMPT], return_tokens=True
     )
-    return Given(
+    return AudiocraftOutput(
         codes, predicted.logits, predicted.mask, tokens, audio, continued[..., :25], continued
     )
 
@@ -75,8 +77,8 @@ def backbones(tiny_models: Path) -> dict[str, Backbone]:
     return {kind: load_backbone(str(tiny_models / "musicgen"), kind) for kind in KINDS}
 
 
-def test_it_is_audiocraft_to_the_bit(
-    backbones: dict[str, Backbone], audiocraft_itself: Given
+def test_the_results_equal_audiocraft_to_the_bit(
+    backbones: dict[str, Backbone], audiocraft_itself: AudiocraftOutput
 ) -> None:
     ours, given = backbones["audiocraft"], audiocraft_itself
     logits, valid = ours.logits(given.codes, ours.encode_text([PROMPT] * 2))
@@ -111,7 +113,7 @@ def test_transformers_own_layout_is_read(
 ) -> None:
     from transformers import MusicgenForConditionalGeneration
 
-    # Its own, because transformers changes the parts that it puts together.
+    # A separate model, because transformers changes the parts that it combines.
     ours: Any = load_backbone(str(tiny_models / "musicgen"), "transformers")
     decoder, projection = ours.language_model.module
     whole = MusicgenForConditionalGeneration(
@@ -132,7 +134,7 @@ def test_transformers_own_layout_is_read(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_future_and_batch_mates_do_not_matter(
+def test_the_future_and_other_items_of_the_batch_do_not_matter(
     backbones: dict[str, Backbone], kind: str
 ) -> None:
     ours = backbones[kind]
@@ -153,7 +155,7 @@ def test_the_future_and_batch_mates_do_not_matter(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_window_goes_on_from_the_one_before(backbones: dict[str, Backbone], kind: str) -> None:
+def test_a_window_continues_the_previous_one(backbones: dict[str, Backbone], kind: str) -> None:
     ours = backbones[kind]
     text = ours.no_text(2)
     greedy = Sampling(temperature=0)
@@ -203,7 +205,7 @@ def test_tiny_models_are_always_the_same(tiny_models: Path, tmp_path: Path) -> N
         ("small", "jax", "model_kind"),
     ],
 )
-def test_a_model_that_cannot_be_had_is_a_sentence(
+def test_a_missing_model_gives_a_clear_error(
     source: str, kind: str, code: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import huggingface_hub.constants as hub
@@ -216,7 +218,7 @@ def test_a_model_that_cannot_be_had_is_a_sentence(
     assert caught.value.hint
 
 
-def test_a_model_cut_short_is_a_sentence(tiny_models: Path, tmp_path: Path) -> None:
+def test_a_truncated_model_gives_a_clear_error(tiny_models: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_models / "musicgen", tmp_path / "cut")
     whole = (folder / "state_dict.bin").read_bytes()
     (folder / "state_dict.bin").write_bytes(whole[: len(whole) // 2])

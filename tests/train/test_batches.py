@@ -1,4 +1,4 @@
-"""Batches: their order, who is given them, and what they hold."""
+"""Batches: order, distribution to processes, and contents."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -12,14 +12,14 @@ from ossl_train.data.dataset import batch_indices, batches, n_batches
 from ossl_train.data.storage import store_path, window_key
 from safetensors.torch import load_file
 
-from tests.train.labelled import equal, opened
+from tests.train.labelled_corpus import equal, opened
 
 
 def flat(lists: Iterable[list[Any]]) -> list[Any]:
     return list(chain.from_iterable(lists))
 
 
-def test_the_same_seed_gives_the_same_order_and_a_pass_holds_each_window_once() -> None:
+def test_the_same_seed_gives_the_same_order_and_an_epoch_has_each_window_once() -> None:
     order = batch_indices(50, 4, 7, 3, 0, 1, True)
     assert order == batch_indices(50, 4, 7, 3, 0, 1, True)
     assert order != batch_indices(50, 4, 7, 4, 0, 1, True)
@@ -30,7 +30,7 @@ def test_the_same_seed_gives_the_same_order_and_a_pass_holds_each_window_once() 
 
 @pytest.mark.parametrize("world", [2, 3, 7])
 @pytest.mark.parametrize("n_windows", [1, 5, 24, 50])
-def test_processes_share_a_pass(world: int, n_windows: int) -> None:
+def test_processes_share_an_epoch(world: int, n_windows: int) -> None:
     validation = [batch_indices(n_windows, 4, 0, 0, rank, world, False) for rank in range(world)]
     assert sorted(flat(flat(validation))) == list(range(n_windows))
     training = [batch_indices(n_windows, 4, 0, 0, rank, world, True) for rank in range(world)]
@@ -43,7 +43,7 @@ def test_processes_share_a_pass(world: int, n_windows: int) -> None:
     assert together == alone[: len(together)] or n_windows % world
 
 
-def test_a_pass_goes_on_at_any_batch(train_corpus: Path) -> None:
+def test_an_epoch_can_be_resumed_at_any_batch(train_corpus: Path) -> None:
     dataset = opened(train_corpus)
     whole = list(batches(dataset, 2, seed=1, epoch=2))
     assert len(whole) == n_batches(len(dataset), 2) == 6
@@ -53,7 +53,7 @@ def test_a_pass_goes_on_at_any_batch(train_corpus: Path) -> None:
         assert all(equal(one, other) for one, other in zip(rest, whole[start:], strict=True))
 
 
-def test_a_batch_holds_what_is_stored_and_masks_what_is_not(train_corpus: Path) -> None:
+def test_a_batch_has_the_stored_data_and_masks_the_padding(train_corpus: Path) -> None:
     dataset = opened(train_corpus, "train", "model.dialogue=true")
     assert dataset.left_out == {}
     (batch,) = batches(dataset, len(dataset), 0, 0, shuffle=False)
@@ -73,7 +73,7 @@ def test_a_batch_holds_what_is_stored_and_masks_what_is_not(train_corpus: Path) 
         assert times[0] == pytest.approx(window.duration_s / 2)
         slot_s = window.duration_s / 16
         middles = (torch.arange(16) + 0.5) * slot_s
-        # A frame is shown for 1/24 s or 1/25 s: what is shown began that much earlier at most.
+        # A frame is shown for 1/24 s or 1/25 s, so it began at most that much earlier.
         assert ((middles - times[1:]) > -1e-3).all()
         assert ((middles - times[1:]) < 0.042).all()
         assert 0 <= batch.dialogue[row].min() < batch.dialogue[row].max() <= 1

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, and never loaded in part."""
+"""Checkpoints are written atomically, and never loaded in part."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write(folder: Path, step: int, values: int = 8) -> None:
     )
 
 
-def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+def test_checkpoint_round_trip(tmp_path: Path) -> None:
     last = tmp_path / "last"
     assert checkpoint.read_trainer_state(last) is None
     write(last, 3)
@@ -51,7 +51,7 @@ def test_a_kill_between_the_two_renames_of_a_swap_loses_nothing(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("module", "said"),
+    ("module", "message"),
     [
         (nn.Linear(4, 9), "bias is 8 in the file, 9 in the adapter"),
         (nn.Linear(5, 8), "weight is 8x4 in the file, 8x5 in the adapter"),
@@ -63,17 +63,17 @@ def test_a_kill_between_the_two_renames_of_a_swap_loses_nothing(tmp_path: Path) 
     ],
 )
 def test_weights_of_another_size_or_name_are_refused(
-    module: nn.Module, said: str, tmp_path: Path
+    module: nn.Module, message: str, tmp_path: Path
 ) -> None:
     write(tmp_path / "last", 1)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    with pytest.raises(OsslError, match=said) as raised:
+    with pytest.raises(OsslError, match=message) as raised:
         checkpoint.load_weights(tmp_path / "last", module)
     assert raised.value.code == "checkpoint_size"
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
-def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_reported(tmp_path: Path) -> None:
     last = tmp_path / "last"
     write(last, 1)
     whole = (last / "adapter.safetensors").read_bytes()
@@ -87,10 +87,10 @@ def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("small_disk", ["1m"], indirect=True)
-def test_a_full_disk_is_said_and_the_last_good_checkpoint_stays(small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_the_last_good_checkpoint_is_kept(small_disk: Path) -> None:
     last = small_disk / "last"
     write(last, 3)
-    for values in (100_000, 40_000):  # the adapter does not fit; it does, but not its state too
+    for values in (100_000, 40_000):  # no space for the adapter; none for its state
         with pytest.raises(OsslError, match=r"is full.*checkpoint of step 3 remains") as raised:
             write(last, 5, values)
         assert raised.value.code == "disk_full"

@@ -1,4 +1,4 @@
-"""What train/README.md says of costs is worked out from shapes, and that is about right."""
+"""The costs in train/README.md are computed from model sizes, and are about right."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_test_that_the_readme_names_exists() -> None:
         ("large", 3255e6, 881e6, 23.4e12, 37.4e12),
     ],
 )
-def test_work_is_what_was_counted(
+def test_operations_are_about_those_that_pytorch_counts(
     name: str, frozen: float, trained: float, few: float, every: float
 ) -> None:
     """By PyTorch's FlopCounterMode, on models of these sizes."""
@@ -59,7 +59,9 @@ def test_work_is_what_was_counted(
 
 
 @pytest.mark.parametrize(("dim", "n_tokens"), [(128, 17), (256, 1000)])
-def test_memory_is_what_a_step_keeps(one_thread: None, dim: int, n_tokens: int) -> None:
+def test_memory_is_about_that_of_the_tensors_of_a_step(
+    one_thread: None, dim: int, n_tokens: int
+) -> None:
     cpu, small = torch.device("cpu"), bench_fit.Size(dim, 4, 4, 1, 10.0)
     backbone = bench_fit.random_backbone(small, cpu, torch.float32)
     adapter = adapter_for(
@@ -76,7 +78,7 @@ def test_memory_is_what_a_step_keeps(one_thread: None, dim: int, n_tokens: int) 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         where = tensor.untyped_storage().data_ptr()
         if where not in weights:
-            kept[where] = tensor  # held: else its place would be given to another
+            kept[where] = tensor  # a reference, or the address would be reused
         return tensor
 
     batch = bench_fit.random_batch(small, n_tokens, 1, cpu)

@@ -1,4 +1,4 @@
-"""What a split's windows are, and data that do not belong together."""
+"""The windows of a split, and refusal of data that do not belong together."""
 
 import dataclasses
 import gc
@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from ossl_builder.engine.tables_io import write_corpus_table
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS
-from tests.train.labelled import (
+from tests.train.labelled_corpus import (
     assign_splits,
     clips_of,
     copied,
@@ -32,15 +32,15 @@ from tests.train.labelled import (
 )
 
 
-def rewritten(
+def rewrite_store(
     path: Path, metadata: dict[str, object], change: Callable[[str, np.ndarray], None]
 ) -> None:
-    """Replace a store by one that says or holds something else."""
+    """Replace a store by one with other metadata or other data."""
     arrays = {key: value.numpy().copy() for key, value in load_file(path).items()}
-    said = read_metadata(path) | metadata
+    new_metadata = read_metadata(path) | metadata
     path.unlink()
     with StoreWriter(path) as store:
-        store.metadata = said
+        store.metadata = new_metadata
         for key, array in arrays.items():
             change(key, array)
             store.add(key, array)
@@ -72,8 +72,8 @@ def test_an_export_gives_the_batches_of_its_corpus(
     assert stored_bytes(export) == stored_bytes(train_corpus)
     for command in ("features", "codes"):
         asked = [command, "--recipe", "tiny_cpu", "--data", str(export), "--dry-run", "--json"]
-        said = CliRunner().invoke(app, asked, obj=tmp_path / "no corpus")
-        assert {one["action"] for one in json.loads(said.stdout)} == {"fresh"}
+        result = CliRunner().invoke(app, asked, obj=tmp_path / "no corpus")
+        assert {one["action"] for one in json.loads(result.stdout)} == {"fresh"}
     here, there = opened(train_corpus), opened(export)
     for one, other in zip(batches(here, 4, 0, 0), batches(there, 4, 0, 0), strict=True):
         assert equal(one, other)
@@ -86,7 +86,7 @@ def test_a_split_without_its_stores_is_refused(kind: str, corpus: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "metadata"),
     [
         ("features", {"digest": "another encoder"}),
         ("features", {"pooling": "all"}),
@@ -94,10 +94,10 @@ def test_a_split_without_its_stores_is_refused(kind: str, corpus: Path) -> None:
         ("text", {"digest": "another T5"}),
     ],
 )
-def test_stores_of_two_makes_in_one_run_are_refused(
-    kind: str, said: dict[str, object], corpus: Path
+def test_stores_of_different_encoders_in_one_run_are_refused(
+    kind: str, metadata: dict[str, object], corpus: Path
 ) -> None:
-    rewritten(store_path(corpus, "demo-caminandes", kind), said, unchanged)
+    rewrite_store(store_path(corpus, "demo-caminandes", kind), metadata, unchanged)
     assert code_of(lambda: opened(corpus)) == f"{kind}_mixed"
 
 
@@ -125,7 +125,7 @@ def test_features_of_another_encoder_are_refused(corpus: Path) -> None:
     assert code_of(lambda: opened(corpus)) == "features_differ"
 
 
-def test_a_clip_or_label_that_changed_since_is_refused(corpus: Path) -> None:
+def test_a_changed_clip_or_label_is_refused(corpus: Path) -> None:
     put_labels(corpus, "tense")
     assert code_of(lambda: opened(corpus)) == "text_stale"
     store_all(corpus)
@@ -134,7 +134,7 @@ def test_a_clip_or_label_that_changed_since_is_refused(corpus: Path) -> None:
     }
 
 
-def test_dialogue_that_changed_since_matters_only_where_it_is_used(corpus: Path) -> None:
+def test_changed_dialogue_matters_only_if_it_is_used(corpus: Path) -> None:
     clips = [dataclasses.replace(clip, dialogue_sha256="0" * 64) for clip in clips_of(corpus)]
     write_corpus_table(corpus, CLIPS, clips)
     assert len(opened(corpus)) > 0
@@ -152,18 +152,18 @@ def test_clips_without_a_mood_can_be_left_out(corpus: Path) -> None:
     assert fewer.windows == everything.windows[: len(fewer)]
 
 
-def test_sides_that_are_not_there_are_refused(corpus: Path) -> None:
+def test_splits_that_do_not_exist_are_refused(corpus: Path) -> None:
     assign_splits(corpus, {"demo-sintel": "train"})
     assert code_of(lambda: opened(corpus, "validation")) == "split_empty"
     assert code_of(lambda: opened(corpus, "dev")) == "split_unknown"
 
 
-def test_values_that_are_not_finite_are_refused_where_they_are_read(corpus: Path) -> None:
+def test_values_that_are_not_finite_are_refused_when_read(corpus: Path) -> None:
     def spoil(key: str, array: np.ndarray) -> None:
         if key.endswith("/1"):
             array[3, 5] = np.nan
 
-    rewritten(store_path(corpus, "demo-sintel", "features"), {}, spoil)
+    rewrite_store(store_path(corpus, "demo-sintel", "features"), {}, spoil)
     dataset = opened(corpus)
     dataset.sample(0)
     with pytest.raises(OsslError) as caught:
@@ -173,13 +173,13 @@ def test_values_that_are_not_finite_are_refused_where_they_are_read(corpus: Path
 
 
 def test_reading_a_large_store_takes_no_memory(corpus: Path) -> None:
-    """A hundred megabytes are read and held; they stay the file's, and none become the process'."""
+    """100 MB are read and kept; they are mapped from the file and use no memory of the process."""
     path = store_path(corpus, "demo-sintel", "features")
-    said = read_metadata(path)
+    metadata = read_metadata(path)
     path.unlink()
     with StoreWriter(path) as store:
-        store.metadata = said
-        for number, key in enumerate(said["windows"]):
+        store.metadata = metadata
+        for number, key in enumerate(metadata["windows"]):
             store.add(key, np.full((17, 360_000), number, np.float16))
     assert path.stat().st_size > 100e6
     dataset = opened(corpus)
@@ -192,7 +192,7 @@ def test_reading_a_large_store_takes_no_memory(corpus: Path) -> None:
 
 
 def own_memory() -> int:
-    """Bytes of this process that are no file's."""
+    """Bytes of this process that are not mapped from a file."""
     found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) * 1024

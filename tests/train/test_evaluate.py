@@ -1,4 +1,4 @@
-"""`ossl train evaluate`: folders and splits, with a tiny CLAP loaded as the real one is."""
+"""`ossl train evaluate`: folders and splits, with a tiny CLAP that is loaded like the real one."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from ossl_train.evaluation.warnings import files_shared_start_s
 
 from ossl_builder.engine.cache import ArrayCache
 from ossl_builder.models.hub import fetch_model
-from tests.train.evaluating import audio, folder_of, settings
+from tests.train.evaluation_files import audio, folder_of, settings
 from tests.train.tiny_clap import DIMENSION, RATE
 
 N = 12
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Generated and real music that have nothing to do with each other."""
+    """Generated and real music that are not related."""
     root = tmp_path_factory.mktemp("splits")
     return folder_of(root / "generated", range(N)), folder_of(root / "real", range(50, 50 + N))
 
@@ -63,9 +63,9 @@ def test_other_music_is_further_away(compared: Evaluation) -> None:
     assert similarity.value < 1
     assert similarity.chance is not None
     assert similarity.n == compared.figure("precision").n == N
-    said = " ".join(compared.warnings)
-    assert f"{N} clips: with fewer than 100" in said
-    assert "There are 12 generated files" in said
+    warnings = " ".join(compared.warnings)
+    assert f"{N} clips: with fewer than 100" in warnings
+    assert "There are 12 generated files" in warnings
 
 
 def test_all_figures_are_plain_finite_numbers(compared: Evaluation) -> None:
@@ -82,14 +82,14 @@ def test_all_figures_are_plain_finite_numbers(compared: Evaluation) -> None:
 def test_same_seed_same_bytes_whatever_happened_before(
     tmp_path: Path, splits: tuple[Path, Path], clap: Path, compared: Evaluation
 ) -> None:
-    """The reference draws its windows from the global generator, seeded by nobody."""
+    """The reference draws its windows from the global generator, without a seed."""
     np.random.seed(99)
     before = np.random.get_state()[1].copy()  # type: ignore[union-attr]
     again = evaluate(folders_eval_set(*splits), settings(clap), ArrayCache(tmp_path / "measured"))
     assert (np.random.get_state()[1] == before).all()
     one, other = write_report(tmp_path / "a", compared)[0], write_report(tmp_path / "b", again)[0]
     assert one.read_bytes() == other.read_bytes()
-    # Another seed moves intervals and extrapolation, and nothing else.
+    # Another seed changes only intervals and extrapolation.
     seeded = evaluate(
         folders_eval_set(*splits), settings(clap, seed=1), ArrayCache(tmp_path / "measured")
     )
@@ -98,7 +98,7 @@ def test_same_seed_same_bytes_whatever_happened_before(
     assert seeded.figure("fad").interval != compared.figure("fad").interval
 
 
-def test_vectors_depend_on_no_neighbour_in_the_batch(tmp_path: Path, clap: Path) -> None:
+def test_vectors_do_not_depend_on_other_items_of_the_batch(tmp_path: Path, clap: Path) -> None:
     """CLAP's extractor marks a window drawn by chance as longer than it is."""
     loaded = load_clap(fetch_model(str(clap)))
     whole, part = tmp_path / "whole.wav", tmp_path / "part.wav"
@@ -127,7 +127,7 @@ def test_a_second_run_measures_nothing_again(
     assert len(stored) == 2 * N
     evaluate(folders_eval_set(*splits), settings(clap), ArrayCache(measured))
     assert {path: path.stat().st_mtime_ns for path in measured.rglob("*.npz")} == stored
-    # Damage is measured again; another model is another measurement.
+    # A damaged file is measured again; another model needs another measurement.
     victim = next(iter(stored))
     right = victim.read_bytes()
     victim.write_bytes(right[:100])
@@ -138,7 +138,7 @@ def test_a_second_run_measures_nothing_again(
     assert load_clap(fetch_model(str(other))).digest != load_clap(fetch_model(str(clap))).digest
 
 
-def test_few_files_are_not_defined_and_say_why(tmp_path: Path, clap: Path) -> None:
+def test_figures_of_few_files_are_not_defined_and_have_a_reason(tmp_path: Path, clap: Path) -> None:
     generated = folder_of(tmp_path / "generated", range(3))
     real = folder_of(tmp_path / "real", range(9, 14))
     found = evaluate(folders_eval_set(generated, real), settings(clap), ArrayCache(tmp_path / "m"))
@@ -146,7 +146,7 @@ def test_few_files_are_not_defined_and_say_why(tmp_path: Path, clap: Path) -> No
         assert found.figure(name).value is None
         assert found.figure(name).why
     assert found.figure("fad").value is not None
-    assert found.figure("similarity").n == 3  # pairs by name, not by place in the folder
+    assert found.figure("similarity").n == 3  # pairs by name, not by order in the folder
     assert any("covariances are singular" in sentence for sentence in found.warnings)
     text = write_report(tmp_path, found)[1].read_text()
     assert "| precision | generated | not defined |" in text
@@ -176,8 +176,8 @@ def test_a_tone_at_the_start_of_all_files_is_found(
     assert any("same audio for 1 s" in sentence for sentence in found.warnings)
 
 
-def test_divergence_of_tags_is_finite_and_below_that_of_strangers() -> None:
-    logits = np.random.default_rng(1).normal(size=(20, 527)) * 300  # as sure as a tagger can be
+def test_divergence_of_tags_is_finite_and_below_that_of_other_pairs() -> None:
+    logits = np.random.default_rng(1).normal(size=(20, 527)) * 300  # a very confident tagger
     ours = logits + np.random.default_rng(2).normal(size=logits.shape)
     raised = [np.exp(one - one.max(axis=1, keepdims=True)) for one in (ours, logits)]
     probabilities = [one / one.sum(axis=1, keepdims=True) for one in raised]
@@ -199,10 +199,10 @@ def test_a_file_that_cannot_be_read_is_left_out_with_its_pair(
     assert found.figure("similarity").n == found.figure("recall").n == N - 1
 
 
-def test_a_file_with_samples_that_are_no_numbers_is_left_out(
+def test_a_file_with_samples_that_are_not_numbers_is_left_out(
     tmp_path: Path, splits: tuple[Path, Path], clap: Path
 ) -> None:
-    """A figure of it would mean nothing, and silence is no substitute."""
+    """Its figures would mean nothing, and silence cannot replace it."""
     generated = Path(shutil.copytree(splits[0], tmp_path / "generated"))
     samples, rate = soundfile.read(generated / "clip-03.wav", dtype="float32")
     samples[1000:1100] = np.nan

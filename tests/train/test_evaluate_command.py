@@ -1,4 +1,4 @@
-"""`ossl train evaluate` as a command: on a split, and what it says when something is amiss."""
+"""The command `ossl train evaluate`: on a split, and its error messages."""
 
 import json
 import shutil
@@ -14,8 +14,8 @@ from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS, LABELS, SCENES, SPLITS, Label, Scene, Split
 from tests.label_studio.clips import clip_row
-from tests.train.evaluating import folder_of
-from tests.train.test_video_sync import CUTS, write_frame, write_music
+from tests.train.evaluation_files import folder_of
+from tests.train.test_video_sync import CUTS, write_music, write_video
 from tests.train.tiny_clap import DIMENSION, WINDOW_S
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,7 +36,7 @@ def error_of(result: Result) -> OsslError:
     return result.exception
 
 
-def test_what_cannot_be_had_is_said(
+def test_missing_models_and_files_are_reported(
     tmp_path: Path,
     splits: tuple[Path, Path],
     clap: Path,
@@ -104,7 +104,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "generated").mkdir()
     (root / clips[0].video_path).parent.mkdir(parents=True)
     for clip in clips[:2]:
-        write_frame(root / clip.video_path)
+        write_video(root / clip.video_path)
         write_music(root / clip.music_path, CUTS, follows=True)
         beside = tuple(cut + 0.5 for cut in CUTS)
         write_music(root / "generated" / f"{clip.clip_id}.wav", beside, follows=False)
@@ -147,7 +147,7 @@ def test_a_split_by_the_command_line(corpus: Path, clap: Path) -> None:
     assert [one["kept"] for one in planned["work"]] == [4, 4, 2]
 
 
-def test_a_split_without_what_is_needed(corpus: Path, tmp_path: Path, clap: Path) -> None:
+def test_a_split_without_required_data(corpus: Path, tmp_path: Path, clap: Path) -> None:
     generated = corpus / "generated"
     nobody = error_of(run("evaluate", generated, "--split", "train", corpus=corpus))
     assert nobody.code == "no_pairs"

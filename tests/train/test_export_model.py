@@ -1,4 +1,4 @@
-"""`ossl export model`: what is published loads again, says what it is, and names no folder."""
+"""`ossl export model`: the export can be loaded, has a model card, and contains no local paths."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from ossl_builder import files
 from ossl_builder.cli.main import app
 from ossl_builder.errors import OsslError
-from tests.train.labelled import assign_splits, clips_of, copied
-from tests.train.listening import TAXONOMY
+from tests.train.labelled_corpus import assign_splits, clips_of, copied
+from tests.train.simulated_raters import TAXONOMY
 from tests.train.test_listening_statistics import key_of, rated
 
 QUICK = ("--set", "fit.steps=2", "--set", "fit.warmup_steps=0", "--set", "fit.validate_every=2")
@@ -73,7 +73,7 @@ def logits(adapter_file: Path, source: str) -> torch.Tensor:
     return found
 
 
-def test_a_published_adapter_is_the_checkpoint(root: Path, tmp_path: Path) -> None:
+def test_an_exported_adapter_is_that_of_the_checkpoint(root: Path, tmp_path: Path) -> None:
     report = tmp_path / "evaluation.json"
     report.write_text(json.dumps(EVALUATION))
     out = tmp_path / "adapter"
@@ -104,7 +104,7 @@ def test_a_published_adapter_is_the_checkpoint(root: Path, tmp_path: Path) -> No
     text = names["README.md"].decode()
     head = yaml.safe_load(text.split("---\n")[1])
     assert head["license"] == "cc-by-nc-4.0"
-    assert "base_model" not in head  # the toy is on no hub
+    assert "base_model" not in head  # the toy model is not on a hub
     assert "| fad | generated | 0.5123 | 0.4 to 0.6 | 12 clips | lower |" in text
     assert "| kl | generated | not defined |" in text
     assert "12 clips are few" in text
@@ -119,7 +119,7 @@ def test_a_published_adapter_is_the_checkpoint(root: Path, tmp_path: Path) -> No
     assert "non-commercial" in text
     config = json.loads(names["config.json"])
     assert f"{config['n_parameters']:,} parameters" in text
-    # Nothing of this machine, and equal bytes when it is done again.
+    # No local paths, and a second export gives the same bytes.
     for name, content in names.items():
         assert str(root).encode() not in content, name
         assert b"/tmp/" not in content, name
@@ -144,7 +144,7 @@ def refused(root: Path, checkpoint: Path, *arguments: object) -> str:
     return error.value.code
 
 
-def test_what_cannot_be_published_is_said(root: Path, tmp_path: Path) -> None:
+def test_exports_that_are_not_possible_are_reported(root: Path, tmp_path: Path) -> None:
     run = root / "train/tiny_cpu"
     out = ("--out", tmp_path / "out")
     (tmp_path / "empty").mkdir()
@@ -157,7 +157,7 @@ def test_what_cannot_be_published_is_said(root: Path, tmp_path: Path) -> None:
     other = copied(root, tmp_path / "other")
     assign_splits(other, {"demo-sintel": "train"})
     assert refused(other, other / "train/tiny_cpu", *out) == "export_other_data"
-    # Where the tables are not at hand, the card says so.
+    # Without the tables, the card says so.
     bare = command(tmp_path, "export", "model", run, *out)
     assert "table of the films" in bare.output
     assert "table of the films" in (tmp_path / "out/README.md").read_text()

@@ -1,4 +1,4 @@
-"""The loop: it learns, stops, goes on exactly, and says what is wrong."""
+"""The training loop: it learns, stops, resumes exactly, and reports errors."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ossl_train.training.loop import Parts
 from ossl_train.training.monitor import read_metrics
 
 from ossl_builder.errors import OsslError
-from tests.train.fitting import (
+from tests.train.small_run import (
     VIDEO_DIM,
-    farthest,
     losses_of,
+    max_difference,
     parts_of,
     run,
     weights_of,
@@ -44,7 +44,7 @@ def test_it_learns_from_the_video_and_keeps_the_best_adapter(
     state, losses = run(parts, tmp_path, steps=40, validate_every=10)
     told = [line for line in read_metrics(tmp_path) if "validation_loss" in line]
     assert [line["step"] for line in told] == [0, 10, 20, 30, 40]
-    # Worse than nothing by chance cannot be: the moods of the validation split are told by video.
+    # The validation loss falls clearly: the video shows the moods of the validation split.
     assert told[-1]["validation_loss"] < told[0]["validation_loss"] - 1
     assert set(told[0]["film"]) == {"validation-0", "validation-1"}
     assert told[0]["validation_loss"] == pytest.approx(sum(told[0]["film"].values()) / 2)
@@ -56,7 +56,7 @@ def test_it_learns_from_the_video_and_keeps_the_best_adapter(
     assert not any(torch.equal(value, begun[name]) for name, value in weights_of(parts).items())
     best = load_adapter(tmp_path / "best" / "adapter.safetensors")
     if state.best_step == 40:
-        assert farthest(best.state_dict(), weights_of(parts)) == 0
+        assert max_difference(best.state_dict(), weights_of(parts)) == 0
     assert list((tmp_path / "tensorboard").iterdir())
     assert {path.name for path in (tmp_path / "best").iterdir()} == {
         "adapter.safetensors",
@@ -64,9 +64,7 @@ def test_it_learns_from_the_video_and_keeps_the_best_adapter(
     }
 
 
-def test_a_run_that_stops_and_goes_on_repeats_the_loss_sequence(
-    tiny_models: Path, tmp_path: Path
-) -> None:
+def test_a_resumed_run_repeats_the_loss_sequence(tiny_models: Path, tmp_path: Path) -> None:
     whole, halves = parts_of(tiny_models), parts_of(tiny_models)
     wanted, losses = run(whole, tmp_path / "whole", steps=9, **AWKWARD)
     stopped, _ = run(halves, tmp_path / "halves", stop_at=5, steps=9, **AWKWARD)
@@ -76,19 +74,17 @@ def test_a_run_that_stops_and_goes_on_repeats_the_loss_sequence(
     found, resumed = run(again, tmp_path / "halves", steps=9, **AWKWARD)
     assert resumed == losses
     assert found == wanted
-    assert farthest(weights_of(again), weights_of(whole)) == 0
-    assert told(tmp_path / "halves") == told(tmp_path / "whole")
+    assert max_difference(weights_of(again), weights_of(whole)) == 0
+    assert comparable_metrics(tmp_path / "halves") == comparable_metrics(tmp_path / "whole")
     # And there is nothing left to do.
     assert run(again, tmp_path / "halves", steps=9, **AWKWARD)[1] == losses
 
 
-def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(
-    tiny_models: Path, tmp_path: Path
-) -> None:
+def test_a_killed_run_resumes_exactly(tiny_models: Path, tmp_path: Path) -> None:
     settings = {"steps": 60, "validate_every": 7, "checkpoint_every": 3, **AWKWARD}
     _, losses = run(parts_of(tiny_models), tmp_path / "whole", **settings)
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "tests.train.fitting", "--models", tiny_models, "--out", out]
+    command = [sys.executable, "-m", "tests.train.small_run", "--models", tiny_models, "--out", out]
     command += ["--set", *(f"{key}={value}" for key, value in settings.items())]
     with subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL) as child:
         while child.poll() is None and len(read_metrics(out)) < 12:
@@ -99,26 +95,24 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(
     assert found is not None
     assert 0 < found.step < 60
     assert run(parts_of(tiny_models), out, **settings)[1] == losses
-    assert told(out) == told(tmp_path / "whole")
+    assert comparable_metrics(out) == comparable_metrics(tmp_path / "whole")
 
 
-def told(out: Path) -> list[dict[str, object]]:
-    """The metrics without what depends on the machine."""
+def comparable_metrics(out: Path) -> list[dict[str, object]]:
+    """The metrics without those that depend on the machine."""
     return [
         {key: value for key, value in line.items() if key != "windows_per_s"}
         for line in read_metrics(out)
     ]
 
 
-def test_it_stops_when_the_validation_loss_falls_no_further(
-    tiny_models: Path, tmp_path: Path
-) -> None:
+def test_it_stops_when_the_validation_loss_stops_falling(tiny_models: Path, tmp_path: Path) -> None:
     state, losses = run(
         parts_of(tiny_models), tmp_path, learning_rate=1e-30, steps=40, validate_every=2, patience=3
     )
     assert (state.ended, state.step, state.best_step) == ("patience", 6, 0)
     assert len(losses) == 6
-    # It is over, also for who asks again.
+    # A second call does not continue.
     assert run(parts_of(tiny_models), tmp_path, learning_rate=1e-30, patience=3)[0] == state
 
 
@@ -130,7 +124,7 @@ def test_without_a_validation_split_the_last_adapter_is_the_best(
     state, _ = run(parts, tmp_path)
     assert (state.best_step, state.best_loss) == (8, None)
     best = load_adapter(tmp_path / "best" / "adapter.safetensors")
-    assert farthest(best.state_dict(), weights_of(parts)) == 0
+    assert max_difference(best.state_dict(), weights_of(parts)) == 0
 
 
 def test_bf16_follows_fp32(tiny_models: Path, tmp_path: Path) -> None:
@@ -161,7 +155,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_clip(
     assert (tmp_path / "last" / "adapter.safetensors").read_bytes() == before
 
 
-def test_an_adapter_of_another_size_is_not_taken_up(tiny_models: Path, tmp_path: Path) -> None:
+def test_an_adapter_of_another_size_is_refused(tiny_models: Path, tmp_path: Path) -> None:
     run(parts_of(tiny_models), tmp_path, stop_at=1)
     made = parts_of(tiny_models)
     made.adapter.detach()
@@ -172,7 +166,7 @@ def test_an_adapter_of_another_size_is_not_taken_up(tiny_models: Path, tmp_path:
     assert raised.value.code == "checkpoint_size"
 
 
-def test_fewer_windows_than_processes_is_said(tiny_models: Path, tmp_path: Path) -> None:
+def test_fewer_windows_than_processes_is_reported(tiny_models: Path, tmp_path: Path) -> None:
     parts = parts_of(tiny_models, train=windows_of("train", 1, 0))
     with pytest.raises(OsslError, match="has 0 windows") as raised:
         run(parts, tmp_path)
@@ -180,7 +174,7 @@ def test_fewer_windows_than_processes_is_said(tiny_models: Path, tmp_path: Path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_recipe_that_needs_a_gpu_says_so() -> None:
+def test_a_recipe_that_needs_a_gpu_is_reported() -> None:
     with pytest.raises(OsslError, match="needs a GPU") as raised, join_processes("cuda"):
         pass
     assert raised.value.code == "no_gpu"

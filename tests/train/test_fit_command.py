@@ -13,8 +13,8 @@ from ossl_train.training.monitor import read_metrics
 
 from ossl_builder.errors import OsslError
 from tests.e2e.corpora import Ossl
-from tests.train.fitting import losses_of
-from tests.train.labelled import SPLIT_OF, assign_splits, copied, put_labels, store_all
+from tests.train.labelled_corpus import SPLIT_OF, assign_splits, copied, put_labels, store_all
+from tests.train.small_run import losses_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FEW = ("--set", "fit.steps=6", "--set", "fit.validate_every=3", "--set", "fit.batch_size=2")
@@ -23,7 +23,7 @@ Fit = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def fit(corpus: Path, capfd: pytest.CaptureFixture[str]) -> Fit:
-    """`ossl train fit --recipe tiny_cpu --json` in this process; what it printed."""
+    """Run `ossl train fit --recipe tiny_cpu --json` in this process; return its output."""
 
     def run(*arguments: object) -> dict[str, Any]:
         from ossl_train.cli import app
@@ -37,7 +37,7 @@ def fit(corpus: Path, capfd: pytest.CaptureFixture[str]) -> Fit:
     return run
 
 
-def test_fit_stop_and_go_on(fit: Fit, corpus: Path, tmp_path: Path) -> None:
+def test_fit_stop_and_resume(fit: Fit, corpus: Path, tmp_path: Path) -> None:
     whole = fit("--out", tmp_path / "whole")
     assert (whole["step"], whole["ended"], whole["begun_at"]) == (6, "steps", 0)
     out = corpus / "train" / "tiny_cpu"
@@ -55,14 +55,14 @@ def test_fit_stop_and_go_on(fit: Fit, corpus: Path, tmp_path: Path) -> None:
     assert facts["windows"]["train"] > 0
 
 
-def test_another_run_is_not_gone_on_with(fit: Fit, corpus: Path) -> None:
+def test_another_run_is_not_resumed(fit: Fit, corpus: Path) -> None:
     fit("--max-steps", 2)
     with pytest.raises(OsslError, match=r"fit.clip_norm was 1.0, is 0.5") as raised:
         fit("--set", "fit.clip_norm=0.5")
     assert raised.value.code == "run_differs"
     with pytest.raises(OsslError, match=r"fit.seed was 0, is 3"):
         fit("--seed", 3)
-    # A setting that does not shape the result may differ.
+    # A setting that does not affect the result may differ.
     assert fit("--set", "fit.checkpoint_every=1", "--max-steps", 3)["begun_at"] == 2
     put_labels(corpus, mood="happy again")
     with pytest.raises(OsslError, match=r"text .* older than its label"):
@@ -79,7 +79,7 @@ def test_another_run_is_not_gone_on_with(fit: Fit, corpus: Path) -> None:
     assert len(losses_of(corpus / "train" / "tiny_cpu")) == 1
 
 
-def test_a_dry_run_says_what_it_will_take_and_writes_nothing(fit: Fit, corpus: Path) -> None:
+def test_a_dry_run_prints_an_estimate_and_writes_nothing(fit: Fit, corpus: Path) -> None:
     found = fit("--dry-run")
     assert not (corpus / "train" / "tiny_cpu").exists()
     assert fit("--dry-run", "--data", corpus)["train_windows"] == found["train_windows"]
@@ -96,12 +96,12 @@ def test_a_dry_run_says_what_it_will_take_and_writes_nothing(fit: Fit, corpus: P
     assert found["disk_bytes"] == pytest.approx(size["best"] + 2 * size["last"], rel=0.05)
 
 
-def test_bad_input_ends_in_a_sentence(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
-    said = ossl("-C", corpus, "train", "fit", "--recipe", "paper_medium", code=1).stderr
-    assert "needs a GPU" in said
-    assert "--device cpu" in said
-    said = ossl("-C", tmp_path / "corpus2", "train", "fit", "--recipe", "tiny_cpu", code=1).stderr
-    assert "no folder manifests" in said
+def test_bad_input_gives_clear_errors(ossl: Ossl, corpus: Path, tmp_path: Path) -> None:
+    errors = ossl("-C", corpus, "train", "fit", "--recipe", "paper_medium", code=1).stderr
+    assert "needs a GPU" in errors
+    assert "--device cpu" in errors
+    errors = ossl("-C", tmp_path / "corpus2", "train", "fit", "--recipe", "tiny_cpu", code=1).stderr
+    assert "no folder manifests" in errors
 
 
 def test_two_runs_do_not_share_a_folder(fit: Fit, corpus: Path) -> None:
@@ -124,7 +124,7 @@ def test_an_export_gives_the_loss_sequence_of_its_corpus(
     export = tmp_path / "export"
     ossl("-C", corpus, "export", "parquet", "--out", export, "--copy")
     copied(corpus / "train/models", export / "train/models")
-    # Both with as many threads: encoders' sums come in another order with more.
+    # Both with the same number of threads, because it changes the order of sums in the encoders.
     shutil.rmtree(corpus / "train/data")
     for root in (corpus, export):
         store_all(root)

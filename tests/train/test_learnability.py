@@ -1,4 +1,4 @@
-"""Does the adapter learn what the video says? Measured against losses that are known exactly.
+"""Does the adapter learn from the video? Its losses are compared with exactly known losses.
 
 In the world of `toy_world` no model without the video can be better than `past_only`, so an adapter
 that is better has learned from the video; one that sees another clip's video, the right video at
@@ -28,7 +28,7 @@ from tests.train.toy_world import FRAMES, RATE, World, fit, loss, measured, pret
         pytest.param(2, 600, 600, 600, marks=pytest.mark.slow),
     ],
 )
-def test_the_adapter_learns_what_only_the_video_tells(
+def test_the_adapter_learns_what_only_the_video_shows(
     tiny_models: Path, seed: int, pretraining: int, fitting: int, controls: int
 ) -> None:
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The listening test on the real Label Studio, three simulated raters, and what cannot go well."""
+"""The listening test on the real Label Studio, with three simulated raters, and its errors."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from ossl_builder.media.audio_reader import FilmAudio
 from ossl_builder.media.loudness import integrated, measured
 from ossl_builder.tables import CLIPS
 from tests.e2e.label_studio_server import LabelStudio
-from tests.films.long_clips import Made, corpus_of
+from tests.films.long_clips import ClipSpec, corpus_of
 from tests.label_studio.clip_server import serving
 from tests.train.generation.conftest import write_run
-from tests.train.labelled import assign_splits, clips_of
-from tests.train.listening import QUESTIONS, TAXONOMY, rate
+from tests.train.labelled_corpus import assign_splits, clips_of
+from tests.train.simulated_raters import QUESTIONS, TAXONOMY, rate
 
 SYSTEMS = (FILM, BASE, ADAPTER, CONTROL)
 N_CLIPS = 8
@@ -52,14 +52,14 @@ Listen = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def _alone(one_thread: None) -> None:
-    """Small steps gain nothing from threads, and sums come in one order."""
+    """Use one thread: more do not speed up small steps, and change the order of sums."""
 
 
 @pytest.fixture(scope="module")
 def root(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten short clips of four films on the test split, one of them silent, one too long."""
-    made = [Made(f"film{n % 4}", 1 + n % 2, gain=0.1 + 0.08 * n) for n in range(N_CLIPS)]
-    made += [Made("film0", 2, gain=0), Made("film1", 70)]
+    made = [ClipSpec(f"film{n % 4}", 1 + n % 2, gain=0.1 + 0.08 * n) for n in range(N_CLIPS)]
+    made += [ClipSpec("film0", 2, gain=0), ClipSpec("film1", 70)]
     folder = corpus_of(tmp_path_factory.mktemp("listen") / "corpus", made, tiny_models)
     clips = [
         dataclasses.replace(one, music_lufs=None if one.clip_id == f"clip{N_CLIPS}" else -20.0)
@@ -80,7 +80,7 @@ def listen(root: Path, *arguments: object) -> Result:
     return found
 
 
-def said(root: Path, *arguments: object) -> Any:
+def listen_json(root: Path, *arguments: object) -> Any:
     return json.loads(listen(root, *arguments, "--json").stdout)
 
 
@@ -107,13 +107,13 @@ def test_three_raters_on_label_studio(
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
     test = root / "train/listening"
     given = ("push", "--recipe", "tiny_cpu", "--clips", N_CLIPS, "--url", label_studio.url)
-    foreseen = said(root, *given, "--dry-run")
+    foreseen = listen_json(root, *given, "--dry-run")
     assert (foreseen["stimuli"], foreseen["to_generate"]) == (4 * N_CLIPS, 3 * N_CLIPS)
     assert not test.exists()
-    pushed = said(root, *given, "--title", "Which music fits")
+    pushed = listen_json(root, *given, "--title", "Which music fits")
     assert (pushed["sent"], pushed["present"]) == (4 * N_CLIPS, 0)
     before = {path: path.stat().st_mtime_ns for path in test.rglob("*.*") if path.is_file()}
-    again = said(root, *given)
+    again = listen_json(root, *given)
     assert (again["sent"], again["present"]) == (0, 4 * N_CLIPS)
     assert all(path.stat().st_mtime_ns == then for path, then in before.items()
                if path.parent.name != "annotations")  # fmt: skip
@@ -121,7 +121,7 @@ def test_three_raters_on_label_studio(
     check_made(root, test)
 
     rate_all(label_studio, test, pushed["project_id"], {ADAPTER: 1.9, CONTROL: -0.2})
-    found = said(root, "pull", "--resamples", 2000)
+    found = listen_json(root, "pull", "--resamples", 2000)
     assert (found["n_clips"], found["n_raters"]) == (N_CLIPS, 3)
     assert found["n_ratings"] == 2 * 4 * N_CLIPS + 20
     assert len(found["differences"]) == 4 * 6
@@ -146,9 +146,9 @@ def test_three_raters_on_label_studio(
     assert "@" not in json.dumps(found)
     text = (test / "results.md").read_text()
     assert re.search(r"\| video_fit \| adapter - control \| \+\d", text)
-    assert said(root, "pull", "--offline", "--resamples", 2000) == found
+    assert listen_json(root, "pull", "--offline", "--resamples", 2000) == found
 
-    # The folder's test is never silently made another.
+    # The test in the folder is never replaced without an error.
     with pytest.raises(OsslError) as differs:
         listen(root, *given, "--seed", 1)
     assert (differs.value.code, "other clips" in differs.value.message) == (
@@ -156,7 +156,7 @@ def test_three_raters_on_label_studio(
     )  # fmt: skip
 
 
-def test_finished_music_is_heard_equally_loud(root: Path, tmp_path: Path) -> None:
+def test_finished_music_has_equal_loudness(root: Path, tmp_path: Path) -> None:
     write_finished(tmp_path / "finished")
     wanted = MusicOptions(root, "tiny_cpu", (), None, "cpu", 3.0, 1.0, 3)
     chosen = TestOptions("test", N_CLIPS, 60.0, 3, tmp_path / "finished")
@@ -168,7 +168,7 @@ def test_finished_music_is_heard_equally_loud(root: Path, tmp_path: Path) -> Non
 
 
 def check_blind(test: Path, server: LabelStudio, project_id: int) -> None:
-    """Nothing that a rater, the server or a served file shows tells whose music it is."""
+    """Neither the page, the server nor a served file shows which system made the music."""
     key = design.read_key(test)
     assert (test / "key.json").stat().st_mode & 0o077 == 0
     assert (test / ".gitignore").read_text() == "*\n"
@@ -217,7 +217,7 @@ def write_finished(folder: Path) -> None:
 
 
 def check_levels(test: Path) -> None:
-    """Of one format and length, equally loud as browsers hear them, not clipped."""
+    """One format and length, equal loudness after decoding as in a browser, no clipping."""
     key = design.read_key(test)
     for one in key.stimuli:
         flac, film = sounding.stimulus_paths(test, one.clip_id)
@@ -235,7 +235,7 @@ def check_levels(test: Path) -> None:
         levels = [one.lufs + one.gain_db for one in own if one.lufs is not None]
         assert max(came) - min(came) > 15
         assert max(levels) - min(levels) < 0.01
-        if name == "clip3":  # one of its sounds would clip
+        if name == "clip3":  # one of its files would clip
             assert max(levels) < sounding.TARGET_LUFS - 3
         else:
             assert max(levels) == pytest.approx(sounding.TARGET_LUFS, abs=0.01)
@@ -258,7 +258,7 @@ def check_made(root: Path, test: Path) -> None:
         assert note["video"]["duration_s"] == clips[name].duration_s
 
 
-def test_what_is_drawn(root: Path) -> None:
+def test_choice_of_clips(root: Path) -> None:
     split = {one.clip.clip_id: one for one in read_source(root, use_labels=False).on("test")}
     drawn = choose_clips(split, 6, 60, 1)
     assert drawn == choose_clips(split, 6, 60, 1) != choose_clips(split, 6, 60, 2)
@@ -279,7 +279,7 @@ def refused(root: Path, *arguments: object) -> str:
     return error.value.code
 
 
-def test_what_cannot_be_done_is_said(
+def test_tests_that_are_not_possible_are_reported(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "a.b.c")
@@ -292,7 +292,7 @@ def test_what_cannot_be_done_is_said(
     (tmp_path / "base").mkdir()
     assert refused(root, *push, "--sounds", tmp_path) == "file_missing"
     assert not (tmp_path / "out").exists()
-    # A test that stands there is never made another.
+    # An existing test is never replaced.
     design.write_key(tmp_path, design.TestKey({"seed": 1}, ()))
     with pytest.raises(OsslError) as differs:
         design.check_same_test(tmp_path, {"seed": 2})

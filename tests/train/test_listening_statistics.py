@@ -1,4 +1,4 @@
-"""What a listening test finds, on simulated raters: what was planted, and nothing else."""
+"""Statistics of the listening test with simulated raters: only planted preferences are found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ossl_train.listening_test.results import Results, compute_results
 
 from ossl_builder.annotations import label_schema as taxonomies
 from ossl_builder.annotations.records import Annotation
-from tests.train.listening import QUESTIONS, TAXONOMY, rate
+from tests.train.simulated_raters import QUESTIONS, TAXONOMY, rate
 
 SYSTEMS = (FILM, BASE, ADAPTER, CONTROL)
 
@@ -37,7 +37,7 @@ def key_of(n_clips: int, seed: int = 0) -> TestKey:
 def rated(
     key: TestKey, n_raters: int, liking: dict[str, float], seed: int, only: int | None = None
 ) -> list[Annotation]:
-    """Ratings by raters who like some systems more; `only`: the last rates no more than these."""
+    """Ratings with planted preferences; `only`: number of stimuli that the last rater rates."""
     found = []
     for rater in range(n_raters):
         mine = key.stimuli[:only] if rater == n_raters - 1 else key.stimuli
@@ -60,7 +60,7 @@ def test_questions_are_a_taxonomy_whose_scales_share_no_keys() -> None:
     assert TAXONOMY.version != taxonomies.bundled().version
 
 
-def test_orders_are_balanced_and_drawn() -> None:
+def test_orders_are_balanced_and_random() -> None:
     stimuli = order_stimuli([f"clip{n}" for n in range(8)], SYSTEMS, 1)
     assert [one.clip_id for one in stimuli] == [f"{n:03d}" for n in range(1, 33)]
     rows = [stimuli[at : at + 4] for at in range(0, 32, 4)]
@@ -90,7 +90,7 @@ def test_a_planted_preference_is_found_and_nothing_else() -> None:
 
 
 def test_nothing_is_found_where_nothing_was_planted() -> None:
-    """All 24 differences of a test together: in at most 5 of 100 tests one is found by chance."""
+    """All 24 differences of a test together: at most 5 of 100 tests find one by chance."""
     wrong = 0
     for seed in range(40):
         key = key_of(12, seed)
@@ -118,7 +118,7 @@ def test_an_interval_misses_the_truth_in_at_most_about_5_of_100(
     assert 0.01 < misses / n < 0.07
 
 
-def test_the_variance_is_that_of_tests_drawn_anew() -> None:
+def test_the_variance_is_that_of_repeated_tests() -> None:
     rng = np.random.default_rng(3)
     means, expected = [], []
     for _ in range(3000):
@@ -141,7 +141,7 @@ def test_raters_who_have_not_finished_and_answers_that_do_not_count() -> None:
     assert not any("finished" in one for one in whole.warnings)
     pairs = {(d.system, d.other): d.estimate.n for d in part.differences}
     assert all(16 <= n <= 19 for n in pairs.values())
-    # Skipped, withdrawn, of other questions, of a clip that is none of the test's.
+    # Skipped, withdrawn, of another schema, or of a clip that is not in the test.
     more = [
         Annotation("listening", one.clip_id, "a09", schema, state, dict(one.answers), "x", "")
         for one in answers[:5]

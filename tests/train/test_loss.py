@@ -1,4 +1,4 @@
-"""What enters the loss, on made-up tensors."""
+"""Which tokens enter the loss, on made-up tensors."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def predicted(n_frames: int, n_codebooks: int = 4) -> torch.Tensor:
     return found
 
 
-def test_a_padded_window_counts_the_tokens_that_it_counts_alone() -> None:
+def test_padding_does_not_change_the_counted_tokens() -> None:
     alone = counted_tokens(torch.ones(1, 6, dtype=torch.bool), predicted(6))
     valid = torch.arange(10)[None] < 6
     padded = counted_tokens(valid, predicted(10))
     assert torch.equal(padded[..., :6], alone)
     assert not padded[..., 6:].any()
     assert alone.sum() == 6 + 5 + 4 + 3
-    # What predicts the last counted token of each codebook lies before the padding.
+    # The prediction of the last counted token of each codebook is before the padding.
     for k in range(4):
         last = int(padded[0, k].nonzero().max())
         assert last + k <= 5
 
 
-def test_what_is_not_counted_changes_neither_loss_nor_gradient() -> None:
+def test_tokens_that_are_not_counted_change_neither_loss_nor_gradient() -> None:
     torch.manual_seed(0)
     codes = torch.randint(0, 16, (3, 4, 9))
     logits = torch.randn(3, 4, 9, 16)

@@ -1,4 +1,4 @@
-"""The measures' numbers, against scipy, scikit-learn and PyTorch, and against exact cases."""
+"""Metrics compared with scipy, scikit-learn, PyTorch and exact cases."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_distance_with_fewer_vectors_than_dimensions() -> None:
     u[0], v[0], v[1] = 3.0, 1.0, 2.0
     left, right = np.stack([u, -u]) / np.sqrt(2), np.stack([v, -v]) / np.sqrt(2)
     assert frechet_distance(left, right) == pytest.approx(9 + 5 - 2 * 3, rel=1e-12)
-    # Against the root of a covariance that a small ridge makes regular.
+    # Compared with the root of a covariance that a small ridge makes regular.
     one, other = rng(1).normal(size=(20, 48)), rng(2).normal(size=(400, 48))
     ridge = 1e-9 * np.eye(48)
     root = scipy.linalg.sqrtm((np.cov(one.T) + ridge) @ (np.cov(other.T) + ridge)).real
@@ -58,7 +58,7 @@ def test_distance_with_fewer_vectors_than_dimensions() -> None:
     assert frechet_distance(one, other) == pytest.approx(expected, rel=1e-4)
 
 
-def test_distance_is_a_distance_that_forgets_rotation_and_place() -> None:
+def test_distance_is_symmetric_and_does_not_depend_on_rotation_and_shift() -> None:
     left, right = rng(1).normal(size=(60, 16)), 1.5 * rng(2).normal(size=(40, 16))
     turned, _ = np.linalg.qr(rng(3).normal(size=(16, 16)))
     plain = frechet_distance(left, right)
@@ -119,14 +119,14 @@ def test_neighbourhoods_agree_with_scikit_learn() -> None:
     assert found.coverage.mean() == (nearest < radius(real)).mean()
 
 
-def test_neighbourhoods_of_equal_and_of_strange_clouds() -> None:
+def test_neighbourhoods_of_equal_and_of_different_clouds() -> None:
     real = rng(1).normal(size=(40, 8))
     same = neighbourhoods(real, real, 5)
     assert [same.precision.mean(), same.recall.mean(), same.coverage.mean()] == [1, 1, 1]
     assert same.density.mean() == pytest.approx(1)
     far = neighbourhoods(real, real + 100, 5)
     assert [far.precision.mean(), far.recall.mean(), far.density.mean()] == [0, 0, 0]
-    # One mode of two: what there is is good, half of the real is missing.
+    # One mode of two: all generated vectors are good, half of the real ones are missing.
     two = np.concatenate([real, real + 100])
     collapsed = neighbourhoods(two, real, 5)
     assert collapsed.precision.mean() == 1
@@ -145,7 +145,7 @@ def test_divergence_agrees_with_pytorch_and_is_never_infinite() -> None:
         reduction="none",
     ).sum(-1)
     assert found == pytest.approx(expected.numpy(), rel=1e-9)
-    # What makes the reference's infinite: a class that one side rules out altogether.
+    # The divergence of the reference is infinite here: one side gives a class the probability 0.
     sure = softmax(np.array([[4000.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
     other = softmax(np.array([[0.0, 4000.0, 0.0], [0.0, 0.0, 0.0]]))
     assert sure[0, 1] == 0
@@ -157,7 +157,7 @@ def test_divergence_agrees_with_pytorch_and_is_never_infinite() -> None:
         divergences(sure, other[:1])
 
 
-def test_similarity_of_pairs_and_of_strangers() -> None:
+def test_similarity_of_pairs_and_of_mismatched_pairs() -> None:
     left = np.eye(4)
     assert cosines(left, 3 * left) == pytest.approx(1)
     assert mismatched(left, left) == pytest.approx(0)
@@ -165,12 +165,12 @@ def test_similarity_of_pairs_and_of_strangers() -> None:
     assert cosines(np.zeros((1, 4)), left[:1]) == pytest.approx(0)
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+def test_coverage_of_intervals() -> None:
     held = 0
     for seed in range(200):
         low, high = intervals.of_mean(rng(seed).normal(size=60), 400, rng(seed + 1)) or (0, 0)
         held += low <= 0 <= high
-    assert 180 <= held <= 198  # of 200 at 95 %, with what 60 values lose
+    assert 180 <= held <= 198  # of 200 at 95 %, with a margin for only 60 values
     assert intervals.of_mean(np.ones(1), 100, rng()) is None
     assert intervals.of_mean(np.ones(9), 0, rng()) is None
     low, high = intervals.around(3.0, [10.0, 11.0, 12.0]) or (0, 0)

@@ -1,4 +1,4 @@
-"""Models and adapters of others run nothing, and end in a sentence."""
+"""Untrusted models and adapters run no code and give clear errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CODE = "import os\nos.mkdir({!r})\nclass Mine:\n    pass\n"
 
 
 class Touch:
-    """What a pickle runs when it is loaded: it makes a marker file."""
+    """A pickle payload: loading it creates a marker folder."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -40,7 +40,7 @@ def musicgen(tiny_models: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["state_dict.bin", "compression_state_dict.bin"])
 @pytest.mark.parametrize("key", ["xp.cfg", "best_state", "other"])
-def test_a_musicgen_runs_nothing(musicgen: Path, tmp_path: Path, name: str, key: str) -> None:
+def test_a_musicgen_runs_no_code(musicgen: Path, tmp_path: Path, name: str, key: str) -> None:
     package = torch.load(musicgen / name, weights_only=True)
     torch.save({**package, key: Touch(tmp_path / "marker")}, musicgen / name)
     with pytest.raises(OsslError) as caught:
@@ -58,7 +58,9 @@ def test_a_musicgen_runs_nothing(musicgen: Path, tmp_path: Path, name: str, key:
         ("name: t5", "name: ../../elsewhere"),
     ],
 )
-def test_the_settings_of_a_musicgen_are_plain(musicgen: Path, before: str, after: str) -> None:
+def test_the_settings_of_a_musicgen_are_plain_values(
+    musicgen: Path, before: str, after: str
+) -> None:
     path = musicgen / "state_dict.bin"
     package = torch.load(path, weights_only=True)
     text = package["xp.cfg"]
@@ -69,7 +71,7 @@ def test_the_settings_of_a_musicgen_are_plain(musicgen: Path, before: str, after
     assert caught.value.code in ("model_damaged", "model_missing")
 
 
-def test_a_tokenizer_with_code_of_its_own_asks_for_nothing(
+def test_the_code_of_a_tokenizer_is_not_run_without_a_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_tiny_clap(tmp_path / "clap")
@@ -96,7 +98,7 @@ def test_a_tokenizer_with_code_of_its_own_asks_for_nothing(
     assert not (tmp_path / "marker").exists()
 
 
-def test_weights_in_a_pickle_run_nothing(tmp_path: Path) -> None:
+def test_weights_in_a_pickle_run_no_code(tmp_path: Path) -> None:
     folder = write_tiny_clap(tmp_path / "clap")
     (folder / "model.safetensors").unlink()
     torch.save({"x": Touch(tmp_path / "marker")}, folder / "pytorch_model.bin")
@@ -107,7 +109,7 @@ def test_weights_in_a_pickle_run_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["pickle", "list", "text", "damaged"])
-def test_a_reference_checkpoint_runs_nothing(tmp_path: Path, content: str) -> None:
+def test_a_reference_checkpoint_runs_no_code(tmp_path: Path, content: str) -> None:
     path = tmp_path / "reference.pt"
     values: dict[str, Any] = {"pickle": {"model_state_dict": Touch(tmp_path / "marker")},
                               "list": [1], "text": "x"}  # fmt: skip
@@ -133,7 +135,9 @@ def test_a_reference_checkpoint_runs_nothing(tmp_path: Path, content: str) -> No
         json.dumps({"format": 1, "config": {"dim": 64, "n_heads": 8, "n_layers": 10**9}}),
     ],
 )
-def test_an_adapters_header_is_within_its_weights(tmp_path: Path, header: str) -> None:
+def test_an_adapter_header_that_does_not_fit_its_weights_is_refused(
+    tmp_path: Path, header: str
+) -> None:
     path = tmp_path / "adapter.safetensors"
     save_file({"weight": torch.zeros(4)}, path, {"ossl_adapter": header})
     with pytest.raises(OsslError) as caught:

@@ -1,9 +1,9 @@
-"""Prompts: the paper's words, and what stands where something is missing."""
+"""Prompts: the wording of the paper, and prompts with missing values."""
 
 import pytest
 from ossl_train.data.codes import PromptsSettings, paper_prompt, prompt_of
 
-from tests.train.labelled import LABEL
+from tests.train.labelled_corpus import LABEL
 
 
 @pytest.mark.parametrize(

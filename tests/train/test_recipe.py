@@ -1,4 +1,4 @@
-"""Training recipes: all load, every key is explained, every fault is named at once."""
+"""Training recipes: all load, every key is explained, all errors are reported at once."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ossl_builder.config import all_settings
 from ossl_builder.errors import OsslError
 
 
-def test_the_three_recipes_are_there() -> None:
+def test_the_three_recipes_exist() -> None:
     assert names() == ["paper_medium", "small", "tiny_cpu"]
 
 
@@ -23,7 +23,7 @@ def test_a_recipe_loads_and_survives_being_saved(name: str, tmp_path: Path) -> N
     assert load_train_recipe(str(saved)) == recipe
 
 
-def test_the_paper_s_form_and_ours_differ_where_they_are_said_to() -> None:
+def test_differences_of_our_recipe_from_that_of_the_paper() -> None:
     paper, ours = load_train_recipe("paper_medium"), load_train_recipe("small")
     assert (paper.model.positions, paper.features.pooling) == ("none", "all")
     assert (ours.model.positions, ours.features.pooling) == ("time", "time_slots")
@@ -31,34 +31,34 @@ def test_the_paper_s_form_and_ours_differ_where_they_are_said_to() -> None:
 
 
 def test_small_explains_every_key_of_the_data_with_its_default() -> None:
-    said = yaml.safe_load((FOLDER / "small.yaml").read_text())
+    documented = yaml.safe_load((FOLDER / "small.yaml").read_text())
     lines = (FOLDER / "small.yaml").read_text().splitlines()
     for setting in all_settings(TrainRecipe):
         section, key = setting["key"].split(".")
         assert setting["description"]
         if section == "fit":
             continue
-        assert key in said[section], f"{setting['key']} is not in small.yaml"
+        assert key in documented[section], f"{setting['key']} is not in small.yaml"
         if setting["key"] not in (
             "model.source",
             "features.device",
             "codes.device",
             "prompts.device",
         ):
-            assert said[section][key] == setting["default"]
+            assert documented[section][key] == setting["default"]
             assert any(line.startswith(f"  {key}: ") and " # " in line for line in lines) or (
                 key in ("source", "encoder")
             )
 
 
-def test_all_faults_are_named_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     with pytest.raises(OsslError) as caught:
         load_train_recipe(
             "small", ["features.poolin=all", "windows.length_s=99", "fit.steps=x", "modle.source=a"]
         )
     assert caught.value.code == "recipe_invalid"
-    for said in ("4 errors", "features.pooling?", "windows.length_s", "fit.steps", "modle"):
-        assert said in caught.value.message
+    for part in ("4 errors", "features.pooling?", "windows.length_s", "fit.steps", "modle"):
+        assert part in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,15 @@ def test_all_faults_are_named_at_once() -> None:
         ("small", ["name.x=1"], "recipe_invalid"),
     ],
 )
-def test_what_cannot_be_understood_is_refused(name: str, overrides: list[str], code: str) -> None:
+def test_invalid_names_and_overrides_are_refused(
+    name: str, overrides: list[str], code: str
+) -> None:
     with pytest.raises(OsslError) as caught:
         load_train_recipe(name, overrides)
     assert caught.value.code == code
 
 
-def test_one_device_for_all() -> None:
+def test_one_device_for_all_sections() -> None:
     recipe = on_device(load_train_recipe("small"), "cuda")
     sections = (recipe.features, recipe.codes, recipe.prompts, recipe.fit)
     assert {section.device for section in sections} == {"cuda"}
@@ -91,7 +93,7 @@ def test_one_device_for_all() -> None:
         "a: &a [x, x]\n" + "".join(f"b{at}: &a [*a, *a]\n" for at in range(24)),
     ],
 )
-def test_recipes_of_others_are_read_within_limits(tmp_path: Path, text: str) -> None:
+def test_recipes_beyond_the_limits_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(OsslError) as caught:

@@ -1,4 +1,4 @@
-"""The faults of the reference's code, each with a test that fails if we have it too."""
+"""Errors of the reference code; each test fails if our code has the same error."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_position_fault_can_be_imitated_and_leaves_no_trace(
         adapter = adapter_for(backbone, video_dim=WIDTH, reference_positions=True)
         found.append(logits(backbone, adapter, codes, video))
         assert (found[-1] - base).abs().max() > 0.1
-        # Streaming knows its step: greedy tokens are those of one forward.
+        # Streaming uses the right step: greedy tokens are those of one forward pass.
         greedy = Sampling(temperature=0, text_guidance=1)
         with adapter.show(video):
             tokens = backbone.generate(text, 25, greedy)
@@ -91,7 +91,7 @@ def test_the_position_fault_can_be_imitated_and_leaves_no_trace(
     assert (found[0] - found[1]).abs().max() < 1e-5
 
 
-def test_published_weights_give_what_they_are(
+def test_published_weights_are_loaded_unchanged(
     backbones: list[Backbone], codes: Tensor, video: Tensor, tmp_path: Path
 ) -> None:
     backbone, path = backbones[0], tmp_path / "multi7.pt"
@@ -156,14 +156,14 @@ def test_an_adapter_with_a_weight_too_few_or_too_many_is_refused(tmp_path: Path)
 def test_no_width_is_taken_for_given(
     dim: int, n_heads: int, n_layers: int, video_dim: int, tmp_path: Path
 ) -> None:
-    """The reference writes 1536 into its layers, so that MusicGen-small cannot run."""
+    """The reference hard-codes 1536 in its layers, so that MusicGen-small cannot run."""
     path = tmp_path / "adapter.safetensors"
     save_adapter(path, VideoAdapter(AdapterConfig(dim, n_heads, n_layers, video_dim)), {})
     layer = load_adapter(path).layers[-1]
     assert layer.project.weight.shape == (dim, video_dim)
     assert layer.out.weight.shape == (dim, dim)
     for module in Path(ossl_train.__file__).parent.glob("**/*.py"):
-        if module.name == "costs.py":  # works out what the published sizes cost
+        if module.name == "costs.py":  # computes the costs of the published sizes
             continue
         for node in ast.walk(ast.parse(module.read_text())):
             assert not (isinstance(node, ast.Constant) and node.value in MODEL_SIZES), module
@@ -182,7 +182,7 @@ def test_the_video_is_projected_once_and_not_at_every_step(
 
 
 def test_guidance_can_strengthen_the_video(backbones: list[Backbone], video: Tensor) -> None:
-    """In the reference both halves see the video, so it falls out of their difference."""
+    """In the reference both halves see the video, so it cancels in their difference."""
     for backbone in backbones:
         text = backbone.no_text(2)
         adapter = adapter_for(backbone, video_dim=WIDTH, alpha_init=0.5)

@@ -1,4 +1,4 @@
-"""The faults of the published code that concern its data: each test would fail if we had it."""
+"""Errors of the published code that concern data; each test fails if our code has the same one."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from ossl_train.data.window_loader import window_audio
 from ossl_train.data.windows import WindowSpan
 
 from ossl_builder.errors import OsslError
-from tests.films.long_clips import Made, corpus_of
-from tests.train.labelled import SPLIT_OF, opened, recipe_for, source_of, store_all
+from tests.films.long_clips import ClipSpec, corpus_of
+from tests.train.labelled_corpus import SPLIT_OF, opened, recipe_for, source_of, store_all
 
 THIRTY = "windows.length_s=30.0"
 
@@ -21,7 +21,12 @@ THIRTY = "windows.length_s=30.0"
 @pytest.fixture(scope="module")
 def long_corpus(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip of 65 s, and three of 8 s: loud, 20 dB softer, and silent."""
-    made = [Made("long", 65), Made("loud", 8), Made("soft", 8, 0.05), Made("silent", 8, 0.0, False)]
+    made = [
+        ClipSpec("long", 65),
+        ClipSpec("loud", 8),
+        ClipSpec("soft", 8, 0.05),
+        ClipSpec("silent", 8, 0.0, False),
+    ]
     root = corpus_of(tmp_path_factory.mktemp("long") / "corpus", made, tiny_models)
     store_all(root, THIRTY)
     return root
@@ -66,7 +71,7 @@ def test_padding_is_no_silence_to_be_learned(long_corpus: Path) -> None:
         assert not batch.valid[row, count:].any()
 
 
-def test_a_silent_clip_is_left_out_and_said(long_corpus: Path) -> None:
+def test_a_silent_clip_is_left_out_and_reported(long_corpus: Path) -> None:
     dataset = opened(long_corpus, "train", THIRTY)
     assert "silent" not in {window.film_id for window in dataset.windows}
     assert dataset.left_out == {"silent": 1}
@@ -98,8 +103,8 @@ def test_dialogue_that_is_wanted_and_missing_is_refused(long_corpus: Path) -> No
     assert caught.value.code == "dialogue_missing"
 
 
-def test_audio_above_half_the_rate_is_gone_and_what_is_below_stays(tmp_path: Path) -> None:
-    """Bad resampling folds 20 kHz to 12 kHz, where the codec would hear it."""
+def test_resampling_removes_only_audio_above_half_the_rate(tmp_path: Path) -> None:
+    """Bad resampling aliases 20 kHz to 12 kHz, which the codec would encode."""
     time_s = np.arange(48_000) / 48_000
     for tone, kept in ((20_000, 0.0), (10_000, 0.1)):
         path = tmp_path / f"{tone}.flac"

@@ -1,10 +1,10 @@
-"""The faults of the published training code, and that ours has none of them.
+"""Errors of the published training code; each test fails if our code has the same error.
 
-Each test names the fault it would fail with. What they say of the published code stands in its
-sources: no all-reduce between processes; a GradScaler in float32 and a gradient clipped without
-being unscaled; a scheduler stepped per batch but built for an eighth of the steps; accumulation and
-the command line's learning rate ignored; the loss of batch item 0 alone, over padding too; weights
-loaded with `strict=False` under the wrong key; no condition dropout.
+Each test names its error. The published code has these errors: no all-reduce between processes; a
+GradScaler in float32, and a gradient that is clipped without being unscaled; a scheduler that steps
+per batch but is built for an eighth of the steps; accumulation and the learning rate of the command
+line are ignored; the loss has only batch item 0, and also padding; weights are loaded with
+`strict=False` under the wrong key; no condition dropout.
 """
 
 from __future__ import annotations
@@ -29,7 +29,15 @@ from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule, token_losses
 
 from ossl_builder.errors import OsslError
-from tests.train.fitting import SETTINGS, farthest, losses_of, parts_of, run, weights_of, windows_of
+from tests.train.small_run import (
+    SETTINGS,
+    losses_of,
+    max_difference,
+    parts_of,
+    run,
+    weights_of,
+    windows_of,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -62,7 +70,7 @@ def gradients(parts: Parts) -> dict[str, torch.Tensor]:
 def test_two_processes_train_one_adapter_the_one_that_a_single_process_trains(
     tiny_models: Path, tmp_path: Path
 ) -> None:
-    """Fault: N GPUs train N adapters and overwrite one file."""
+    """Error: N GPUs train N adapters and overwrite one file."""
     settings = {"batch_size": 4, "accumulation": 2, "video_dropout": 0.3, "steps": 6, **GENTLE}
     one = parts_of(tiny_models)
     begun = weights_of(one)
@@ -70,40 +78,40 @@ def test_two_processes_train_one_adapter_the_one_that_a_single_process_trains(
     out = tmp_path / "two"
     settings |= {"batch_size": 2}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", "tests.train.fitting", "--models", str(tiny_models), "--out", str(out)]
+    command += ["-m", "tests.train.small_run", "--models", str(tiny_models), "--out", str(out)]
     command += ["--set", *(f"{key}={value}" for key, value in settings.items())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert losses_of(out) == pytest.approx(losses_of(tmp_path / "one"), abs=1e-6)
     two = load_adapter(out / "last" / "adapter.safetensors")
-    assert farthest(two.state_dict(), weights_of(one)) < 1e-6
-    assert farthest(begun, weights_of(one)) > 1e-4
+    assert max_difference(two.state_dict(), weights_of(one)) < 1e-6
+    assert max_difference(begun, weights_of(one)) > 1e-4
     first, second = ((out / f"adapter-{rank}.txt").read_text() for rank in range(2))
     assert first == second
     for this, other in zip(read_metrics(out), read_metrics(tmp_path / "one"), strict=True):
         if "film" in this:
             assert this["film"] == pytest.approx(other["film"], abs=1e-6)
-    # A single process cannot go on with it: its windows would come in another order.
+    # A single process cannot resume it: its windows would have another order.
     with pytest.raises(OsslError, match="started with 2 processes") as raised:
         run(parts_of(tiny_models), out, **settings)
     assert raised.value.code == "processes_differ"
 
 
 def test_four_batches_of_one_are_one_batch_of_four(tiny_models: Path, tmp_path: Path) -> None:
-    """Fault: accumulation ignored. Short windows: a mean of means would weigh tokens unevenly."""
+    """Error: accumulation is ignored. A mean of means would also weigh tokens unevenly."""
     single, several = (parts_of(tiny_models, windows_of("train", 2, 8, LENGTHS)) for _ in range(2))
     begun = weights_of(single)
     _, losses = run(single, tmp_path / "1", batch_size=4, accumulation=1, **GENTLE)
     _, cut_up = run(several, tmp_path / "4", batch_size=1, accumulation=4, **GENTLE)
     assert cut_up == pytest.approx(losses, abs=1e-6)
-    assert farthest(weights_of(single), weights_of(several)) < 1e-6
-    assert farthest(weights_of(single), begun) > 1e-4
+    assert max_difference(weights_of(single), weights_of(several)) < 1e-6
+    assert max_difference(weights_of(single), begun) > 1e-4
 
 
 def test_the_gradient_is_that_of_the_mean_over_tokens_and_clipped_to_the_length_asked_for(
     tiny_models: Path,
 ) -> None:
-    """Fault: a scaled gradient is clipped before it is unscaled, so that updates shrink."""
+    """Error: a scaled gradient is clipped before it is unscaled, so that updates shrink."""
     parts = open_gates(parts_of(tiny_models, windows_of("train", 1, 4, LENGTHS)))
     # By hand: the mean over all tokens of the four windows, each alone and unpadded.
     total, n_tokens = torch.zeros(()), 0
@@ -132,7 +140,7 @@ def test_the_gradient_is_that_of_the_mean_over_tokens_and_clipped_to_the_length_
 
 
 def test_the_rate_follows_the_steps_of_the_optimiser(tiny_models: Path, tmp_path: Path) -> None:
-    """Fault: stepped per batch, built for an eighth: it swings to 0 and back."""
+    """Error: the scheduler steps per batch but is built for an eighth, so the rate oscillates."""
     parts = parts_of(tiny_models)
     settings = {"accumulation": 4, "batch_size": 2, "steps": 12, "learning_rate": 2e-3}
     run(parts, tmp_path, **settings)
@@ -141,7 +149,7 @@ def test_the_rate_follows_the_steps_of_the_optimiser(tiny_models: Path, tmp_path
     assert rates == [rate_at(step, chosen) for step in range(12)]
     assert rates[:3] == [1e-3, 2e-3, 2e-3]
     assert all(before > after for before, after in itertools.pairwise(rates[2:]))
-    # The optimiser has stepped as often, and each group had the rate that was told.
+    # The optimiser has made as many steps, and each group had the recorded rate.
     from safetensors.torch import load_file
 
     state = load_file(tmp_path / "last" / "state.safetensors")
@@ -165,7 +173,7 @@ def test_the_optimiser_holds_the_adapter_and_nothing_else(tiny_models: Path) -> 
 
 
 def test_every_window_of_a_batch_enters_the_loss(tiny_models: Path) -> None:
-    """Fault: only batch item 0 does."""
+    """Error: only batch item 0 enters the loss."""
     parts = open_gates(parts_of(tiny_models, windows_of("train", 1, 4, LENGTHS)))
     watched = watched_of(parts)
     samples = parts.train.samples  # type: ignore[attr-defined]
@@ -179,11 +187,11 @@ def test_every_window_of_a_batch_enters_the_loss(tiny_models: Path) -> None:
     for sample in samples:
         others = [one for one in samples if one is not sample]
         watched(collate(others), None, None)[0].sum().backward()
-        assert farthest(gradients(parts), whole) > 1e-3
+        assert max_difference(gradients(parts), whole) > 1e-3
 
 
 def test_padding_is_not_learned_from(tiny_models: Path) -> None:
-    """Fault: the silence that short clips are padded with is in the loss."""
+    """Error: the silence that short clips are padded with is in the loss."""
     parts = open_gates(parts_of(tiny_models, windows_of("train", 1, 4, LENGTHS)))
     batch = next(batches(parts.train, 4, 0, 0))
     assert not batch.valid.all()
@@ -199,11 +207,11 @@ def test_padding_is_not_learned_from(tiny_models: Path) -> None:
     assert not torch.equal(spoilt, batch.codes)
     again, found = of(dataclasses.replace(batch, codes=spoilt))
     assert again == losses
-    assert farthest(found, wanted) == 0
+    assert max_difference(found, wanted) == 0
 
 
 def test_weights_under_another_key_are_refused(tiny_models: Path, tmp_path: Path) -> None:
-    """Fault: `strict=False` with the wrong key gives plain MusicGen, silently."""
+    """Error: `strict=False` with the wrong key gives plain MusicGen, without a message."""
     from safetensors.torch import load_file, save_file
 
     run(parts_of(tiny_models), tmp_path)
@@ -220,7 +228,7 @@ def test_weights_under_another_key_are_refused(tiny_models: Path, tmp_path: Path
 
 
 def test_conditions_are_dropped_as_often_as_asked_and_never_unasked(tiny_models: Path) -> None:
-    """Fault: no condition dropout at all."""
+    """Error: there is no condition dropout."""
     assert dropout_masks(FitSettings(), 0, 0, 4, ALONE) == (None, None)
     settings = FitSettings(video_dropout=0.25, text_dropout=0.5, batch_size=500)
     drawn = [

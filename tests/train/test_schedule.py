@@ -1,4 +1,4 @@
-"""The learning rate, to its exact values."""
+"""Exact values of the learning rate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_rate_rises_then_falls_along_half_a_cosine() -> None:
     assert all(before >= after for before, after in itertools.pairwise(rates[4:]))
 
 
-def test_without_a_rise_the_first_step_has_the_highest_rate() -> None:
+def test_without_warm_up_the_first_step_has_the_highest_rate() -> None:
     settings = FitSettings(learning_rate=1e-3, warmup_steps=0, steps=2)
     assert [rate_at(step, settings) for step in range(3)] == pytest.approx([1e-3, 0.5e-3, 0.0])
     longer = FitSettings(learning_rate=1e-3, warmup_steps=8, steps=2)

@@ -1,4 +1,4 @@
-"""Features, codes and texts: what encoding gives, stored once, and again only if it is stale."""
+"""Stores of features, codes and texts: correct values, and encoding again only if stale."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ from ossl_builder.engine.tables_io import write_corpus_table
 from ossl_builder.errors import OsslError
 from ossl_builder.media.audio_reader import FilmAudio
 from ossl_builder.tables import CLIPS
-from tests.train.labelled import (
+from tests.train.labelled_corpus import (
     SPLIT_OF,
     assign_splits,
     clips_of,
@@ -56,9 +56,9 @@ def test_every_window_of_every_clip_is_stored(train_corpus: Path) -> None:
     assert len(wanted) > 2 * len(clips_of(train_corpus))
     for kind in ("features", "codes"):
         found = {
-            (film, key, said["start_s"], said["duration_s"])
+            (film, key, span["start_s"], span["duration_s"])
             for film in SPLIT_OF
-            for key, said in read_metadata(store_path(train_corpus, film, kind))["windows"].items()
+            for key, span in read_metadata(store_path(train_corpus, film, kind))["windows"].items()
         }
         assert found == wanted
 
@@ -73,12 +73,12 @@ def test_sample_times_and_tokens_are_those_of_the_decoded_frames(train_corpus: P
             ]
         shown_s = np.array([time_s for time_s, _ in frames]) - frames[0][0]
         path = store_path(train_corpus, clip.film_id, "features")
-        said = read_metadata(path)
+        metadata = read_metadata(path)
         for window in window_spans(clip, WINDOWS):
             key = window_key(clip.clip_id, window.index)
             middles = window.start_s + (np.arange(32) + 0.5) * window.duration_s / 32
             chosen = np.searchsorted(shown_s, middles + 1e-4, side="right") - 1
-            assert said["windows"][key]["sample_s"] == pytest.approx(shown_s[chosen], abs=1e-6)
+            assert metadata["windows"][key]["sample_s"] == pytest.approx(shown_s[chosen], abs=1e-6)
             pixels = encoder.prepared([frames[number][1] for number in chosen])
             with torch.no_grad():
                 states = encoder.model(pixel_values=pixels[None]).last_hidden_state[0]
@@ -113,7 +113,7 @@ def test_a_prompt_s_states_are_those_of_encoding_it_alone(train_corpus: Path) ->
         assert torch.equal(read_tensor(path, prompt_key(prompt)), text.states[0][text.mask[0]])
 
 
-def test_nothing_runs_twice_and_only_what_changed_runs_again(corpus: Path) -> None:
+def test_only_changed_items_are_encoded_again(corpus: Path) -> None:
     assert running(corpus) == set()
     assert running(corpus, "features.batch_size=1", "features.workers=1") == set()
     everything = set(SPLIT_OF)
@@ -133,9 +133,7 @@ def test_new_music_makes_the_codes_stale_and_not_the_features(corpus: Path) -> N
     assert running(corpus) == {("codes", clips[0].film_id)}
 
 
-def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(
-    corpus: Path, train_corpus: Path
-) -> None:
+def test_a_killed_run_resumes_and_gives_the_same_bytes(corpus: Path, train_corpus: Path) -> None:
     for path in (corpus / "records/features").iterdir():
         path.unlink()
     for film in SPLIT_OF:
@@ -160,7 +158,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     assert stored_bytes(corpus) == stored_bytes(train_corpus)
 
 
-def test_a_film_that_fails_is_said_and_the_rest_goes_on(corpus: Path) -> None:
+def test_a_film_that_fails_is_reported_and_the_rest_continues(corpus: Path) -> None:
     clip = clips_of(corpus)[0]
     (corpus / clip.video_path).unlink()
     (corpus / "records/features" / f"{clip.film_id}.json").unlink()
@@ -191,7 +189,7 @@ def test_films_without_a_split_are_left_out(corpus: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "hint"), [("splits", "ossl split"), ("labels", "use_labels=false")]
 )
-def test_a_missing_table_is_a_sentence(table: str, hint: str, corpus: Path) -> None:
+def test_a_missing_table_gives_a_clear_error(table: str, hint: str, corpus: Path) -> None:
     (corpus / f"manifests/{table}.parquet").unlink()
     with pytest.raises(OsslError) as caught:
         source_of(corpus, recipe_for(corpus))
@@ -202,7 +200,7 @@ def test_a_missing_table_is_a_sentence(table: str, hint: str, corpus: Path) -> N
         assert {one.label for one in source_of(corpus, recipe).clips} == {None}
 
 
-def test_a_disk_without_room_is_seen_before_the_work(train_corpus: Path) -> None:
+def test_a_full_disk_is_detected_before_the_work(train_corpus: Path) -> None:
     too_much = dict.fromkeys(SPLIT_OF, shutil.disk_usage(train_corpus).total)
     features, *_ = jobs_of(train_corpus, "features.pooling=all")
     job = dataclasses.replace(features, size_bytes=too_much)
@@ -211,7 +209,7 @@ def test_a_disk_without_room_is_seen_before_the_work(train_corpus: Path) -> None
     assert caught.value.code == "disk_small"
 
 
-def test_a_store_reads_as_safetensors_and_says_when_it_is_damaged(tmp_path: Path) -> None:
+def test_a_store_is_a_safetensors_file_and_damage_is_detected(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     path = tmp_path / "codes.safetensors"

@@ -1,4 +1,4 @@
-"""Music against its video: planted relations are found, and none where none was planted."""
+"""Synchrony of music and video: planted relations are found, and no others."""
 
 import subprocess
 from pathlib import Path
@@ -21,7 +21,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def timed(offset_s: float, n_clips: int = 8) -> list[Timed]:
-    """Clips with a note each 1 to 2 s; the cuts stand `offset_s` behind some of them."""
+    """Clips with a note every 1 to 2 s; there is a cut `offset_s` after some of them."""
     clips = []
     for seed in range(n_clips):
         notes = np.cumsum(rng(seed).uniform(1.0, 2.0, 20))
@@ -42,7 +42,7 @@ def test_cuts_on_notes_are_found_and_moved_ones_are_not() -> None:
     assert alignment(timed(0.4), rng()) == off
 
 
-def test_cuts_by_chance_are_no_more_than_chance() -> None:
+def test_random_cuts_are_at_chance_level() -> None:
     found = []
     for seed in range(40):
         clips = [
@@ -82,8 +82,8 @@ def test_loudness_that_follows_motion_is_found_and_shuffled_is_not() -> None:
     assert shuffled.interval[0] < 0
 
 
-def test_a_common_course_of_all_clips_is_no_following() -> None:
-    # All frames and all music rise to the end: correlation is high, and says nothing of a clip.
+def test_a_trend_common_to_all_clips_does_not_count() -> None:
+    # All videos and all music rise to the end: correlation is high, but not specific to a clip.
     rise = np.linspace(0, 5, 400)
     loudness = [rise + wandering(seed) for seed in range(10)]
     motion = [rise + wandering(seed + 30) for seed in range(10)]
@@ -93,7 +93,7 @@ def test_a_common_course_of_all_clips_is_no_following() -> None:
     assert found.interval[0] < 0.03
 
 
-def test_the_lag_says_how_late_the_music_is() -> None:
+def test_the_lag_is_the_delay_of_the_music() -> None:
     motion = [wandering(seed) for seed in range(6)]
     late = [np.concatenate((np.full(7, moves[0]), moves[:-7])) for moves in motion]
     found = following(late, motion, rng())
@@ -110,7 +110,7 @@ def test_constant_and_short_curves_are_left_out() -> None:
     assert correlation(np.zeros(100), good[0]) is None
 
 
-def write_frame(path: Path, rate: int = 24) -> None:
+def write_video(path: Path, rate: int = 24) -> None:
     """Shots of another texture after each cut, in which a square moves faster and slower."""
     rows, columns = np.mgrid[0:72, 0:96]
     frames, left = [], 0.0
@@ -133,7 +133,7 @@ def speed(time_s: float) -> float:
 
 
 def write_music(path: Path, notes: tuple[float, ...], follows: bool) -> None:
-    """A soft tone whose loudness goes with the frame's motion or against it, and notes."""
+    """A soft tone whose loudness follows the motion of the video or its inverse, and notes."""
     time_s = np.arange(SECONDS * RATE) / RATE
     level = -30 + 4 * (speed(time_s) - 3.0) * (1 if follows else -1)
     audio = 10 ** (level / 20) * np.sin(2 * np.pi * 220 * time_s)
@@ -144,9 +144,9 @@ def write_music(path: Path, notes: tuple[float, ...], follows: bool) -> None:
     soundfile.write(path, audio.astype(np.float32), RATE)
 
 
-def test_from_files_notes_at_cuts_and_loudness_that_follows(tmp_path: Path) -> None:
+def test_both_relations_from_files(tmp_path: Path) -> None:
     video, at_cuts, beside = (tmp_path / name for name in ("a.mp4", "at.wav", "beside.wav"))
-    write_frame(video)
+    write_video(video)
     frame = video_curves(video)
     assert frame["cuts"] == pytest.approx(CUTS, abs=0.05)
     assert frame["duration"][0] == pytest.approx(SECONDS)
@@ -154,7 +154,7 @@ def test_from_files_notes_at_cuts_and_loudness_that_follows(tmp_path: Path) -> N
     write_music(beside, tuple(cut + 0.5 for cut in CUTS), follows=False)
     music, other = music_curves(at_cuts), music_curves(beside)
     assert len(music["loudness"]) == len(frame["motion"]) == SECONDS * 10 - 3
-    # Notes are loud for a moment; the tone under them is what follows, or goes against.
+    # Notes are loud for a moment; the tone under them follows the motion or its inverse.
     assert (correlation(music["loudness"], frame["motion"]) or 0) > 0.5
     assert (correlation(other["loudness"], frame["motion"]) or 0) < -0.5
     hit = alignment([Timed(music["onsets"], frame["cuts"], SECONDS)], rng())
@@ -165,7 +165,7 @@ def test_from_files_notes_at_cuts_and_loudness_that_follows(tmp_path: Path) -> N
     assert missed.share == 0
 
 
-def test_a_cut_is_no_motion() -> None:
+def test_a_cut_is_not_motion() -> None:
     times = np.arange(100) / 25
     changes = np.full(100, 2.0)
     changes[50] = 90.0

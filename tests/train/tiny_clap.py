@@ -13,7 +13,7 @@ WORDS = ("<s>", "<pad>", "</s>", "<unk>", "a", "film", "soundtrack", "for", "ten
 
 
 def write_tiny_clap(folder: Path) -> Path:
-    """Write it; it hears 2 s at 8 kHz, and fuses features as `laion/clap-htsat-fused` does."""
+    """Write it; its input is 2 s at 8 kHz, with fused features as in `laion/clap-htsat-fused`."""
     audio = {
         "spec_size": 64, "num_mel_bins": 16, "hidden_size": 16, "patch_embeds_hidden_size": 8,
         "depths": [1, 1], "num_attention_heads": [1, 2], "window_size": 4, "patch_size": 4,

@@ -1,6 +1,6 @@
 """A world where the loss of the best possible model is known exactly.
 
-A clip is eight segments of three frames. Each segment has one of six hidden moods, drawn anew, and
+A clip is eight segments of three frames. Each segment has one of six random hidden moods, and
 each code of the segment is drawn from its mood's own distribution. The video shows the mood of each
 segment, with noise, and its time, but not its place: only the times say which segment it was.
 
@@ -99,7 +99,7 @@ def untrained(tiny: Backbone) -> Backbone:
 
 
 def pretrain(backbone: Backbone, world: World, steps: int, rate: float = 3e-3) -> None:
-    """Teach a language model what the past tells, then freeze it."""
+    """Train a language model on codes without video, then freeze it."""
     weights = list(backbone.language_model.module.requires_grad_(True).parameters())
     descend(weights, steps, rate, lambda: loss(backbone, world.clips(32).codes))
     backbone.language_model.module.requires_grad_(False)
@@ -138,7 +138,7 @@ def measured(
 def descend(
     weights: list[nn.Parameter], steps: int, rate: float, one: Callable[[], Tensor]
 ) -> None:
-    """AdamW in one cycle, gates at ten times the rate, on what `one` gives at each step."""
+    """AdamW in one cycle, gates at ten times the rate; `one` gives the loss of each step."""
     if not steps:
         return
     alphas = [weight for weight in weights if weight.shape == (1,)]

@@ -1,4 +1,4 @@
-"""Runs of the tiny models that the tests of generation share."""
+"""Fixtures for the tests of generation: runs of the tiny models."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from typer.testing import CliRunner
 from ossl_builder import files
 from ossl_builder.cli.main import app
 from ossl_builder.errors import OsslError
-from tests.films.long_clips import Made, corpus_of
-from tests.train.labelled import assign_splits, recipe_for
+from tests.films.long_clips import ClipSpec, corpus_of
+from tests.train.labelled_corpus import assign_splits, recipe_for
 
 THIRTY = "windows.length_s=30.0"
 LENGTHS = (75, 30, 7)
@@ -40,13 +40,13 @@ Generate = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture(autouse=True)
 def _alone(one_thread: None) -> None:
-    """Small steps gain nothing from threads, and sums come in one order."""
+    """Use one thread: more do not speed up small steps, and change the order of sums."""
 
 
 @pytest.fixture(scope="module")
 def root(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips of 75, 30 and 7 s, and a run whose adapter's gates stand open."""
-    made = [Made(f"film{seconds}", seconds) for seconds in LENGTHS]
+    """Clips of 75, 30 and 7 s, and a run whose adapter has open gates."""
+    made = [ClipSpec(f"film{seconds}", seconds) for seconds in LENGTHS]
     folder = corpus_of(tmp_path_factory.mktemp("generate") / "corpus", made, tiny_models)
     assign_splits(folder, {"film75": "train", "film30": "train", "film7": "test"})
     write_run(folder, "tiny_cpu", alpha=0.6)
@@ -54,7 +54,7 @@ def root(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_run(root: Path, name: str, alpha: float) -> Path:
-    """A run's folder, as `ossl train fit` leaves it."""
+    """Write the folder of a run, like `ossl train fit`."""
     import yaml
 
     recipe = recipe_for(root, THIRTY)
@@ -62,8 +62,8 @@ def write_run(root: Path, name: str, alpha: float) -> Path:
     torch.manual_seed(3)
     adapter = adapter_for(backbone, video_dim=48, alpha_init=alpha, positions="time")
     run = root / "train" / name
-    said = {"digest": backbone.digest, "encoder": "vivit", "pooling": "time_slots"}
-    save_adapter(run / "best/adapter.safetensors", adapter, said)
+    metadata = {"digest": backbone.digest, "encoder": "vivit", "pooling": "time_slots"}
+    save_adapter(run / "best/adapter.safetensors", adapter, metadata)
     adapter.detach()
     text = yaml.safe_dump({"name": name, **recipe.model_dump(exclude={"name"})})
     files.write_bytes(run / "recipe.yaml", text.encode())
@@ -72,7 +72,7 @@ def write_run(root: Path, name: str, alpha: float) -> Path:
 
 @pytest.fixture
 def generate(root: Path) -> Generate:
-    """Run the command in this process; what it printed for scripts, by name of the piece."""
+    """Run `ossl train generate` in this process; return its JSON output."""
 
     def run(*arguments: object, code: int = 0) -> list[dict[str, Any]]:
         found = command(root, *arguments, "--json")
@@ -92,7 +92,7 @@ def command(root: Path, *arguments: object) -> Result:
 
 @dataclasses.dataclass
 class Seen:
-    """What each window of the 75-s clip was given and gave."""
+    """Inputs and outputs of each window of the 75-s clip."""
 
     codes: list[torch.Tensor]
     starts: list[int]

@@ -25,7 +25,7 @@ def test_files_are_as_long_as_their_video_and_play(
 ) -> None:
     given = [part for number in (1, 2) for part in ("--video", root / f"clip{number}.mp4")]
     found = generate(*given, "--out", tmp_path, "--mood", "sad", *ONE)
-    # What was drawn for 75 s is written as the command writes it.
+    # The sample of 75 s is written like the command writes it.
     settings = GenerateSettings(window_s=30, overlap_s=10)
     (job,) = plan_samples(
         [piece_of(root, "clip0", "sad")], [1], tmp_path, True, {"with_dialogue": False}
@@ -39,13 +39,13 @@ def test_files_are_as_long_as_their_video_and_play(
         assert np.abs(heard).max() < 1
         note = json.loads(Path(one["wav"]).with_suffix(".json").read_bytes())
         assert "sad" in note["made_from"]["prompt"]
-        # No audio is there to go on from: the reference begins with a beep of 440 Hz.
+        # There is no audio to continue: the reference begins with a beep of 440 Hz.
         assert note["made"]["windows"][0]["known"] == 0
         check_playable(root / f"{one['name']}.mp4", Path(one["video"]), seconds, heard)
 
 
 def check_playable(source: Path, made: Path, seconds: int, heard: np.ndarray) -> None:
-    """The frame's packets are those of the source; the audio is the WAV's."""
+    """The video packets are those of the source; the audio is that of the WAV."""
     assert packets_of(made) == packets_of(source)
     with av.open(str(made)) as container:
         images = sum(1 for _ in container.decode(video=0))
@@ -65,7 +65,7 @@ def packets_of(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
-def test_what_is_there_is_left_alone(root: Path, generate: Generate, tmp_path: Path) -> None:
+def test_existing_files_are_kept(root: Path, generate: Generate, tmp_path: Path) -> None:
     given = ("--split", "test", "--samples", 2, "--out", tmp_path, "--window", 4)
     first = generate(*given)
     assert [(one["seed"], one["state"]) for one in first] == [(0, "made"), (1, "made")]
@@ -85,22 +85,22 @@ def test_what_is_there_is_left_alone(root: Path, generate: Generate, tmp_path: P
     assert {one["why"] for one in planned} == {"changed: prompt"}
 
 
-def test_peaks_are_lowered_and_the_rest_is_left() -> None:
+def test_only_peaks_are_lowered() -> None:
     time_s = np.arange(32_000) / 32_000
     quiet = (0.3 * np.sin(2 * np.pi * 200 * time_s)).astype(np.float32)
     assert sample_files.limit_peaks(quiet, 32_000)[0] is quiet
     loud = quiet.copy()
     loud[16_000:16_040] *= 8
-    lowered, said = sample_files.limit_peaks(loud, 32_000)
+    lowered, limiting = sample_files.limit_peaks(loud, 32_000)
     assert np.abs(lowered).max() <= sample_files.CEILING
     assert np.array_equal(lowered[:15_000], loud[:15_000])
     assert np.array_equal(lowered[17_000:], loud[17_000:])
-    assert said.peak == pytest.approx(np.abs(loud).max())
-    assert said.lowest_gain_db < -6
-    assert 0 < said.seconds < 0.05
+    assert limiting.peak == pytest.approx(np.abs(loud).max())
+    assert limiting.lowest_gain_db < -6
+    assert 0 < limiting.seconds < 0.05
 
 
-def test_a_film_is_decoded_in_parts(
+def test_long_audio_is_decoded_in_parts(
     models: Models, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = sample_files.decode(models.backbone, seen.whole[:, :1000])
@@ -110,7 +110,7 @@ def test_a_film_is_decoded_in_parts(
     assert np.abs(whole - parts).max() < 1e-3 * np.abs(whole).max()
 
 
-def test_what_cannot_be_is_a_sentence(root: Path, generate: Generate, tmp_path: Path) -> None:
+def test_invalid_requests_give_clear_errors(root: Path, generate: Generate, tmp_path: Path) -> None:
     other = ("--set", "features.pooling=all")
     for arguments, code in (
         (("--clip", "clip2", "--recipe", "small"), "no_checkpoint"),
@@ -133,7 +133,7 @@ def test_what_cannot_be_is_a_sentence(root: Path, generate: Generate, tmp_path: 
     assert "--batch" in caught.value.hint
 
 
-def test_one_bad_frame_does_not_cost_the_others(
+def test_one_bad_video_does_not_stop_the_others(
     root: Path, generate: Generate, tmp_path: Path
 ) -> None:
     kept = root / "clip2.mp4"

@@ -1,4 +1,4 @@
-"""Music for video files of any kind; one that cannot be decoded costs the others nothing."""
+"""Music for video files of any kind; one that cannot be decoded does not stop the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ossl_train.generation.requests import GenerateSettings, PromptOptions, file
 from tests import films
 from tests.films import shapes
 from tests.train.generation.conftest import ONE, Generate
-from tests.train.labelled import recipe_for
+from tests.train.labelled_corpus import recipe_for
 
 KINDS = {
     "wmv": shapes.WHOLE["wmv"],
@@ -42,7 +42,7 @@ def numbers(path: Path) -> list[int]:
         return [films.number_of(f.to_ndarray(format="gray")) for f in film.decode(video=0)]
 
 
-def test_whatever_decodes_gets_music_and_the_rest_a_reason(
+def test_decodable_videos_get_music_and_the_others_a_reason(
     root: Path, plain: Path, generate: Generate, tmp_path: Path
 ) -> None:
     videos = [make(plain, tmp_path / name) for name, make in KINDS.items()]

@@ -1,4 +1,4 @@
-"""Windows of generated music: what each sees, and how it goes on from the one before."""
+"""Windows of generated music: the video of each window, and how it continues the previous one."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from tests.train.generation.conftest import (
     piece_of,
     write_run,
 )
-from tests.train.labelled import opened, recipe_for, store_all
+from tests.train.labelled_corpus import opened, recipe_for, store_all
 
 
-def test_windows_go_on_from_the_codes_of_their_overlap(seen: Seen) -> None:
+def test_windows_continue_from_the_codes_of_their_overlap(seen: Seen) -> None:
     assert [codes.shape[1] for codes in seen.codes] == [1500, 1500, 1500, 750]
     assert seen.starts == [0, 500, 500, 500]
     for before, after in zip(seen.codes, seen.codes[1:], strict=False):
@@ -61,7 +61,7 @@ def test_each_window_sees_its_own_segment_of_the_video_once(
     assert seen.projections == len(seen.codes) * models.backbone.shape.n_layers
 
 
-def test_a_window_is_seen_as_it_was_in_training(root: Path, models: Models) -> None:
+def test_features_of_a_window_equal_those_in_training(root: Path, models: Models) -> None:
     store_all(root, THIRTY)
     dataset = opened(root, "train", THIRTY)
     piece, recipe = piece_of(root, "clip0"), recipe_for(root, THIRTY)
@@ -108,11 +108,13 @@ def test_alpha_0_is_the_base_model_to_the_bit(
         (one,) = generate(*given, *more, "--out", tmp_path / name)
         wavs[name] = Path(one["wav"]).read_bytes()
     assert wavs["alpha 0"] == wavs["closed"] == (tmp_path / "base.wav").read_bytes()
-    # The reference loads its adapter in vain, and plays the base model without a word.
+    # The reference fails to load its adapter, and uses the base model without a warning.
     assert wavs["open"] != wavs["alpha 0"]
     assert wavs["open"] == wavs["again"] != wavs["other seed"]
-    said = command(root, *given, "--checkpoint", root / "train/closed", "--out", tmp_path / "said")
-    assert "plain MusicGen" in said.output
+    result = command(
+        root, *given, "--checkpoint", root / "train/closed", "--out", tmp_path / "said"
+    )
+    assert "plain MusicGen" in result.output
 
 
 def test_guidance_takes_the_video_away_from_its_blind_half(root: Path, models: Models) -> None:
@@ -129,8 +131,8 @@ def test_guidance_takes_the_video_away_from_its_blind_half(root: Path, models: M
     assert not torch.equal(plain, codes_of(root, models, alpha=0.5))
 
 
-def test_pieces_begin_each_in_its_own_way(root: Path, models: Models) -> None:
-    """One prompt, one seed, two frames: two pieces, even by the base model."""
+def test_two_videos_get_different_music(root: Path, models: Models) -> None:
+    """One prompt, one seed, two videos: different music, even by the base model."""
     base = dataclasses.replace(models, adapter=None, encoder=None)
     samples = [GeneratedSample(piece_of(root, f"clip{n}", "a sad piano"), 0) for n in (1, 2)]
     settings = GenerateSettings(window_s=30, overlap_s=10, text_guidance=1)

@@ -1,7 +1,7 @@
-"""What a command costs: seconds, processor time, and its own most memory.
+"""Costs of a command: seconds, processor time, and peak memory.
 
-The kernel counts for a child what its parent held when it was started. So a small process of its
-own starts the command, and says what it saw.
+The kernel counts the memory of the parent at the start as memory of the child. So a small separate
+process starts the command and reports its costs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 
 class Cost(NamedTuple):
-    """Seconds by the clock, seconds of processor time, most memory at once in MB."""
+    """Wall-clock seconds, seconds of processor time, and peak memory in MB."""
 
     seconds: float
     processor_s: float
@@ -39,7 +39,7 @@ def cost_of(command: Sequence[str], environment: Mapping[str, str] | None = None
 def ossl_cost(
     *arguments: object, corpus: object, environment: Mapping[str, str] | None = None
 ) -> Cost:
-    """What an `ossl` command on a corpus costs."""
+    """Costs of an `ossl` command on a corpus."""
     ossl = [sys.executable, "-m", "ossl_builder.cli.main", "-C", str(corpus)]
     return cost_of([*ossl, *map(str, arguments)], environment)
 

@@ -1,4 +1,4 @@
-"""People who rate, simulated: each with a mean and a mood of their own."""
+"""Simulated raters, each with a different mean and noise."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def rate(
     seed: int,
     on: Collection[str] = QUESTIONS,
 ) -> dict[str, Answer]:
-    """A rater's answers to a stimulus: clip, rater, what is planted, and scatter; 1 to 5.
+    """A rater's answers to a stimulus, 1 to 5: effects of clip, rater and preference, and noise.
 
     Args:
         clip, system: of the stimulus.
-        rater: a number.
-        liking: by how much a system is liked more.
+        rater: number of the rater.
+        liking: planted preference for each system.
         seed: of the whole test.
-        on: questions on which that is so.
+        on: questions to which the preference applies.
     """
     found: dict[str, Answer] = {}
     for question in QUESTIONS:

@@ -1,4 +1,4 @@
-"""Sampled frames are those shown at their times: clips whose frames tell the time."""
+"""Sampled frames are those shown at the given times: the frames of the clips contain their time."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -44,7 +44,7 @@ def film(path: Path, ticks: Sequence[int]) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["even", "uneven", "late"])
-def test_the_frame_shown_at_each_moment_is_given(kind: str, tmp_path: Path) -> None:
+def test_the_frame_shown_at_each_time_is_returned(kind: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     steps = np.full(300, 40) if kind != "uneven" else rng.choice([20, 40, 200], 300)
     ticks = np.concatenate(([0], np.cumsum(steps)[:-1]))
@@ -59,14 +59,14 @@ def test_the_frame_shown_at_each_moment_is_given(kind: str, tmp_path: Path) -> N
     assert len(set(expected.tolist())) > 50, "the test must ask for many frames"
 
 
-def test_a_moment_on_a_frame_s_beginning_gives_that_frame(tmp_path: Path) -> None:
+def test_a_time_at_the_start_of_a_frame_gives_that_frame(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mkv", range(0, 2000, 40))
     assert [number_in(one.rgb) for one in frames_at(path, [0.0, 0.04, 0.08, 9.0, 10.0])] == [
         0, 1, 2, 49, 49,
     ]  # fmt: skip
 
 
-def test_a_broken_file_is_an_error_with_a_sentence(tmp_path: Path) -> None:
+def test_a_broken_file_gives_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(b"no film")
     with pytest.raises(OsslError) as caught:
         list(frames_at(tmp_path / "film.mp4", [0.0]))

@@ -1,4 +1,4 @@
-"""Corpora of tables alone, made up, for what no film of the tests has."""
+"""Made-up table rows, for cases that no test film has."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def label(of: Clip, quadrant: str | None, valence: float | None, arousal: float 
     )  # fmt: skip
 
 
-def put(corpus: Corpus, table: Table, rows: Sequence[Any]) -> None:
-    """Write a table of these rows, which are sorted already."""
+def write_rows(corpus: Corpus, table: Table, rows: Sequence[Any]) -> None:
+    """Write a table with these rows, which must be sorted."""
     schema = table.arrow_schema()
     columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
     path = corpus.root / "manifests" / f"{table.name}.parquet"
@@ -62,7 +62,7 @@ def put(corpus: Corpus, table: Table, rows: Sequence[Any]) -> None:
 
 
 def large(root: Path, n_films: int, n_clips: int) -> Corpus:
-    """Films of an hour and a half, each with so many clips in all, labels, scenes and splits."""
+    """Make a large corpus: films of 90 minutes with clips, labels, scenes and splits."""
     corpus = create(root)
     rng = np.random.default_rng(0)
     films, clips, labels, scenes, splits = [], [], [], [], []
@@ -101,5 +101,5 @@ def large(root: Path, n_films: int, n_clips: int) -> Corpus:
     for table, rows in zip(
         (FILMS, CLIPS, LABELS, SCENES, SPLITS), (films, clips, labels, scenes, splits), strict=True
     ):
-        put(corpus, table, rows)
+        write_rows(corpus, table, rows)
     return corpus

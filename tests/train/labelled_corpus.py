@@ -41,7 +41,7 @@ def label(clip: Clip, mood: str | None, caption: str | None = None) -> Label:
 
 
 def assign_splits(root: Path, splits: dict[str, str | None]) -> None:
-    """Write the splits table as a person would have it."""
+    """Write a splits table that a person has chosen."""
     rows = [
         Split(film, split, "by hand", film, 1, 1.0, "Q1", "short") for film, split in splits.items()
     ]

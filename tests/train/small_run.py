@@ -1,8 +1,8 @@
-"""A small run of the loop: the tiny MusicGen, and windows that stand in memory.
+"""A small run of the training loop: the tiny MusicGen, and windows in memory.
 
-    python -m tests.train.fitting --models DIR --out DIR [--set key=value …] [--stop-at N]
+    python -m tests.train.small_run --models DIR --out DIR [--set key=value …] [--stop-at N]
 
-As a program it is what tests kill, or begin twice with `torchrun`.
+Tests start this program to kill it, or start two processes of it with `torchrun`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass
 class InMemory:
-    """What `open_dataset` gives, without files."""
+    """A dataset like that of `open_dataset`, without files."""
 
     samples: list[TrainSample]
     left_out: dict[str, int] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def tiny(models: Path) -> tuple[Backbone, VideoAdapter]:
 
 
 def parts_of(models: Path, train: InMemory | None = None) -> Parts:
-    """All that a run works upon."""
+    """The parts of a run: model, adapter and data."""
     backbone, adapter = tiny(models)
     learned: Any = windows_of("train", 2, 8, (40, 40, 23)) if train is None else train
     measured: Any = windows_of("validation", 2, 3, (40, 31))
@@ -93,7 +93,7 @@ def parts_of(models: Path, train: InMemory | None = None) -> Parts:
 def run(
     parts: Parts, out: Path, stop_at: int | None = None, **settings: Any
 ) -> tuple[TrainerState, list[float]]:
-    """Fit, or go on; gives where the run stands and the losses of all its steps."""
+    """Fit or resume; return the state of the run and the losses of all its steps."""
     chosen = FitSettings(**(SETTINGS | settings))
     with join_processes("cpu") as processes:
         first = processes.rank == 0
@@ -110,7 +110,7 @@ def weights_of(parts: Parts) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in parts.adapter.state_dict().items()}
 
 
-def farthest(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> float:
+def max_difference(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> float:
     """The largest difference of two adapters' weights."""
     assert one.keys() == other.keys()
     return max(float((one[name] - other[name]).abs().max()) for name in one)
@@ -138,7 +138,7 @@ def main() -> None:
     parts = parts_of(chosen.models)
     run(parts, chosen.out, chosen.stop_at, **settings)
     weights = torch.cat([one.detach().flatten() for one in parts.adapter.parameters()])
-    # Every process tells which adapter it ended with.
+    # Every process writes a checksum of its final adapter.
     (chosen.out / f"adapter-{os.environ.get('RANK', '0')}.txt").write_text(
         hashlib.sha256(weights.numpy().tobytes()).hexdigest()
     )

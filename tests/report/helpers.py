@@ -1,4 +1,4 @@
-"""What the tests of the report share."""
+"""Helpers of the report tests."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ Opened = Callable[..., AbstractContextManager[Any]]
 
 
 def copied(corpus: Path, to: Path) -> Path:
-    """A corpus that shares the other's media; files are replaced in it, never written into."""
+    """Copy a corpus with hard links; files in it are replaced, never written into."""
     return Path(shutil.copytree(corpus, to, copy_function=os.link))

@@ -14,7 +14,7 @@ SPACING_S = 20.0
 
 
 def made_up_corpus(root: Path, n_clips: int) -> list[str]:
-    """A corpus with so many clips of 10 s in its table; their ids, sorted."""
+    """Make a corpus with `n_clips` clips of 10 s in its table; return their ids, sorted."""
     corpus = create(root)
     films = [f"film-{at // CLIPS_PER_FILM:04d}" for at in range(n_clips)]
     starts = [at % CLIPS_PER_FILM * SPACING_S for at in range(n_clips)]

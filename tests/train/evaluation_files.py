@@ -1,4 +1,4 @@
-"""What tests of `ossl train evaluate` share: sounds, folders of them, and few resamples."""
+"""Helpers for tests of `ossl train evaluate`: audio files, and settings with few resamples."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ def settings(clap: Path, **chosen: Any) -> EvaluationSettings:
 
 
 def audio(seed: int, seconds: float = 3.0) -> np.ndarray:
-    """A chord of its own for each seed, under noise."""
+    """A chord with noise; each seed gives another chord."""
     drawn = np.random.default_rng(seed)
     time_s = np.arange(round(seconds * RATE)) / RATE
     tones = [np.sin(2 * np.pi * tone * time_s) for tone in drawn.uniform(80, 3000, 4)]
@@ -26,7 +26,7 @@ def audio(seed: int, seconds: float = 3.0) -> np.ndarray:
 
 
 def folder_of(folder: Path, seeds: Sequence[int], begin: np.ndarray | None = None) -> Path:
-    """A file for each seed, named by its place."""
+    """Write one audio file per seed, named by its index."""
     folder.mkdir()
     for number, seed in enumerate(seeds):
         whole = audio(seed) if begin is None else np.concatenate((begin, audio(seed)))

@@ -1,4 +1,4 @@
-"""Corpora of tables only, with made-up fingerprints: what `ossl split` reads, and nothing else."""
+"""Corpora with tables and made-up fingerprints only: all that `ossl split` reads."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ CLIP_S = 20.0
 
 
 @dataclass
-class MadeUp:
-    """A film: its clips' lengths, and its mood.
+class FilmSpec:
+    """A film: the lengths of its clips, and its mood.
 
     Attributes:
         film_id: its id; it also seeds its hashes.
         clips_s: lengths of its clips.
         quadrant: of all its clips; None: they are not labelled.
-        shares: clip number to (film, clip number, kind) whose hashes it has too.
+        shares: clip number to (film, clip number, kind) with which it shares hashes.
     """
 
     film_id: str
@@ -37,7 +37,7 @@ class MadeUp:
         return f"{self.film_id}_{number}"
 
     def hashes(self, number: int, kind: str) -> list[int]:
-        """What no other clip has; moments over its whole length."""
+        """Hashes that no other clip has, with moments over its whole length."""
         seed = [*self.film_id.encode(), number, len(kind)]
         rng = np.random.default_rng(seed)
         what = rng.integers(0, 2**43, 40)
@@ -45,8 +45,8 @@ class MadeUp:
         return [int(value) for value in (what << MOMENT_BITS) | when]
 
 
-def write_corpus(corpus: Path, films: Sequence[MadeUp]) -> None:
-    """Write (anew) the tables clips, labels and fingerprints."""
+def write_corpus(corpus: Path, films: Sequence[FilmSpec]) -> None:
+    """Write or replace the tables clips, labels and fingerprints."""
     named = {film.film_id: film for film in films}
     numbered = [
         (film, number)
@@ -66,7 +66,7 @@ def write_corpus(corpus: Path, films: Sequence[MadeUp]) -> None:
         hashes = {kind: film.hashes(number, kind) for kind in ("audio", "video")}
         if number in film.shares:
             other, place, kind = film.shares[number]
-            # Half of what the other clip has, 3 s later.
+            # Half of the other clip's hashes, 3 s later.
             hashes[kind] += [value + 30 for value in named[other].hashes(place, kind)[:20]]
         found = {kind: tuple(sorted(set(values))) for kind, values in hashes.items()}
         rows.append(Fingerprint(film.film_id, film.clip_id(number), found["audio"], found["video"]))

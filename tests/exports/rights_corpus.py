@@ -1,4 +1,4 @@
-"""A corpus of made-up films, one per verdict, with the least of media that every export takes."""
+"""A corpus of made-up films, one per rights verdict, with minimal media for all exports."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ossl_builder.corpus import create
 from ossl_builder.engine import tables_io
 from ossl_builder.rights import Evidence, Facts, verdict
 from ossl_builder.tables import CLIPS, FILMS, Clip, Source
-from tests.report.made import clip
+from tests.report.table_rows import clip
 from tests.rows import film_row
 
 BY = "https://creativecommons.org/licenses/by/4.0/"
 RATE = 8_000
 LENGTH_S = 2.0
-# Film to (basis, year, evidence) as a user claims them, and to the verdict.
+# Film id to (basis, year, evidence) of the user's claim, and the resulting verdict.
 CLAIMS: dict[str, tuple[str, int | None, str, str]] = {
     "expired": ("expired_95y", 1925, "Published in 1925", "expired"),
     "not-renewed": ("not_renewed", 1950, "No renewal", "not_renewed"),
@@ -34,7 +34,7 @@ CLAIMS: dict[str, tuple[str, int | None, str, str]] = {
     "refuted": ("expired_95y", 1990, "It is old", "unknown"),
 }
 SHOWN = (Evidence("year", "1950", "a register"),)
-# What no claim amounts to: facts with evidence that they are shown by.
+# Verdicts that no claim can give: facts with their evidence.
 SHOWN_NOT_FREE: dict[str, tuple[Facts, str]] = {
     "protected": (
         Facts(
@@ -63,8 +63,8 @@ WORDS = {name: claim[3] for name, claim in CLAIMS.items()} | {
 FREE = ("expired", "not-renewed", "no-notice", "government-work", "licensed", "licence-unnamed")
 
 
-def know_facts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the films of `SHOWN_NOT_FREE` have their facts, as a later catalogue may."""
+def patch_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the films of `SHOWN_NOT_FREE` their facts, as a future catalogue may."""
     facts_of_source = verdict.facts_of_source
 
     def of(source: Source) -> Facts:
@@ -83,8 +83,8 @@ def source(name: str, allow_unknown: bool = True) -> Source:
     )  # fmt: skip
 
 
-def judged(root: Path, *names: str) -> Path:
-    """A corpus of these films, each with a clip. Its films table knows no verdict yet."""
+def rights_corpus(root: Path, *names: str) -> Path:
+    """Make a corpus of these films with one clip each. Its films table has no verdicts yet."""
     corpus = create(root)
     sources = [source(name) for name in sorted(names)]
     corpus.record_source(*sources)
@@ -96,12 +96,12 @@ def judged(root: Path, *names: str) -> Path:
         for one in sources
     ]  # fmt: skip
     tables_io.write_corpus_table(root, FILMS, films)
-    tables_io.write_corpus_table(root, CLIPS, [a_clip(root, one.film_id) for one in sources])
+    tables_io.write_corpus_table(root, CLIPS, [write_clip(root, one.film_id) for one in sources])
     return root
 
 
-def a_clip(root: Path, film_id: str, **other: Any) -> Clip:
-    """A clip whose files are there: sounds that can be decoded, and a frame that is none."""
+def write_clip(root: Path, film_id: str, **other: Any) -> Clip:
+    """Write the files of a clip: audio that can be decoded, and a video file that cannot."""
     row = clip(film_id, 0.0, LENGTH_S, sample_rate=RATE, n_samples=round(LENGTH_S * RATE))
     rng = np.random.default_rng(list(film_id.encode()))
     audio = rng.uniform(-0.1, 0.1, (round(LENGTH_S * RATE), 2))
