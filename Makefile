@@ -5,6 +5,10 @@ READY := .venv/.ready
 # The labelling server that a test starts wants other versions than we do: an environment of its own.
 SERVER := .venv-label-studio/.ready
 
+# Tests run in two processes of one thread each. More threads than cores mostly wait for each other.
+TEST_WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+
 # Real films with exact truth, where they are; tests that need them are skipped elsewhere.
 ifneq ($(wildcard ../shared/media),)
 export OSSL_TEST_MEDIA ?= $(abspath ../shared/media)
@@ -41,10 +45,10 @@ lint: $(READY)
 	$(BIN)/mypy --no-error-summary
 
 test: lint $(SERVER)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: lint $(SERVER)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks --work .bench

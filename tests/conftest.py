@@ -14,7 +14,7 @@ import pytest
 
 from ossl_builder.engine.stage import Item, Stage
 from tests.command_result import CommandResult, RunCommand
-from tests.e2e.corpora import Ossl, add_film
+from tests.e2e.corpora import Ossl, add_film, linked
 
 # One Label Studio server for all tests of a session, in any folder.
 pytest_plugins = ["tests.e2e.label_studio_server"]
@@ -107,6 +107,19 @@ def ossl() -> Ossl:
 
 
 @pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; one for all tests, because Playwright runs once in a process."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("there is no Chromium here (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
 def demo_corpus(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The corpus of the three demo films. Read only: tests share it.
 
@@ -115,7 +128,7 @@ def demo_corpus(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "corpus"
     made_before = os.environ.get("OSSL_TEST_DEMO", "")
     if made_before:
-        shutil.copytree(made_before, folder, copy_function=os.link)
+        linked(Path(made_before), folder)
     ossl("demo", "--out", folder, "--no-training")
     return folder
 

@@ -32,9 +32,16 @@ def add_film(ossl: Ossl, corpus: Path, film: Path, film_id: str) -> None:
     )  # fmt: skip
 
 
+MEDIA = (".flac", ".jpg", ".mp4", ".npy", ".safetensors", ".webm")
+
+
 def linked(corpus: Path, copy: Path) -> Path:
-    """Copy a shared corpus with hard links; writes replace files and do not change the original."""
-    shutil.copytree(corpus, copy, copy_function=os.link)
+    """Copy a shared corpus; media, which no test changes in place, are hard links."""
+
+    def copy_file(source: str, target: str) -> None:
+        (os.link if source.endswith(MEDIA) else shutil.copy2)(source, target)
+
+    shutil.copytree(corpus, copy, copy_function=copy_file)
     return copy
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,7 +13,7 @@ from ossl_builder.cli import demo
 from ossl_builder.corpus import open_corpus
 from ossl_builder.demo.corpus import annotations_folder
 from tests.command_result import RunCommand
-from tests.e2e.corpora import Ossl
+from tests.e2e.corpora import Ossl, linked
 
 
 def rows(root: Path, table: str) -> list[dict[str, object]]:
@@ -35,7 +33,7 @@ def test_the_demo_generates_music_and_a_second_run_does_nothing(
     ossl: Ossl, demo_corpus: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "demo"
-    shutil.copytree(demo_corpus, root, copy_function=os.link)
+    linked(demo_corpus, root)
     # Simulate annotations of a first clip that was cut at a slightly different time.
     bundled = annotations_folder() / "demo-sintel.jsonl"
     clip = next(row for row in rows(root, "clips") if row["film_id"] == "demo-sintel")
@@ -82,7 +80,7 @@ def test_without_the_train_extra_the_demo_says_so_and_succeeds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     root = tmp_path / "demo"
-    shutil.copytree(demo_corpus, root, copy_function=os.link)
+    linked(demo_corpus, root)
     monkeypatch.setattr(demo, "TRAIN_PACKAGES", ("ossl_train", "no_such_package"))
     demo.label_split_train(root, open_corpus(root))
     assert "which needs no_such_package." in capsys.readouterr().err

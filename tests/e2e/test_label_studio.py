@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ossl_builder.annotations import label_config, label_schema
-from tests.e2e.corpora import Ossl, rows
+from tests.e2e.corpora import Ossl, linked, rows
 from tests.e2e.label_studio_server import LabelStudio
 
 TITLE = "Demo moods"
@@ -26,7 +24,7 @@ TENSE = HAPPY | {"quadrant": "Q2", "valence": 2, "energy": 8, "tension": 9, "moo
 @pytest.fixture
 def corpus(demo_corpus: Path, tmp_path: Path) -> Path:
     """A writable copy of the demo corpus with hard links; files are replaced, not written into."""
-    shutil.copytree(demo_corpus, tmp_path / "corpus", copy_function=os.link)
+    linked(demo_corpus, tmp_path / "corpus")
     return tmp_path / "corpus"
 
 

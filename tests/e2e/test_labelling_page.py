@@ -85,27 +85,19 @@ def session(
     ossl: Ossl,
     demo_corpus: Path,
     label_studio: LabelStudio,
+    browser: Any,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LabellingSession]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no Chromium here (Debian: apt-get install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api")
     corpus = tmp_path_factory.mktemp("page") / "corpus"
     shutil.copytree(demo_corpus, corpus)
     email = label_studio.sign_up("browsing").email
-    with (
-        serving(corpus) as clips,
-        playwright.sync_playwright() as started,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    with serving(corpus) as clips, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
         ossl(
             "-C", corpus, "label", "push", FILM, "--url", label_studio.url,
             "--clips-url", clips.base, "--title", TITLE,
         )  # fmt: skip
         (project,) = label_studio.project_ids(TITLE)
-        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_context().new_page()
         page.goto(f"{label_studio.url}/user/login/")
         page.fill("input[name=email]", email)
@@ -116,7 +108,6 @@ def session(
         page.context.close()
         address = f"{label_studio.url}/projects/{project}/data?labeling=1"
         yield LabellingSession(corpus, address, browser, logged_in)
-        browser.close()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 1000), (1366, 768)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from ossl_builder.engine import tables_io
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label, Split
+from tests.e2e.corpora import linked
 
 SPLIT_NAMES = {"demo-caminandes": "train", "demo-sintel": "validation", "demo-steamboat": "test"}
 
@@ -28,7 +28,7 @@ def label(clip: Clip, quadrant: str, caption: str | None) -> Label:
 def corpus(demo_corpus: Path, tmp_path: Path) -> Path:
     """A copy of the demo corpus with shared media; each film is in a different split."""
     root = tmp_path / "corpus"
-    shutil.copytree(demo_corpus, root, copy_function=os.link)
+    linked(demo_corpus, root)
     for table in (root / "manifests").iterdir():  # tables are replaced here, never written into
         table.write_bytes(shutil.copyfile(table, tmp_path / "table").read_bytes())
     clips: list[Clip] = tables_io.read_table(root / "manifests", CLIPS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,7 +95,7 @@ def whole_v1(
 def v1(whole_v1: Path, tmp_path: Path) -> Path:
     """A copy of it that tests may damage: they replace or remove files, never write into them."""
     folder = tmp_path / whole_v1.name
-    shutil.copytree(whole_v1, folder, copy_function=os.link)
+    linked(whole_v1, folder)
     for path in folder.glob("*.csv"):
         text = path.read_bytes()
         path.unlink()

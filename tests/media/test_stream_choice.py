@@ -64,7 +64,7 @@ def test_another_audio_version_is_not_selected(tmp_path: Path, flag: str, layout
     )  # fmt: skip
     assert selected_hz(path) == FILM_HZ
     assert chosen(path).audio.index == 2
-    assert "no other version" in chosen(path).why
+    assert "neither a still image nor another version" in chosen(path).why
     assert flag in chosen(path).others
 
 

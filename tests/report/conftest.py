@@ -29,19 +29,6 @@ def labelled(ossl: Ossl, demo_corpus: Path, tmp_path_factory: pytest.TempPathFac
     return corpus
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Headless Chromium of the system."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("there is no chromium")
-    with playwright.sync_playwright() as running:
-        found = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 @pytest.fixture
 def opened(browser: Any) -> Opened:
     """Open a page of a report; errors and network requests of the page fail the test."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from ossl_train.recipe import TrainRecipe, load_train_recipe
 from ossl_builder.engine.schedule import Event
 from ossl_builder.engine.tables_io import read_table, write_corpus_table
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label, Split
+from tests.e2e.corpora import linked
 
 SPLIT_OF = {"demo-sintel": "train", "demo-caminandes": "validation", "demo-steamboat": "test"}
 LABEL = Label(
@@ -59,7 +58,7 @@ def put_labels(root: Path, mood: str = "happy") -> None:
 
 def copied(root: Path, to: Path) -> Path:
     """A copy of a corpus whose files may be replaced, though not written into."""
-    shutil.copytree(root, to, copy_function=os.link)
+    linked(root, to)
     return to
 
 
