@@ -36,6 +36,7 @@ COMMANDS = {
     "init": Entry(START, "corpus", "Create a corpus: a folder with a recipe and no films."),
     "settings": Entry(START, "corpus", "List every recipe key with its default and meaning."),
     "doctor": Entry(START, "doctor", "Check ffmpeg, encoders, torch, GPU, models and disk space."),
+    "models": Entry(START, "models", "List and fetch weights of optional models."),
     "films": Entry(FILMS, "films", "Find, add, check and explain films and their rights."),
     "build": Entry(BUILD, "build", "Run all stages that are not up to date."),
     "status": Entry(BUILD, "corpus", "Show what is done, rejected, failed or stale, and why."),

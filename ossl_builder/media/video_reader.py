@@ -113,6 +113,14 @@ class VideoReader:
             self.damage.append((broken_since, self.end))
 
 
+def tiny_rgb(frame: Frame, width: int, height: int) -> NDArray[np.uint8]:
+    """Return a frame as RGB in a size that a network reads, [height, width, 3]."""
+    tiny: NDArray[np.uint8] = frame.frame.to_ndarray(
+        format="rgb24", width=width, height=height, interpolation="BILINEAR"
+    )
+    return tiny
+
+
 def thumbnail(frame: Any, width: int, pixel_aspect: Fraction) -> bytes:
     """Encode a frame as a JPEG with square pixels, scaled down by averaging.
 

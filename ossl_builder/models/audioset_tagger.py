@@ -1,4 +1,4 @@
-"""Tag audio with AudioSet classes: the AST classifier of transformers, and the music classes."""
+"""Tag audio with AudioSet classes: by the AST classifier of transformers, or by YAMNet."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ossl_builder.engine import stage
 from ossl_builder.engine.settings import HERE, Origin
 from ossl_builder.errors import OsslError
 from ossl_builder.files import sha256_remembered
-from ossl_builder.models import hub
+from ossl_builder.models import hub, yamnet
 
 CLASSES = 527
 FILE = Path(__file__).with_name("audioset_classes.csv")
@@ -61,6 +61,7 @@ class Tagger:
         rate: sample rate of the audio, in Hz.
         longest_s: maximum length of a window, in seconds.
         device: `cpu` or `cuda`.
+        is_music: for each class, whether it is music.
     """
 
     model: Any
@@ -68,6 +69,7 @@ class Tagger:
     rate: int
     longest_s: float
     device: str
+    is_music: tuple[bool, ...]
 
     def probabilities(self, windows: Audio) -> Probabilities:
         """Return the probability of each class in each window, [windows, 527].
@@ -84,14 +86,37 @@ class Tagger:
         return np.asarray(torch.sigmoid(logits.double()).cpu().numpy(), np.float64)
 
 
-def versions() -> dict[str, str]:
+class AudioTagger(Protocol):
+    """What a tagger of either kind offers; see `Tagger`."""
+
+    @property
+    def rate(self) -> int:
+        """Sample rate of the audio, in Hz."""
+
+    @property
+    def longest_s(self) -> float:
+        """Maximum length of a window, in seconds."""
+
+    @property
+    def is_music(self) -> tuple[bool, ...]:
+        """For each class, whether it is music."""
+
+    def probabilities(self, windows: Audio) -> Probabilities:
+        """Return the probability of each class in each window, [windows, classes]."""
+
+
+def versions(name: str) -> dict[str, str]:
     """Return the versions of the installed packages that the tags depend on."""
+    if name == yamnet.NAME:
+        return yamnet.versions()
     # Without torchaudio, transformers computes the features differently.
     return stage.versions("torch", "torchaudio", "transformers")
 
 
 def fingerprint(name: str, origin: Origin = HERE) -> str | None:
     """Return the SHA-256 over a model's files; None if they are not on this machine. No network."""
+    if name == yamnet.NAME:
+        return yamnet.fingerprint()
     folder = _find(name, origin)
     if folder is None:
         return None
@@ -100,11 +125,12 @@ def fingerprint(name: str, origin: Origin = HERE) -> str | None:
     return hashlib.sha256(repr(hashes).encode()).hexdigest()
 
 
-def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
+def load(name: str, device: str, origin: Origin = HERE) -> AudioTagger:
     """Load a tagger; download it from the hub if necessary. The last tagger is cached in memory.
 
     Args:
-        name: a name on the hub, or the path of a folder that begins with `/`, `./` or `~`.
+        name: `yamnet`, a name on the hub, or the path of a folder that begins with `/`, `./` or
+            `~`.
         device: `cpu`, `cuda`, or `auto`: CUDA if there is a GPU.
         origin: origin of the recipe that contains the name.
 
@@ -112,6 +138,8 @@ def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
         OsslError: `not_installed`, `no_gpu`, `model_unavailable`, `model_missing`,
             `model_invalid`, `path_outside`.
     """
+    if name == yamnet.NAME:
+        return yamnet.load()
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401
@@ -119,7 +147,7 @@ def load(name: str, device: str, origin: Origin = HERE) -> Tagger:
         raise OsslError(
             "not_installed",
             "The tagger needs PyTorch and transformers, which are not installed.",
-            "Run `pip install 'ossl-builder[train]'`, or use `--set cues.rule=energy`.",
+            "Run `pip install 'ossl-builder[train]'`, or use `--set cues.tagger_model=yamnet`.",
         ) from error
     chosen = hub.choose_device(device, "cues.tagger_device")
     folder = _find(name, origin) or _download(name, origin)
@@ -153,7 +181,7 @@ def _load(folder: Path, digest: str | None, device: str) -> Tagger:
                 folder, f"its class {index} is {labels[index]!r}, not {names()[index]!r}"
             )
     rate, longest_s = int(extractor.sampling_rate), extractor.max_length * FRAME_S
-    return Tagger(model.to(device).eval(), extractor, rate, longest_s, device)
+    return Tagger(model.to(device).eval(), extractor, rate, longest_s, device, is_music())
 
 
 def _invalid(folder: Path, why: str) -> OsslError:

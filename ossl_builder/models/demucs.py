@@ -41,11 +41,13 @@ ROLES = {
     "dialogue": ("dialogue", "dialog", "speech", "vocals", "vocal", "voice"),
     "effects": ("effects", "effect", "sfx", "fx", "noise", "ambience", "rest"),
     "music": (
-        "music", "instrumental", "accompaniment", "no_vocals", "drums", "bass", "guitar", "piano",
-        "other", "strings", "keys", "synth", "percussion",
+        "music", "instrumental", "accompaniment", "no_vocals", "no_speech", "drums", "bass",
+        "guitar", "piano", "other", "strings", "keys", "synth", "percussion",
     ),
 }  # fmt: skip
 """Source names of each role, in lower case."""
+
+ROLE_ORDER = ("music", "dialogue", "effects")
 
 
 def roles(sources: Sequence[str], named: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -58,14 +60,8 @@ def roles(sources: Sequence[str], named: Mapping[str, str]) -> dict[str, tuple[s
     Raises:
         OsslError: `source_unknown`, `role_unknown` or `role_missing`.
     """
+    check_sources(sources, named)
     by_name = {name: role for role, names in ROLES.items() for name in names} | dict(named)
-    for source in named:
-        if source not in sources:
-            raise OsslError(
-                "source_unknown",
-                f"stems.roles names {source!r}, which the model does not separate.",
-                f"It separates {', '.join(sources)}.",
-            )
     sources_of: dict[str, tuple[str, ...]] = {}
     for source in sources:
         role = by_name.get(source, by_name.get(source.lower()))
@@ -83,27 +79,54 @@ def roles(sources: Sequence[str], named: Mapping[str, str]) -> dict[str, tuple[s
                 f"The model has no source for {role}; its sources are {', '.join(sources)}.",
                 "Choose another model, or map its sources with stems.roles.",
             )
-    return {
-        role: sources_of[role] for role in ("music", "dialogue", "effects") if role in sources_of
-    }
+    return {role: sources_of[role] for role in ROLE_ORDER if role in sources_of}
+
+
+def check_sources(sources: Sequence[str], named: Mapping[str, str]) -> None:
+    """Check that all sources that the recipe names exist.
+
+    Raises:
+        OsslError: `source_unknown`.
+    """
+    for source in named:
+        if source not in sources:
+            raise OsslError(
+                "source_unknown",
+                f"stems.roles names {source!r}, which the model does not separate.",
+                f"It separates {', '.join(sources)}.",
+            )
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model whose stems are averaged with those of other models.
+
+    Attributes:
+        model: the separator.
+        stems: for each stem, the names of the sources that are summed to it; empty: the model
+            does not separate this stem.
+        weights: for each stem, the weight of this model in the average.
+    """
+
+    model: Model
+    stems: tuple[tuple[str, ...], ...]
+    weights: tuple[float, ...]
 
 
 def separate(
-    model: Model,
+    members: Sequence[Member],
     blocks: Iterable[Block],
-    stems: Sequence[Sequence[str]],
     overlap: float = 0.25,
     batch_size: int | None = None,
 ) -> Iterator[Block]:
-    """Separate a mix.
+    """Separate a mix; decode it once for all models.
 
     On a CPU the result has the same bytes for every batch size and number of cores; on a GPU it
     differs by rounding (below 1e-5 of full scale) between batch sizes.
 
     Args:
-        model: the separator.
-        blocks: the mix, [channels, samples] of any lengths, at the model's rate.
-        stems: for each stem, the names of the sources that are summed to it.
+        members: the models, all of one rate and number of channels.
+        blocks: the mix, [channels, samples] of any lengths, at the models' rate.
         overlap: overlap of adjacent windows as a fraction of their length, 0 <= overlap < 1.
         batch_size: number of windows run at a time; None: the device's default.
 
@@ -116,17 +139,20 @@ def separate(
     """
     import numpy as np
 
-    size = batch_size or (GPU_BATCH if model.device == "cuda" else min(_cores(), MOST_CPU_WINDOWS))
+    on_gpu = any(member.model.device == "cuda" for member in members)
+    size = batch_size or (GPU_BATCH if on_gpu else min(_cores(), MOST_CPU_WINDOWS))
+    n_stems = len(members[0].stems)
     # Run each window on one thread and one core: this is faster than all cores on one window, and
     # no sum depends on the number of cores.
     with _single_threaded(size) as pool:
         parts = [
-            _Windows(_Runner(part, mixing, model.device, pool), model, len(stems), overlap, size)
-            for part, mixing in zip(model.parts, _mixing(model, stems), strict=True)
-        ]
-        pending: list[Block] = [
-            np.zeros((len(stems), model.channels, 0), np.float32) for _ in parts
-        ]
+            _Windows(_Runner(part, mixing, member.model.device, pool), member.model, n_stems,
+                     overlap, size)
+            for member, mixings in zip(members, _mixing(members), strict=True)
+            for part, mixing in zip(member.model.parts, mixings, strict=True)
+        ]  # fmt: skip
+        channels = members[0].model.channels
+        pending: list[Block] = [np.zeros((n_stems, channels, 0), np.float32) for _ in parts]
         for block in chain(blocks, (None,)):
             for index, part in enumerate(parts):
                 pending[index] = np.concatenate((pending[index], *part.take(block)), axis=-1)
@@ -154,13 +180,21 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _mixing(model: Model, stems: Sequence[Sequence[str]]) -> list[Tensor]:
-    """Return for each part the weight of each source in each stem, [stems, sources]."""
+def _mixing(members: Sequence[Member]) -> list[list[Tensor]]:
+    """Return the weight of each source in each stem, [stems, sources], by member and part."""
     import torch
 
-    is_member = torch.tensor([[float(s in stem) for s in model.sources] for stem in stems])
-    weights = torch.tensor(model.weights)
-    return list(is_member * (weights / weights.sum(0))[:, None])
+    weights = torch.tensor(
+        [[w * bool(stem) for w, stem in zip(m.weights, m.stems, strict=True)] for m in members]
+    )
+    shares = weights / weights.sum(0)
+    mixings = []
+    for member, share in zip(members, shares, strict=True):
+        sources = member.model.sources
+        is_part = torch.tensor([[float(s in stem) for s in sources] for stem in member.stems])
+        of_parts = torch.tensor(member.model.weights)
+        mixings.append(list(share[:, None] * is_part * (of_parts / of_parts.sum(0))[:, None]))
+    return mixings
 
 
 @dataclass(frozen=True)

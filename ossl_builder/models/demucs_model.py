@@ -2,7 +2,9 @@
 
 A model's name is `bundled`, a path that begins with `/`, `./` or `~` (a folder, or a
 `.safetensors`, `.th` or `.yaml` file), or a name on the Hugging Face hub (`htdemucs`,
-`htdemucs_ft`). A model of the hub is downloaded into the hub's cache. `model_file` reads the files
+`htdemucs_ft`), or `spleeter` or `dtln`, whose weights are published in packages (`published`). A
+path may also be an ONNX speech enhancer (`speech_enhancer`). A model of the hub is downloaded into
+the hub's cache. `model_file` reads the files
 without running code in them. Only if the user trusts the model, Demucs' own loader is used, and
 other repositories of the hub are allowed (`someuser/somemodel`).
 """
@@ -17,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ossl_builder import parse
-from ossl_builder.engine import stage
 from ossl_builder.engine.settings import HERE, Origin
 from ossl_builder.errors import OsslError
 from ossl_builder.files import sha256_remembered
-from ossl_builder.models import hub, model_file
+from ossl_builder.models import hub, model_file, published, spleeter_weights
 
 HUB_SPACE = "adefossez"
 HUB_NAMES = (
@@ -29,7 +30,8 @@ HUB_NAMES = (
     "mdx_q", "repro_mdx_a", "repro_mdx_a_hybrid_only", "repro_mdx_a_time_only",
 )  # fmt: skip
 """The hub's models that Demucs itself lists; all are by the author of Demucs."""
-SUFFIXES = (".safetensors", ".th", ".yaml")
+SUFFIXES = (".safetensors", ".th", ".yaml", ".onnx")
+DTLN = "dtln"
 MEMBER = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 TRUST = (
     "Such a model can do everything that you can do on this machine. If you trust its author, run "
@@ -61,9 +63,9 @@ class Model:
     device: str
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the installed packages that a model's result depends on."""
-    return stage.versions("av", "demucs", "torch")
+def is_enhancer(name: str) -> bool:
+    """Return whether a name is that of a speech enhancer, which runs with ONNX Runtime."""
+    return name == DTLN or name.endswith(".onnx")
 
 
 def fingerprint(name: str, origin: Origin = HERE) -> str | None:
@@ -75,6 +77,8 @@ def fingerprint(name: str, origin: Origin = HERE) -> str | None:
         name: the model's name (see the module's docstring).
         origin: origin of the recipe that contains the name.
     """
+    if name in (DTLN, spleeter_weights.NAME):
+        return published.digest(name)
     try:
         main_file = _find(name, origin)
         files = _files(main_file) if main_file else []
@@ -108,8 +112,15 @@ def load(name: str, device: str, origin: Origin = HERE) -> Model:
             "Separation needs Demucs and PyTorch, which are not installed.",
             "Run `pip install 'ossl-builder[stems]'`.",
         ) from error
+    if name == DTLN:
+        return _load_enhancer(name, tuple(published.fetch(DTLN)))
     chosen = hub.choose_device(device, "stems.device")
-    main_file = _find(name, origin) or _download(name, origin)
+    if name == spleeter_weights.NAME:
+        main_file = spleeter_weights.weights_file()
+    else:
+        main_file = _find(name, origin) or _download(name, origin)
+    if is_enhancer(main_file.name):
+        return _load_enhancer(name, (main_file,))
     return _load(name, main_file, fingerprint(name, origin), chosen, origin.trusts_models)
 
 
@@ -142,6 +153,30 @@ def _load(name: str, main_file: Path, sha256: str | None, device: str, is_truste
             "Use a model that Demucs saved, or a name from Demucs' list."
             + ("" if is_trusted else f" {TRUST}"),
         ) from error
+
+
+def _load_enhancer(name: str, paths: tuple[Path, ...]) -> Model:
+    """Load a speech enhancer; it runs on the CPU."""
+    from ossl_builder.models import speech_enhancer
+
+    try:
+        part = speech_enhancer.dtln(paths) if name == DTLN else speech_enhancer.waveform(paths[0])
+    except ImportError as error:
+        raise OsslError(
+            "not_installed",
+            f"The speech enhancer {name} needs ONNX Runtime, which is not installed.",
+            "Run `pip install 'ossl-builder[onnx]'`.",
+        ) from error
+    except (OSError, ValueError) as error:
+        why = parse.cut(str(error), 200)
+        raise OsslError(
+            "model_invalid",
+            f"The model {name!r} cannot be loaded ({why}).",
+            "Give an ONNX file that maps audio [1, samples] at 16 kHz to speech [1, samples].",
+        ) from error
+    weights = ((1.0,) * len(part.sources),)
+    sources = tuple(part.sources)
+    return Model((part.eval(),), weights, sources, part.samplerate, part.audio_channels, "cpu")
 
 
 def _read(main_file: Path, is_trusted: bool) -> Any:
@@ -179,7 +214,7 @@ def _find(name: str, origin: Origin) -> Path | None:
         )
     if path.is_file():
         return path
-    for kind in (".yaml", ".safetensors", ".th"):
+    for kind in (".yaml", ".safetensors", ".th", ".onnx"):
         files = sorted(path.glob(f"*{kind}"))
         if len(files) == 1:
             return files[0]
@@ -188,7 +223,7 @@ def _find(name: str, origin: Origin) -> Path | None:
     raise OsslError(
         "model_invalid",
         f"The folder {path} has no model, or several.",
-        "Give one of its .safetensors, .th or .yaml files as stems.model.",
+        "Give one of its .safetensors, .th, .yaml or .onnx files as stems.model.",
     )
 
 

@@ -23,6 +23,7 @@ CLASSES = (
     "demucs.demucs.Demucs",
     "demucs.hdemucs.HDemucs",
     "demucs.htdemucs.HTDemucs",
+    "ossl_builder.models.spleeter.Spleeter",
     "ossl_builder.separator.model.FilmDemucs",
 )
 """The classes that a file may name."""

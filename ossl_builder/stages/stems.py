@@ -21,7 +21,7 @@ from ossl_builder.media import loudness
 from ossl_builder.media.audio_reader import FilmAudio
 from ossl_builder.media.demux import MediaFile
 from ossl_builder.media.flac import FlacWriter
-from ossl_builder.models import demucs, demucs_model
+from ossl_builder.models import demucs, separators
 from ossl_builder.tables.films import Film
 from ossl_builder.tables.stems import STEMS, Stem
 
@@ -35,15 +35,21 @@ if TYPE_CHECKING:
 class StemsSettings(Settings):
     """Section `stems` of a recipe: the separation model and its options."""
 
-    model: str = Field(
+    model: str | tuple[str, ...] = Field(
         "htdemucs",
         min_length=1,
-        description="a Demucs model: a name on the Hugging Face hub, `bundled`, or a path that "
-        "begins with `/`, `./` (below the corpus) or `~`, of a folder, a .safetensors, .yaml or "
-        ".th file; a model that is not a plain Demucs model needs --trust-model",
+        description="`bundled`, `spleeter`, a Demucs model of the Hugging Face hub, or a path that "
+        "begins with `/`, `./` (below the corpus) or `~`, of a folder, a .safetensors, .yaml, .th "
+        "or .onnx (speech enhancer) file; several, joined by `+`, are averaged: "
+        "`bundled+spleeter+dtln`; a model that is not a plain Demucs model needs --trust-model",
     )
     roles: dict[str, Literal["music", "dialogue", "effects"]] = Field(
         {}, description="roles of sources with unknown names, e.g. `{crowd: effects}`"
+    )
+    weights: dict[str, dict[str, float]] = Field(
+        {},
+        description="weights in the average of several models, 1 where not given, e.g. "
+        "`{spleeter: {music: 2}}`",
     )
     overlap: float = Field(
         0.25, ge=0, le=0.9, description="overlap of the windows, as part of their length"
@@ -112,15 +118,14 @@ def separate_film(item: Item) -> Outcome:
     """
     film: Film = item.rows["films"][0]
     settings: StemsSettings = item.config
-    model = demucs_model.load(settings.model, settings.device, settings.origin)
-    sources = demucs.roles(model.sources, settings.roles)
+    model = _separator(settings)
     file = film.file()
     media = MediaFile.of(item.file(file.path), file)
     audio = FilmAudio(media, model.rate, model.channels, 1 / file.rate)
     n_expected = max(1.0, ((film.audio_offset_s or 0) + (film.audio_duration_s or 0)) * model.rate)
     with ExitStack() as stack:
         tracks = [
-            _Track(role, item.folder, model.rate, model.channels) for role in ("mix", *sources)
+            _Track(role, item.folder, model.rate, model.channels) for role in ("mix", *model.roles)
         ]
         for track in tracks:
             stack.enter_context(track.writer)
@@ -135,7 +140,7 @@ def separate_film(item: Item) -> Outcome:
                 yield block
 
         segments = demucs.separate(
-            model, mix_blocks(), list(sources.values()), settings.overlap, settings.batch_size
+            model.members, mix_blocks(), settings.overlap, settings.batch_size
         )
         n_separated = 0
         for segment in segments:
@@ -179,20 +184,25 @@ def _row(item: Item, track: _Track, rate: int, audio: FilmAudio) -> Stem:
         duration_s=track.writer.samples / rate,
         loudness_lufs=loudness.integrated(track.meter.power()),
         peak_dbfs=loudness.dbfs(track.meter.peak),
-        model=settings.model,
+        model="+".join(separators.names_of(settings.model)),
         damaged_spans=tuple(audio.damaged),
     )
 
 
 def _tools(settings: StemsSettings) -> dict[str, str]:
-    versions = demucs_model.versions()
-    digest = demucs_model.fingerprint(settings.model, settings.origin)
+    versions = separators.versions(settings.model)
+    digest = separators.fingerprint(settings.model, settings.origin)
     return versions | ({"model": digest} if digest else {})
 
 
 def _prepare(settings: StemsSettings) -> None:
-    model = demucs_model.load(settings.model, settings.device, settings.origin)
-    demucs.roles(model.sources, settings.roles)
+    _separator(settings)
+
+
+def _separator(settings: StemsSettings) -> separators.Separator:
+    return separators.load(
+        settings.model, settings.weights, settings.roles, settings.device, settings.origin
+    )
 
 
 STEMS_STAGE = Stage(

@@ -68,7 +68,8 @@ def mix(seconds):
 
 def separated(model, audio, stems, blocks=1_000, **how):
     pieces = (audio[:, at : at + blocks].numpy() for at in range(0, audio.shape[1], blocks))
-    return np.concatenate(list(demucs.separate(model, pieces, stems, **how)), axis=-1)
+    member = demucs.Member(model, tuple(map(tuple, stems)), (1.0,) * len(stems))
+    return np.concatenate(list(demucs.separate([member], pieces, **how)), axis=-1)
 
 
 def each():

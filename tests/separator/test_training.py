@@ -15,15 +15,25 @@ pytest.importorskip("safetensors")
 import torch
 from demucs.apply import apply_model
 from demucs.hf import load_safetensors_model
+from safetensors.torch import save_file
 from separator import export, fit
-from separator.loss import validate
+from separator.loss import SOURCES, validate
 from separator.mixing import Mixer, Sounds, fixed_batches
-from separator.spoiling import RATE
+from separator.spoiling import RATE, worn
 
 from ossl_builder.separator.model import TRAINING_NFFT, FilmDemucs
 from tests.films.pieces import played
 
 TINY = {"channels": 4, "depth": 5, "segment": 1.0}
+
+
+def knocks(seed: int, seconds: float, rate: int) -> np.ndarray:
+    """Short bursts of noise, in place of effects."""
+    rng = np.random.default_rng(seed)
+    audio = np.zeros(round(seconds * rate), np.float32)
+    for at in rng.integers(0, len(audio) - 2_000, 8):
+        audio[at : at + 2_000] += 0.3 * rng.standard_normal(2_000) * np.linspace(1, 0, 2_000)
+    return audio
 
 
 def babble(seed: int, seconds: float, rate: int) -> np.ndarray:
@@ -37,7 +47,7 @@ def babble(seed: int, seconds: float, rate: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    for kind, make in (("music", played), ("speech", babble)):
+    for kind, make in (("music", played), ("speech", babble), ("effects", knocks)):
         (folder / kind).mkdir()
         for seed in range(2):
             np.save(folder / kind / f"made-{seed}.npy", make(seed, 8.0, RATE).astype(np.float16))
@@ -46,14 +56,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mixer(data: Path) -> Mixer:
-    return Mixer(Sounds.load(data / "music"), Sounds.load(data / "speech"), 1.0, seed=1)
+    sounds = [Sounds.load(data / kind) for kind in ("music", "speech", "effects")]
+    return Mixer(*sounds, 1.0, seed=1)
 
 
 def test_a_mix_is_its_stems_and_noise(mixer: Mixer) -> None:
     mixes, stems = mixer.batch(16)
-    assert (mixes.shape, stems.shape) == ((16, 1, RATE), (16, 2, 1, RATE))
+    assert (mixes.shape, stems.shape) == ((16, 1, RATE), (16, 3, 1, RATE))
     assert torch.isfinite(mixes).all()
-    both = (stems.square().mean((-1, -2)) > 1e-9).all(1)
+    both = (stems[:, :2].square().mean((-1, -2)) > 1e-9).all(1)
     assert 4 <= int(both.sum()) < 16, "most windows have music and speech, some do not"
     noise = mixes - stems.sum(1)
     assert (noise.square().mean((-1, -2)) < 1e-12).any(), "some windows have no noise"
@@ -63,7 +74,7 @@ def test_a_tiny_model_is_trained_exported_and_loaded_by_demucs(
     mixer: Mixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)
-    tiny = FilmDemucs(samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT, **TINY)
+    tiny = FilmDemucs(SOURCES, samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT, **TINY)
     monkeypatch.setattr(fit, "build", lambda: tiny)
     plan = fit.Plan(data=tmp_path, run=tmp_path / "run", warm_up_steps=1, averaging=0.5)
     plan.run.mkdir()
@@ -84,8 +95,33 @@ def test_a_tiny_model_is_trained_exported_and_loaded_by_demucs(
     digest = export.save(trainer.average, weights)
     assert len(digest) == 64
     model = load_safetensors_model(weights).eval()
-    assert (model.sources, model.samplerate) == (["dialogue", "music"], 44_100)
+    assert (model.sources, model.samplerate) == (list(SOURCES), 44_100)
     with torch.no_grad():
         separated = apply_model(model, torch.randn(1, 2, 44_100), shifts=0, split=True)
-    assert separated.shape == (1, 2, 2, 44_100)
+    assert separated.shape == (1, 3, 2, 44_100)
     assert torch.isfinite(separated).all()
+
+
+def test_a_run_can_start_from_weights_with_fewer_sources(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    options = {"samplerate": RATE, "audio_channels": 1, "nfft": TRAINING_NFFT, **TINY}
+    before = FilmDemucs(["dialogue", "music"], **options).eval()
+    path = tmp_path / "before.safetensors"
+    save_file({name: value.contiguous() for name, value in before.state_dict().items()}, path)
+    after = FilmDemucs(SOURCES, **options).eval()
+    fit.start_from(after, path)
+    audio = 0.1 * torch.randn(1, 1, RATE)
+    with torch.no_grad():
+        assert torch.allclose(after(audio)[:, :2], before(audio), atol=1e-6)
+
+
+def test_aged_stems_add_up_to_the_aged_mix() -> None:
+    stems = np.random.default_rng(0).standard_normal((4, RATE)).astype(np.float32) * 0.1
+    mix = stems.sum(0, keepdims=True)
+    n_changed = 0
+    for seed in range(30):
+        aged = worn(np.random.default_rng(seed), stems)
+        aged_mix = worn(np.random.default_rng(seed), mix)
+        assert np.abs(aged.sum(0) - aged_mix[0]).max() < 1e-4
+        n_changed += not np.array_equal(aged, stems)
+    assert 10 < n_changed < 30, "some are aged, others are not"

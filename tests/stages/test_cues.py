@@ -121,7 +121,7 @@ def test_true_stems_of_a_real_film(found, shared_media):
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_dbfs", [None, -50, -42])
 def test_bundled_separators_stems_of_a_real_film(found, shared_media, noise_dbfs):
-    from ossl_builder.models import demucs, demucs_model, hub
+    from ossl_builder.models import demucs, hub, separators
 
     if not hub.BUNDLED_FILE.exists():
         pytest.skip("the bundled separator is not here")
@@ -130,8 +130,9 @@ def test_bundled_separators_stems_of_a_real_film(found, shared_media, noise_dbfs
     mix = np.concatenate(list(FilmAudio(folder / "dev.mp4", RATE, 2).blocks()), axis=1)
     if noise_dbfs is not None:
         mix += hiss(mix.shape[1] / RATE, noise_dbfs)
-    pieces = demucs.separate(demucs_model.load("bundled", "cpu"), [mix], [["music"], ["dialogue"]])
-    music, dialogue = np.concatenate(list(pieces), axis=-1).clip(-1, 1)
+    model = separators.load("bundled", {}, {}, "cpu")
+    stems = np.concatenate(list(demucs.separate(model.members, [mix])), axis=-1).clip(-1, 1)
+    music, dialogue = stems[:2]
 
     def frames(spans: Times) -> np.ndarray:
         mask = np.zeros(2107, bool)

@@ -23,7 +23,7 @@ from torch import nn
 from ossl_builder.separator.model import FilmDemucs
 
 ARGUMENTS = {
-    "sources": ["dialogue", "music"],
+    "sources": ["dialogue", "music", "effects"],
     "samplerate": 44_100,
     "audio_channels": 2,
     "nfft": 2_816,

@@ -22,11 +22,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ossl_builder.separator.model import TRAINING_NFFT, FilmDemucs
-from separator.loss import loss, validate
+from separator.loss import SOURCES, loss, validate
 from separator.mixing import Mixer, Prefetcher, Sounds, fixed_batches
 from separator.spoiling import RATE
 
@@ -51,12 +52,30 @@ class Plan:
     """Decay per step of the moving average of the weights, which is what ships."""
     checkpoint_minutes: float = 8.0
     seed: int = 0
+    init: Path | None = None
+    """Weights to start from; a file with fewer sources gives those that it has."""
 
 
 def build() -> FilmDemucs:
     """The network on the training grid: 16 kHz, mono."""
-    model: FilmDemucs = FilmDemucs(samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT)
+    model: FilmDemucs = FilmDemucs(
+        sources=SOURCES, samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT
+    )
     return model
+
+
+def start_from(model: FilmDemucs, path: Path) -> None:
+    """Copy the weights of a file; of the last layer, those of the sources that it has."""
+    state = load_file(path)
+    for name, weight in model.state_dict().items():
+        before = state[name].float()
+        if before.shape == weight.shape:
+            weight.copy_(before)
+            continue
+        # Only the last layer depends on the number of sources: [inputs, sources, …] and [sources].
+        axis = next(n for n, (a, b) in enumerate(zip(before.shape, weight.shape, strict=True))
+                    if a != b)  # fmt: skip
+        weight.narrow(axis, 0, before.shape[axis]).copy_(before)
 
 
 class Trainer:
@@ -67,6 +86,8 @@ class Trainer:
         torch.manual_seed(plan.seed)
         self.plan, self.rank = plan, rank
         self.model = build()
+        if plan.init is not None:
+            start_from(self.model, plan.init)
         self.average = copy.deepcopy(self.model).eval()
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-4
@@ -155,11 +176,11 @@ def work(rank: int, plan: Plan) -> None:
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=plan.processes)
     trainer = Trainer(plan, rank)
     network = DistributedDataParallel(trainer.model)
-    music, speech = (Sounds.load(plan.data / kind) for kind in ("music", "speech"))
+    sounds = [Sounds.load(plan.data / kind) for kind in ("music", "speech", "effects")]
     seed = plan.seed + 1000 * trainer.step + rank  # after a restart, other windows than before
-    batches = Prefetcher(Mixer(music, speech, plan.window, seed), plan.batch)
-    music, speech = (Sounds.load(plan.data / kind) for kind in ("music-val", "speech-val"))
-    held_out = fixed_batches(Mixer(music, speech, seconds=6.0, seed=99), batches=6, size=5)
+    batches = Prefetcher(Mixer(*sounds, plan.window, seed), plan.batch)
+    unseen = [Sounds.load(plan.data / f"{kind}-val") for kind in ("music", "speech", "effects")]
+    held_out = fixed_batches(Mixer(*unseen, seconds=6.0, seed=99), batches=10, size=5)
     recent: list[float] = []
     begun = trainer.step
     for due in ticks(trainer):
@@ -195,13 +216,16 @@ def report(trainer: Trainer, held_out: Sequence[tuple[Tensor, Tensor]], train_lo
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="music/, speech/ and their -val")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="music/, speech/, effects/, their -val"
+    )
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and metrics")
     parser.add_argument("--minutes", type=float, default=Plan.minutes, help="budget, wall clock")
     parser.add_argument("--processes", type=int, default=Plan.processes, help="one thread each")
     parser.add_argument("--batch", type=int, default=Plan.batch, help="windows per process, step")
     parser.add_argument("--window", type=float, default=Plan.window, help="seconds of a window")
     parser.add_argument("--rate", type=float, default=Plan.rate, help="highest learning rate")
+    parser.add_argument("--init", type=Path, help="a .safetensors file to start from")
     parser.add_argument("--seed", type=int, default=Plan.seed, help="of weights and windows")
     plan = Plan(**vars(parser.parse_args()))
     plan.run.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+SOURCES = ("dialogue", "music", "effects")
 ERROR_FLOOR = 0.02
 """Error energy, relative to the mix, under which a stem counts as nearly right (-17 dB).
 
@@ -41,12 +42,12 @@ def si_sdr(estimate: Tensor, reference: Tensor) -> Tensor:
 
 
 def validate(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """SI-SDR gains in dB where both stems sound, and what leaks into a stem that is silent, in dB.
+    """Return SI-SDR gains where two stems or more sound, and leaks into silent stems, in dB.
 
-    `music_leak` and `dialogue_leak` are the energy of a stem that should be silent over the mix's.
+    `music_leak` and so on are the energy of a stem that should be silent over the mix's.
     """
-    gains: tuple[list[float], list[float]] = ([], [])
-    leaks: tuple[list[float], list[float]] = ([], [])
+    gains: list[list[float]] = [[] for _ in SOURCES]
+    leaks: list[list[float]] = [[] for _ in SOURCES]
     losses = []
     with torch.no_grad():
         for mix, stems in batches:
@@ -56,20 +57,17 @@ def validate(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> dict
             gain = si_sdr(estimate, stems) - si_sdr(mix[:, None].expand_as(stems), stems)
             energy = mix.square().mean((-1, -2))[:, None]
             leak = 10 * torch.log10(estimate.square().mean((-1, -2)) / energy + 1e-9)
-            for item, both in enumerate(present.all(1).tolist()):
-                for source in range(2):
-                    if both:
+            for item, sounding in enumerate(present.tolist()):
+                for source, sounds in enumerate(sounding):
+                    if sounds and sum(sounding) > 1:
                         gains[source].append(float(gain[item, source, 0]))
-                    elif not present[item, source]:
+                    elif not sounds:
                         leaks[source].append(float(leak[item, source]))
 
     def mean(values: list[float]) -> float:
         return sum(values) / max(1, len(values))
 
-    return {
-        "loss": mean(losses),
-        "dialogue_gain": mean(gains[0]),
-        "music_gain": mean(gains[1]),
-        "dialogue_leak": mean(leaks[0]),
-        "music_leak": mean(leaks[1]),
-    }
+    figures = {"loss": mean(losses)}
+    for source, name in enumerate(SOURCES):
+        figures |= {f"{name}_gain": mean(gains[source]), f"{name}_leak": mean(leaks[source])}
+    return figures

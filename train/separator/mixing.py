@@ -20,17 +20,38 @@ from numpy.typing import NDArray
 from scipy import fft
 from torch import Tensor
 
-from separator.spoiling import RATE, Sound, band_limit, colour, noise, noises_on_set, rms, room
+from separator.spoiling import (
+    RATE,
+    Sound,
+    band_limit,
+    colour,
+    noise,
+    noises_on_set,
+    rms,
+    room,
+    worn,
+)
 
 TAIL = 12_000
 """Samples kept for the reverberation of a window."""
 RMS = 0.1
-LEVELS_DB = (-11.0, 11.0)
-"""Speech over music."""
+LEVELS_DB = (-13.0, 11.0)
+"""Speech over music; speech under loud music, the hardest case, is more frequent."""
+EFFECTS_DB = (-18.0, 6.0)
+"""Effects over music."""
 NOISE_DB = (-45.0, -3.0)
 """Noise over music."""
 
-WEIGHTS = {"asterisk": 1.0, "ktuberling": 1.3, "tuxpaint": 1.0, "flite": 0.6, "espeak": 0.35}
+WEIGHTS = {
+    "acted": 1.5,
+    "rec": 1.5,
+    "whistle": 0.7,
+    "asterisk": 1.0,
+    "ktuberling": 1.3,
+    "tuxpaint": 1.0,
+    "flite": 0.6,
+    "espeak": 0.35,
+}
 """How often a second of speech is drawn: people more than machines."""
 
 
@@ -62,11 +83,13 @@ class Sounds:
 
 
 class Mixer:
-    """An endless source of windows: mixes [batch, 1, samples], stems [batch, 2, 1, samples]."""
+    """An endless source of windows: mixes [batch, 1, samples], stems [batch, 3, 1, samples]."""
 
-    def __init__(self, music: Sounds, speech: Sounds, seconds: float, seed: int) -> None:
+    def __init__(
+        self, music: Sounds, speech: Sounds, effects: Sounds, seconds: float, seed: int
+    ) -> None:
         """`seconds` is the length of a window; the seed fixes all that follows."""
-        self.music, self.speech = music, speech
+        self.music, self.speech, self.effects = music, speech, effects
         self.samples = int(seconds * RATE)
         self.rng = np.random.default_rng(seed)
         self.size = fft.next_fast_len(self.samples + TAIL, real=True)
@@ -78,14 +101,14 @@ class Mixer:
             self.twins.setdefault(name.split("-")[-1], []).append(index)
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """Mixes [size, 1, samples] and their dialogue and music [size, 2, 1, samples]."""
+        """Mixes [size, 1, samples] and dialogue, music and effects [size, 3, 1, samples]."""
         windows = [self.window() for _ in range(size)]
         mixes = torch.from_numpy(np.stack([mix for mix, _ in windows]))
         stems = torch.from_numpy(np.stack([stems for _, stems in windows]))
         return mixes[:, None], stems[:, :, None]
 
     def window(self) -> tuple[Sound, Sound]:
-        """One mix [samples] and its stems [2, samples]: dialogue, music."""
+        """One mix [samples] and its stems [3, samples]: dialogue, music, effects."""
         rng = self.rng
         has_music, has_speech = self._who()
         band = band_limit(rng, self.frequencies)
@@ -95,24 +118,28 @@ class Mixer:
         for stem in (music, speech):
             if rng.random() < 0.15:
                 stem *= self._edge()
+        effects = np.zeros(self.samples, np.float32)
+        if rng.random() < (0.45 if has_music or has_speech else 0.7):
+            effects = self._effects(band) * np.float32(10 ** (rng.uniform(*EFFECTS_DB) / 20))
         rest = np.zeros(self.samples, np.float32)
         if rng.random() < 0.65 or not (has_music or has_speech):
             level = RMS * 10 ** (rng.uniform(*NOISE_DB) / 20)
             rest += noise(rng, self.samples, level)
         if rng.random() < 0.12:
             level = RMS * 10 ** (rng.uniform(-25, 3) / 20)
-            rest += noises_on_set(rng, self.samples, level)
+            effects += noises_on_set(rng, self.samples, level)
         gain = np.float32(10 ** (rng.uniform(-18, 6) / 20))
-        return (music + speech + rest) * gain, np.stack([speech, music]) * gain
+        aged = worn(rng, np.stack([speech, music, effects, rest]) * gain)
+        return aged.sum(0), aged[:3]
 
     def _who(self) -> tuple[bool, bool]:
         """Whether there is music, whether there is speech."""
         draw = self.rng.random()
         if draw < 0.66:
             return True, True
-        if draw < 0.79:
+        if draw < 0.8:
             return True, False
-        return False, draw < 0.95
+        return False, draw < 0.93
 
     def _music(self, band: Sound) -> Sound:
         rng = self.rng
@@ -139,6 +166,16 @@ class Mixer:
             part = self._crop(said, self._speed(0.7, -0.3, 0.25), rng.random())
             sound += part * np.float32(rng.uniform(0.3, 1) if talker else 1)
         return self._place(sound, band, in_room=0.55)
+
+    def _effects(self, band: Sound) -> Sound:
+        """Effects of one kind, or of two at a time."""
+        rng = self.rng
+        sound = np.zeros(self.samples, np.float32)
+        for _ in range(2 if rng.random() < 0.3 else 1):
+            index = self.effects.draw(rng)
+            part = self._crop(self.effects.sounds[index], self._speed(0.6, -0.6, 0.6), rng.random())
+            sound += part * np.float32(rng.uniform(0.3, 1))
+        return self._place(sound, band, in_room=0.5)
 
     def _speed(self, odds: float, low: float, high: float) -> float:
         """A change of pitch and pace, in octaves between low and high, or none."""

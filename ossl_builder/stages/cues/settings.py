@@ -54,6 +54,14 @@ class CuesSettings(Settings):
         3.0, ge=0, le=60, json_schema_extra=BY_ENERGY,
         description="shorter gaps in music do not end a cue, s",
     )  # fmt: skip
+    confirm: Literal["none", "yamnet"] = Field(
+        "none",
+        description="tagger that also has to find music in a cue; YAMNet runs offline on a CPU",
+    )
+    confirm_min: float = Field(
+        0.3, ge=0, le=1, json_schema_extra=only_where(confirm=("yamnet",)),
+        description="least probability of music, in a tenth of the cue, that confirms it",
+    )  # fmt: skip
     min_s: float = Field(3.0, ge=0.1, le=600, description="shorter music is no cue, s")
     dialogue_lu: float = Field(
         15.0, ge=0, le=60,
@@ -63,8 +71,8 @@ class CuesSettings(Settings):
     # UNSHAPING: the stage's `tools` has the hash of the model's files, so the name does not count.
     tagger_model: str = Field(
         "MIT/ast-finetuned-audioset-10-10-0.4593", min_length=1, json_schema_extra=UNSHAPING,
-        description="`tagger`: an AST classifier of AudioSet's 527 classes: a name on the Hugging "
-        "Face hub, or a folder whose path begins with `/`, `./` or `~`",
+        description="`tagger`: `yamnet`, or an AST classifier of AudioSet's 527 classes: a name on "
+        "the Hugging Face hub, or a folder whose path begins with `/`, `./` or `~`",
     )  # fmt: skip
     tagger_window_s: float = Field(
         10.0, ge=0.5, le=10.24, json_schema_extra=TAGGER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING
 from ossl_builder.engine.stage import Item, Outcome, Reject, Stage
 from ossl_builder.media import loudness, reference_tracks
 from ossl_builder.media.flac import read_flac
-from ossl_builder.models import audioset_tagger
-from ossl_builder.stages.cues import reference_match, tagging
+from ossl_builder.models import audioset_tagger, yamnet
+from ossl_builder.stages.cues import confirmation, reference_match, tagging
 from ossl_builder.stages.cues.music_activity import (
     HOP_S,
     StemCurves,
@@ -23,7 +24,12 @@ from ossl_builder.tables.cues import CUES, Cue
 from ossl_builder.tables.stems import Stem
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ossl_builder.stages.cues.music_activity import Curve, Mask
+
+    Block = NDArray[np.float32]
 
 UNKNOWN = "not_in_recordings"
 
@@ -54,6 +60,9 @@ def find_cues(item: Item) -> Outcome:
             rejects.append(result)
         else:
             rows.append(result)
+    if settings.confirm != "none":
+        rows, unconfirmed = _confirm(item, stems, rows)
+        rejects = sorted([*rejects, *unconfirmed], key=lambda reject: reject.start_s or 0.0)
     if settings.rule == "soundtrack" and rows:
         rows, unknown = _match_recordings(item, stems["music"], rows)
         rejects = sorted([*rejects, *unknown], key=lambda reject: reject.start_s or 0.0)
@@ -130,6 +139,27 @@ def _cue(item: Item, start_s: float, end_s: float, stem_audio: _StemAudio) -> Cu
     )
 
 
+def _confirm(item: Item, stems: dict[str, Stem], cues: list[Cue]) -> tuple[list[Cue], list[Reject]]:
+    """Return the cues in which the tagger finds music, in the stem or in the mix, and the others.
+
+    Separation can leave artefacts in the stem, and dialogue can hide music in the mix.
+    """
+    confirmed: list[Cue] = []
+    rejects: list[Reject] = []
+    for cue in cues:
+        probability = max(
+            confirmation.music_probability(_blocks(item, stems[role], cue), stems[role].sample_rate)
+            for role in ("music", "mix")
+            if role in stems
+        )
+        refusal = confirmation.refused(cue, probability, item.config)
+        if refusal is None:
+            confirmed.append(cue)
+        else:
+            rejects.append(refusal)
+    return confirmed, rejects
+
+
 def _match_recordings(item: Item, stem: Stem, cues: list[Cue]) -> tuple[list[Cue], list[Reject]]:
     """Return the cues that match a recording, with the match, and the others as rejects."""
     settings: CuesSettings = item.config
@@ -157,19 +187,25 @@ def _match_recordings(item: Item, stem: Stem, cues: list[Cue]) -> tuple[list[Cue
 
 
 def _cue_audio(item: Item, stem: Stem, cue: Cue) -> reference_match.Audio:
+    return reference_match.mono_at_rate(_blocks(item, stem, cue), stem.sample_rate)
+
+
+def _blocks(item: Item, stem: Stem, cue: Cue) -> Iterator[Block]:
     first, last = (round(time * stem.sample_rate) for time in (cue.start_s, cue.end_s))
-    blocks = read_flac(item.file(stem.path), first, last)
-    return reference_match.mono_at_rate(blocks, stem.sample_rate)
+    return read_flac(item.file(stem.path), first, last)
 
 
 def _tools(settings: CuesSettings) -> dict[str, str]:
     versions: dict[str, str | None] = {name: version(name) for name in ("numpy", "scipy")}
     if settings.rule == "tagger":
-        versions |= audioset_tagger.versions()
+        versions |= audioset_tagger.versions(settings.tagger_model)
         versions["model"] = audioset_tagger.fingerprint(settings.tagger_model, settings.origin)
     elif settings.rule == "soundtrack":
         versions["av"] = version("av")
         versions["recordings"] = reference_tracks.fingerprint(settings.recordings)
+    if settings.confirm != "none":
+        versions |= yamnet.versions()
+        versions["confirmation"] = yamnet.fingerprint()
     return {name: value for name, value in versions.items() if value is not None}
 
 
@@ -178,6 +214,8 @@ def _prepare(settings: CuesSettings) -> None:
         audioset_tagger.load(settings.tagger_model, settings.tagger_device, settings.origin)
     elif settings.rule == "soundtrack":
         reference_tracks.names(settings.recordings)
+    if settings.confirm != "none":
+        yamnet.load()
 
 
 CUES_STAGE = Stage(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ossl_builder.models.audioset_tagger import Tagger
+    from ossl_builder.models.audioset_tagger import AudioTagger
     from ossl_builder.stages.cues.settings import CuesSettings
 
     Block = NDArray[np.float32]
@@ -94,12 +94,12 @@ def tag(
     return Tags(sums[:, 0], sums[:, 1], settings.tagger_hop_s, cut.samples / model.rate)
 
 
-def _sums(model: Tagger, windows: Block) -> Curve:
+def _sums(model: AudioTagger, windows: Block) -> Curve:
     """Return the sums of the probabilities of musical and of other classes, [windows, 2]."""
     import numpy as np
 
     probabilities = model.probabilities(windows)
-    is_music = np.array(audioset_tagger.is_music())
+    is_music = np.array(model.is_music)
     return np.stack(
         (probabilities[:, is_music].sum(axis=1), probabilities[:, ~is_music].sum(axis=1)), axis=1
     )

@@ -25,6 +25,7 @@ from ossl_builder.stages.scenes.transitions import FrameStats
 from ossl_builder.tables.films import Film
 
 if TYPE_CHECKING:
+    from ossl_builder.stages.scenes.confirmation import TinyFrames
     from ossl_builder.stages.scenes.stage import ScenesSettings
 
 _TINY = 2  # the small frame's pixels per pixel of the tiny one, each way
@@ -104,6 +105,7 @@ def analyze_frames(
     settings: ScenesSettings,
     thumbnails: Thumbnails,
     progress: Callable[[float], None],
+    tiny_frames: TinyFrames | None = None,
 ) -> FrameAnalysis:
     """Decode the video once and collect what transitions and scenes are derived from.
 
@@ -113,6 +115,7 @@ def analyze_frames(
         settings: settings of the stage.
         thumbnails: receives a frame whenever some time has passed or the content has changed.
         progress: receives the fraction done, 0 to 1.
+        tiny_frames: receives every frame, if a network confirms transitions.
 
     Raises:
         OsslError: `video_undecodable`.
@@ -125,6 +128,8 @@ def analyze_frames(
     for frame in reader:
         analyzer = analyzer or _Analyzer(reader.time_base, settings)
         analyzer.feed(frame)
+        if tiny_frames is not None:
+            tiny_frames.add(frame)
         time_s = seconds(frame.ticks, reader.time_base)
         if (
             previous is None

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from ossl_builder.engine import stage
+from ossl_builder.engine.cache import only_where
 from ossl_builder.engine.settings import Settings
-from ossl_builder.engine.stage import Item, Notice, Outcome, Stage
+from ossl_builder.engine.stage import Item, Notice, Outcome, Reject, Stage
+from ossl_builder.models import published
 from ossl_builder.tables.scenes import SCENES, Scene
 from ossl_builder.tables.schema import Span
 
@@ -46,6 +50,18 @@ class ScenesSettings(Settings):
         le=128,
         description="brightness (0 to 255) that no part of a black frame reaches",
     )
+    confirm: Literal["none", "transnetv2"] = Field(
+        default="none",
+        description="network that also has to see a cut or dissolve; it takes some seconds of "
+        "processor time for each",
+    )
+    confirm_min: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="least probability of a transition that confirms it",
+        json_schema_extra=only_where(confirm=("transnetv2",)),
+    )
     thumbnail_width: int = Field(
         default=320, ge=32, le=1920, description="width of the thumbnails, in pixels"
     )
@@ -62,29 +78,40 @@ def find_scenes(item: Item) -> Outcome:
         OsslError: `video_undecodable`, if not one frame can be decoded.
     """
     from ossl_builder.media.demux import MediaFile
+    from ossl_builder.stages.scenes.confirmation import TinyFrames, confirm
     from ossl_builder.stages.scenes.frame_analysis import Thumbnails, analyze_frames
     from ossl_builder.stages.scenes.transitions import Boundary, find_fades, name_transitions
 
     (film,) = item.rows["films"]
     settings: ScenesSettings = item.config
-    with Thumbnails(item.folder) as thumbnails:
+    with ExitStack() as stack:
+        thumbnails = stack.enter_context(Thumbnails(item.folder))
+        tiny = None
+        if settings.confirm != "none":
+            tiny = stack.enter_context(TinyFrames(item.folder))
         file = film.file()
         media = MediaFile.of(item.file(file.path), file)
-        analysis = analyze_frames(media, film, settings, thumbnails, item.progress)
+        progress = item.progress if tiny is None else lambda part: item.progress(part / 2)
+        analysis = analyze_frames(media, film, settings, thumbnails, progress, tiny)
         fades = find_fades(analysis.light, analysis.middles, analysis.cuts)
+        transitions = name_transitions(
+            analysis.light,
+            analysis.end_s,
+            analysis.cuts,
+            fades,
+            analysis.dissolves,
+            analysis.damage_s,
+            settings.min_scene_s,
+        )
+        rejects: list[Reject] = []
+        if tiny is not None:
+            transitions, rejects = confirm(
+                transitions, tiny, settings.confirm_min, analysis.time_s,
+                lambda part: item.progress(0.5 + part / 2),
+            )  # fmt: skip
         boundaries = [
-            Boundary(0, "start"),
-            *name_transitions(
-                analysis.light,
-                analysis.end_s,
-                analysis.cuts,
-                fades,
-                analysis.dissolves,
-                analysis.damage_s,
-                settings.min_scene_s,
-            ),
-            Boundary(len(analysis.light.time_s), "end"),
-        ]
+            Boundary(0, "start"), *transitions, Boundary(len(analysis.light.time_s), "end"),
+        ]  # fmt: skip
         black = [(analysis.time_s(a), analysis.time_s(b)) for a, b in analysis.light.black_runs()]
         rows = []
         for index, (current, following) in enumerate(pairwise(boundaries)):
@@ -108,7 +135,7 @@ def find_scenes(item: Item) -> Outcome:
                     damaged_spans=_intersections(analysis.damage_s, start_s, end_s),
                 )
             )
-    return Outcome(tuple(rows), warnings=_warnings(film, analysis))
+    return Outcome(tuple(rows), tuple(rejects), _warnings(film, analysis))
 
 
 def _warnings(film: Film, analysis: FrameAnalysis) -> tuple[Notice, ...]:
@@ -141,8 +168,18 @@ def _intersections(
 def _tools(config: Any) -> dict[str, str]:
     from importlib.metadata import version
 
-    names = ("av", "scenedetect-headless", "opencv-python-headless")
-    return {name: version(name) for name in names}
+    names = ["av", "scenedetect-headless", "opencv-python-headless"]
+    versions = {name: version(name) for name in names}
+    if config.confirm != "none":
+        versions |= stage.versions("torch")
+        digest = published.digest(config.confirm)
+        versions |= {"model": digest} if digest else {}
+    return versions
+
+
+def _prepare(settings: ScenesSettings) -> None:
+    if settings.confirm != "none":
+        published.fetch(settings.confirm)
 
 
 SCENES_STAGE = Stage(
@@ -154,4 +191,5 @@ SCENES_STAGE = Stage(
     run=find_scenes,
     folder="scenes",
     tools=_tools,
+    prepare=_prepare,
 )
