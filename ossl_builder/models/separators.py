@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ossl_builder.engine import stage
 from ossl_builder.engine.settings import HERE, Origin, is_path
@@ -50,7 +51,7 @@ def names_of(model: str | Sequence[str]) -> tuple[str, ...]:
 
 def load(
     model: str | Sequence[str],
-    weights: Mapping[str, Mapping[str, float]],
+    weights: Mapping[str, Mapping[Any, float]],
     roles: Mapping[str, str],
     device: str,
     origin: Origin = HERE,
@@ -65,8 +66,9 @@ def load(
         origin: origin of the recipe.
 
     Raises:
-        OsslError: `model_invalid` (models of different rates or channels, or an unknown name in
-            `weights`), `role_missing`, and those of `demucs_model.load` and `demucs.roles`.
+        OsslError: `model_invalid` (models of different rates or channels, an unknown name in
+            `weights`, only weights of 0), `role_missing`, and those of `demucs_model.load` and
+            `demucs.roles`.
     """
     names = names_of(model)
     unknown = sorted(set(weights) - set(names))
@@ -101,6 +103,13 @@ def load(
         )
         for name, loaded, sources in zip(names, models, sources_by_role, strict=True)
     )
+    for index, role in enumerate(present):
+        if not any(member.weights[index] for member in members if member.stems[index]):
+            raise OsslError(
+                "model_invalid",
+                f"All models that separate {role} have the weight 0 in stems.weights.",
+                "Give at least one of them a weight above 0.",
+            )
     return Separator(members, present)
 
 

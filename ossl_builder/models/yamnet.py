@@ -8,8 +8,10 @@ is cut into patches of 0.96 s, every 0.48 s.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,24 +85,24 @@ class Yamnet:
         return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
 
 
-def _patches(audio: Audio) -> Any:
-    """Return 8-bit patches of the log mel spectrogram, [patches, 96 frames, 64 bands]."""
+def _patches(audio: Audio) -> Iterator[Any]:
+    """Yield 8-bit patches of the log mel spectrogram, [96 frames, 64 bands]; memory stays flat."""
     import numpy as np
     from scipy.fft import rfft
 
     hop = FRAMES_PER_HOP * HOP
+    length = (FRAMES - 1) * HOP + NFFT
     n_patches = max(1, -(-max(0, len(audio) - (FRAMES * HOP - hop)) // hop))
-    needed = (n_patches - 1) * hop + (FRAMES - 1) * HOP + NFFT
-    padded = np.pad(audio, (0, max(0, needed - len(audio))))
-    # The window is in the middle of the samples of the FFT, as in torch.stft.
-    middle = padded[(NFFT - WINDOW) // 2 :]
-    frames = np.lib.stride_tricks.sliding_window_view(middle, WINDOW)[::HOP]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
-    magnitude = np.abs(rfft(frames * window, NFFT, axis=1))
-    mel = np.log(magnitude @ _filters() + LOG_FLOOR)
-    quantized = np.clip(np.round(mel / INPUT_SCALE + INPUT_ZERO), 0, 255).astype(np.uint8)
-    starts = range(0, n_patches * FRAMES_PER_HOP, FRAMES_PER_HOP)
-    return np.stack([quantized[start : start + FRAMES] for start in starts])
+    for start in range(0, n_patches * hop, hop):
+        piece = audio[start : start + length]
+        padded = np.pad(piece, (0, length - len(piece)))
+        # The window is in the middle of the samples of the FFT, as in torch.stft.
+        middle = padded[(NFFT - WINDOW) // 2 :]
+        frames = np.lib.stride_tricks.sliding_window_view(middle, WINDOW)[::HOP][:FRAMES]
+        magnitude = np.abs(rfft(frames * window, NFFT, axis=1))
+        mel = np.log(magnitude @ _filters() + LOG_FLOOR)
+        yield np.clip(np.round(mel / INPUT_SCALE + INPUT_ZERO), 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=1)
@@ -148,8 +150,10 @@ def _load(archive: Path) -> Yamnet:
             members = {Path(name).name: name for name in content.namelist()}
             # The weights are in a file of their own beside the graph.
             for name in ("model.data", "model.onnx"):
-                if not (folder / name).exists():
-                    files.write_bytes(folder / name, content.read(members[name]))
+                data = content.read(members[name])
+                path = folder / name
+                if not path.exists() or files.sha256_file(path) != sha256(data).hexdigest():
+                    files.write_bytes(path, data)
         return Yamnet(open_onnx(folder / "model.onnx"))
     except ImportError as error:
         raise OsslError(

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     Block = NDArray[np.float32]
 
 
+Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+
+
 class StemsSettings(Settings):
     """Section `stems` of a recipe: the separation model and its options."""
 
@@ -46,7 +49,7 @@ class StemsSettings(Settings):
     roles: dict[str, Literal["music", "dialogue", "effects"]] = Field(
         {}, description="roles of sources with unknown names, e.g. `{crowd: effects}`"
     )
-    weights: dict[str, dict[str, float]] = Field(
+    weights: dict[str, dict[Literal["music", "dialogue", "effects"], Weight]] = Field(
         {},
         description="weights in the average of several models, 1 where not given, e.g. "
         "`{spleeter: {music: 2}}`",

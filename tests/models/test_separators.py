@@ -10,6 +10,7 @@ import torch
 from demucs.apply import apply_model
 from demucs.hdemucs import HDemucs
 
+from ossl_builder.config import load_recipe
 from ossl_builder.errors import OsslError
 from ossl_builder.models import demucs, separators
 from ossl_builder.models.spleeter import Spleeter
@@ -101,12 +102,14 @@ def test_blocks_do_not_change_the_result_of_a_bag(tmp_path):
         (("a",), {"b": {"music": 1.0}}, {}, "model_invalid"),
         (("a", "other_rate"), {}, {}, "model_invalid"),
         (("a",), {}, {"crowd": "effects"}, "source_unknown"),
+        (("a",), {"a": {"music": 0.0}}, {}, "model_invalid"),
     ],
 )
 def test_recipe_mistakes_are_named(tmp_path, model, weights, roles, code):
     save(tiny(["speech", "music"]), tmp_path / "a.safetensors")
     save(tiny_ht(["speech", "music"]), tmp_path / "other_rate.safetensors")
     paths = tuple(str(tmp_path / f"{name}.safetensors") for name in model)
+    weights = {str(tmp_path / f"{name}.safetensors"): of for name, of in weights.items()}
     with pytest.raises(OsslError) as raised:
         separators.load(paths, weights, roles, "cpu")
     assert raised.value.code == code
@@ -178,3 +181,12 @@ def test_fingerprint_of_a_bag_changes_with_each_member(tmp_path):
     assert separators.fingerprint((first, second)) != before
     Path(second).unlink()
     assert separators.fingerprint((first, second)) is None
+
+
+@pytest.mark.parametrize("weight", ["{music: -1}", "{musik: 1}", "{music: .nan}"])
+def test_weights_that_make_no_average_are_refused(tmp_path, weight):
+    recipe = tmp_path / "ossl.yaml"
+    recipe.write_text(f"stems: {{model: bundled, weights: {{bundled: {weight}}}}}\n")
+    with pytest.raises(OsslError) as raised:
+        load_recipe(recipe)
+    assert raised.value.code == "recipe_invalid"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.corpora import Ossl
-from tests.report.helpers import DESKTOP, Opened, copied
+from tests.report.report_corpus import DESKTOP, Opened, copied
 
 ANNOTATIONS = Path(__file__).parents[2] / "annotations"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.corpora import Ossl, rows
-from tests.report.helpers import PHONE, Opened, copied
+from tests.report.report_corpus import PHONE, Opened, copied
 
 ADVANCED = "(id) => document.getElementById(id).currentTime > 0.4"
 # Focusable elements; of a group of radio buttons, only the selected one is in the tab order.

@@ -13,7 +13,7 @@ from ossl_builder.files import write_bytes
 from ossl_builder.tables import CLIPS, FILMS, LABELS
 from tests.e2e.corpora import Ossl
 from tests.films import make_silent
-from tests.report.helpers import PHONE, Opened, copied
+from tests.report.report_corpus import PHONE, Opened, copied
 from tests.report.table_rows import clip, film, label, large, write_rows
 
 HOSTILE = "</title><script>alert(1)</script> \"quoted\" 'single' & \U0001f3ac \u202eright to left"

@@ -1,6 +1,6 @@
 """Make whistled tunes, which early sound films are full of: a gliding tone with vibrato and breath.
 
-    python -m separator.whistling --data DIR --tunes 0:20
+    python -m separator.whistle --data DIR --tunes 0:20
 
 writes DIR/music/whistle-SEED.npy: 16 kHz, mono, float16, RMS 0.1, about 30 s each.
 """
