@@ -5,7 +5,7 @@ import importlib
 import sys
 from pathlib import Path
 
-ALL = ("engine", "scenes", "stems", "clips", "tables", "label", "fit", "generate", "options")
+ALL = ("engine", "scenes", "stems", "clips", "tables", "label", "fit", "generate", "options", "gpu")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from demucs.hf import load_safetensors_model
 from safetensors.torch import save_file
 from separator import export, fit
 from separator.loss import SOURCES, validate
-from separator.mixing import Mixer, Sounds, fixed_batches
+from separator.mixing import Batches, Mixer, fixed_batches, load_all, remix
 from separator.spoiling import RATE, worn
+from torch.utils.data import DataLoader
 
 from ossl_builder.separator.model import TRAINING_NFFT, FilmDemucs
 from tests.films.pieces import played
@@ -56,8 +58,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mixer(data: Path) -> Mixer:
-    sounds = [Sounds.load(data / kind) for kind in ("music", "speech", "effects")]
-    return Mixer(*sounds, 1.0, seed=1)
+    return Mixer(*load_all(data), 1.0, seed=1)
 
 
 def test_a_mix_is_its_stems_and_noise(mixer: Mixer) -> None:
@@ -70,17 +71,43 @@ def test_a_mix_is_its_stems_and_noise(mixer: Mixer) -> None:
     assert (noise.square().mean((-1, -2)) < 1e-12).any(), "some windows have no noise"
 
 
+def test_stems_combined_anew_add_up_and_differ(mixer: Mixer) -> None:
+    torch.manual_seed(0)
+    mixes, stems = mixer.batch(8)
+    noise = mixes - stems.sum(1)
+    new_mixes, new_stems = remix(mixes, stems)
+    new_noise = new_mixes - new_stems.sum(1)
+    assert new_stems.shape == stems.shape
+    for kind, before, after in (*zip("dme", stems.unbind(1), new_stems.unbind(1), strict=True),
+                                ("noise", noise, new_noise)):  # fmt: skip
+        levels = [x.square().mean((-1, -2)).sqrt() for x in (before, after)]
+        ratios = levels[1][:, None] / levels[0].clamp_min(1e-9)[None]
+        for item, wave in enumerate(after):
+            scaled = before * ratios[item][:, None, None]
+            error = (scaled - wave).abs().amax((-1, -2)).min()
+            assert error < 1e-4, f"{kind} {item} is none of the batch, louder or softer"
+    assert not torch.allclose(new_mixes, mixes)
+
+
+def test_processes_that_load_draw_different_windows(data: Path) -> None:
+    batches = DataLoader(Batches(data, 0.5, 2, seed=3), batch_size=None, num_workers=2)
+    first, second = itertools.islice(batches, 2)
+    assert not torch.equal(first[0], second[0])
+    again = next(iter(DataLoader(Batches(data, 0.5, 2, seed=3), batch_size=None, num_workers=2)))
+    assert torch.equal(again[0], first[0]), "the seed decides"
+
+
 def test_a_tiny_model_is_trained_exported_and_loaded_by_demucs(
     mixer: Mixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)
     tiny = FilmDemucs(SOURCES, samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT, **TINY)
-    monkeypatch.setattr(fit, "build", lambda: tiny)
+    monkeypatch.setattr(fit, "build", lambda channels: tiny)
     plan = fit.Plan(data=tmp_path, run=tmp_path / "run", warm_up_steps=1, averaging=0.5)
     plan.run.mkdir()
     trainer = fit.Trainer(plan, rank=0)
     mixes, stems = mixer.batch(4)
-    losses = [trainer.learn(trainer.model, mixes, stems) for _ in range(8)]
+    losses = [float(trainer.learn(trainer.model, mixes, stems)) for _ in range(8)]
     assert min(losses[-3:]) < losses[0] - 0.1, losses
     held_out = fixed_batches(mixer, batches=1, size=2)
     fit.report(trainer, held_out, losses[-1])
@@ -90,9 +117,9 @@ def test_a_tiny_model_is_trained_exported_and_loaded_by_demucs(
     # A run that was interrupted resumes at its checkpoint.
     assert fit.Trainer(plan, rank=0).step == 8
 
-    monkeypatch.setattr(export, "ARGUMENTS", {**export.ARGUMENTS, **TINY})
     weights = tmp_path / "tiny.safetensors"
-    digest = export.save(trainer.average, weights)
+    arguments = {**export.ARGUMENTS, **TINY}
+    digest = export.save(trainer.average.state_dict(), arguments, weights)
     assert len(digest) == 64
     model = load_safetensors_model(weights).eval()
     assert (model.sources, model.samplerate) == (list(SOURCES), 44_100)

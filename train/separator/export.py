@@ -13,12 +13,13 @@ import argparse
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from demucs.hf import load_safetensors_model
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor
 
 from ossl_builder.separator.model import FilmDemucs
 
@@ -32,14 +33,13 @@ ARGUMENTS = {
 log = logging.getLogger("export")
 
 
-def save(model: nn.Module, output: Path) -> str:
-    """Write the weights for the grid of films; returns the file's SHA-256."""
-    tensors = {name: value.detach().half().contiguous() for name, value in
-               model.state_dict().items()}  # fmt: skip
+def save(state: Mapping[str, Tensor], arguments: Mapping[str, object], output: Path) -> str:
+    """Write weights and the arguments of `FilmDemucs`; returns the file's SHA-256."""
+    tensors = {name: value.detach().half().contiguous() for name, value in state.items()}
     metadata = {
         "klass": f"{FilmDemucs.__module__}.{FilmDemucs.__qualname__}",
         "args": json.dumps([]),
-        "kwargs": json.dumps(ARGUMENTS),
+        "kwargs": json.dumps(dict(arguments)),
     }
     part = output.with_suffix(".part")
     save_file(tensors, part, metadata)
@@ -53,7 +53,8 @@ def package(weights: Path, output: Path) -> None:
     """Write the model of a safetensors file as the pickled package that `demucs --repo` reads."""
     model = load_safetensors_model(weights)
     state = {name: value.half() for name, value in model.state_dict().items()}
-    torch.save({"klass": FilmDemucs, "args": (), "kwargs": ARGUMENTS, "state": state}, output)
+    kwargs = model._init_args_kwargs[1]
+    torch.save({"klass": FilmDemucs, "args": (), "kwargs": kwargs, "state": state}, output)
 
 
 def main() -> None:
@@ -65,10 +66,10 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.run:
-        model = FilmDemucs(**ARGUMENTS)
-        state = torch.load(options.run / "checkpoint.pt", weights_only=True)
-        model.load_state_dict(state["average"])
-        digest = save(model, options.output)
+        state = torch.load(options.run / "checkpoint.pt", map_location="cpu", weights_only=True)
+        arguments = {**ARGUMENTS, "channels": state["channels"]}
+        FilmDemucs(**arguments).load_state_dict(state["average"])  # fails if they do not fit
+        digest = save(state["average"], arguments, options.output)
         log.info("step %d, %.1f min, sha256 %s", state["step"], state["spent"] / 60, digest)
     if options.package:
         package(options.output, options.package)

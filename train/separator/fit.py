@@ -1,10 +1,13 @@
 """Fit the separator: one job, a wall-clock budget, a checkpoint every few minutes.
 
     python -m separator.fit --data DIR --run DIR --minutes 90 --processes 2
+    python -m separator.fit --data DIR --run DIR --minutes 8 --batch 64 --workers 15 --remixes 1
 
 Run again with the same options, it goes on from the last checkpoint until the budget is spent. The
 learning rate falls to nothing by cosine over that budget, so a run that ends early is not finished.
-On a CPU, two processes of one thread each are several times faster than two threads.
+On a CPU, two processes of one thread each are several times faster than two threads. The second
+command is for a machine with one GPU, which is used if there is one; there the windows are mixed by
+many processes, and each batch is used several times, with its stems combined anew.
 """
 
 from __future__ import annotations
@@ -25,10 +28,11 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
 
 from ossl_builder.separator.model import TRAINING_NFFT, FilmDemucs
 from separator.loss import SOURCES, loss, validate
-from separator.mixing import Mixer, Prefetcher, Sounds, fixed_batches
+from separator.mixing import Batches, Mixer, fixed_batches, load_all, remix
 from separator.spoiling import RATE
 
 log = logging.getLogger("fit")
@@ -41,7 +45,8 @@ class Plan:
     data: Path
     run: Path
     minutes: float = 90.0
-    processes: int = 2
+    processes: int = 1
+    """That train; on a CPU, of one thread each."""
     batch: int = 4
     """Windows per process and step."""
     window: float = 4.0
@@ -54,14 +59,35 @@ class Plan:
     seed: int = 0
     init: Path | None = None
     """Weights to start from; a file with fewer sources gives those that it has."""
+    device: str = "auto"
+    """cpu, cuda, or auto: the GPU if there is one."""
+    workers: int = 1
+    """Processes that mix windows, for each process that trains."""
+    remixes: int = 0
+    """Further steps with the stems of the same windows, combined anew."""
+    channels: int = 16
+    """Width of the network's first layer."""
+
+    def torch_device(self) -> torch.device:
+        """The device to train on."""
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
 
 
-def build() -> FilmDemucs:
+def build(channels: int = 16) -> FilmDemucs:
     """The network on the training grid: 16 kHz, mono."""
     model: FilmDemucs = FilmDemucs(
-        sources=SOURCES, samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT
+        sources=SOURCES, samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT, channels=channels
     )
     return model
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bf16; a processor that emulates it is 20 times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def start_from(model: FilmDemucs, path: Path) -> None:
@@ -84,17 +110,19 @@ class Trainer:
     def __init__(self, plan: Plan, rank: int) -> None:
         """Fresh, or as the last checkpoint of the run left it."""
         torch.manual_seed(plan.seed)
-        self.plan, self.rank = plan, rank
-        self.model = build()
+        self.plan, self.rank, self.device = plan, rank, plan.torch_device()
+        self.model = build(plan.channels)
         if plan.init is not None:
             start_from(self.model, plan.init)
+        self.model.to(self.device)
+        self.in_bf16 = has_bf16(self.device)
         self.average = copy.deepcopy(self.model).eval()
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-4
         )
         self.step, self.spent = 0, 0.0
         if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, weights_only=True)
+            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -116,11 +144,11 @@ class Trainer:
         falling = max(0.0, (self.progress - 0.1) / 0.9)
         return self.plan.rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, falling)))
 
-    def learn(self, network: nn.Module, mix: Tensor, stems: Tensor) -> float:
-        """One step; the loss before it."""
+    def learn(self, network: nn.Module, mix: Tensor, stems: Tensor) -> Tensor:
+        """One step; the loss before it, on the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bf16):
             estimate = network(mix)
         value = loss(estimate.float(), stems, mix)
         self.optimizer.zero_grad()
@@ -133,7 +161,7 @@ class Trainer:
             weights = zip(self.average.parameters(), self.model.parameters(), strict=True)
             for slow, fast in weights:
                 slow.lerp_(fast, 1 - decay)
-        return float(value.detach())
+        return value.detach()
 
     def save(self) -> None:
         """Write the checkpoint so that a kill at any instant leaves the old or the new one."""
@@ -143,6 +171,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "spent": self.spent,
+            "channels": self.plan.channels,
         }
         part = self.checkpoint.with_suffix(".part")
         torch.save(state, part)
@@ -171,30 +200,53 @@ def ticks(trainer: Trainer) -> Iterator[bool]:
 def work(rank: int, plan: Plan) -> None:
     """One process of the run."""
     torch.set_num_threads(1)
+    torch.backends.cudnn.benchmark = True
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     store = f"file://{plan.run.resolve() / 'rendezvous'}"
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=plan.processes)
     trainer = Trainer(plan, rank)
-    network = DistributedDataParallel(trainer.model)
-    sounds = [Sounds.load(plan.data / kind) for kind in ("music", "speech", "effects")]
-    seed = plan.seed + 1000 * trainer.step + rank  # after a restart, other windows than before
-    batches = Prefetcher(Mixer(*sounds, plan.window, seed), plan.batch)
-    unseen = [Sounds.load(plan.data / f"{kind}-val") for kind in ("music", "speech", "effects")]
-    held_out = fixed_batches(Mixer(*unseen, seconds=6.0, seed=99), batches=10, size=5)
-    recent: list[float] = []
+    network: nn.Module = trainer.model
+    if plan.processes > 1:
+        network = DistributedDataParallel(trainer.model)
+    unseen = Mixer(*load_all(plan.data, "-val"), seconds=6.0, seed=99)
+    held_out = [
+        (mix.to(trainer.device), stems.to(trainer.device))
+        for mix, stems in fixed_batches(unseen, batches=10, size=5)
+    ]
+    source = windows(plan, seed=plan.seed + 1000 * trainer.step + rank, device=trainer.device)
+    recent: list[Tensor] = []
     begun = trainer.step
     for due in ticks(trainer):
-        recent.append(trainer.learn(network, *batches.get()))
+        recent.append(trainer.learn(network, *next(source)))
         if rank == 0 and (due or trainer.step - begun in (10, 100)):
-            log.info("step %d, %.1f min, loss %.3f", trainer.step, trainer.spent / 60,
-                     sum(recent) / len(recent))  # fmt: skip
+            log.info("step %d, %.1f min, loss %.3f", trainer.step, trainer.spent / 60, mean(recent))
         if rank == 0 and due:
-            report(trainer, held_out, sum(recent) / len(recent))
+            report(trainer, held_out, mean(recent))
             recent.clear()
     if rank == 0:
-        report(trainer, held_out, sum(recent) / max(1, len(recent)))
+        report(trainer, held_out, mean(recent))
     dist.barrier()
     dist.destroy_process_group()
+
+
+def windows(plan: Plan, seed: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches on the device; after a restart, `seed` makes other windows than before."""
+    batches = DataLoader(
+        Batches(plan.data, plan.window, plan.batch, seed),
+        batch_size=None, num_workers=plan.workers, prefetch_factor=2,
+        pin_memory=device.type == "cuda",
+    )  # fmt: skip
+    for cpu_mix, cpu_stems in batches:
+        mix = cpu_mix.to(device, non_blocking=True)
+        stems = cpu_stems.to(device, non_blocking=True)
+        yield mix, stems
+        for _ in range(plan.remixes):
+            yield remix(mix, stems)
+
+
+def mean(losses: Sequence[Tensor]) -> float:
+    """Mean of the losses; not a number if there are none."""
+    return float(torch.stack(list(losses)).mean()) if losses else math.nan
 
 
 def report(trainer: Trainer, held_out: Sequence[tuple[Tensor, Tensor]], train_loss: float) -> None:
@@ -221,13 +273,21 @@ def main() -> None:
     )
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and metrics")
     parser.add_argument("--minutes", type=float, default=Plan.minutes, help="budget, wall clock")
-    parser.add_argument("--processes", type=int, default=Plan.processes, help="one thread each")
+    parser.add_argument("--processes", type=int, default=Plan.processes, help="that train")
     parser.add_argument("--batch", type=int, default=Plan.batch, help="windows per process, step")
     parser.add_argument("--window", type=float, default=Plan.window, help="seconds of a window")
     parser.add_argument("--rate", type=float, default=Plan.rate, help="highest learning rate")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default=Plan.device)
+    parser.add_argument("--workers", type=int, default=Plan.workers, help="mixing, per process")
+    parser.add_argument(
+        "--remixes", type=int, default=Plan.remixes, help="further steps with the same stems"
+    )
+    parser.add_argument("--channels", type=int, default=Plan.channels, help="of the first layer")
     parser.add_argument("--init", type=Path, help="a .safetensors file to start from")
     parser.add_argument("--seed", type=int, default=Plan.seed, help="of weights and windows")
     plan = Plan(**vars(parser.parse_args()))
+    if plan.torch_device().type == "cuda" and plan.processes > 1:
+        parser.error("one GPU is used by one process: set --processes 1 (and --workers)")
     plan.run.mkdir(parents=True, exist_ok=True)
     (plan.run / "rendezvous").unlink(missing_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", "1")

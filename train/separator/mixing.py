@@ -8,9 +8,7 @@ real time.
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import fft
 from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
 
 from separator.spoiling import (
     RATE,
@@ -212,22 +211,41 @@ class Mixer:
         return np.asarray(ramp if self.rng.random() < 0.5 else 1 - ramp, np.float32)
 
 
-class Prefetcher:
-    """Batches of a mixer, made ahead by a thread."""
+class Batches(IterableDataset[tuple[Tensor, Tensor]]):  # type: ignore[misc] # torch has no types
+    """Batches of windows without end; each process that loads them draws its own."""
 
-    def __init__(self, mixer: Mixer, batch: int, depth: int = 4) -> None:
-        """Keep up to `depth` batches ready."""
-        self._ready: queue.Queue[tuple[Tensor, Tensor]] = queue.Queue(depth)
-        thread = threading.Thread(target=self._work, args=(mixer, batch), daemon=True)
-        thread.start()
+    def __init__(self, data: Path, seconds: float, size: int, seed: int) -> None:
+        """`size` windows of `seconds` each, of the sounds in DATA/music, speech and effects."""
+        self.data, self.seconds, self.size, self.seed = data, seconds, size, seed
 
-    def _work(self, mixer: Mixer, batch: int) -> None:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Mix until nobody asks any more."""
+        worker = get_worker_info()
+        seed = self.seed + 7919 * (worker.id if worker else 0)
+        mixer = Mixer(*load_all(self.data), self.seconds, seed)
         while True:
-            self._ready.put(mixer.batch(batch))
+            yield mixer.batch(self.size)
 
-    def get(self) -> tuple[Tensor, Tensor]:
-        """The next batch."""
-        return self._ready.get()
+
+def load_all(data: Path, suffix: str = "") -> list[Sounds]:
+    """Return music, speech and effects of a data folder; with suffix "-val", the unseen ones."""
+    return [Sounds.load(data / f"{kind}{suffix}") for kind in ("music", "speech", "effects")]
+
+
+def remix(mixes: Tensor, stems: Tensor) -> tuple[Tensor, Tensor]:
+    """Combine the stems and the noise of a batch anew, each up to 5 dB louder or softer.
+
+    On a GPU a step is faster than the mixing of its windows; this gives several steps per batch.
+    Shapes are those of `Mixer.batch`.
+    """
+    rest = mixes - stems.sum(1)
+    parts = torch.cat((stems, rest[:, None]), dim=1)
+    size, kinds = parts.shape[:2]
+    order = torch.rand(size, kinds, device=parts.device).argsort(0)
+    drawn = parts[order, torch.arange(kinds, device=parts.device)]
+    decibels = torch.empty(size, kinds, 1, 1, device=parts.device).uniform_(-5, 5)
+    drawn = drawn * 10 ** (decibels / 20)
+    return drawn.sum(1), drawn[:, : kinds - 1]
 
 
 def fixed_batches(mixer: Mixer, batches: int, size: int) -> Sequence[tuple[Tensor, Tensor]]:
