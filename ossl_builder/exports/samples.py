@@ -23,7 +23,7 @@ MEDIA = {
 CLIP_COLUMNS = (
     "clip_id", "film_id", "start_s", "end_s", "duration_s", "fps", "n_frames", "width", "height",
     "sample_rate", "n_samples", "music_lufs", "dialogue_share", "video_sha256", "mix_sha256",
-    "music_sha256", "dialogue_sha256",
+    "music_sha256", "dialogue_sha256", "dialogue_residual_music", "music_residual_dialogue",
 )  # fmt: skip
 FILM_COLUMNS = (
     "title", "year", "country", "basis", "evidence", "is_claim", "verdict", "source",

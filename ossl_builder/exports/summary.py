@@ -14,6 +14,7 @@ from ossl_builder.tables.splits import SPLIT_NAMES
 if TYPE_CHECKING:
     import pandas as pd
 
+RESIDUALS = ("dialogue_residual_music", "music_residual_dialogue")
 QUANTILES = {"least": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "most": 1.0}
 
 
@@ -53,7 +54,9 @@ def summary(folder: Path, verdicts: Mapping[str, str]) -> dict[str, Any]:
             "length_s": _quantiles(lengths),
             "music_lufs": _quantiles(cues["music_lufs"]),
         }
-    clips = _frame(folder, CLIPS, ["film_id", "duration_s", "music_lufs", "dialogue_share"])
+    clips = _frame(
+        folder, CLIPS, ["film_id", "duration_s", "music_lufs", "dialogue_share", *RESIDUALS]
+    )
     if clips is not None:
         parts["clips"] = _clips(clips)
     labels = _frame(folder, LABELS, ["quadrant", "n_annotators", "caption_source", "rule"])
@@ -91,6 +94,7 @@ def _clips(clips: pd.DataFrame) -> dict[str, Any]:
         "music_lufs": _quantiles(clips["music_lufs"]),
         "music_silent": int(clips["music_lufs"].isna().sum()),
         "dialogue_share": _quantiles(clips["dialogue_share"]),
+        **{name: _quantiles(clips[name]) for name in RESIDUALS},
     }
 
 

@@ -144,6 +144,7 @@ def _clip_data(
         "duration_s": clip["duration_s"],
         "music_lufs": clip["music_lufs"],
         "dialogue_share": clip["dialogue_share"],
+        "residuals": [clip["dialogue_residual_music"], clip["music_residual_dialogue"]],
         "files": urls,
         "label": label,
         "further": _further_answers(label),

@@ -17,7 +17,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.files import existing
 from ossl_builder.pipeline.status import status
 from ossl_builder.report import data as report_data
-from ossl_builder.report import film_page, index_page, loudness_curves, warnings
+from ossl_builder.report import film_page, index_page, loudness_curves, stem_comparison, warnings
 from ossl_builder.report.charts import clock
 from ossl_builder.report.data import Contents
 from ossl_builder.report.film_page import Place, page_of
@@ -132,6 +132,7 @@ def write(
     data = index_page.index_data(
         contents, all_warnings, findings.agreed, findings.disagreed, state_now, moods
     )
+    data["has_stems"] = (out / stem_comparison.PAGE).exists()
     text = render(INDEX, {**shared, **data, "title": title}).encode()
     written.index = not _has_content(out / INDEX, text)
     if not dry_run:

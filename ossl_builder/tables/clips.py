@@ -42,6 +42,15 @@ class Clip:
     dialogue_share: float | None = column("fraction of its duration with dialogue", "0 to 1")
     first_scene_id: str | None = column("the scene that contains its first frame")
     last_scene_id: str | None = column("the scene that contains its last frame")
+    dialogue_residual_music: float | None = column(
+        "estimated energy of music left in the dialogue stem, relative to that stem; lower is "
+        "cleaner; empty: no dialogue stem, or a silent one",
+        "dB", later=True,
+    )  # fmt: skip
+    music_residual_dialogue: float | None = column(
+        "estimated energy of dialogue left in the music stem, relative to that stem",
+        "dB", later=True,
+    )  # fmt: skip
 
 
 def clip_id(film_id: str, start_s: float, end_s: float) -> str:
@@ -62,6 +71,9 @@ def _check(rows: Sequence[Clip]) -> Iterable[str]:
                 yield f"clip {row.clip_id} has a duration that is not its times'"
             if row.clip_id != clip_id(row.film_id, row.start_s, row.end_s):
                 yield f"clip {row.clip_id} has an id that is not its times'"
+        residuals = (row.dialogue_residual_music, row.music_residual_dialogue)
+        if any(value is not None and value > 0 for value in residuals):
+            yield f"clip {row.clip_id} has more residue in a stem than the stem itself"
         if row.dialogue_share is not None and not 0 <= row.dialogue_share <= 1:
             yield f"clip {row.clip_id} has a share outside 0 to 1"
 

@@ -102,7 +102,7 @@ class Bench:
                 torch.cuda.reset_peak_memory_stats()
             try:
                 self.figures[name] = measure()
-            except Exception as error:  # one part's failure must not cost the others' figures
+            except Exception as error:  # noqa: BLE001 # one part's failure must not cost the others' figures
                 traceback.print_exc(limit=4)
                 self.figures[name] = f"failed: {type(error).__name__}: {str(error)[:300]}"
         now = time.perf_counter()
@@ -177,9 +177,7 @@ def random_codec(bench: Bench) -> Codec:
 def card(bench: Bench) -> Figures:
     """Name, and rate of a large product in bf16."""
     n = bench.sizes.product
-    left, right = (
-        torch.randn(n, n, device=bench.device, dtype=torch.bfloat16) for _ in range(2)
-    )
+    left, right = (torch.randn(n, n, device=bench.device, dtype=torch.bfloat16) for _ in range(2))
     taken = bench.seconds(lambda: [left @ right for _ in range(20)]) / 20
     return {
         "name": torch.cuda.get_device_name() if bench.device.type == "cuda" else "cpu",
@@ -202,9 +200,7 @@ def precision(bench: Bench, dtype: torch.dtype) -> Figures:
     norm = exact.square().sum((0, 1, 3)).sqrt()
     n = predicted.shape[-1]
     return {
-        f"relative error, frames {a} to {b}": round(
-            float(error[a:b].norm() / norm[a:b].norm()), 5
-        )
+        f"relative error, frames {a} to {b}": round(float(error[a:b].norm() / norm[a:b].norm()), 5)
         for a, b in itertools.pairwise((0, n // 15, n // 2, n))
     }
 
@@ -251,7 +247,9 @@ class Steps:
                     batch_size, 1, round(size.window_s * 32_000), device=self.bench.device
                 )
                 try:
-                    taken = self.bench.seconds(reference_step(backbone, adapter, batch, audio), 3, 1)
+                    taken = self.bench.seconds(
+                        reference_step(backbone, adapter, batch, audio), 3, 1
+                    )
                 except torch.cuda.OutOfMemoryError:
                     adapter.zero_grad()
                     torch.cuda.empty_cache()
@@ -456,10 +454,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, help="not needed: nothing is kept")
     parser.add_argument("--tiny", action="store_true", help="small models, on the CPU")
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
-    parser.add_argument("--budget", type=float, default=360, help="seconds; later parts are left out")
+    parser.add_argument(
+        "--budget", type=float, default=360, help="seconds; later parts are left out"
+    )
     chosen = parser.parse_args(arguments)
     if not chosen.tiny and not torch.cuda.is_available():
-        sys.stdout.write("gpu     none here: nothing is measured (--tiny runs all parts on a CPU)\n")
+        sys.stdout.write(
+            "gpu     none here: nothing is measured (--tiny runs all parts on a CPU)\n"
+        )
         return
     device = torch.device("cpu" if chosen.tiny else "cuda")
     sizes = TINY if chosen.tiny else PUBLISHED

@@ -12,7 +12,7 @@ from ossl_builder.engine.stage import Reject
 from ossl_builder.stages.clips.selection import (
     Candidate,
     ClipsSettings,
-    LoudnessStats,
+    StemStats,
     candidates,
     content_problem,
 )
@@ -156,7 +156,7 @@ def test_limits_of_loudness_dialogue_and_silence() -> None:
     settings = ClipsSettings(max_dialogue_share=0.5)
 
     def reason(music_lufs: float | None, dialogue: float | None, silent: float) -> str:
-        problem = content_problem(candidate, LoudnessStats(music_lufs, dialogue, silent), settings)
+        problem = content_problem(candidate, StemStats(music_lufs, dialogue, silent), settings)
         return problem.reason if problem else ""
 
     assert reason(-20.0, 0.5, 0.0) == ""
@@ -165,6 +165,30 @@ def test_limits_of_loudness_dialogue_and_silence() -> None:
     assert reason(None, 0.0, 0.0) == "too_quiet"
     assert reason(-20.0, 0.6, 0.0) == "too_much_dialogue"
     assert reason(-20.0, 0.0, 0.6) == "too_silent"
+
+
+@pytest.mark.parametrize(
+    ("in_dialogue", "in_music", "share", "reason"),
+    [
+        (-12.0, -20.0, 0.3, ""),
+        (-8.0, -20.0, 0.3, "dialogue_not_clean"),
+        (-8.0, -20.0, 0.0, ""),  # without dialogue, its stem has nothing but residue
+        (None, -20.0, None, ""),
+        (-12.0, -14.0, 0.3, "music_not_clean"),
+        (-12.0, -14.0, 0.0, "music_not_clean"),
+    ],
+)
+def test_limits_of_what_is_left_in_the_wrong_stem(
+    in_dialogue: float | None, in_music: float, share: float | None, reason: str
+) -> None:
+    candidate = Candidate(Span(0, 20), "f_c0")
+    stats = StemStats(-20.0, share, 0.0, in_dialogue, in_music)
+    limits = ClipsSettings(
+        max_dialogue_residual_music_db=-10.0, max_music_residual_dialogue_db=-15.0
+    )
+    problem = content_problem(candidate, stats, limits)
+    assert (problem.reason if problem else "") == reason
+    assert content_problem(candidate, stats, ClipsSettings()) is None, "no limit by default"
 
 
 def test_settings_that_cannot_be_met_are_refused() -> None:

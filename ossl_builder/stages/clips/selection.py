@@ -41,6 +41,18 @@ class ClipsSettings(Settings):
     max_silent_share: float = Field(
         0.5, ge=0, le=1, description="part of a clip's time that may be without music"
     )
+    max_dialogue_residual_music_db: float = Field(
+        0.0,
+        le=0,
+        description="most music left in the dialogue stem, in dB of that stem, e.g. -10; 0: no "
+        "limit; checked only in clips with dialogue",
+    )
+    max_music_residual_dialogue_db: float = Field(
+        0.0,
+        le=0,
+        description="most dialogue left in the music stem, in dB of that stem, e.g. -15; 0: no "
+        "limit",
+    )
     heard_lufs: float = Field(
         -50.0,
         le=0,
@@ -87,18 +99,23 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class LoudnessStats:
-    """Loudness of the stems of a candidate.
+class StemStats:
+    """Measurements of the stems of a candidate.
 
     Attributes:
         music_lufs: integrated loudness of its music, in LUFS; None: silent.
         dialogue_share: fraction of its duration with dialogue; None: there is no dialogue stem.
         silent_share: fraction of its duration without music.
+        dialogue_residual_music: music left in the dialogue stem, in dB of that stem; None: there
+            is no dialogue stem, or it is silent.
+        music_residual_dialogue: dialogue left in the music stem, in dB of that stem.
     """
 
     music_lufs: float | None
     dialogue_share: float | None
     silent_share: float
+    dialogue_residual_music: float | None = None
+    music_residual_dialogue: float | None = None
 
 
 @dataclass(frozen=True)
@@ -227,9 +244,9 @@ def split(
 
 
 def content_problem(
-    candidate: Candidate, stats: LoudnessStats, settings: ClipsSettings
+    candidate: Candidate, stats: StemStats, settings: ClipsSettings
 ) -> Reject | None:
-    """Return a reject if a candidate is too quiet, too silent or has too much dialogue."""
+    """Return a reject if a candidate's music or dialogue is not as the settings demand."""
     loudness, minimum = stats.music_lufs, settings.min_music_lufs
     if loudness is None or loudness < minimum:
         level = "silent" if loudness is None else f"at {loudness:.1f} LUFS"
@@ -242,6 +259,14 @@ def content_problem(
     if share > maximum:
         why = f"dialogue is heard in {share:.0%} of it, more than {maximum:.0%}"
         return candidate.reject("too_much_dialogue", why)
+    residual, most = stats.music_residual_dialogue, settings.max_music_residual_dialogue_db
+    if residual is not None and residual > most:
+        why = f"dialogue left in its music is at {residual:.1f} dB, above {most:g} dB"
+        return candidate.reject("music_not_clean", why)
+    residual, most = stats.dialogue_residual_music, settings.max_dialogue_residual_music_db
+    if residual is not None and residual > most and stats.dialogue_share:
+        why = f"music left in its dialogue is at {residual:.1f} dB, above {most:g} dB"
+        return candidate.reject("dialogue_not_clean", why)
     return None
 
 

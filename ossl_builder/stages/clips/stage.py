@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from ossl_builder.files import sha256_file
 from ossl_builder.media.clip_writer import AudioSlice, Encoding, cut_audio
 from ossl_builder.media.cut import CutClip, cut, frame_times
 from ossl_builder.media.demux import MediaFile
-from ossl_builder.media.loudness import HOP_S, MOMENTARY_S, integrated, lufs, measured, windowed
+from ossl_builder.media.loudness import HOP_S, MOMENTARY_S, Meter, integrated, lufs, windowed
+from ossl_builder.media.stem_residual import ResidualMeter
 from ossl_builder.media.video_transforms import OutputFormat
 from ossl_builder.stages.clips.selection import (
     Candidate,
     ClipsSettings,
-    LoudnessStats,
+    StemStats,
     candidates,
     content_problem,
 )
@@ -59,7 +60,7 @@ def cut_clips(item: Item) -> Outcome:
 
 def _select_candidates(
     item: Item, film: Film, scenes: Sequence[Scene], stems: Mapping[str, Stem]
-) -> tuple[list[tuple[Candidate, LoudnessStats]], list[Reject]]:
+) -> tuple[list[tuple[Candidate, StemStats]], list[Reject]]:
     """Return the accepted candidates with their loudness, in film order, and the rejects."""
     if not item.rows["cues"]:
         return [], []
@@ -70,12 +71,12 @@ def _select_candidates(
     file = film.file()
     times = frame_times(MediaFile.of(item.file(file.path), file), 1 / file.rate)
     results = list(candidates(item.rows["cues"], scenes, damaged_audio, times, item.config))
-    chosen: list[tuple[Candidate, LoudnessStats]] = []
+    chosen: list[tuple[Candidate, StemStats]] = []
     rejects = [result for result in results if isinstance(result, Reject)]
     for number, candidate in enumerate(results):
         item.progress(MEASURING_PART * number / len(results))
         if isinstance(candidate, Candidate):
-            stats = _loudness_stats(item, stems, candidate.span)
+            stats = _stem_stats(item, stems, candidate.span)
             problem = content_problem(candidate, stats, item.config)
             if problem is None:
                 chosen.append((candidate, stats))
@@ -84,16 +85,26 @@ def _select_candidates(
     return chosen, rejects
 
 
-def _loudness_stats(item: Item, stems: Mapping[str, Stem], span: Span) -> LoudnessStats:
-    """Measure the loudness (EBU R 128) of the stems in a time span."""
+def _stem_stats(item: Item, stems: Mapping[str, Stem], span: Span) -> StemStats:
+    """Measure the loudness (EBU R 128) of the stems in a time span, and how clean they are."""
     settings: ClipsSettings = item.config
-    powers = {}
-    for role in ("music", "dialogue"):
-        if role in stems:
-            rate = stems[role].sample_rate
-            with closing(AudioSlice(item.file(stems[role].path), span.start_s)) as audio:
-                length = round((span.end_s - span.start_s) * rate)
-                powers[role] = measured(audio.blocks(length), rate).power()
+    roles = [role for role in ("music", "dialogue") if role in stems]
+    rate = stems["music"].sample_rate
+    meters = {role: Meter(rate) for role in roles}
+    residual = ResidualMeter(rate)
+    length = round((span.end_s - span.start_s) * rate)
+    with ExitStack() as stack:
+        slices = [
+            stack.enter_context(closing(AudioSlice(item.file(stems[role].path), span.start_s)))
+            for role in roles
+        ]
+        for blocks in zip(*(audio.blocks(length) for audio in slices), strict=True):
+            for meter, block in zip(meters.values(), blocks, strict=True):
+                meter.add(block)
+            if len(blocks) == 2:
+                residual.add(*blocks)
+    in_dialogue, in_music = residual.residuals_db()
+    powers = {role: meter.power() for role, meter in meters.items()}
     window = round(MOMENTARY_S / HOP_S)
     loudness = {role: lufs(windowed(power, window)) for role, power in powers.items()}
     dialogue_share = None
@@ -101,10 +112,12 @@ def _loudness_stats(item: Item, stems: Mapping[str, Stem], span: Span) -> Loudne
         is_near_music = loudness["dialogue"] >= loudness["music"] - settings.dialogue_lu
         is_heard = (loudness["dialogue"] >= settings.heard_lufs) & is_near_music
         dialogue_share = float(is_heard.mean())
-    return LoudnessStats(
+    return StemStats(
         music_lufs=integrated(powers["music"]),
         dialogue_share=dialogue_share,
         silent_share=float((loudness["music"] < settings.heard_lufs).mean()),
+        dialogue_residual_music=in_dialogue,
+        music_residual_dialogue=in_music,
     )
 
 
@@ -113,7 +126,7 @@ def _cut_video(
     film: Film,
     scenes: Sequence[Scene],
     stems: Mapping[str, Stem],
-    chosen: Sequence[tuple[Candidate, LoudnessStats]],
+    chosen: Sequence[tuple[Candidate, StemStats]],
 ) -> Iterator[CutClip | None]:
     if not chosen:
         return iter(())
@@ -138,7 +151,7 @@ def _write_clip(
     scenes: Sequence[Scene],
     stems: Mapping[str, Stem],
     candidate: Candidate,
-    stats: LoudnessStats,
+    stats: StemStats,
     cut_clip: CutClip,
 ) -> Clip:
     """Rename a clip's MP4, cut its audio files, and return its row."""
@@ -185,6 +198,8 @@ def _write_clip(
         dialogue_share=stats.dialogue_share,
         first_scene_id=scene_ids[0],
         last_scene_id=scene_ids[-1],
+        dialogue_residual_music=stats.dialogue_residual_music,
+        music_residual_dialogue=stats.music_residual_dialogue,
     )
 
 
@@ -195,7 +210,7 @@ def tools(config: Any) -> dict[str, str]:
 
 CLIPS_STAGE = Stage(
     name="clips",
-    version=2,
+    version=3,
     reads=("films", "scenes", "stems", "cues"),
     writes=CLIPS,
     config=ClipsSettings,
