@@ -105,6 +105,7 @@ CODES: dict[str, str] = {
     "mux_failed": "A video file could not be written.",
     "name_twice": "Two inputs would give output files of the same name.",
     "no_checkpoint": "The folder has no adapter.",
+    "no_clips": "The corpus has no clip with a mix and stems.",
     "no_corpus": "The folder is not a corpus.",
     "no_files": "The folder has no files of the needed kind.",
     "no_film": "The item of the Internet Archive has no film.",
@@ -209,7 +210,9 @@ CODES: dict[str, str] = {
 REASONS: dict[str, str] = {
     "damaged_audio": "The audio is damaged.",
     "damaged_video": "The video is damaged.",
+    "dialogue_not_clean": "Too much music is left in the dialogue stem.",
     "lengths_differ": "Video, audio and packets have different lengths.",
+    "music_not_clean": "Too much dialogue is left in the music stem.",
     "no_audio": "The film has no audio.",
     "no_video": "The segment has no video.",
     "not_confirmed": "The network that confirms transitions does not see this one.",
