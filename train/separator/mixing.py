@@ -44,14 +44,14 @@ NOISE_DB = (-45.0, -3.0)
 WEIGHTS = {
     "acted": 1.5,
     "rec": 1.5,
-    "whistle": 0.7,
+    "whistle": 2.0,
     "asterisk": 1.0,
     "ktuberling": 1.3,
     "tuxpaint": 1.0,
     "flite": 0.6,
     "espeak": 0.35,
 }
-"""How often a second of speech is drawn: people more than machines."""
+"""How often a second of a sound is drawn: people more than machines, whistling more than once."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,8 @@ class Mixer:
             twin = self.music.sounds[twins[int(rng.integers(len(twins)))]]
             detuned = speed * rng.uniform(0.997, 1.003)
             sound = sound + self._crop(twin, detuned, start) * np.float32(rng.uniform(0.3, 1))
-        if rng.random() < 0.25:
+        is_whistle = self.music.names[index].startswith("whistle")
+        if rng.random() < (0.5 if is_whistle else 0.25):  # people whistle to an orchestra
             other = self.music.sounds[self.music.draw(rng)]
             layer = self._crop(other, self._speed(1.0, -0.3, 0.3), rng.random())
             sound = sound + layer * np.float32(rng.uniform(0.2, 1))

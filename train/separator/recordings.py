@@ -72,14 +72,19 @@ EFFECTS = (
         without=("Music Loops", "Instruments", "Vocals/Singer", "Percussion"),
     ),
     Source("flare", ("games/flare/**/soundfx/**/*.ogg",)),
-    Source("empires", ("games/0ad/**/*.ogg",), only=("audio/",), without=("music", "voice")),
+    # Alarms of the game are horns and strings, which are music.
+    Source(
+        "empires",
+        ("games/0ad/**/*.ogg",),
+        only=("audio/",),
+        without=("music", "voice", "alarm", "interface"),
+    ),
     Source("horizons", ("unknown-horizons/content/audio/sounds/**/*.ogg",)),
     Source(
         "sonicpi",
         ("sonic-pi/**/*.flac",),
-        only=("ambi_", "glitch_", "mehackit_", "misc_", "vinyl_", "elec_", "perc_"),
+        only=("glitch_", "misc_", "vinyl_"),
     ),
-    Source("theme", ("sounds/freedesktop/**/*.oga",)),
     Source("wesnoth", ("games/wesnoth/**/sounds/**/*.*",), is_validation=True),
 )
 

@@ -26,8 +26,16 @@ def room(rng: np.random.Generator) -> Sound:
 
 
 def band_limit(rng: np.random.Generator, frequencies: Sound) -> Sound:
-    """Gain of a narrow sound track: optical sound ends at 3 to 8 kHz, and begins late too."""
+    """Gain of a narrow sound track: optical sound ends at 3 to 8 kHz, and begins late too.
+
+    One in five is a track of the first years of sound film, of about two and a half octaves.
+    """
     gain = np.ones_like(frequencies)
+    if rng.random() < 0.2:
+        low, high = rng.uniform(120, 400), rng.uniform(2000, 4500)
+        ratio = (np.maximum(frequencies, 1) / low) ** 4
+        gain = np.sqrt(ratio / (1 + ratio)) / np.sqrt(1 + (frequencies / high) ** 12)
+        return gain.astype(np.float32)
     if rng.random() < 0.5:
         edge, order = rng.uniform(3000, 8000), rng.choice([4, 8, 16])
         gain = gain / np.sqrt(1 + (frequencies / edge) ** (2 * order))
