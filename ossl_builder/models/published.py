@@ -94,6 +94,17 @@ PUBLISHED = {
         7,
         "sound classes: cues.confirm=yamnet, cues.rule=tagger",
     ),
+    "dnsmos": Weights(
+        "speechmos",
+        "0.0.1.1",
+        "MIT (Microsoft)",
+        {
+            "speechmos/dnsmos_models/sig_bak_ovr.onnx":
+                "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd",
+        },
+        9,
+        "quality of dialogue: clips.speech_quality=dnsmos",
+    ),
 }  # fmt: skip
 
 

@@ -51,6 +51,10 @@ class Clip:
         "estimated energy of dialogue left in the music stem, relative to that stem",
         "dB", later=True,
     )  # fmt: skip
+    dialogue_mos: float | None = column(
+        "quality of its dialogue by DNSMOS P.835 (overall); empty: no dialogue, or not rated",
+        "1 to 5", later=True,
+    )  # fmt: skip
 
 
 def clip_id(film_id: str, start_s: float, end_s: float) -> str:

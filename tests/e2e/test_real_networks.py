@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.signal import resample_poly
+from separator import score
 
-from ossl_builder.models import published
+from ossl_builder.media.video_reader import VideoReader
+from ossl_builder.models import dnsmos, published, separators
+from ossl_builder.stages.scenes.confirmation import TinyFrames, confirm
+from ossl_builder.stages.scenes.transitions import Boundary
 from tests.e2e.corpora import Ossl, add_film, linked, rejects, rows
 from tests.e2e.truth import cue_f1, load, music_in_speech_alone, score_scenes
 
@@ -56,6 +63,69 @@ def test_transnetv2_confirms_transitions(
     (film,) = {row["film_id"] for row in rows(corpus, "films")}
     reasons = {reject["reason"] for reject in rejects(corpus, "scenes", film)}
     assert reasons <= {"not_confirmed"}
+
+
+def test_transnetv2_tells_transitions_from_moments_within_shots(
+    shared_media: Path, tmp_path: Path, truth: dict[str, Any]
+) -> None:
+    needs("transnetv2")
+    path = shared_media / "mixfilm/dev.mp4"
+    cuts = truth["cut_times"]
+    with TinyFrames(tmp_path) as frames:
+        reader = VideoReader(path, step=1 / 24)
+        times = []
+        for frame in reader:
+            frames.add(frame)
+            times.append(float(frame.ticks * reader.time_base))
+
+        def at(moment: float) -> Boundary:
+            number = min(range(len(times)), key=lambda n: abs(times[n] - moment))
+            return Boundary(number, "cut")
+
+        # In the middle of long shots, where nothing changes.
+        gradual = [
+            span[f"{end}_frame"] / 24 for span in truth["gradual"] for end in ("start", "end")
+        ]
+        edges = sorted([*cuts, *gradual])
+        within = [at((a + b) / 2) for a, b in pairwise(edges) if b - a > 4]
+        true = [at(cut) for cut in cuts]
+        assert len(within) >= 10
+        kept, rejects = confirm(true, frames, 0.3, times.__getitem__, lambda part: None)
+        assert len(kept) >= 0.95 * len(true)
+        kept, rejects = confirm(within, frames, 0.3, times.__getitem__, lambda part: None)
+        assert len(rejects) >= 0.9 * len(within)
+        assert {reject.reason for reject in rejects} == {"not_confirmed"}
+
+
+def test_dtln_takes_music_out_of_the_dialogue(shared_media: Path) -> None:
+    needs("dtln")
+    film = score.Film.load(shared_media / "mixfilm")
+    stems, _ = score.separate(separators.load("dtln", {}, {}, "cpu"), film.mix)
+    rows_of_film = score.gains(film, stems["dialogue"].mean(0), stems["music"].mean(0))
+    assert np.mean([row["dialogue_gain"] for row in rows_of_film]) > 6
+    assert np.mean([row["music_gain"] for row in rows_of_film]) > 6
+
+
+def test_dnsmos_rates_speech_above_its_mix_with_music(
+    ossl: Ossl, shared_media: Path, dev_corpus: Path, tmp_path: Path, truth: dict[str, Any]
+) -> None:
+    needs("dnsmos")
+    film = score.Film.load(shared_media / "mixfilm")
+    network = dnsmos.load()
+    for overlap in truth["overlaps"]:
+        window = slice(int(overlap["start"] * film.rate), int(overlap["end"] * film.rate))
+        clean, mixed = (
+            network.quality(resample_poly(audio[window], 160, 441).astype(np.float32)).overall
+            for audio in (film.speech, film.mix.mean(0))
+        )
+        assert clean > mixed + 0.5
+    corpus = linked(dev_corpus, tmp_path / "corpus")
+    ossl("-C", corpus, "clips", "--set", "clips.speech_quality=dnsmos")
+    rated = [row for row in rows(corpus, "clips") if row["dialogue_mos"] is not None]
+    assert rated
+    assert all(row["dialogue_share"] > 0 and 1 <= row["dialogue_mos"] <= 5 for row in rated)
+    silent = [row for row in rows(corpus, "clips") if not row["dialogue_share"]]
+    assert all(row["dialogue_mos"] is None for row in silent)
 
 
 def test_yamnet_confirms_cues(

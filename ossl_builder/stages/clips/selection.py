@@ -53,6 +53,11 @@ class ClipsSettings(Settings):
         description="most dialogue left in the music stem, in dB of that stem, e.g. -15; 0: no "
         "limit",
     )
+    speech_quality: Literal["none", "dnsmos"] = Field(
+        "none",
+        description="dnsmos: also rate the dialogue stem of clips with dialogue from 1 to 5 "
+        "(`ossl models get dnsmos`)",
+    )
     heard_lufs: float = Field(
         -50.0,
         le=0,

@@ -13,9 +13,11 @@ from ossl_builder.files import sha256_file
 from ossl_builder.media.clip_writer import AudioSlice, Encoding, cut_audio
 from ossl_builder.media.cut import CutClip, cut, frame_times
 from ossl_builder.media.demux import MediaFile
+from ossl_builder.media.flac import read_flac
 from ossl_builder.media.loudness import HOP_S, MOMENTARY_S, Meter, integrated, lufs, windowed
 from ossl_builder.media.stem_residual import ResidualMeter
 from ossl_builder.media.video_transforms import OutputFormat
+from ossl_builder.models import dnsmos
 from ossl_builder.stages.clips.selection import (
     Candidate,
     ClipsSettings,
@@ -200,12 +202,37 @@ def _write_clip(
         last_scene_id=scene_ids[-1],
         dialogue_residual_music=stats.dialogue_residual_music,
         music_residual_dialogue=stats.music_residual_dialogue,
+        dialogue_mos=_dialogue_mos(dialogue, rate, stats, item.config),
     )
+
+
+def _dialogue_mos(
+    path: Path | None, rate: int, stats: StemStats, settings: ClipsSettings
+) -> float | None:
+    """Return the quality of a clip's dialogue; None: it has none, or it is not to be rated."""
+    if path is None or not stats.dialogue_share or settings.speech_quality == "none":
+        return None
+    import numpy as np
+
+    from ossl_builder.media.audio_reader import resampled
+
+    blocks = (block.mean(axis=0, keepdims=True) for block in read_flac(path))
+    mono = [block[0] for block in resampled(blocks, rate, dnsmos.RATE)]
+    return dnsmos.load().quality(np.concatenate(mono)).overall
+
+
+def _prepare(settings: ClipsSettings) -> None:
+    if settings.speech_quality == "dnsmos":
+        dnsmos.load()
 
 
 def tools(config: Any) -> dict[str, str]:
     """Return tool versions: PyAV contains libav and x264, soundfile contains libFLAC."""
-    return {name: version(name) for name in ("av", "numpy", "scipy", "soundfile")}
+    versions = {name: version(name) for name in ("av", "numpy", "scipy", "soundfile")}
+    if config.speech_quality == "dnsmos":
+        weights = dnsmos.fingerprint()
+        versions |= dnsmos.versions() | ({"dnsmos": weights} if weights else {})
+    return versions
 
 
 CLIPS_STAGE = Stage(
@@ -217,4 +244,5 @@ CLIPS_STAGE = Stage(
     run=cut_clips,
     folder="clips",
     tools=tools,
+    prepare=_prepare,
 )
