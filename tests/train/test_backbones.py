@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from ossl_train.adapter.tiny_models import write_tiny_models
 from ossl_train.musicgen import Backbone, Sampling, load_backbone
 from torch import Tensor
@@ -225,3 +226,46 @@ def test_a_truncated_model_gives_a_clear_error(tiny_models: Path, tmp_path: Path
     with pytest.raises(OsslError) as caught:
         load_backbone(str(folder))
     assert caught.value.code == "model_damaged"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_is_as_exact_at_the_end_of_a_window_as_at_its_start(
+    tiny_models: Path, backbones: dict[str, Backbone], kind: str, dtype: torch.dtype
+) -> None:
+    exact = backbones[kind]
+    half = load_backbone(str(tiny_models / "musicgen"), kind, dtype=dtype)
+    codes = torch.randint(0, 128, (1, 4, 1500))
+    text = exact.encode_text([PROMPT])
+    with torch.no_grad():
+        expected, predicted = exact.logits(codes, text)
+        with torch.autocast("cpu", dtype):
+            found, _ = half.logits(codes, text)
+    difference = (found - expected).square().sum((0, 1, 3))
+    norm = expected.square().sum((0, 1, 3))
+    parts = [slice(0, 100), slice(500, 1000), slice(1000, 1490)]
+    errors = [float((difference[part].sum() / norm[part].sum()).sqrt()) for part in parts]
+    assert max(errors) < 0.03, errors
+    assert max(errors) < 2 * errors[0], errors
+    assert predicted.shape[-1] == 1500
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"conditioners": {"self_wav": {"model": "chroma_stem", "chroma_stem": {}}}}, "conditions"),
+        ({"transformer_lm": {"n_q": 8}}, "stereo"),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_melody_and_stereo_models_are_refused_with_the_reason(
+    tiny_models: Path, tmp_path: Path, kind: str, change: dict[str, Any], told: str
+) -> None:
+    folder = shutil.copytree(tiny_models / "musicgen", tmp_path / "musicgen")
+    package = torch.load(folder / "state_dict.bin", weights_only=True)
+    settings = OmegaConf.merge(OmegaConf.create(package["xp.cfg"]), change)
+    package["xp.cfg"] = OmegaConf.to_yaml(settings)
+    torch.save(package, folder / "state_dict.bin")
+    with pytest.raises(OsslError, match=told) as caught:
+        load_backbone(str(folder), kind)
+    assert caught.value.code == "model_unsupported"

@@ -79,6 +79,8 @@ def language_model_settings() -> dict[str, Any]:
             "input_interpolate": [],
         },
         "conditioners": {
+            # Published configurations have these beside the conditions.
+            "args": {"merge_text_conditions_p": 0.25, "drop_desc_p": 0.5},
             "description": {
                 "model": "t5",
                 "t5": {
@@ -87,7 +89,7 @@ def language_model_settings() -> dict[str, Any]:
                     "word_dropout": 0.3,
                     "normalize_text": False,
                 },
-            }
+            },
         },
     }
 

@@ -30,8 +30,10 @@ class AudiocraftModel:
 
     audiocraft attends to the padding of a shorter text, and projects the text's keys and values
     again at every step. Here each cross-attention gets a mask of the text, so that items of a
-    batch are independent, and projects keys and values once. For texts of one length the result is
-    exactly that of audiocraft.
+    batch are independent, and projects keys and values once. audiocraft computes positions in the
+    type of the weights; bfloat16 has no whole numbers like 257, so distant frames would share a
+    position. Here positions are computed in float32. For texts of one length and weights in float32
+    the result is exactly that of audiocraft.
     """
 
     def __init__(self, module: Any, projection: nn.Module) -> None:
@@ -41,6 +43,9 @@ class AudiocraftModel:
         self._reading = _Reading()
         for index, attention in enumerate(self.cross_attentions()):
             attention.forward = partial(_attend, self, index, attention)
+        if module.transformer.positional_embedding == "sin":
+            module.transformer.positional_embedding = "sin, added by a hook"
+            self.add_positions(partial(_sinusoids, module.transformer))
 
     def cross_attentions(self) -> list[nn.Module]:
         """Return the text cross-attention of each layer; its first argument is the query."""
@@ -87,6 +92,16 @@ class AudiocraftModel:
     def _run(self, sequence: Tensor, projected: Tensor) -> Tensor:
         tensors = {"description": (projected, None)}
         return self._model(sequence, conditions=[], condition_tensors=tensors)
+
+
+def _sinusoids(transformer: Any, steps: Tensor) -> Tensor:
+    """Return audiocraft's embedding of steps [S] as [S, dim] float32."""
+    from audiocraft.modules.transformer import create_sin_embedding
+
+    dim = transformer.layers[0].self_attn.embed_dim
+    embedding = create_sin_embedding(steps[None, :, None], dim, transformer.max_period)
+    scaled: Tensor = transformer.positional_scale * embedding[0]
+    return scaled
 
 
 def _attend(

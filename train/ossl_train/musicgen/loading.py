@@ -119,9 +119,12 @@ def _from_audiocraft(location: Path | str, source: str, kind: str) -> Parts:
     settings = _settings(package)
     weights: dict[str, Tensor] = dict(package["best_state"])
     size = settings.transformer_lm
+    if size.n_q == 2 * len(DELAYS):
+        raise unsupported(source, "is a stereo model")
     if size.n_q != len(DELAYS) or list(settings.codebooks_pattern.delay.delays) != DELAYS:
         raise unsupported(source, "does not delay four codebooks by 0, 1, 2 and 3 frames")
-    if list(settings.conditioners) != ["description"]:
+    # `args` are options of all conditions, and are no condition.
+    if set(settings.conditioners) - {"args"} != {"description"}:
         raise unsupported(source, "has other conditions than a text")
     projection = nn.Linear(weights[f"{TEXT}weight"].shape[1], size.dim)
     projection.load_state_dict({key: weights.pop(TEXT + key) for key in ("weight", "bias")})
