@@ -17,7 +17,7 @@ class ModelSettings(Settings):
         description="name on the hub, `small`, `medium`, `large`, a local folder, or `tiny`",
     )
     backbone: Literal["audiocraft", "transformers"] = Field(
-        "audiocraft", description="the package that runs it; one adapter file fits both"
+        "transformers", description="the package that runs it; one adapter file fits both"
     )
     alpha_init: float = Field(0.0, description="gate of each layer at the start; 0: the base model")
     positions: Literal["none", "time"] = Field(

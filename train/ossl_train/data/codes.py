@@ -75,7 +75,7 @@ class _MusicGenSettings(Settings):
     """The MusicGen whose codec and text encoder are used; the hashes of its files are an input."""
 
     source: str = Field("", description="MusicGen", json_schema_extra=UNSHAPING)
-    backbone: str = Field("audiocraft", description="of MusicGen", json_schema_extra=UNSHAPING)
+    backbone: str = Field("transformers", description="of MusicGen", json_schema_extra=UNSHAPING)
 
 
 class CodesStageSettings(CodesSettings, WindowsSettings, _MusicGenSettings):

@@ -31,7 +31,7 @@ HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
 def load_backbone(
     source: str,
-    kind: str = "audiocraft",
+    kind: str = "transformers",
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Backbone:
