@@ -124,7 +124,7 @@ class Mixer:
         if rng.random() < 0.65 or not (has_music or has_speech):
             level = RMS * 10 ** (rng.uniform(*NOISE_DB) / 20)
             rest += noise(rng, self.samples, level)
-        if rng.random() < 0.12:
+        if rng.random() < 0.18:
             level = RMS * 10 ** (rng.uniform(-25, 3) / 20)
             effects += noises_on_set(rng, self.samples, level)
         gain = np.float32(10 ** (rng.uniform(-18, 6) / 20))

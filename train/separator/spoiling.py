@@ -94,7 +94,7 @@ def crackle(rng: np.random.Generator, samples: int, level: float) -> Sound:
 
 
 def noises_on_set(rng: np.random.Generator, samples: int, level: float) -> Sound:
-    """Thuds, steps, knocks, gusts: bursts of filtered noise, single or in a row."""
+    """Thuds, steps, knocks, puffs: bursts of filtered noise, single, in a row, or in time."""
     total = np.zeros(samples, np.float32)
     length = int(RATE * rng.uniform(0.03, 1.2))
     low = rng.uniform(40, 3000)
@@ -104,13 +104,14 @@ def noises_on_set(rng: np.random.Generator, samples: int, level: float) -> Sound
     time = np.arange(length)
     envelope = np.minimum(time / attack, 1) * np.exp(-rng.uniform(2, 6) * time / length)
     gap = rng.uniform(0.2, 1.5) * RATE
+    is_regular = rng.random() < 0.4  # an engine, a clock, steps to music
     start = float(rng.uniform(0, gap))
     while start < samples:
         burst = signal.sosfilt(sos, rng.standard_normal(length)) * envelope
         place = slice(int(start), min(samples, int(start) + length))
         gain = level * rng.uniform(0.4, 1) / (np.sqrt(np.mean(burst**2)) + 1e-9)
         total[place] += (burst * gain)[: place.stop - place.start].astype(np.float32)
-        start += gap * rng.uniform(0.7, 1.5)
+        start += gap * (1 if is_regular else rng.uniform(0.7, 1.5))
     return total
 
 
