@@ -57,8 +57,8 @@ def _alone(one_thread: None) -> None:
 
 @pytest.fixture(scope="module")
 def root(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten short clips of four films on the test split, one of them silent, one too long."""
-    made = [ClipSpec(f"film{n % 4}", 1 + n % 2, gain=0.1 + 0.08 * n) for n in range(N_CLIPS)]
+    """Ten short clips of eight films on the test split, one of them silent, one too long."""
+    made = [ClipSpec(f"film{n}", 1 + n % 2, gain=0.1 + 0.08 * n) for n in range(N_CLIPS)]
     made += [ClipSpec("film0", 2, gain=0), ClipSpec("film1", 70)]
     folder = corpus_of(tmp_path_factory.mktemp("listen") / "corpus", made, tiny_models)
     clips = [
@@ -66,7 +66,7 @@ def root(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for one in clips_of(folder)
     ]
     tables_io.write_corpus_table(folder, CLIPS, clips)
-    assign_splits(folder, {f"film{n}": "test" for n in range(4)})
+    assign_splits(folder, {f"film{n}": "test" for n in range(N_CLIPS)})
     write_run(folder, "tiny_cpu", alpha=0.6)
     return folder
 

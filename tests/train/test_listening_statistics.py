@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ossl_train.listening_test.design import (
@@ -29,7 +31,8 @@ def key_of(n_clips: int, seed: int = 0) -> TestKey:
     return TestKey(
         {"systems": list(SYSTEMS)},
         tuple(
-            KeyEntry(one.clip_id, one.name, "film", one.system, -20.0, 0.0, "") for one in stimuli
+            KeyEntry(one.clip_id, one.name, f"film of {one.name}", one.system, -20.0, 0.0, "")
+            for one in stimuli
         ),
     )
 
@@ -116,6 +119,36 @@ def test_an_interval_misses_the_truth_in_at_most_about_5_of_100(
         assert found.high is not None
         misses += not found.low <= 0 <= found.high
     assert 0.01 < misses / n < 0.07
+
+
+@pytest.mark.parametrize(("n_films", "n_clips"), [(5, 6), (10, 4)])
+def test_clips_of_one_film_are_not_counted_as_independent(n_films: int, n_clips: int) -> None:
+    rng = np.random.default_rng(8)
+    films = np.repeat(np.arange(n_films), n_clips)
+    misses, narrow, n = 0, 0, 300
+    for _ in range(n):
+        scores = rng.normal(0, 0.7, n_films)[films][:, None] + rng.normal(0, 1, (len(films), 5))
+        found = estimate(scores, 400, rng, films=films)
+        over_clips = estimate(scores, 400, rng)
+        misses += not found.low <= 0 <= found.high
+        narrow += not over_clips.low <= 0 <= over_clips.high
+        assert (found.n_films, found.n_clips) == (n_films, n_films * n_clips)
+    assert 0.01 < misses / n < 0.09
+    assert narrow / n > 0.2
+
+
+def test_the_films_of_a_test_are_told_and_one_film_has_no_interval() -> None:
+    key = key_of(8)
+    of_two = TestKey(key.made_from, tuple(
+        replace(entry, film_id=f"film {int(entry.name[4:]) % 2}") for entry in key.stimuli
+    ))  # fmt: skip
+    results = compute_results(of_two, rated(key, 3, {}, 1), TAXONOMY, resamples=200)
+    assert any("of 2 films" in sentence for sentence in results.warnings)
+    assert all(mean.estimate.n_films == 2 for mean in results.means)
+    of_one = TestKey(key.made_from, tuple(replace(e, film_id="x") for e in key.stimuli))
+    results = compute_results(of_one, rated(key, 3, {ADAPTER: 2.0}, 1), TAXONOMY, resamples=200)
+    assert all(mean.estimate.low is None for mean in results.means)
+    assert not any(difference.found for difference in results.differences)
 
 
 def test_the_variance_is_that_of_repeated_tests() -> None:

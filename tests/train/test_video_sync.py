@@ -105,7 +105,7 @@ def test_constant_and_short_curves_are_left_out() -> None:
     good = [wandering(1), wandering(2)]
     found = following([*good, np.full(400, -70.0), wandering(3, 30)], [*good, *good], rng())
     assert (found.n_clips, found.n_left_out) == (2, 2)
-    with pytest.raises(NotDefined, match="two clips"):
+    with pytest.raises(NotDefined, match="two films"):
         following([good[0], np.zeros(400)], good, rng())
     assert correlation(np.zeros(100), good[0]) is None
 

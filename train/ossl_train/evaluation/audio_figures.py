@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ossl_train.evaluation.clap import Clap
     from ossl_train.evaluation.passt import Passt
+    from ossl_train.metrics.intervals import Units
 
     Values = NDArray[np.float64]
 
@@ -69,6 +70,7 @@ def without_unreadable(
 def distance_figures(
     generated: Sequence[Values],
     real: Sequence[Values],
+    films: tuple[Units, Units],
     is_paired: bool,
     settings: EvaluationSettings,
     progress: WithProgress,
@@ -78,6 +80,7 @@ def distance_figures(
     Args:
         generated: for each clip the vectors of its windows, shape (windows, d).
         real: likewise.
+        films: the film of each clip of `generated` and of `real`.
         is_paired: whether both have the same clips in the same order.
         settings: seeds and resamples.
         progress: shows progress.
@@ -97,18 +100,19 @@ def distance_figures(
     except NotDefined as error:
         far, why = None, str(error)
     plain, extrapolated = _replicates(
-        generated, real, is_paired, far is not None, settings, progress
+        generated, real, films, is_paired, far is not None, settings, progress
     )
+    n_films = min(len(set(units)) for units in films)
     figures = [
         Figure(
             "fad", FAD, "generated", value, n, "windows",
-            interval=intervals.around(value, plain), better="lower",
+            interval=intervals.around(value, plain, n_films), better="lower",
         )
     ]  # fmt: skip
     if far is None:
         figures.append(undefined("fad_inf", FAD_INF, "generated", why, n, "windows"))
     else:
-        interval = intervals.around(far.value, extrapolated)
+        interval = intervals.around(far.value, extrapolated, n_films)
         figures.append(
             Figure(
                 "fad_inf", FAD_INF, "generated", far.value, n, "windows",
@@ -124,22 +128,23 @@ _DISTANCES = (("fad", FAD), ("fad_inf", FAD_INF))
 def _replicates(
     generated: Sequence[Values],
     real: Sequence[Values],
+    films: tuple[Units, Units],
     is_paired: bool,
     extrapolates: bool,
     settings: EvaluationSettings,
     progress: WithProgress,
 ) -> tuple[list[float], list[float]]:
-    """Return the distances of resampled clips, plain and extrapolated."""
+    """Return the distances for resampled films, plain and extrapolated."""
     rng = settings.rng("fad interval")
     plain: list[float] = []
     far: list[float] = []
-    if min(len(generated), len(real)) < 2:
+    if min(len(set(units)) for units in films) < 2:
         return plain, far
     for _ in progress(range(settings.distance_resamples), "intervals"):
-        chosen = rng.integers(0, len(generated), len(generated))
-        others = chosen if is_paired else rng.integers(0, len(real), len(real))
+        chosen = intervals.draw(films[0], rng)
+        others = chosen if is_paired else intervals.draw(films[1], rng)
         left, right = [generated[k] for k in chosen], [real[k] for k in others]
-        if extrapolates:
+        if extrapolates and min(len(left), len(right)) >= frechet.FEWEST:
             replicate = frechet.extrapolated(left, right, is_paired, rng, _FRACTIONS, 2)
             plain.append(replicate.distance)
             far.append(replicate.value)
@@ -149,7 +154,7 @@ def _replicates(
 
 
 def neighbour_figures(
-    generated: Values, real: Values, settings: EvaluationSettings
+    generated: Values, real: Values, films: tuple[Units, Units], settings: EvaluationSettings
 ) -> list[Figure]:
     """Compute precision, recall, density and coverage over clips.
 
@@ -160,6 +165,7 @@ def neighbour_figures(
     Args:
         generated: shape (clips, d).
         real: likewise.
+        films: the film of each clip of `generated` and of `real`.
         settings: k, seeds and resamples.
     """
     try:
@@ -172,7 +178,9 @@ def neighbour_figures(
     figures = []
     for name, says in NEIGHBOURS.items():
         values = getattr(contributions, name)
-        interval = intervals.of_mean(values, settings.resamples, settings.rng(name))
+        # Precision and density have a value for each generated vector, the others for each real.
+        units = films[0] if name in ("precision", "density") else films[1]
+        interval = intervals.of_mean(values, settings.resamples, settings.rng(name), units)
         figures.append(
             Figure(
                 name, says, "generated", float(values.mean()), len(values), "clips",
@@ -183,15 +191,22 @@ def neighbour_figures(
 
 
 def similarity_figure(
-    name: str, says: str, music_name: str, left: Values, right: Values, settings: EvaluationSettings
+    name: str,
+    says: str,
+    music_name: str,
+    left: Values,
+    right: Values,
+    films: Units,
+    settings: EvaluationSettings,
 ) -> Figure:
-    """Compute the mean cosine of pairs; chance is the mean of pairs that do not belong together.
+    """Compute the mean cosine of pairs; chance is the mean of pairs from different films.
 
     Args:
         name, says: see `Figure`.
         music_name: `Figure.of`.
         left: shape (pairs, d).
         right: likewise, in the same order.
+        films: the film of each pair.
         settings: seeds and resamples.
     """
     if not len(left):
@@ -199,8 +214,10 @@ def similarity_figure(
     values = embeddings.cosines(left, right)
     return Figure(
         name, says, music_name, float(values.mean()), len(values), "clips",
-        interval=intervals.of_mean(values, settings.resamples, settings.rng(name + music_name)),
-        chance=embeddings.mismatched(left, right), better="higher",
+        interval=intervals.of_mean(
+            values, settings.resamples, settings.rng(name + music_name), films
+        ),
+        chance=embeddings.cosine_by_chance(left, right, films), better="higher",
     )  # fmt: skip
 
 
@@ -223,14 +240,15 @@ def clap_figures(
     our_windows = [generated[name] for name in ours]
     their_windows = [real[name] for name in theirs]
     is_paired = eval_set.is_paired
-    yield from distance_figures(our_windows, their_windows, is_paired, settings, progress)
-    yield from neighbour_figures(_means(our_windows), _means(their_windows), settings)
+    films = (eval_set.units(ours), eval_set.units(theirs))
+    yield from distance_figures(our_windows, their_windows, films, is_paired, settings, progress)
+    yield from neighbour_figures(_means(our_windows), _means(their_windows), films, settings)
     pairs = eval_set.pairs
     if pairs:
         yield similarity_figure(
             "similarity", "cosine of generated and real music of the same clip", "generated",
             _means([generated[name] for name in pairs]), _means([real[name] for name in pairs]),
-            settings,
+            eval_set.units(pairs), settings,
         )  # fmt: skip
     for music_name, vectors in (("generated", generated), (eval_set.real_name, real)):
         prompted = sorted(vectors.keys() & eval_set.prompts.keys())
@@ -238,7 +256,8 @@ def clap_figures(
             texts = clap.texts([eval_set.prompts[name] for name in prompted])
             yield similarity_figure(
                 "text_similarity", "cosine of music and prompt", music_name,
-                _means([vectors[name] for name in prompted]), texts, settings,
+                _means([vectors[name] for name in prompted]), texts,
+                eval_set.units(prompted), settings,
             )  # fmt: skip
 
 
@@ -272,20 +291,18 @@ def kl_figure(
         return undefined("kl", SAYS, "generated", "There are no pairs.")
     generated = np.concatenate([ours for ours, _ in probabilities.values()])
     real = np.concatenate([theirs for _, theirs in probabilities.values()])
-    return kl_figure_from(generated, real, settings)
+    return kl_figure_from(generated, real, eval_set.units(list(probabilities)), settings)
 
 
-def kl_figure_from(generated: Values, real: Values, settings: EvaluationSettings) -> Figure:
-    """Return the figure from probabilities of pairs, shape (pairs, classes)."""
-    import numpy as np
-
+def kl_figure_from(
+    generated: Values, real: Values, films: Units, settings: EvaluationSettings
+) -> Figure:
+    """Return the figure from probabilities of pairs, shape (pairs, classes), and their films."""
     values = embeddings.divergences(real, generated)
-    # Each clip against the music of the next one: no clip against its own.
-    chance = embeddings.divergences(np.roll(real, 1, axis=0), generated).mean()
     return Figure(
         "kl", SAYS, "generated", float(values.mean()), len(values), "clips",
-        interval=intervals.of_mean(values, settings.resamples, settings.rng("kl")),
-        chance=float(chance) if len(values) > 1 else None, better="lower",
+        interval=intervals.of_mean(values, settings.resamples, settings.rng("kl"), films),
+        chance=embeddings.divergence_by_chance(real, generated, films), better="lower",
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from ossl_builder.tables import SCENES, Clip, Scene
 from ossl_train.data.codes import WITHOUT_MOOD, paper_prompt
 from ossl_train.data.source import Source, SplitClip, read_source
 from ossl_train.evaluation.audio_files import VIDEO, files_in
+from ossl_train.metrics.intervals import Units
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class EvalSet:
         cuts: times of the video's cuts by the scenes table, in seconds; for a clip without an
             entry, cuts are detected in its video.
         prompts: texts that the music was generated from.
+        films: the film of each clip; a clip without an entry counts as a film of its own.
         real_name: `own music` of a split's clips, or `reference`.
         left_out: sentences about files that are not compared.
     """
@@ -37,6 +39,7 @@ class EvalSet:
     video: Mapping[str, Path] = field(default_factory=dict)
     cuts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
+    films: Mapping[str, str] = field(default_factory=dict)
     real_name: str = "reference"
     left_out: tuple[str, ...] = ()
 
@@ -49,6 +52,20 @@ class EvalSet:
     def is_paired(self) -> bool:
         """Whether the same clips have generated and real music."""
         return self.generated.keys() == self.real.keys()
+
+    def units(self, names: Sequence[str]) -> Units:
+        """Return the index of the film of each clip."""
+        import numpy as np
+
+        films = [("film", self.films[name]) if name in self.films else ("clip", name)
+                 for name in names]  # fmt: skip
+        indices = {film: index for index, film in enumerate(dict.fromkeys(films))}
+        return np.array([indices[film] for film in films], np.int64)
+
+    @property
+    def n_films(self) -> int:
+        """Number of films of the generated music."""
+        return len(set(self.units(list(self.generated))))
 
 
 def folders_eval_set(generated: Path, real: Path, video: Path | None = None) -> EvalSet:
@@ -106,6 +123,7 @@ def split_eval_set(generated: Path, corpus: Path, split: str, data: Path | None 
         video={name: inside(source.root, clip.video_path) for name, clip in rows.items()},
         cuts=_cuts(source.root, rows),
         prompts=_prompts(chosen),
+        films={name: clip.film_id for name, clip in rows.items()},
         real_name="own music",
         left_out=tuple(left_out),
     )

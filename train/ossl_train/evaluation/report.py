@@ -28,7 +28,7 @@ class Figure:
         says: its description.
         of: the music that it describes: `generated`, `own music` or `reference`.
         value: the result; None: not defined, for the reason in `why`.
-        interval: 95 % confidence interval; None: not defined.
+        interval: 95 % confidence interval over films; None: not defined.
         n: number of clips, windows or cuts.
         unit: unit of `n`: `clips`, `windows` or `cuts`.
         chance: the value that unrelated music reaches; None: not defined.
@@ -162,7 +162,7 @@ def _how(evaluation: Evaluation) -> Iterator[str]:
         )
     settings = facts["settings"]
     yield (
-        f"Seed {settings['seed']}; {settings['resamples']} resamples of clips for means, "
+        f"Seed {settings['seed']}; {settings['resamples']} resamples of films for means, "
         f"{settings['distance_resamples']} for distances; k = {settings['neighbours']}."
     )
     yield ", ".join(f"{name} {version}" for name, version in facts["software"].items()) + "."

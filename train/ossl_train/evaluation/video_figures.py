@@ -20,13 +20,15 @@ from ossl_train.metrics.video_sync import Timed, alignment, following
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ossl_train.metrics.intervals import Units
+
     Curves = dict[str, NDArray[np.float64]]
 
 AT_CUTS = {
     "onsets": ("onset_at_cuts", "part of the cuts with a note's onset within {} s"),
     "beats": ("beat_at_cuts", "part of the cuts with a beat within {} s"),
 }
-FOLLOWS = "rank correlation of loudness and motion, beyond that with other clips' videos"
+FOLLOWS = "rank correlation of loudness and motion, beyond that with videos of other films"
 
 # A file with one of these errors is left out; the others are measured.
 UNUSABLE = (
@@ -88,15 +90,17 @@ def _figures(
     eval_set: EvalSet,
     settings: EvaluationSettings,
 ) -> Iterator[Figure]:
+    films = eval_set.units(list(music))
     for kind, (name, says) in AT_CUTS.items():
         timed = [_timed(music[k][kind], k, music, videos, eval_set) for k in music]
-        yield _at_cuts(name, says.format(settings.tolerance_s), music_name, timed, settings)
+        yield _at_cuts(name, says.format(settings.tolerance_s), music_name, timed, films, settings)
     try:
         sync = following(
             [music[k]["loudness"] for k in music],
             [videos[k]["motion"] for k in music],
             settings.rng("follows" + music_name),
             settings.resamples,
+            films=films,
         )
     except NotDefined as error:
         yield undefined("loudness_follows_motion", FOLLOWS, music_name, str(error), len(music))
@@ -129,11 +133,16 @@ def _timed(
 
 
 def _at_cuts(
-    name: str, says: str, music_name: str, timed: list[Timed], settings: EvaluationSettings
+    name: str,
+    says: str,
+    music_name: str,
+    timed: list[Timed],
+    films: Units,
+    settings: EvaluationSettings,
 ) -> Figure:
     try:
         aligned = alignment(
-            timed, settings.rng(name + music_name), settings.resamples, settings.tolerance_s
+            timed, settings.rng(name + music_name), settings.resamples, settings.tolerance_s, films
         )
     except NotDefined as error:
         return undefined(name, says, music_name, str(error), 0, "cuts")

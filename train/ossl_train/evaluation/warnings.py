@@ -12,6 +12,7 @@ from ossl_builder.files import sha256_remembered
 from ossl_train.evaluation.audio_files import first_seconds
 from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.report import Figure
+from ossl_train.metrics.intervals import FEW_UNITS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +64,6 @@ def n_copies(paths: Sequence[Path]) -> int:
     return sum(count for count in counts.values() if count > 1)
 
 
-FEW_PAIRS = 30
 FEW_NEIGHBOURS = 20  # times k
 MUCH_BIAS = 0.25
 MUCH_ERROR = 0.1  # of the distance
@@ -92,10 +92,15 @@ def warnings_of(
                 f"Precision, recall, density and coverage are of {n} clips: with fewer than "
                 f"{FEW_NEIGHBOURS * k} the neighbourhoods of {k} are wide, and all four too high."
             )
-    if 0 < len(eval_set.generated) < FEW_PAIRS:
+    n_films = eval_set.n_films
+    if 0 < n_films < FEW_UNITS:
+        of = f"The {len(eval_set.generated)} generated files are of {n_films} "
+        of += ("film" if n_films == 1 else "films") if eval_set.films else "units"
+        yield f"{of}: with fewer than {FEW_UNITS}, intervals over films are only a hint."
+    if len(eval_set.generated) > 1 and not eval_set.films:
         yield (
-            f"There are {len(eval_set.generated)} generated files: below {FEW_PAIRS}, bootstrap "
-            "intervals are too narrow."
+            "It is not known which files are of one film: each counts as a film of its own. If "
+            "several are of one film, the intervals are too narrow."
         )
     yield from _of_files(eval_set)
 

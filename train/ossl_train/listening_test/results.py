@@ -19,6 +19,7 @@ from ossl_builder.annotations.records import Annotation
 from ossl_builder.annotations.settings import LabelsSettings
 from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM, TestKey
 from ossl_train.listening_test.intervals import LEVEL, Estimate, Scores, estimate
+from ossl_train.metrics.intervals import FEW_UNITS, Units
 
 ASKED_FIRST = (ADAPTER, BASE, CONTROL, FILM)
 """Order of the systems in a difference: an earlier system minus a later one."""
@@ -132,13 +133,18 @@ def compute_results(
     means, differences = [], []
     for question in questions:
         scores = _scores(key, counted, question)
+        films = _films(key)
         for system in systems:
-            estimated = estimate(scores[system], resamples, _rng(seed, question, system))
+            estimated = estimate(
+                scores[system], resamples, _rng(seed, question, system), films=films
+            )
             if estimated is not None:
                 means.append(Mean(question, system, estimated))
         for first, second in pairs:
             between = scores[first] - scores[second]
-            estimated = estimate(between, resamples, _rng(seed, question, first, second), outer)
+            estimated = estimate(
+                between, resamples, _rng(seed, question, first, second), outer, films
+            )
             if estimated is not None:
                 is_found = estimated.outer is not None and not (
                     estimated.outer[0] <= 0 <= estimated.outer[1]
@@ -154,6 +160,7 @@ def compute_results(
     raters = tuple(_raters(key, annotations, taxonomy))
     facts = {
         "n_clips": len({stimuli[annotation.clip_id].name for annotation in counted}),
+        "n_films": len({stimuli[annotation.clip_id].film_id for annotation in counted}),
         "n_raters": len({annotation.annotator for annotation in counted}),
         "n_ratings": len(counted),
         "n_stimuli": len(stimuli),
@@ -188,6 +195,13 @@ def _scores(key: TestKey, counted: Sequence[Annotation], question: str) -> dict[
     return scores
 
 
+def _films(key: TestKey) -> Units:
+    """Return the index of the film of each clip, in the order of `_scores`."""
+    film_of = {entry.name: entry.film_id for entry in key.stimuli}
+    indices = {film: index for index, film in enumerate(sorted(set(film_of.values())))}
+    return np.array([indices[film_of[name]] for name in sorted(film_of)], np.int64)
+
+
 def _raters(
     key: TestKey, annotations: Sequence[Annotation], taxonomy: LabelSchema
 ) -> Iterator[Rater]:
@@ -210,9 +224,13 @@ def _warnings(
         yield "there are no ratings yet."
         return
     if n_clips < FEW_CLIPS:
+        yield f"{n_clips} clips are few: below {FEW_CLIPS} only large differences are found."
+    n_films = facts["n_films"]
+    if n_films < FEW_UNITS:
+        of = "film" if n_films == 1 else "films"
         yield (
-            f"{n_clips} clips are few: below {FEW_CLIPS} only large differences are found, "
-            "and intervals are rather too narrow."
+            f"the clips are of {n_films} {of}: with fewer than {FEW_UNITS}, intervals over films "
+            "are only a hint."
         )
     if n_raters == 1:
         yield "one rater: intervals do not cover the opinions of other people."
@@ -240,6 +258,7 @@ def _plain(estimated: Estimate) -> dict[str, Any]:
         "high": _rounded(estimated.high),
         "n": estimated.n,
         "n_clips": estimated.n_clips,
+        "n_films": estimated.n_films,
         "n_raters": estimated.n_raters,
     }
 
@@ -314,9 +333,9 @@ def explained(results: Results) -> list[str]:
     """Return the sentences that explain the tables."""
     facts = results.facts
     return [
-        f"{facts['n_ratings']} ratings of {facts['n_stimuli']} stimuli ({facts['n_clips']} clips) "
-        f"by {facts['n_raters']} raters.",
-        "Intervals: clips and raters are both resampled, "
+        f"{facts['n_ratings']} ratings of {facts['n_stimuli']} stimuli ({facts['n_clips']} clips "
+        f"of {facts['n_films']} films) by {facts['n_raters']} raters.",
+        "Intervals: films and raters are both resampled, "
         f"{facts['resamples']} times, seed {facts['seed']}.",
         f"Found: the interval excludes 0 after correction for {facts['comparisons']} differences "
         "(Bonferroni). A difference that is not found may still exist.",

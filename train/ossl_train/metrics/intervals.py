@@ -1,4 +1,12 @@
-"""Bootstrap confidence intervals (Efron 1979), resampling whole clips."""
+"""Confidence intervals over films: a bootstrap that draws films, widened by Student's t.
+
+The clips of a film are alike: they share its music, its sound and its style. So films are drawn
+with all of their clips, not clips (Cameron, Gelbach and Miller 2008, "Bootstrap-based improvements
+for inference with clustered errors"). A bootstrap of few units is too narrow by sqrt((n - 1) / n),
+and by the normal distribution where Student's t belongs; both are corrected. 95 % intervals of
+simulated sets of 4 to 60 films hold the true value in 93 to 95 of 100, intervals over clips in 38
+to 76 (tests/train/test_intervals.py).
+"""
 
 from __future__ import annotations
 
@@ -8,58 +16,86 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+Units = NDArray[np.int64]
+"""For each clip, the index of the film that it is from."""
 Interval = tuple[float, float]
 
 LEVEL = 0.95
+FEW_UNITS = 8
+"""With fewer films an interval is only a hint."""
 
 
-def resampled(n: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw n of n clips with replacement, `count` times, shape (count, n)."""
-    return rng.integers(0, n, size=(count, n))
-
-
-def of_mean(values: Values, count: int, rng: np.random.Generator) -> Interval | None:
-    """Return the percentile interval of a mean; None for fewer than two values.
+def of_mean(
+    values: Values, count: int, rng: np.random.Generator, units: Units | None = None
+) -> Interval | None:
+    """Return the interval of a mean over clips; None for fewer than two films.
 
     Args:
         values: a value for each clip, shape (n,).
-        count: number of resamples.
+        count: number of resamples; below 2: no interval.
         rng: random numbers.
+        units: the film of each clip, shape (n,); None: each clip is from a film of its own.
     """
-    if len(values) < 2 or count < 2:
-        return None
-    return _percentiles(values[resampled(len(values), count, rng)].mean(axis=1))
+    return of_ratio(values, np.ones(len(values)), count, rng, units)
 
 
 def of_ratio(
-    numerator: Values, denominator: Values, count: int, rng: np.random.Generator
+    numerator: Values,
+    denominator: Values,
+    count: int,
+    rng: np.random.Generator,
+    units: Units | None = None,
 ) -> Interval | None:
-    """Return the percentile interval of a ratio of sums over clips; None for fewer than two.
+    """Return the interval of a ratio of sums over clips; None for fewer than two films.
 
     Args:
         numerator: a value for each clip (for example hits), shape (n,).
         denominator: likewise (for example cuts), each above 0.
-        count: number of resamples.
-        rng: random numbers.
+        count, rng, units: see `of_mean`.
     """
-    if len(numerator) < 2 or count < 2:
+    members = _members(len(numerator), units)
+    if len(members) < 2 or count < 2:
         return None
-    chosen = resampled(len(numerator), count, rng)
-    return _percentiles(numerator[chosen].sum(axis=1) / denominator[chosen].sum(axis=1))
+    above, below = (
+        np.array([values[clips].sum() for clips in members]) for values in (numerator, denominator)
+    )
+    drawn = rng.integers(0, len(members), size=(count, len(members)))
+    replicates = above[drawn].sum(axis=1) / below[drawn].sum(axis=1)
+    return around(float(above.sum() / below.sum()), replicates, len(members))
 
 
-def around(value: float, replicates: Sequence[float]) -> Interval | None:
-    """Return the interval of replicates, shifted so that their mean is `value`, or None.
+def around(value: float, replicates: Sequence[float] | Values, n_units: int) -> Interval | None:
+    """Return the interval of bootstrap replicates, shifted so that their mean is `value`, or None.
 
-    This is for distances between distributions. A resample repeats clips, so each replicate is
-    biased upwards. The spread of the replicates is right, but not their mean.
+    A distance between distributions is biased upwards in each replicate, because a resample repeats
+    clips. The spread of the replicates is right, but not their mean.
+
+    Args:
+        value: the estimate.
+        replicates: the estimate for resampled films.
+        n_units: number of films.
     """
-    if len(replicates) < 2:
+    from scipy import stats
+
+    if len(replicates) < 2 or n_units < 2:
         return None
-    moved = np.asarray(replicates) - float(np.mean(replicates)) + value
-    return _percentiles(moved)
+    ends = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+    student = float(stats.t.ppf(ends[1], n_units - 1) / stats.norm.ppf(ends[1]))
+    wider = student * float(np.sqrt(n_units / (n_units - 1)))
+    off = (np.asarray(replicates) - float(np.mean(replicates))) * wider
+    low, high = np.quantile(off, ends)
+    return value + float(low), value + float(high)
 
 
-def _percentiles(values: Values) -> Interval:
-    low, high = np.quantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return float(low), float(high)
+def draw(units: Units, rng: np.random.Generator) -> list[int]:
+    """Draw as many films as there are, with replacement; return their clips."""
+    members = _members(len(units), units)
+    chosen = rng.integers(0, len(members), len(members))
+    return [int(clip) for unit in chosen for clip in members[unit]]
+
+
+def _members(n: int, units: Units | None) -> list[NDArray[np.int64]]:
+    """Return the clips of each film."""
+    if units is None:
+        return [np.array([clip]) for clip in range(n)]
+    return [np.flatnonzero(units == unit) for unit in np.unique(units)]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossl_train.metrics import NotDefined, intervals
-from ossl_train.metrics.intervals import Interval
+from ossl_train.metrics.intervals import Interval, Units
 
 Values = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class Alignment:
 
     Attributes:
         share: part of the cuts with an event within the tolerance.
-        interval: of the share, over clips.
+        interval: of the share, over films.
         chance: mean share for cuts shifted by random times.
         p: part of the random shifts that reach the share; small if the share is above chance.
         n_cuts: number of cuts of all clips.
@@ -60,16 +60,25 @@ def alignment(
     rng: np.random.Generator,
     resamples: int = 1000,
     tolerance_s: float = TOLERANCE_S,
+    films: Units | None = None,
 ) -> Alignment:
     """Return the share of cuts at which the music has an event, and the share by chance.
 
     For chance, all cuts of a clip are shifted together by a uniform random time of at least a
     second, cyclically. The distances between cuts and the music do not change.
 
+    Args:
+        clips: events and cuts of each clip.
+        rng: random numbers.
+        resamples: of the interval.
+        tolerance_s: largest distance of a cut and an event that count as simultaneous.
+        films: the film of each clip; None: each is from a film of its own.
+
     Raises:
         NotDefined: no clip has a cut.
     """
-    cut = [clip for clip in clips if len(clip.cuts)]
+    with_cuts = [index for index, clip in enumerate(clips) if len(clip.cuts)]
+    cut = [clips[index] for index in with_cuts]
     if not cut:
         raise NotDefined("No clip has a cut.")
     hits = np.concatenate([_hits(clip, clip.cuts[None], tolerance_s) for clip in cut])
@@ -83,7 +92,9 @@ def alignment(
     moved /= counts.sum()
     return Alignment(
         share=share,
-        interval=intervals.of_ratio(hits, counts, resamples, rng),
+        interval=intervals.of_ratio(
+            hits, counts, resamples, rng, None if films is None else films[with_cuts]
+        ),
         chance=float(moved.mean()),
         p=float((1 + (moved >= share - 1e-12).sum()) / (SHIFTS + 1)),
         n_cuts=int(counts.sum()),
@@ -108,9 +119,9 @@ class Following:
 
     Attributes:
         correlation: rank correlation of a clip's loudness and motion at the same time; mean.
-        control: the same with other clips' motion.
+        control: the same with the motion of other films.
         excess: mean over clips of the difference of the two; 0: the video does not matter.
-        interval: interval of the excess, over clips.
+        interval: interval of the excess, over films.
         lag_s: delay of the music with the highest mean correlation, at most 2 s.
         at_lag: mean correlation at this delay.
         n_clips: number of clips whose curves both change.
@@ -133,6 +144,7 @@ def following(
     rng: np.random.Generator,
     resamples: int = 1000,
     hop_s: float = 0.1,
+    films: Units | None = None,
 ) -> Following:
     """Measure whether music is louder where its video moves more.
 
@@ -145,17 +157,21 @@ def following(
         rng: chooses which other clips are the control, and the resamples.
         resamples: of the interval.
         hop_s: step of both.
+        films: the film of each clip; None: each is from a film of its own. The control is the
+            videos of other films.
 
     Raises:
-        NotDefined: with fewer than two clips that can be compared.
+        NotDefined: with fewer than two films whose clips can be compared.
     """
+    units = np.arange(len(loudness)) if films is None else films
     own = [correlation(loud, moves) for loud, moves in zip(loudness, motion, strict=True)]
     usable = [index for index, value in enumerate(own) if value is not None]
-    if len(usable) < 2:
-        raise NotDefined("The control needs two clips whose loudness and motion change.")
+    too_few = "The control needs clips of two films whose loudness and motion change."
+    if len({int(units[index]) for index in usable}) < 2:
+        raise NotDefined(too_few)
     first, controls, kept = [], [], []
     for index in usable:
-        others = [other for other in usable if other != index]
+        others = [other for other in usable if units[other] != units[index]]
         chosen = [others[k] for k in rng.permutation(len(others))[:CONTROLS]]
         correlations = [correlation(loudness[index], motion[other]) for other in chosen]
         defined = [value for value in correlations if value is not None]
@@ -165,14 +181,14 @@ def following(
             first.append(value)
             controls.append(float(np.mean(defined)))
     if len(kept) < 2:
-        raise NotDefined("The control needs two clips whose loudness and motion change.")
+        raise NotDefined(too_few)
     excess = np.array(first) - np.array(controls)
     lag, at_lag = _best_lag([loudness[k] for k in kept], [motion[k] for k in kept])
     return Following(
         correlation=float(np.mean(first)),
         control=float(np.mean(controls)),
         excess=float(excess.mean()),
-        interval=intervals.of_mean(excess, resamples, rng),
+        interval=intervals.of_mean(excess, resamples, rng, units[kept]),
         lag_s=lag * hop_s,
         at_lag=at_lag,
         n_clips=len(kept),
