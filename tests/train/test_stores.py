@@ -15,9 +15,9 @@ import pytest
 import torch
 from ossl_train.cli import app
 from ossl_train.data.codes import prompt_key
-from ossl_train.data.features import load_encoder
 from ossl_train.data.prepare import plan, prepare
 from ossl_train.data.storage import StoreWriter, read_metadata, read_tensor, store_path, window_key
+from ossl_train.data.video_encoder import load_encoder
 from ossl_train.data.windows import WindowsSettings, window_spans
 from ossl_train.musicgen import load_backbone
 from typer.testing import CliRunner
@@ -64,7 +64,7 @@ def test_every_window_of_every_clip_is_stored(train_corpus: Path) -> None:
 
 
 def test_sample_times_and_tokens_are_those_of_the_decoded_frames(train_corpus: Path) -> None:
-    encoder = load_encoder(str(train_corpus / "train/models/vivit"), "main", "cpu")
+    encoder = load_encoder(str(train_corpus / "train/models/vivit"), "main", 32, "cpu")
     for clip in clips_of(train_corpus)[::3]:
         with av.open(str(train_corpus / clip.video_path)) as container:
             frames = [

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ossl_builder.errors import OsslError
 from ossl_builder.models.hub import NOT_HERE
 from ossl_builder.tables import Clip
-from ossl_train.data.features import encoder_digest
 from ossl_train.data.source import Source, SplitClip
 from ossl_train.data.storage import (
     CODES,
@@ -21,6 +20,7 @@ from ossl_train.data.storage import (
     store_path,
     window_key,
 )
+from ossl_train.data.video_encoder import encoder_digest
 from ossl_train.data.windows import WindowSpan
 from ossl_train.recipe import TrainRecipe
 

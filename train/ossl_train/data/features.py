@@ -1,39 +1,35 @@
-"""Stage `features`: ViViT tokens of every window of a film's clips.
-
-ViViT is the frozen video encoder of Arnab et al. 2021, "ViViT: a video vision transformer".
-"""
+"""Stage `features`: tokens of every window of a film's clips, by a frozen video encoder."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ossl_builder import parse
 from ossl_builder.engine.cache import UNSHAPING
 from ossl_builder.engine.settings import Settings
 from ossl_builder.engine.stage import Item, Outcome, Reject, Stage, versions
 from ossl_builder.errors import OsslError
 from ossl_builder.files import sha256_json
-from ossl_builder.models.hub import NOT_HERE, UNREADABLE, fetch_model, fingerprint
+from ossl_builder.models.hub import NOT_HERE
 from ossl_builder.tables import Clip
 from ossl_train.data.storage import FEATURES, FEATURES_TABLE, StoredWindow, StoreWriter, window_key
+from ossl_train.data.video_encoder import (
+    VideoEncoder,
+    encoder_digest,
+    load_encoder,
+    sees_single_images,
+)
 from ossl_train.data.window_loader import WindowInput, window_inputs
 from ossl_train.data.windows import WindowsSettings, window_spans
-from ossl_train.pretrained import checked_device, shown_name
+from ossl_train.pretrained import shown_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
-
-WEIGHT_FILES = ("*.safetensors", "*.bin")
-CONFIG_FILES = ("config.json", "preprocessor_config.json")
 
 
 class FeaturesSettings(Settings):
@@ -41,9 +37,18 @@ class FeaturesSettings(Settings):
 
     encoder: str = Field(
         "google/vivit-b-16x2-kinetics400",
-        description="ViViT by its name on the hub, a local folder, or `tiny`",
+        description="ViViT, VideoMAE, CLIP, SigLIP, DINOv2 or EfficientNet by its name on the hub, "
+        "a local folder, or `tiny`",
     )
     revision: str = Field("main", description="revision on the hub")
+    frames: int = Field(
+        32,
+        ge=2,
+        le=1024,
+        description="frames per window of encoders of single images (CLIP, SigLIP, DINOv2, "
+        "EfficientNet); video encoders have their own number",
+        json_schema_extra=UNSHAPING,
+    )
     pooling: Literal["all", "time_slots"] = Field(
         "time_slots",
         description="all: every token; time_slots: the class token and each slot's mean",
@@ -63,124 +68,8 @@ class FeaturesSettings(Settings):
 class FeaturesStageSettings(FeaturesSettings, WindowsSettings):
     """The recipe's sections `features` and `windows`; the digest of the encoder is an input."""
 
-    encoder: str = Field("", description="ViViT", json_schema_extra=UNSHAPING)
+    encoder: str = Field("", description="the encoder", json_schema_extra=UNSHAPING)
     revision: str = Field("main", description="revision on the hub", json_schema_extra=UNSHAPING)
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """A loaded ViViT.
-
-    Attributes:
-        model, processor: objects of transformers.
-        device: where the model is.
-        n_frames: video frames per window (32).
-        n_slots: time slots per window (16: two frames each).
-        per_slot: tokens of each slot (196: 14 by 14).
-        width: of a token (768).
-    """
-
-    model: Any
-    processor: Any
-    device: str
-    n_frames: int
-    n_slots: int
-    per_slot: int
-    width: int
-
-    def prepared(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Return frames [height, width, 3] as the model's input [n_frames, 3, size, size]."""
-        pixels: Tensor = self.processor(list(frames), return_tensors="pt")["pixel_values"][0]
-        return pixels
-
-    def states(self, pixels: Tensor, precision: str) -> Tensor:
-        """Return the last hidden states of windows.
-
-        Args:
-            pixels: [B, n_frames, 3, size, size], of `prepared`.
-            precision: `fp32` or `bf16`.
-
-        Returns:
-            [B, 1 + n_slots * per_slot, width], float32, on the CPU.
-        """
-        import torch
-
-        kind = torch.device(self.device).type
-        with (
-            torch.inference_mode(),
-            torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"),
-        ):
-            states = self.model(pixel_values=pixels.to(self.device)).last_hidden_state
-        on_cpu: Tensor = states.float().cpu()
-        return on_cpu
-
-
-def encoder_digest(source: str, revision: str) -> str:
-    """Return the hashes of a ViViT's weights and configuration, without a network.
-
-    Returns:
-        `hub.NOT_HERE` if it is not complete on this machine.
-    """
-    patterns = (WEIGHT_FILES, *((file,) for file in CONFIG_FILES))
-    parts = [fingerprint(source, names, revision) for names in patterns]
-    return NOT_HERE if NOT_HERE in parts else "+".join(part[:16] for part in parts)
-
-
-def encoder_shape(source: str, revision: str) -> tuple[int, int, int, int]:
-    """Read frames per window, time slots, tokens per slot and width from the configuration.
-
-    Raises:
-        OsslError: `model_missing`, `model_unavailable`, `model_invalid`.
-    """
-    path = fetch_model(source, revision).path
-    try:
-        config = parse.json_value((path / "config.json").read_text())
-        frames_per_slot, height, width = config["tubelet_size"]
-        size, n_frames = config["image_size"], config["num_frames"]
-        per_slot = (size // height) * (size // width)
-        return n_frames, n_frames // frames_per_slot, per_slot, config["hidden_size"]
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise _not_vivit(source, error) from error
-
-
-def load_encoder(source: str, revision: str, device: str) -> Encoder:
-    """Load a ViViT; the last one stays loaded for the next call.
-
-    Args:
-        source: its name on the hub, or a folder in transformers' layout.
-        revision: branch, tag or commit on the hub.
-        device: `auto`, `cpu` or `cuda`.
-
-    Raises:
-        OsslError: `model_missing`, `model_unavailable`, `model_invalid`, `no_gpu`,
-            `not_installed`.
-    """
-    chosen = checked_device(device)
-    return _load_encoder(source, fetch_model(source, revision).path, revision, chosen)
-
-
-@lru_cache(maxsize=1)
-def _load_encoder(source: str, path: Path, revision: str, device: str) -> Encoder:
-    from transformers import VivitImageProcessor, VivitModel
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    sizes = encoder_shape(source, revision)
-    try:
-        processor = VivitImageProcessor.from_pretrained(path)
-        model = VivitModel.from_pretrained(path, add_pooling_layer=False)
-    except UNREADABLE as error:
-        raise _not_vivit(source, error) from error
-    return Encoder(model.to(device).eval(), processor, device, *sizes)
-
-
-def _not_vivit(source: str, error: Exception) -> OsslError:
-    return OsslError(
-        "model_invalid",
-        f"{source!r} cannot be loaded as a ViViT ({type(error).__name__}: {error}).",
-        "Set features.encoder to the name of a ViViT on the hub, or to a folder that "
-        "save_pretrained of transformers wrote, with its preprocessor_config.json.",
-    )
 
 
 def features_input_hash(clips: Sequence[Clip]) -> str:
@@ -199,7 +88,7 @@ def make_features(item: Item) -> Outcome:
     """
     settings: FeaturesStageSettings = item.config
     clips: tuple[Clip, ...] = item.rows["clips"]
-    encoder = load_encoder(settings.encoder, settings.revision, settings.device)
+    encoder = load_encoder(settings.encoder, settings.revision, settings.frames, settings.device)
     total = sum(len(window_spans(clip, settings)) for clip in clips)
     inputs = iter(window_inputs(item.corpus, clips, settings, encoder, settings.workers))
     rows: list[StoredWindow] = []
@@ -232,11 +121,11 @@ def make_features(item: Item) -> Outcome:
             "precision": settings.precision,
             "length_s": settings.length_s,
             "shortest_s": settings.shortest_s,
-            "frames_per_window": encoder.n_frames,
-            "rate": encoder.n_frames / settings.length_s,
-            "slots": encoder.n_slots,
-            "per_slot": encoder.per_slot,
-            "width": encoder.width,
+            "frames_per_window": encoder.shape.n_frames,
+            "rate": encoder.shape.n_frames / settings.length_s,
+            "slots": encoder.shape.n_slots,
+            "per_slot": encoder.shape.per_slot,
+            "width": encoder.shape.width,
             "clips": {clip.clip_id: clip.video_sha256 for clip in clips},
             "dialogue": {clip.clip_id: clip.dialogue_sha256 for clip in clips},
             "windows": stored,
@@ -252,7 +141,7 @@ def _too_short(clips: Sequence[Clip], settings: WindowsSettings) -> Iterator[Rej
 
 
 def _tokens(
-    encoder: Encoder, batch: Sequence[WindowInput], settings: FeaturesSettings
+    encoder: VideoEncoder, batch: Sequence[WindowInput], settings: FeaturesSettings
 ) -> NDArray[np.float16]:
     """Return the tokens [B, tokens, width] to store.
 
@@ -265,7 +154,7 @@ def _tokens(
     pixels = torch.stack([window_input.pixels for window_input in batch])
     states = encoder.states(pixels, settings.precision)
     tokens: NDArray[np.float16] = (
-        pool_tokens(states, settings.pooling, encoder.n_slots).half().numpy()
+        pool_tokens(states, settings.pooling, encoder.shape.n_slots).half().numpy()
     )
     for window_input, values in zip(batch, tokens, strict=True):
         if not np.isfinite(values).all():
@@ -296,11 +185,15 @@ def pool_tokens(states: Tensor, pooling: str, n_slots: int) -> Tensor:
 
 def _tools(settings: FeaturesStageSettings) -> dict[str, str]:
     digest = encoder_digest(settings.encoder, settings.revision)
-    return {"encoder": digest, **versions("av", "torch", "transformers")}
+    tools = {"encoder": digest, **versions("av", "torch", "transformers")}
+    # Only image encoders depend on the number of frames.
+    if digest != NOT_HERE and sees_single_images(settings.encoder, settings.revision):
+        tools["frames"] = str(settings.frames)
+    return tools
 
 
 def _prepare(settings: FeaturesStageSettings) -> None:
-    load_encoder(settings.encoder, settings.revision, settings.device)
+    load_encoder(settings.encoder, settings.revision, settings.frames, settings.device)
 
 
 FEATURES_STAGE = Stage(

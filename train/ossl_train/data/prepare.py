@@ -32,17 +32,16 @@ from ossl_train.data.codes import (
 from ossl_train.data.features import (
     FEATURES_STAGE,
     FeaturesStageSettings,
-    encoder_digest,
-    encoder_shape,
     features_input_hash,
 )
 from ossl_train.data.source import Source
 from ossl_train.data.storage import store_folder
+from ossl_train.data.video_encoder import EncoderShape, encoder_digest, encoder_shape
 from ossl_train.data.windows import window_spans
 from ossl_train.recipe import TrainRecipe
 
 # Sizes of the published models, for estimates before a model is on this machine.
-VIVIT_SHAPE = (32, 16, 196, 768)
+VIVIT_SHAPE = EncoderShape(32, 16, 196, 768)
 BYTES_PER_S = 50 * 4 * 2  # of codes: frames per second, codebooks, 16 bits
 BYTES_PER_PROMPT = 24 * 768 * 4
 
@@ -92,10 +91,11 @@ def features_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
     config = FeaturesStageSettings(**recipe.features.model_dump(), **recipe.windows.model_dump())
     clips = _clips(source)
     if encoder_digest(config.encoder, config.revision) == NOT_HERE:
-        _, slots, per_slot, width = VIVIT_SHAPE
+        shape = VIVIT_SHAPE
     else:
-        _, slots, per_slot, width = encoder_shape(config.encoder, config.revision)
-    size = (1 + slots * (per_slot if config.pooling == "all" else 1)) * width * 2
+        shape = encoder_shape(config.encoder, config.revision, config.frames)
+    per_slot = shape.per_slot if config.pooling == "all" else 1
+    size = (1 + shape.n_slots * per_slot) * shape.width * 2
     job = Job(
         root=source.root,
         stage=FEATURES_STAGE,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from ossl_train.data.features import Encoder
+    from ossl_train.data.video_encoder import VideoEncoder
 
     Rgb = NDArray[np.uint8]
     Mono = NDArray[np.float32]
@@ -190,7 +190,11 @@ def sample_times(window: WindowSpan, n_frames: int) -> tuple[float, ...]:
 
 
 def window_inputs(
-    root: Path, clips: Sequence[Clip], settings: WindowsSettings, encoder: Encoder, workers: int
+    root: Path,
+    clips: Sequence[Clip],
+    settings: WindowsSettings,
+    encoder: VideoEncoder,
+    workers: int,
 ) -> Iterator[WindowInput]:
     """Yield the windows of all clips, in order; decode the next clips in the background.
 
@@ -218,22 +222,22 @@ def window_inputs(
 
 
 def _window_input(
-    root: Path, clip: Clip, settings: WindowsSettings, encoder: Encoder
+    root: Path, clip: Clip, settings: WindowsSettings, encoder: VideoEncoder
 ) -> list[WindowInput]:
     """Load the windows of a clip; its video is decoded once."""
     windows = window_spans(clip, settings)
-    times = [sample_times(window, encoder.n_frames) for window in windows]
+    times = [sample_times(window, encoder.shape.n_frames) for window in windows]
     shown = frames_at(
         inside(root, clip.video_path), [time for of_window in times for time in of_window]
     )
     curves = (
-        dialogue_curves(inside(root, clip.dialogue_path), windows, encoder.n_slots)
+        dialogue_curves(inside(root, clip.dialogue_path), windows, encoder.shape.n_slots)
         if clip.dialogue_path is not None
         else None
     )
     inputs = []
     for window in windows:
-        frames = [next(shown) for _ in range(encoder.n_frames)]
+        frames = [next(shown) for _ in range(encoder.shape.n_frames)]
         inputs.append(
             WindowInput(
                 clip=clip,

@@ -11,7 +11,7 @@ import torch
 from ossl_builder.errors import OsslError
 from ossl_train.adapter.adapter import VideoAdapter
 from ossl_train.adapter.adapter_file import load_adapter, load_reference, read_metadata
-from ossl_train.data.features import Encoder, load_encoder
+from ossl_train.data.video_encoder import VideoEncoder, load_encoder
 from ossl_train.musicgen import Backbone, load_backbone
 from ossl_train.pretrained import checked_device, shown_name
 from ossl_train.recipe import TrainRecipe, load_train_recipe
@@ -96,7 +96,7 @@ class Models:
 
     backbone: Backbone
     adapter: VideoAdapter | None
-    encoder: Encoder | None
+    encoder: VideoEncoder | None
     notes: tuple[str, ...]
 
 
@@ -128,8 +128,10 @@ def load_models(recipe: TrainRecipe, adapter: Path | None, device: str, precisio
     loaded.attach(backbone).eval()
     if not any(bool(layer.alpha.any()) for layer in loaded.layers):
         notes.append("All gates of the adapter are 0: the result is plain MusicGen.")
-    encoder = load_encoder(recipe.features.encoder, recipe.features.revision, chosen_device)
-    if encoder.width != loaded.config.video_dim:
+    encoder = load_encoder(
+        recipe.features.encoder, recipe.features.revision, recipe.features.frames, chosen_device
+    )
+    if encoder.shape.width != loaded.config.video_dim:
         raise _other_features(adapter, f"tokens {loaded.config.video_dim} wide", recipe)
     return Models(backbone, loaded, encoder, tuple(notes))
 

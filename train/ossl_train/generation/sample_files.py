@@ -14,7 +14,7 @@ from ossl_builder.engine.cache import UNSHAPING, changed_inputs
 from ossl_builder.errors import OsslError
 from ossl_builder.files import replacing
 from ossl_builder.models.hub import fingerprint
-from ossl_train.data.features import encoder_digest
+from ossl_train.data.video_encoder import encoder_digest
 from ossl_train.generation.models import ChosenAdapter
 from ossl_train.generation.requests import GenerateSettings
 from ossl_train.generation.sampling import GeneratedSample

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossl_train.data.features import Encoder, FeaturesSettings, pool_tokens
+from ossl_train.data.features import FeaturesSettings, pool_tokens
+from ossl_train.data.video_encoder import VideoEncoder
 from ossl_train.data.window_loader import dialogue_curves, frames_at, sample_times
 from ossl_train.data.windows import WindowSpan
 from ossl_train.generation.requests import GenerationRequest
@@ -34,7 +35,7 @@ class WindowFeatures:
 def window_features(
     request: GenerationRequest,
     windows: Sequence[WindowSpan],
-    encoder: Encoder,
+    encoder: VideoEncoder,
     settings: FeaturesSettings,
     with_dialogue: bool,
 ) -> Iterator[WindowFeatures]:
@@ -47,12 +48,16 @@ def window_features(
 
     for window, (pixels, shown_s) in zip(windows, _pixels(request, windows, encoder), strict=True):
         states = encoder.states(pixels[None], settings.precision)
-        video = pool_tokens(states, settings.pooling, encoder.n_slots)[0].half().float()
-        slots = torch.tensor(shown_s, dtype=torch.float64).reshape(encoder.n_slots, -1).mean(1)
+        video = pool_tokens(states, settings.pooling, encoder.shape.n_slots)[0].half().float()
+        slots = (
+            torch.tensor(shown_s, dtype=torch.float64).reshape(encoder.shape.n_slots, -1).mean(1)
+        )
         middle = torch.tensor([window.duration_s / 2], dtype=torch.float64)
         times = torch.cat([middle, slots - window.start_s]).float()
-        dialogue = _dialogue(request.dialogue, window, encoder.n_slots) if with_dialogue else None
-        per_slot = encoder.per_slot if settings.pooling == "all" else 1
+        dialogue = (
+            _dialogue(request.dialogue, window, encoder.shape.n_slots) if with_dialogue else None
+        )
+        per_slot = encoder.shape.per_slot if settings.pooling == "all" else 1
         yield WindowFeatures(
             video,
             _per_token(times, per_slot),
@@ -61,7 +66,7 @@ def window_features(
 
 
 def _pixels(
-    request: GenerationRequest, windows: Sequence[WindowSpan], encoder: Encoder
+    request: GenerationRequest, windows: Sequence[WindowSpan], encoder: VideoEncoder
 ) -> Iterator[tuple[Tensor, list[float]]]:
     """Yield prepared frames and their start times, window by window; windows may overlap."""
     import torch
@@ -69,7 +74,7 @@ def _pixels(
     wanted = sorted(
         (moment, window.index)
         for window in windows
-        for moment in sample_times(window, encoder.n_frames)
+        for moment in sample_times(window, encoder.shape.n_frames)
     )
     incomplete: dict[int, list[tuple[Tensor, float]]] = {}
     shown = frames_at(request.video, [moment for moment, _ in wanted])
@@ -77,7 +82,7 @@ def _pixels(
         of_window = incomplete.setdefault(index, [])
         # Prepared at once: a film frame is a hundred times larger than the encoder's input.
         of_window.append((encoder.prepared([frame.rgb]), frame.time_s))
-        if len(of_window) == encoder.n_frames:
+        if len(of_window) == encoder.shape.n_frames:
             pixels, times_s = zip(*incomplete.pop(index), strict=True)
             yield torch.cat(pixels), list(times_s)
 
