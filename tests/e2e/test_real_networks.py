@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ossl_train.metrics.frechet import frechet_distance
 from scipy.signal import resample_poly
 from separator import score
 
 from ossl_builder.media.video_reader import VideoReader
-from ossl_builder.models import dnsmos, published, separators
+from ossl_builder.models import dnsmos, published, separators, yamnet
 from ossl_builder.stages.scenes.confirmation import TinyFrames, confirm
 from ossl_builder.stages.scenes.transitions import Boundary
 from tests.e2e.corpora import Ossl, add_film, linked, rejects, rows
@@ -126,6 +127,24 @@ def test_dnsmos_rates_speech_above_its_mix_with_music(
     assert all(row["dialogue_share"] > 0 and 1 <= row["dialogue_mos"] <= 5 for row in rated)
     silent = [row for row in rows(corpus, "clips") if not row["dialogue_share"]]
     assert all(row["dialogue_mos"] is None for row in silent)
+
+
+def test_the_distance_of_music_and_speech_is_that_of_other_sounds(shared_media: Path) -> None:
+    """The Fréchet distance of YAMNet's logits tells music from speech."""
+    needs("yamnet")
+    film = score.Film.load(shared_media / "mixfilm")
+
+    def vectors(audio: np.ndarray, kind: str) -> np.ndarray:
+        spans = [(span["start"], span["end"]) for span in film.truth[kind]]
+        parts = [audio[int(a * film.rate) : int(b * film.rate)] for a, b in spans]
+        low = resample_poly(np.concatenate(parts), 160, 441).astype(np.float32)
+        patches = yamnet.load().patches(low)[:, :277]
+        return np.log(np.clip(patches, 1e-4, 1 - 1e-4))
+
+    music, speech = vectors(film.music, "cues"), vectors(film.speech, "speech")
+    halves = [music[0::2], music[1::2]]
+    same = frechet_distance(*halves)
+    assert frechet_distance(music, speech) > 5 * same
 
 
 def test_yamnet_confirms_cues(
