@@ -25,8 +25,6 @@ With the default settings it has no cue and no clip. The demo's recipe sets `cue
 the mix."""
 TRAIN_RECIPE = "tiny_cpu"
 TRAIN_PACKAGES = ("ossl_train", "torch", "transformers", "safetensors", "audiocraft")
-# Enough steps to see the loss fall, few enough for a demo of three minutes.
-QUICK = ("--set", "fit.steps=16", "--set", "fit.validate_every=8", "--set", "fit.warmup_steps=2")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -160,11 +158,11 @@ def _train(out: Path, corpus: Corpus, clip_id: str) -> None:
     _run_train(out, corpus, "features", "--recipe", TRAIN_RECIPE)
     _run_train(out, corpus, "codes", "--recipe", TRAIN_RECIPE)
     try:
-        _run_train(out, corpus, "fit", "--recipe", TRAIN_RECIPE, *QUICK)
+        _run_train(out, corpus, "fit", "--recipe", TRAIN_RECIPE)
     except OsslError as error:
         if error.code != "run_differs":
             raise
-        _run_train(out, corpus, "fit", "--recipe", TRAIN_RECIPE, *QUICK, "--restart")
+        _run_train(out, corpus, "fit", "--recipe", TRAIN_RECIPE, "--restart")
     _run_train(out, corpus, "generate", "--recipe", TRAIN_RECIPE, "--clip", clip_id)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,6 +16,8 @@ from ossl_builder.corpus import open_corpus
 from ossl_builder.demo.corpus import annotations_folder
 from tests.command_result import RunCommand
 from tests.e2e.corpora import Ossl, linked
+
+ROOT = Path(__file__).parents[2]
 
 
 def rows(root: Path, table: str) -> list[dict[str, object]]:
@@ -71,6 +75,20 @@ def test_the_demo_generates_music_and_a_second_run_does_nothing(
     assert not {name for name in changed if before[name][1] != after[name][1]}
     costly = ("films/", "train/data/", "train/models/", "train/tiny_cpu/best", "train/tiny_cpu/gen")
     assert not {name for name in changed if name.startswith(costly)}
+
+    # The first commands of train/README.md go on from here, as they are written.
+    section = (ROOT / "train/README.md").read_text().split("\n## A first run\n")[1]
+    block = re.findall(r"```\n(.*?)```", section, re.DOTALL)[0]
+    commands = [shlex.split(line) for line in block.splitlines()]
+    assert [words[4] for words in commands] == ["features", "codes", "fit", "generate"]
+    for words in commands:
+        assert words[:3] == ["ossl", "-C", "demo-corpus"]
+        told = ossl("-C", root, *words[3:])
+        if words[4] == "fit":
+            assert "All steps are done" in told.stderr + told.stdout
+    tested = {row["clip_id"] for row in rows(root, "clips") if row["film_id"] == splits["test"]}
+    made = {path.stem for path in (root / "train/tiny_cpu/generated/adapter").glob("*.wav")}
+    assert made == tested
 
 
 def test_without_the_train_extra_the_demo_says_so_and_succeeds(
