@@ -78,11 +78,12 @@ def label(film_id: str, clip_id: str) -> Label:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two test clips whose music hits the cuts and follows the motion; one in train."""
+    """Clips of two test films whose music hits the cuts and follows the motion; one in train."""
     root = tmp_path_factory.mktemp("corpus")
-    clips = [clip_row("film", start, start + 12.0) for start in (100.0, 200.0)]
+    clips = [clip_row("film", 100.0, 112.0), clip_row("film2", 200.0, 212.0)]
     clips.append(clip_row("other", 0.0, 12.0))
-    scene_starts = [0.0, *(clip.start_s + cut for clip in clips[:2] for cut in CUTS), 300.0]
+    # Of the first film the scenes are known; the cuts of the second are found in its clip.
+    scene_starts = [0.0, *(clips[0].start_s + cut for cut in CUTS), 300.0]
     scenes = [
         Scene(
             film_id="film", scene_id=f"film_s{number}", start_s=start, end_s=end,
@@ -95,15 +96,15 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits = [
         Split(film_id=film, split=split, why="made for tests", group_id=film, n_clips=2,
               duration_s=24.0, quadrant=None, length="short")
-        for film, split in (("film", "test"), ("other", "train"))
+        for film, split in (("film", "test"), ("film2", "test"), ("other", "train"))
     ]  # fmt: skip
     tables_io.write_corpus_table(root, CLIPS, clips)
     tables_io.write_corpus_table(root, SCENES, scenes)
     tables_io.write_corpus_table(root, SPLITS, splits)
     tables_io.write_corpus_table(root, LABELS, [label("film", clips[0].clip_id)])
     (root / "generated").mkdir()
-    (root / clips[0].video_path).parent.mkdir(parents=True)
     for clip in clips[:2]:
+        (root / clip.video_path).parent.mkdir(parents=True)
         write_video(root / clip.video_path)
         write_music(root / clip.music_path, CUTS, follows=True)
         beside = tuple(cut + 0.5 for cut in CUTS)

@@ -14,7 +14,7 @@ from ossl_builder.errors import OsslError
 from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.report import Figure, undefined
 from ossl_train.evaluation.settings import EvaluationSettings, WithProgress
-from ossl_train.metrics import NotDefined, embeddings, frechet, intervals
+from ossl_train.metrics import NotDefined, embeddings, frechet, intervals, kernel_distance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 FAD = "Fréchet audio distance"
 FAD_INF = "Fréchet audio distance, extrapolated to infinitely many clips"
+KAD = "kernel audio distance (squared discrepancy of a Gaussian kernel, times 100)"
+MOST_VECTORS = 4_000
+"""Windows of each set that the kernel distance uses: its memory grows with their square."""
 NEIGHBOURS = {
     "precision": "part of the generated music that is near real music",
     "recall": "part of the real music that is near generated music",
@@ -153,6 +156,54 @@ def _replicates(
     return plain, far
 
 
+def kernel_figure(
+    generated: Sequence[Values],
+    real: Sequence[Values],
+    films: tuple[Units, Units],
+    is_paired: bool,
+    settings: EvaluationSettings,
+) -> Figure:
+    """Compute the kernel distance over windows; arguments as those of `distance_figures`."""
+    rng = settings.rng("kad")
+    ours, our_clips = _some_windows(generated, rng)
+    theirs, their_clips = _some_windows(real, rng)
+    n = min(len(ours), len(theirs))
+    try:
+        kernels = kernel_distance.kernels(ours, theirs)
+    except NotDefined as error:
+        return undefined("kad", KAD, "generated", str(error), n, "windows")
+    replicates = []
+    n_films = min(len(set(units)) for units in films)
+    for _ in range(settings.distance_resamples if n_films > 1 else 0):
+        chosen = intervals.draw(films[0], rng)
+        others = chosen if is_paired else intervals.draw(films[1], rng)
+        left, right = (
+            np.bincount(drawn, minlength=len(clips))[of_window].astype(np.float64)
+            for drawn, clips, of_window in (
+                (chosen, generated, our_clips), (others, real, their_clips)
+            )
+        )  # fmt: skip
+        if min(left.sum(), right.sum()) > 1:
+            replicates.append(kernels.distance(left, right))
+    value = kernels.distance()
+    return Figure(
+        "kad", KAD, "generated", value, n, "windows",
+        interval=intervals.around(value, replicates, n_films), better="lower",
+    )  # fmt: skip
+
+
+def _some_windows(
+    clips: Sequence[Values], rng: np.random.Generator
+) -> tuple[Values, NDArray[np.int64]]:
+    """Return at most `MOST_VECTORS` windows, and the index of the clip of each."""
+    vectors = frechet.joined(clips)
+    of_window = np.repeat(np.arange(len(clips)), [len(clip) for clip in clips])
+    if len(vectors) > MOST_VECTORS:
+        chosen = np.sort(rng.permutation(len(vectors))[:MOST_VECTORS])
+        vectors, of_window = vectors[chosen], of_window[chosen]
+    return vectors, of_window
+
+
 def neighbour_figures(
     generated: Values, real: Values, films: tuple[Units, Units], settings: EvaluationSettings
 ) -> list[Figure]:
@@ -242,6 +293,7 @@ def clap_figures(
     is_paired = eval_set.is_paired
     films = (eval_set.units(ours), eval_set.units(theirs))
     yield from distance_figures(our_windows, their_windows, films, is_paired, settings, progress)
+    yield kernel_figure(our_windows, their_windows, films, is_paired, settings)
     yield from neighbour_figures(_means(our_windows), _means(their_windows), films, settings)
     pairs = eval_set.pairs
     if pairs:
