@@ -60,6 +60,7 @@ def test_cues_match_the_ground_truth(dev_corpus: Path, truth: dict[str, Any]) ->
     assert music_in_speech_alone(spans(dev_corpus), truth) < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level_dbfs", [-50, -42])
 def test_hiss_does_not_break_cues(
     ossl: Ossl, shared_media: Path, tmp_path: Path, truth: dict[str, Any], level_dbfs: int
