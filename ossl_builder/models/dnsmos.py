@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder.engine import stage
-from ossl_builder.errors import OsslError
 from ossl_builder.models import published
 
 if TYPE_CHECKING:
@@ -100,17 +99,6 @@ def load() -> Dnsmos:
 
 @lru_cache(maxsize=1)
 def _load(path: Path) -> Dnsmos:
-    from ossl_builder.models.onnx_session import open_onnx
+    from ossl_builder.models.onnx_session import open_published
 
-    try:
-        return Dnsmos(open_onnx(path))
-    except ImportError as error:
-        raise OsslError(
-            "not_installed",
-            "DNSMOS needs ONNX Runtime.",
-            'Install it: `pip install "ossl-builder[onnx]"`.',
-        ) from error
-    except ValueError as error:
-        raise OsslError(
-            "model_invalid", f"{path} cannot be loaded: {error}", "Run `ossl models get dnsmos`."
-        ) from error
+    return Dnsmos(open_published(path, "DNSMOS"))

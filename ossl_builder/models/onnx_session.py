@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.errors import OsslError
+
 
 def open_onnx(path: Path) -> Any:
     """Return a session on one thread, so that the result does not depend on the number of cores.
@@ -26,3 +28,29 @@ def open_onnx(path: Path) -> Any:
         errors.NoSuchFile, errors.NotImplemented, errors.RuntimeException,
     ) as error:  # fmt: skip
         raise ValueError(f"ONNX Runtime: {error}") from error
+
+
+def open_published(path: Path, label: str) -> Any:
+    """Return a session of a network whose weights are published in a package.
+
+    Args:
+        path: its ONNX file.
+        label: the network's name in error messages.
+
+    Raises:
+        OsslError: `not_installed`, `model_invalid`.
+    """
+    try:
+        return open_onnx(path)
+    except ImportError as error:
+        raise OsslError(
+            "not_installed",
+            f"{label} needs ONNX Runtime, which is not installed.",
+            "Run `pip install 'ossl-builder[onnx]'`.",
+        ) from error
+    except ValueError as error:
+        raise OsslError(
+            "model_invalid",
+            f"The weights of {label} cannot be loaded ({error}).",
+            f"Delete {path.parent} and run the command again.",
+        ) from error

@@ -142,7 +142,7 @@ def load() -> Yamnet:
 
 @lru_cache(maxsize=1)
 def _load(archive: Path) -> Yamnet:
-    from ossl_builder.models.onnx_session import open_onnx
+    from ossl_builder.models.onnx_session import open_published
 
     folder = published.cache_folder() / NAME
     try:
@@ -154,16 +154,10 @@ def _load(archive: Path) -> Yamnet:
                 path = folder / name
                 if not path.exists() or files.sha256_file(path) != sha256(data).hexdigest():
                     files.write_bytes(path, data)
-        return Yamnet(open_onnx(folder / "model.onnx"))
-    except ImportError as error:
-        raise OsslError(
-            "not_installed",
-            "YAMNet needs ONNX Runtime, which is not installed.",
-            "Run `pip install 'ossl-builder[onnx]'`.",
-        ) from error
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, OSError, zipfile.BadZipFile) as error:
         raise OsslError(
             "model_invalid",
-            f"The weights of YAMNet cannot be loaded ({type(error).__name__}).",
+            f"The weights of YAMNet cannot be unpacked ({type(error).__name__}).",
             f"Delete {folder} and run the command again.",
         ) from error
+    return Yamnet(open_published(folder / "model.onnx", "YAMNet"))

@@ -12,7 +12,7 @@ from ossl_builder import __version__, files
 from ossl_builder.corpus import Corpus
 from ossl_builder.engine.cache import MadeFiles
 from ossl_builder.errors import OsslError
-from ossl_builder.files import existing
+from ossl_builder.files import existing, inside
 from ossl_builder.media import loudness
 from ossl_builder.media.audio_reader import FilmAudio
 from ossl_builder.media.flac import FlacWriter, read_flac
@@ -108,12 +108,11 @@ def compare(
         )
     compared = Compared(out / PAGE, [excerpt.name for excerpt in excerpts])
     made = MadeFiles(out / FOLDER, out / STATE)
-    loaded = {name: separators.load(name, {}, {}, "auto") for name in models}
-    digests = {name: separators.fingerprint(name) for name in models}
+    digests = {name: _digest(name, dry_run) for name in models}
     sections = []
     for excerpt in counted(excerpts):
         rows = []
-        for number, (name, model) in enumerate(loaded.items(), start=1):
+        for number, name in enumerate(models, start=1):
             stems = [f"{excerpt.name}/{number}.{role}.flac" for role in ROLES]
             digest = files.sha256_json(
                 [__version__, name, digests[name], separators.versions(name),
@@ -125,6 +124,7 @@ def compare(
                 compared.separated += 1
                 if dry_run:
                     continue
+                model = _load(name)
                 facts = _separate(corpus.root, excerpt, model, out / FOLDER, number)
                 for stem in stems:
                     made.add(stem, digest, **facts)
@@ -136,6 +136,19 @@ def compare(
     return compared
 
 
+def _load(name: str) -> separators.Separator:
+    return separators.load(name, {}, {}, "auto")
+
+
+def _digest(name: str, dry_run: bool) -> str | None:
+    """Return the digest of a model, which is fetched if necessary; in a dry run None instead."""
+    digest = separators.fingerprint(name)
+    if digest is None and not dry_run:
+        _load(name)
+        digest = separators.fingerprint(name)
+    return digest
+
+
 def choose(corpus: Corpus, count: int) -> list[Excerpt]:
     """Return the excerpts: of each film in turn the clips with most dialogue beside the music."""
     contents = report_data.read(corpus)
@@ -144,7 +157,7 @@ def choose(corpus: Corpus, count: int) -> list[Excerpt]:
     }
     columns = [
         "film_id", "clip_id", "start_s", "mix_path", "mix_sha256", "music_path", "dialogue_path",
-        "duration_s", "dialogue_share",
+        "duration_s", "dialogue_share", "sample_rate",
     ]  # fmt: skip
     by_film: dict[str, list[dict[str, Any]]] = {}
     for row in contents.columns_of(CLIPS, columns):
@@ -167,27 +180,11 @@ def _best_part(root: Path, clip: dict[str, Any]) -> tuple[float, float]:
     length_s = min(EXCERPT_S, clip["duration_s"])
     powers = []
     for role in ROLES:
-        path = root / clip[f"{role}_path"]
-        meter = loudness.measured(read_flac(path), clip_rate(path))
+        path = inside(root, clip[f"{role}_path"])
+        meter = loudness.measured(read_flac(path), clip["sample_rate"])
         powers.append(loudness.windowed(meter.power(), round(length_s / loudness.HOP_S)))
     softer = np.minimum(*(power[: min(map(len, powers))] for power in powers))
     return (int(softer.argmax()) * loudness.HOP_S if len(softer) else 0.0), length_s
-
-
-def clip_rate(path: Path) -> int:
-    """Return the sample rate of a FLAC file.
-
-    Raises:
-        OsslError: `audio_unreadable`.
-    """
-    import soundfile
-
-    try:
-        return int(soundfile.info(str(path)).samplerate)
-    except soundfile.LibsndfileError as error:
-        raise OsslError(
-            "audio_unreadable", f"{path.name} cannot be read.", "Delete it and run `ossl build`."
-        ) from error
 
 
 def _separate(
@@ -196,10 +193,8 @@ def _separate(
     """Write the stems of an excerpt; return what is said of them on the page."""
     import numpy as np
 
-    mix = np.concatenate(
-        list(FilmAudio(root / excerpt.clip["mix_path"], model.rate, model.channels).blocks()),
-        axis=1,
-    )
+    path = inside(root, excerpt.clip["mix_path"])
+    mix = np.concatenate(list(FilmAudio(path, model.rate, model.channels).blocks()), axis=1)
     first = max(0, round((excerpt.offset_s - CONTEXT_S) * model.rate))
     last = round((excerpt.offset_s + excerpt.length_s + CONTEXT_S) * model.rate)
     heard = mix[:, first:last]
@@ -212,7 +207,7 @@ def _separate(
         for role, stem in zip(model.roles, separated, strict=True)
         if role in ROLES
     }
-    target = folder / excerpt.name
+    target = inside(folder, excerpt.name)
     target.mkdir(parents=True, exist_ok=True)
     _write(target / "mix.flac", heard[:, part], model.rate)
     for role, stem in stems.items():
@@ -228,7 +223,7 @@ def _write(path: Path, audio: Audio, rate: int) -> None:
 
 
 def _facts(stems: dict[str, Audio], rate: int) -> dict[str, Any]:
-    """Return loudness, residue and drawn curves of the stems of an excerpt."""
+    """Return loudness, residuals and drawn curves of the stems of an excerpt."""
     residual = ResidualMeter(rate)
     residual.add(stems["music"], stems["dialogue"])
     facts: dict[str, Any] = {"residuals": residual.residuals_db()}

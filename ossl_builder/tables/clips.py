@@ -77,7 +77,7 @@ def _check(rows: Sequence[Clip]) -> Iterable[str]:
                 yield f"clip {row.clip_id} has an id that is not its times'"
         residuals = (row.dialogue_residual_music, row.music_residual_dialogue)
         if any(value is not None and value > 0 for value in residuals):
-            yield f"clip {row.clip_id} has more residue in a stem than the stem itself"
+            yield f"clip {row.clip_id} has a residual louder than its stem"
         if row.dialogue_share is not None and not 0 <= row.dialogue_share <= 1:
             yield f"clip {row.clip_id} has a share outside 0 to 1"
 

@@ -1,4 +1,4 @@
-"""The estimated residue of stems: it follows what was really left in them."""
+"""The estimated residual of stems: it follows what was really left in them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_blocks_do_not_matter(stems: tuple[np.ndarray, np.ndarray]) -> None:
     assert residuals(music, dialogue, 777) == pytest.approx(whole, rel=1e-6)
 
 
-def test_a_silent_stem_has_no_residue(stems: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_silent_stem_has_no_residual(stems: tuple[np.ndarray, np.ndarray]) -> None:
     music, _ = stems
     in_dialogue, in_music = residuals(music, np.zeros_like(music))
     assert in_dialogue is None

@@ -172,7 +172,7 @@ def test_limits_of_loudness_dialogue_and_silence() -> None:
     [
         (-12.0, -20.0, 0.3, ""),
         (-8.0, -20.0, 0.3, "dialogue_not_clean"),
-        (-8.0, -20.0, 0.0, ""),  # without dialogue, its stem has nothing but residue
+        (-8.0, -20.0, 0.0, ""),  # without dialogue, its stem has only music that was left
         (None, -20.0, None, ""),
         (-12.0, -14.0, 0.3, "music_not_clean"),
         (-12.0, -14.0, 0.0, "music_not_clean"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ossl_train.evaluation.audio_figures import distance_figures, kl_figure_from, similarity_figure
+from ossl_train.evaluation.audio_figures import kl_figure_from, similarity_figure
+from ossl_train.evaluation.distance_figures import distance_figures
 from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.settings import EvaluationSettings, without_progress
 from ossl_train.evaluation.warnings import warnings_of
@@ -46,23 +47,23 @@ def test_95_of_100_intervals_of_means_and_ratios_hold_the_truth(
 
 def test_intervals_of_distances_are_those_of_films() -> None:
     source = np.random.default_rng(3)
-    films = films_of(10, 8)
+    of_films = films_of(10, 8)
 
     def clips() -> list[np.ndarray]:
         centres = source.normal(size=(10, 4))
-        return [centres[film] + 0.3 * source.normal(size=(3, 4)) for film in films]
+        return [centres[film] + 0.3 * source.normal(size=(3, 4)) for film in of_films]
 
     ours, theirs = clips(), clips()
     settings = EvaluationSettings(distance_resamples=60)
 
-    def width(units: np.ndarray) -> float:
-        figure = distance_figures(ours, theirs, (units, units), False, settings, without_progress)[
+    def width(films: np.ndarray) -> float:
+        figure = distance_figures(ours, theirs, (films, films), False, settings, without_progress)[
             0
         ]
         assert figure.interval is not None
         return figure.interval[1] - figure.interval[0]
 
-    assert width(films) > 1.6 * width(np.arange(len(films)))
+    assert width(of_films) > 1.6 * width(np.arange(len(of_films)))
 
 
 def test_chance_is_that_of_other_films() -> None:
@@ -115,10 +116,10 @@ def test_few_films_and_unknown_films_are_told(tmp_path) -> None:
         path.write_bytes(path.name.encode())
     few = EvalSet(names, names, films={name: f"film-{n % 3}" for n, name in enumerate(names)})
     assert few.n_films == 3
-    assert list(few.units(list(names))[:4]) == [0, 1, 2, 0]
+    assert list(few.film_indices(list(names))[:4]) == [0, 1, 2, 0]
     told = " ".join(warnings_of([], few, None, 5))
-    assert "The 40 generated files are of 3 films" in told
+    assert "Intervals are over 3 films" in told
     unknown = EvalSet(names, names)
     told = " ".join(warnings_of([], unknown, None, 5))
     assert "not known which files are of one film" in told
-    assert "of 40" not in told
+    assert "only a hint" not in told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ossl_train.evaluation.audio_figures import MOST_VECTORS, kernel_figure
+from ossl_train.evaluation.distance_figures import MOST_VECTORS, kernel_figure
 from ossl_train.evaluation.settings import EvaluationSettings
 from ossl_train.metrics import NotDefined
 from ossl_train.metrics.kernel_distance import kernels

@@ -51,7 +51,7 @@ WEIGHTS = {
     "flite": 0.6,
     "espeak": 0.35,
 }
-"""How often a second of a sound is drawn: people more than machines, whistling more than once."""
+"""How often a second of a sound is drawn, by the first part of its name; 1 if not listed."""
 
 
 @dataclass(frozen=True)

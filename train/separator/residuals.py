@@ -1,4 +1,4 @@
-"""Compare the residue that the product estimates in stems with the true quality of the stems.
+"""Compare the residuals that the product estimates in stems with the true quality of the stems.
 
     python -m separator.residuals --data DIR --model bundled spleeter dtln [--windows 60]
 
@@ -50,7 +50,7 @@ def windows(data: Path, count: int, seed: int) -> list[tuple[Sound, Sound, Sound
 def measured(
     model: separators.Separator, drawn: Sequence[tuple[Sound, Sound, Sound]]
 ) -> NDArray[np.float64]:
-    """Return for each window the estimated residue and the true SI-SDR of both stems, in dB.
+    """Return for each window the estimated residual and the true SI-SDR of both stems, in dB.
 
     Columns: music left in the dialogue, SI-SDR of the dialogue, dialogue left in the music,
     SI-SDR of the music.

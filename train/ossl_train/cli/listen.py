@@ -132,7 +132,8 @@ def pull(
     """
     from ossl_builder.annotations import label_schema, records
     from ossl_train.listening_test import design
-    from ossl_train.listening_test.results import compute_results, write_report
+    from ossl_train.listening_test.report import write_report
+    from ossl_train.listening_test.results import compute_results
 
     folder = _folder(data or context.obj, out)
     key = design.read_key(folder)
@@ -226,7 +227,7 @@ def _show_push(report: PushReport, url: str, folder: Path, json: bool) -> None:
 
 
 def _show(results: Results, json: bool) -> None:
-    from ossl_train.listening_test.results import explained, tables
+    from ossl_train.listening_test.report import explained, tables
 
     if json:
         output.as_json(results.plain())

@@ -20,7 +20,7 @@ from ossl_train.data.storage import (
     store_path,
     window_key,
 )
-from ossl_train.data.video_encoder import encoder_digest
+from ossl_train.data.video_encoder import encoder_digest, encoder_shape
 from ossl_train.data.windows import WindowSpan
 from ossl_train.recipe import TrainRecipe
 
@@ -63,6 +63,10 @@ def read_matching_stores(
     encoded: dict[str, Any] = recipe.features.model_dump(include={"pooling", "precision"})
     if digest != NOT_HERE:  # training itself does not need the encoder
         encoded["digest"] = digest
+        shape = encoder_shape(
+            recipe.features.encoder, recipe.features.revision, recipe.features.frames
+        )
+        encoded["frames_per_window"] = shape.n_frames
     _check_recipe(FEATURES, stores[FEATURES].made, wanted | encoded)
     _check_recipe(CODES, stores[CODES].made, wanted | {"silent_dbfs": recipe.codes.silent_dbfs})
     return stores

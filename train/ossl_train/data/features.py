@@ -19,8 +19,8 @@ from ossl_train.data.storage import FEATURES, FEATURES_TABLE, StoredWindow, Stor
 from ossl_train.data.video_encoder import (
     VideoEncoder,
     encoder_digest,
+    encoder_shape,
     load_encoder,
-    sees_single_images,
 )
 from ossl_train.data.window_loader import WindowInput, window_inputs
 from ossl_train.data.windows import WindowsSettings, window_spans
@@ -186,9 +186,9 @@ def pool_tokens(states: Tensor, pooling: str, n_slots: int) -> Tensor:
 def _tools(settings: FeaturesStageSettings) -> dict[str, str]:
     digest = encoder_digest(settings.encoder, settings.revision)
     tools = {"encoder": digest, **versions("av", "torch", "transformers")}
-    # Only image encoders depend on the number of frames.
-    if digest != NOT_HERE and sees_single_images(settings.encoder, settings.revision):
-        tools["frames"] = str(settings.frames)
+    if digest != NOT_HERE:
+        shape = encoder_shape(settings.encoder, settings.revision, settings.frames)
+        tools["frames"] = str(shape.n_frames)
     return tools
 
 

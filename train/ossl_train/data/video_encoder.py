@@ -2,8 +2,8 @@
 
 Video encoders (ViViT, VideoMAE) take the number of frames that they were trained with. Image
 encoders (CLIP, SigLIP, DINOv2, EfficientNet) see each frame by itself and give one token a frame.
-The first token always stands for the whole window: it is the encoder's class token, or the mean of
-the others where the encoder has none.
+The first token describes the whole window: it is the class token of the encoder. An encoder without
+a class token gets the mean of the other tokens.
 
 Arnab et al. 2021, "ViViT: a video vision transformer"; Tong et al. 2022, "VideoMAE"; Radford et al.
 2021, "Learning transferable visual models from natural language supervision" (CLIP).
@@ -89,8 +89,14 @@ def _images(config: Any, n_frames: int) -> EncoderShape:
 
 
 KINDS = {
-    "vivit": _Kind("VivitModel", _vivit, True, True, (("add_pooling_layer", False),)),
-    "videomae": _Kind("VideoMAEModel", _videomae, True),
+    "vivit": _Kind(
+        "VivitModel",
+        _vivit,
+        is_video=True,
+        has_class=True,
+        options=(("add_pooling_layer", False),),
+    ),
+    "videomae": _Kind("VideoMAEModel", _videomae, is_video=True),
     "clip": _Kind("CLIPVisionModel", _images),
     "clip_vision_model": _Kind("CLIPVisionModel", _images),
     "siglip": _Kind("SiglipVisionModel", _images),
@@ -109,6 +115,7 @@ class VideoEncoder:
         model, processor: objects of transformers.
         device: where the model is.
         shape: how it divides a window.
+        kind: how it is called.
     """
 
     model: Any
@@ -175,15 +182,6 @@ def encoder_shape(source: str, revision: str, n_frames: int) -> EncoderShape:
         OsslError: `model_missing`, `model_unavailable`, `model_invalid`.
     """
     return _described(source, fetch_model(source, revision).path, n_frames)[1]
-
-
-def sees_single_images(source: str, revision: str) -> bool:
-    """Return whether an encoder on this machine is an image encoder.
-
-    Raises:
-        OsslError: as `encoder_shape`.
-    """
-    return not _described(source, fetch_model(source, revision).path, 1)[0].is_video
 
 
 def load_encoder(source: str, revision: str, n_frames: int, device: str) -> VideoEncoder:

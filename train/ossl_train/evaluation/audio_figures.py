@@ -1,4 +1,4 @@
-"""Figures of generated audio: Fréchet distance, neighbours, similarity, KL of tags."""
+"""Figures of generated audio: neighbours, similarity, KL of tags."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 
 from ossl_builder.engine.cache import ArrayCache
 from ossl_builder.errors import OsslError
+from ossl_train.evaluation.distance_figures import distance_figures, kernel_figure
 from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.report import Figure, undefined
 from ossl_train.evaluation.settings import EvaluationSettings, WithProgress
-from ossl_train.metrics import NotDefined, embeddings, frechet, intervals, kernel_distance
+from ossl_train.metrics import NotDefined, embeddings, intervals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,23 +23,16 @@ if TYPE_CHECKING:
 
     from ossl_train.evaluation.clap import Clap
     from ossl_train.evaluation.passt import Passt
-    from ossl_train.metrics.intervals import Units
+    from ossl_train.metrics.intervals import FilmIndices
 
     Values = NDArray[np.float64]
 
-FAD = "Fréchet audio distance"
-FAD_INF = "Fréchet audio distance, extrapolated to infinitely many clips"
-KAD = "kernel audio distance (squared discrepancy of a Gaussian kernel, times 100)"
-MOST_VECTORS = 4_000
-"""Windows of each set that the kernel distance uses: its memory grows with their square."""
 NEIGHBOURS = {
     "precision": "part of the generated music that is near real music",
     "recall": "part of the real music that is near generated music",
     "density": "real neighbourhoods that generated music lies in, over k",
     "coverage": "part of the real music that has generated music near it",
 }
-# For bootstrap replicates the line is fitted to two sizes only, which is eight times as fast.
-_FRACTIONS = (0.5, 1.0)
 
 
 def vectors_of(
@@ -70,142 +64,11 @@ def without_unreadable(
     )
 
 
-def distance_figures(
-    generated: Sequence[Values],
-    real: Sequence[Values],
-    films: tuple[Units, Units],
-    is_paired: bool,
-    settings: EvaluationSettings,
-    progress: WithProgress,
-) -> list[Figure]:
-    """Compute the Fréchet distance over all windows, and extrapolated to infinitely many clips.
-
-    Args:
-        generated: for each clip the vectors of its windows, shape (windows, d).
-        real: likewise.
-        films: the film of each clip of `generated` and of `real`.
-        is_paired: whether both have the same clips in the same order.
-        settings: seeds and resamples.
-        progress: shows progress.
-    """
-    n = min(sum(map(len, generated)), sum(map(len, real)))
-    value: float | None
-    try:
-        value = frechet.frechet_distance(frechet.joined(generated), frechet.joined(real))
-    except NotDefined as error:
-        return [
-            undefined(name, says, "generated", str(error), n, "windows")
-            for name, says in _DISTANCES
-        ]
-    try:
-        far = frechet.extrapolated(generated, real, is_paired, settings.rng("fad_inf"))
-        why = ""
-    except NotDefined as error:
-        far, why = None, str(error)
-    plain, extrapolated = _replicates(
-        generated, real, films, is_paired, far is not None, settings, progress
-    )
-    n_films = min(len(set(units)) for units in films)
-    figures = [
-        Figure(
-            "fad", FAD, "generated", value, n, "windows",
-            interval=intervals.around(value, plain, n_films), better="lower",
-        )
-    ]  # fmt: skip
-    if far is None:
-        figures.append(undefined("fad_inf", FAD_INF, "generated", why, n, "windows"))
-    else:
-        interval = intervals.around(far.value, extrapolated, n_films)
-        figures.append(
-            Figure(
-                "fad_inf", FAD_INF, "generated", far.value, n, "windows",
-                interval=interval, better="lower", more=(("fit_error", far.fit_error),),
-            )
-        )  # fmt: skip
-    return figures
-
-
-_DISTANCES = (("fad", FAD), ("fad_inf", FAD_INF))
-
-
-def _replicates(
-    generated: Sequence[Values],
-    real: Sequence[Values],
-    films: tuple[Units, Units],
-    is_paired: bool,
-    extrapolates: bool,
-    settings: EvaluationSettings,
-    progress: WithProgress,
-) -> tuple[list[float], list[float]]:
-    """Return the distances for resampled films, plain and extrapolated."""
-    rng = settings.rng("fad interval")
-    plain: list[float] = []
-    far: list[float] = []
-    if min(len(set(units)) for units in films) < 2:
-        return plain, far
-    for _ in progress(range(settings.distance_resamples), "intervals"):
-        chosen = intervals.draw(films[0], rng)
-        others = chosen if is_paired else intervals.draw(films[1], rng)
-        left, right = [generated[k] for k in chosen], [real[k] for k in others]
-        if extrapolates and min(len(left), len(right)) >= frechet.FEWEST:
-            replicate = frechet.extrapolated(left, right, is_paired, rng, _FRACTIONS, 2)
-            plain.append(replicate.distance)
-            far.append(replicate.value)
-        else:
-            plain.append(frechet.frechet_distance(frechet.joined(left), frechet.joined(right)))
-    return plain, far
-
-
-def kernel_figure(
-    generated: Sequence[Values],
-    real: Sequence[Values],
-    films: tuple[Units, Units],
-    is_paired: bool,
-    settings: EvaluationSettings,
-) -> Figure:
-    """Compute the kernel distance over windows; arguments as those of `distance_figures`."""
-    rng = settings.rng("kad")
-    ours, our_clips = _some_windows(generated, rng)
-    theirs, their_clips = _some_windows(real, rng)
-    n = min(len(ours), len(theirs))
-    try:
-        kernels = kernel_distance.kernels(ours, theirs)
-    except NotDefined as error:
-        return undefined("kad", KAD, "generated", str(error), n, "windows")
-    replicates = []
-    n_films = min(len(set(units)) for units in films)
-    for _ in range(settings.distance_resamples if n_films > 1 else 0):
-        chosen = intervals.draw(films[0], rng)
-        others = chosen if is_paired else intervals.draw(films[1], rng)
-        left, right = (
-            np.bincount(drawn, minlength=len(clips))[of_window].astype(np.float64)
-            for drawn, clips, of_window in (
-                (chosen, generated, our_clips), (others, real, their_clips)
-            )
-        )  # fmt: skip
-        if min(left.sum(), right.sum()) > 1:
-            replicates.append(kernels.distance(left, right))
-    value = kernels.distance()
-    return Figure(
-        "kad", KAD, "generated", value, n, "windows",
-        interval=intervals.around(value, replicates, n_films), better="lower",
-    )  # fmt: skip
-
-
-def _some_windows(
-    clips: Sequence[Values], rng: np.random.Generator
-) -> tuple[Values, NDArray[np.int64]]:
-    """Return at most `MOST_VECTORS` windows, and the index of the clip of each."""
-    vectors = frechet.joined(clips)
-    of_window = np.repeat(np.arange(len(clips)), [len(clip) for clip in clips])
-    if len(vectors) > MOST_VECTORS:
-        chosen = np.sort(rng.permutation(len(vectors))[:MOST_VECTORS])
-        vectors, of_window = vectors[chosen], of_window[chosen]
-    return vectors, of_window
-
-
 def neighbour_figures(
-    generated: Values, real: Values, films: tuple[Units, Units], settings: EvaluationSettings
+    generated: Values,
+    real: Values,
+    films: tuple[FilmIndices, FilmIndices],
+    settings: EvaluationSettings,
 ) -> list[Figure]:
     """Compute precision, recall, density and coverage over clips.
 
@@ -230,8 +93,8 @@ def neighbour_figures(
     for name, says in NEIGHBOURS.items():
         values = getattr(contributions, name)
         # Precision and density have a value for each generated vector, the others for each real.
-        units = films[0] if name in ("precision", "density") else films[1]
-        interval = intervals.of_mean(values, settings.resamples, settings.rng(name), units)
+        of_vectors = films[0] if name in ("precision", "density") else films[1]
+        interval = intervals.of_mean(values, settings.resamples, settings.rng(name), of_vectors)
         figures.append(
             Figure(
                 name, says, "generated", float(values.mean()), len(values), "clips",
@@ -247,7 +110,7 @@ def similarity_figure(
     music_name: str,
     left: Values,
     right: Values,
-    films: Units,
+    films: FilmIndices,
     settings: EvaluationSettings,
 ) -> Figure:
     """Compute the mean cosine of pairs; chance is the mean of pairs from different films.
@@ -291,7 +154,7 @@ def clap_figures(
     our_windows = [generated[name] for name in ours]
     their_windows = [real[name] for name in theirs]
     is_paired = eval_set.is_paired
-    films = (eval_set.units(ours), eval_set.units(theirs))
+    films = (eval_set.film_indices(ours), eval_set.film_indices(theirs))
     yield from distance_figures(our_windows, their_windows, films, is_paired, settings, progress)
     yield kernel_figure(our_windows, their_windows, films, is_paired, settings)
     yield from neighbour_figures(_means(our_windows), _means(their_windows), films, settings)
@@ -300,7 +163,7 @@ def clap_figures(
         yield similarity_figure(
             "similarity", "cosine of generated and real music of the same clip", "generated",
             _means([generated[name] for name in pairs]), _means([real[name] for name in pairs]),
-            eval_set.units(pairs), settings,
+            eval_set.film_indices(pairs), settings,
         )  # fmt: skip
     for music_name, vectors in (("generated", generated), (eval_set.real_name, real)):
         prompted = sorted(vectors.keys() & eval_set.prompts.keys())
@@ -309,7 +172,7 @@ def clap_figures(
             yield similarity_figure(
                 "text_similarity", "cosine of music and prompt", music_name,
                 _means([vectors[name] for name in prompted]), texts,
-                eval_set.units(prompted), settings,
+                eval_set.film_indices(prompted), settings,
             )  # fmt: skip
 
 
@@ -343,11 +206,11 @@ def kl_figure(
         return undefined("kl", SAYS, "generated", "There are no pairs.")
     generated = np.concatenate([ours for ours, _ in probabilities.values()])
     real = np.concatenate([theirs for _, theirs in probabilities.values()])
-    return kl_figure_from(generated, real, eval_set.units(list(probabilities)), settings)
+    return kl_figure_from(generated, real, eval_set.film_indices(list(probabilities)), settings)
 
 
 def kl_figure_from(
-    generated: Values, real: Values, films: Units, settings: EvaluationSettings
+    generated: Values, real: Values, films: FilmIndices, settings: EvaluationSettings
 ) -> Figure:
     """Return the figure from probabilities of pairs, shape (pairs, classes), and their films."""
     values = embeddings.divergences(real, generated)

@@ -15,7 +15,7 @@ from ossl_builder.tables import SCENES, Clip, Scene
 from ossl_train.data.codes import WITHOUT_MOOD, paper_prompt
 from ossl_train.data.source import Source, SplitClip, read_source
 from ossl_train.evaluation.audio_files import VIDEO, files_in
-from ossl_train.metrics.intervals import Units
+from ossl_train.metrics.intervals import FilmIndices
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class EvalSet:
         """Whether the same clips have generated and real music."""
         return self.generated.keys() == self.real.keys()
 
-    def units(self, names: Sequence[str]) -> Units:
+    def film_indices(self, names: Sequence[str]) -> FilmIndices:
         """Return the index of the film of each clip."""
         import numpy as np
 
@@ -65,7 +65,7 @@ class EvalSet:
     @property
     def n_films(self) -> int:
         """Number of films of the generated music."""
-        return len(set(self.units(list(self.generated))))
+        return len(set(self.film_indices(list(self.generated))))
 
 
 def folders_eval_set(generated: Path, real: Path, video: Path | None = None) -> EvalSet:

@@ -20,7 +20,7 @@ from ossl_train.metrics.video_sync import Timed, alignment, following
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ossl_train.metrics.intervals import Units
+    from ossl_train.metrics.intervals import FilmIndices
 
     Curves = dict[str, NDArray[np.float64]]
 
@@ -90,7 +90,7 @@ def _figures(
     eval_set: EvalSet,
     settings: EvaluationSettings,
 ) -> Iterator[Figure]:
-    films = eval_set.units(list(music))
+    films = eval_set.film_indices(list(music))
     for kind, (name, says) in AT_CUTS.items():
         timed = [_timed(music[k][kind], k, music, videos, eval_set) for k in music]
         yield _at_cuts(name, says.format(settings.tolerance_s), music_name, timed, films, settings)
@@ -137,7 +137,7 @@ def _at_cuts(
     says: str,
     music_name: str,
     timed: list[Timed],
-    films: Units,
+    films: FilmIndices,
     settings: EvaluationSettings,
 ) -> Figure:
     try:

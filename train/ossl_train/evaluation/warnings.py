@@ -12,7 +12,7 @@ from ossl_builder.files import sha256_remembered
 from ossl_train.evaluation.audio_files import first_seconds
 from ossl_train.evaluation.eval_set import EvalSet
 from ossl_train.evaluation.report import Figure
-from ossl_train.metrics.intervals import FEW_UNITS
+from ossl_train.metrics.intervals import FEW_FILMS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,10 +93,9 @@ def warnings_of(
                 f"{FEW_NEIGHBOURS * k} the neighbourhoods of {k} are wide, and all four too high."
             )
     n_films = eval_set.n_films
-    if 0 < n_films < FEW_UNITS:
-        of = f"The {len(eval_set.generated)} generated files are of {n_films} "
-        of += ("film" if n_films == 1 else "films") if eval_set.films else "units"
-        yield f"{of}: with fewer than {FEW_UNITS}, intervals over films are only a hint."
+    if 0 < n_films < FEW_FILMS:
+        count = f"{n_films} film{'s' * (n_films > 1)}" if eval_set.films else f"{n_films} files"
+        yield f"Intervals are over {count}: with fewer than {FEW_FILMS} they are only a hint."
     if len(eval_set.generated) > 1 and not eval_set.films:
         yield (
             "It is not known which files are of one film: each counts as a film of its own. If "

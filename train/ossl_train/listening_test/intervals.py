@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ossl_train.metrics.intervals import Units
+from ossl_train.metrics.intervals import FilmIndices
 
 Scores = NDArray[np.float64]
 LEVEL = 0.95
@@ -54,7 +54,7 @@ def estimate(
     resamples: int,
     rng: np.random.Generator,
     outer: float = LEVEL,
-    films: Units | None = None,
+    films: FilmIndices | None = None,
 ) -> Estimate | None:
     """Estimate the mean of scores [clips, raters], with intervals; NaN: no score.
 
@@ -70,13 +70,13 @@ def estimate(
     """
     has_score = ~np.isnan(scores)
     is_rated = has_score.any(axis=1)
-    units = np.arange(len(scores)) if films is None else films
-    scores, units = scores[is_rated][:, has_score.any(axis=0)], units[is_rated]
+    films = np.arange(len(scores)) if films is None else films
+    scores, films = scores[is_rated][:, has_score.any(axis=0)], films[is_rated]
     if not scores.size:
         return None
     value, n = float(np.nanmean(scores)), int((~np.isnan(scores)).sum())
     n_clips, n_raters = scores.shape
-    by_film = _by_film(scores, units)
+    by_film = _by_film(scores, films)
     counts = (n, n_clips, len(by_film), n_raters)
     if len(by_film) < 2 or resamples < 2:
         return Estimate(value, None, None, None, *counts)
@@ -90,9 +90,9 @@ def estimate(
     return Estimate(value, low, high, _interval(value, off, outer, len(by_film)), *counts)
 
 
-def _by_film(scores: Scores, units: Units) -> Scores:
+def _by_film(scores: Scores, films: FilmIndices) -> Scores:
     """Return the mean of each rater over the clips of each film, [films, raters]; NaN: none."""
-    members = (units[None] == np.unique(units)[:, None]).astype(np.float64)
+    members = (films[None] == np.unique(films)[:, None]).astype(np.float64)
     has_score = ~np.isnan(scores)
     sums = members @ np.where(has_score, scores, 0.0)
     counts = members @ has_score

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossl_train.metrics import NotDefined
-from ossl_train.metrics.intervals import Units
+from ossl_train.metrics.intervals import FilmIndices
 
 Values = NDArray[np.float64]
 
@@ -99,29 +99,29 @@ def cosines(left: Values, right: Values) -> Values:
     return np.asarray((_unit(left) * _unit(right)).sum(axis=1))
 
 
-def cosine_by_chance(left: Values, right: Values, units: Units | None = None) -> float | None:
+def cosine_by_chance(left: Values, right: Values, films: FilmIndices | None = None) -> float | None:
     """Return the mean cosine of all pairs from different films: the level of chance.
 
     Clips of one film are alike, so a pair of them is no chance.
 
     Args:
         left, right: shape (n, d), in the same order.
-        units: the film of each, shape (n,); None: each is from a film of its own.
+        films: the film of each, shape (n,); None: each is from a film of its own.
 
     Returns:
         None with fewer than two films.
     """
-    return _mean_of_others(_unit(left) @ _unit(right).T, units)
+    return _mean_of_others(_unit(left) @ _unit(right).T, films)
 
 
 def divergence_by_chance(
-    real: Values, generated: Values, units: Units | None = None, smoothing: float = SMOOTHING
+    real: Values, generated: Values, films: FilmIndices | None = None, smoothing: float = SMOOTHING
 ) -> float | None:
     """Return the mean of `divergences` of all pairs from different films: the level of chance.
 
     Args:
         real, generated: probabilities, shape (n, classes), in the same order.
-        units: see `cosine_by_chance`.
+        films: see `cosine_by_chance`.
         smoothing: see `divergences`.
 
     Returns:
@@ -130,12 +130,12 @@ def divergence_by_chance(
     even = smoothing / real.shape[-1]
     left, right = (1 - smoothing) * real + even, (1 - smoothing) * generated + even
     entropy = (left * np.log(left)).sum(axis=-1)
-    return _mean_of_others(entropy[:, None] - left @ np.log(right).T, units)
+    return _mean_of_others(entropy[:, None] - left @ np.log(right).T, films)
 
 
-def _mean_of_others(pairs: Values, units: Units | None) -> float | None:
+def _mean_of_others(pairs: Values, films: FilmIndices | None) -> float | None:
     """Return the mean over pairs [n, n] of different films."""
-    films = np.arange(len(pairs)) if units is None else units
+    films = np.arange(len(pairs)) if films is None else films
     others = films[:, None] != films[None]
     return float(pairs[others].mean()) if others.any() else None
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossl_train.metrics import NotDefined, intervals
-from ossl_train.metrics.intervals import Interval, Units
+from ossl_train.metrics.intervals import FilmIndices, Interval
 
 Values = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def alignment(
     rng: np.random.Generator,
     resamples: int = 1000,
     tolerance_s: float = TOLERANCE_S,
-    films: Units | None = None,
+    films: FilmIndices | None = None,
 ) -> Alignment:
     """Return the share of cuts at which the music has an event, and the share by chance.
 
@@ -144,7 +144,7 @@ def following(
     rng: np.random.Generator,
     resamples: int = 1000,
     hop_s: float = 0.1,
-    films: Units | None = None,
+    films: FilmIndices | None = None,
 ) -> Following:
     """Measure whether music is louder where its video moves more.
 
@@ -163,15 +163,15 @@ def following(
     Raises:
         NotDefined: with fewer than two films whose clips can be compared.
     """
-    units = np.arange(len(loudness)) if films is None else films
+    films = np.arange(len(loudness)) if films is None else films
     own = [correlation(loud, moves) for loud, moves in zip(loudness, motion, strict=True)]
     usable = [index for index, value in enumerate(own) if value is not None]
     too_few = "The control needs clips of two films whose loudness and motion change."
-    if len({int(units[index]) for index in usable}) < 2:
+    if len({int(films[index]) for index in usable}) < 2:
         raise NotDefined(too_few)
     first, controls, kept = [], [], []
     for index in usable:
-        others = [other for other in usable if units[other] != units[index]]
+        others = [other for other in usable if films[other] != films[index]]
         chosen = [others[k] for k in rng.permutation(len(others))[:CONTROLS]]
         correlations = [correlation(loudness[index], motion[other]) for other in chosen]
         defined = [value for value in correlations if value is not None]
@@ -188,7 +188,7 @@ def following(
         correlation=float(np.mean(first)),
         control=float(np.mean(controls)),
         excess=float(excess.mean()),
-        interval=intervals.of_mean(excess, resamples, rng, units[kept]),
+        interval=intervals.of_mean(excess, resamples, rng, films[kept]),
         lag_s=lag * hop_s,
         at_lag=at_lag,
         n_clips=len(kept),
