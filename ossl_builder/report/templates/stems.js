@@ -43,6 +43,7 @@
     audio?.pause();
     [section, button, audio] = [wanted, choice, player(choice)];
     audio.currentTime = at;
+    marks();
     audio.play().then(() => { marks(); draw(); }, complain);
     // The other stems of the excerpt are read now, so that a switch is not heard as a gap.
     wanted.querySelectorAll("[data-file]").forEach(player);

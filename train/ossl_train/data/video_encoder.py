@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
 from ossl_builder.models.hub import NOT_HERE, UNREADABLE, fetch_model, fingerprint
-from ossl_train.pretrained import checked_device
+from ossl_train.pretrained import checked_device, quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -204,13 +204,14 @@ def load_encoder(source: str, revision: str, n_frames: int, device: str) -> Vide
 @lru_cache(maxsize=1)
 def _load_encoder(source: str, path: Path, n_frames: int, device: str) -> VideoEncoder:
     import transformers
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     kind, shape = _described(source, path, n_frames)
     try:
-        processor = transformers.AutoImageProcessor.from_pretrained(path, trust_remote_code=False)
-        model = getattr(transformers, kind.model).from_pretrained(path, **dict(kind.options))
+        with quiet():  # transformers tells which image library it uses; the values are equal
+            processor = transformers.AutoImageProcessor.from_pretrained(
+                path, trust_remote_code=False
+            )
+            model = getattr(transformers, kind.model).from_pretrained(path, **dict(kind.options))
     except UNREADABLE as error:
         raise _unusable(source, error) from error
     return VideoEncoder(model.to(device).eval(), processor, device, shape, kind)
