@@ -88,7 +88,13 @@ def fitted(
 ) -> VideoAdapter:
     """An adapter; all options begin with the same weights and see the same clips."""
     torch.manual_seed(seed)
-    adapter = adapter_for(backbone, video_dim=WIDTH, positions="time", dialogue=option.dialogue)
+    adapter = adapter_for(
+        backbone,
+        video_dim=WIDTH,
+        positions="time",
+        dialogue=option.dialogue,
+        null_tokens=8 if option.video_dropout else 0,
+    )
     dice, drops = (torch.Generator().manual_seed(1000 * which + seed) for which in (1, 2))
 
     def one() -> Tensor:

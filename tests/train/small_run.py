@@ -31,8 +31,9 @@ from ossl_train.training.settings import FitSettings
 
 FRAME_RATE, VIDEO_DIM, MOODS = 50, 24, 4
 SETTINGS: dict[str, Any] = {
-    "device": "cpu", "batch_size": 4, "steps": 8, "warmup_steps": 2, "learning_rate": 3e-3,
-    "validate_every": 4, "checkpoint_every": 2, "patience": 0, "alpha_rate": 10.0,
+    "device": "cpu", "batch_size": 4, "steps": 8, "warmup_steps": 2, "learning_rate": 3e-3 / 16,
+    "validate_every": 4, "checkpoint_every": 2, "patience": 0, "alpha_rate": 160.0,
+    "video_dropout": 0.0,
 }  # fmt: skip
 
 
@@ -75,16 +76,16 @@ def windows_of(split: str, films: int, per_film: int, frames: Sequence[int] = (4
     return InMemory(samples)
 
 
-def tiny(models: Path) -> tuple[Backbone, VideoAdapter]:
+def tiny(models: Path, **settings: Any) -> tuple[Backbone, VideoAdapter]:
     """The tiny model with a fresh adapter."""
     backbone = load_backbone(str(models / MUSICGEN))
     torch.manual_seed(0)
-    return backbone, adapter_for(backbone, video_dim=VIDEO_DIM, positions="time")
+    return backbone, adapter_for(backbone, video_dim=VIDEO_DIM, positions="time", **settings)
 
 
-def parts_of(models: Path, train: InMemory | None = None) -> Parts:
+def parts_of(models: Path, train: InMemory | None = None, null_tokens: int = 0) -> Parts:
     """The parts of a run: model, adapter and data."""
-    backbone, adapter = tiny(models)
+    backbone, adapter = tiny(models, null_tokens=null_tokens)
     learned: Any = windows_of("train", 2, 8, (40, 40, 23)) if train is None else train
     measured: Any = windows_of("validation", 2, 3, (40, 31))
     return Parts(backbone, adapter, learned, measured, {"recipe": "made up"})
@@ -135,7 +136,7 @@ def main() -> None:
         key: json.loads(value) for key, _, value in (one.partition("=") for one in chosen.set)
     }
     chosen.out.mkdir(parents=True, exist_ok=True)
-    parts = parts_of(chosen.models)
+    parts = parts_of(chosen.models, null_tokens=3 if settings.get("video_dropout") else 0)
     run(parts, chosen.out, chosen.stop_at, **settings)
     weights = torch.cat([one.detach().flatten() for one in parts.adapter.parameters()])
     # Every process writes a checksum of its final adapter.

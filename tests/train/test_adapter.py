@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,123 @@ def test_guidance_weighs_text_and_video(
     nothing, _ = backbone.logits(tokens, text.without_text())
     weighed = nothing + for_video * (seeing - nothing) + for_text * (both - seeing)
     assert torch.equal(weighed.argmax(-1)[valid], tokens[valid])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tokens_for_no_video_learn_where_the_video_is_dropped(
+    load: Load, kind: str, codes: Tensor, video: Tensor
+) -> None:
+    """Error: a dropped video has no gradient, so that training without video changes nothing."""
+    backbone = load(kind)
+    text = backbone.encode_text(PROMPTS)
+    base = backbone.logits(codes, text)[0]
+    adapter = active_adapter(backbone, positions="time", null_tokens=3)
+
+    def gradients_of_item(item: int, keep: Tensor) -> dict[str, float]:
+        adapter.zero_grad()
+        with adapter.show(video, times(), keep=keep):
+            logits = backbone.logits(codes, text)[0]
+        logits[item].square().mean().backward()
+        grads = {name: weight.grad for name, weight in adapter.named_parameters()}
+        return {name: float(grad.abs().max()) for name, grad in grads.items()}
+
+    dropped = gradients_of_item(1, torch.tensor([True, False]))
+    assert min(dropped.values()) > 0
+    kept = gradients_of_item(0, torch.tensor([True, False]))
+    assert kept.pop("null") == 0
+    assert min(kept.values()) > 0
+    # "No video" does not depend on the video, and it is not the base model.
+    with torch.no_grad():
+        outputs = []
+        for shown in (video, torch.randn_like(video)):
+            with adapter.show(shown, times(), keep=torch.tensor([False, True])):
+                outputs.append(backbone.logits(codes, text)[0])
+        with adapter.show(video, times(), mask=torch.zeros(2, TOKENS, dtype=torch.bool)):
+            missing = backbone.logits(codes, text)[0]
+        with adapter.show(video, times(), keep=torch.tensor([False, True]), strength=0.0):
+            switched_off = backbone.logits(codes, text)[0]
+        with adapter.show(video[1:], times(1)):
+            alone = backbone.logits(codes[1:], backbone.encode_text(PROMPTS[1:]))[0]
+    adapter.detach()
+    assert torch.equal(outputs[0][0], outputs[1][0])
+    assert (outputs[0][1] - outputs[1][1]).abs().max() > 0.1
+    assert (outputs[0][0] - base[0]).abs().max() > 0.1
+    assert (missing[0] - outputs[0][0]).abs().max() < 1e-5
+    assert torch.equal(switched_off, base)
+    # The item with a video does not see the tokens for none.
+    assert (alone[0] - outputs[0][1]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("for_text", "for_video"), [(3.0, 1.0), (2.0, 2.0), (3.0, 1.5)])
+def test_guidance_of_an_adapter_that_knows_no_video_starts_from_it(
+    load: Load, kind: str, for_text: float, for_video: float, video: Tensor
+) -> None:
+    backbone = load(kind)
+    text = backbone.encode_text(PROMPTS)
+    adapter = active_adapter(backbone, positions="time", null_tokens=3)
+    greedy = Sampling(temperature=0, text_guidance=for_text, video_guidance=for_video)
+    nobody = torch.zeros(2, dtype=torch.bool)
+    with torch.no_grad():
+        with adapter.show(video, times()):
+            tokens = backbone.generate(text, 20, greedy)
+            both, valid = backbone.logits(tokens, text)
+            seeing, _ = backbone.logits(tokens, text.without_text())
+        with adapter.show(video, times(), keep=nobody):
+            nothing, _ = backbone.logits(tokens, text.without_text())
+    adapter.detach()
+    base, _ = backbone.logits(tokens, text.without_text())
+    assert (nothing - base).abs().max() > 0.1
+    weighed = nothing + for_video * (seeing - nothing) + for_text * (both - seeing)
+    assert torch.equal(weighed.argmax(-1)[valid], tokens[valid])
+
+
+def test_an_adapter_of_low_rank_is_small_learns_and_is_read_again(
+    load: Load, codes: Tensor, video: Tensor, tmp_path: Path
+) -> None:
+    backbone = load()
+    adapter = active_adapter(backbone, positions="time", rank=2)
+    wide = VideoAdapter(replace(adapter.config, rank=0))
+    full = sum(weight.numel() for weight in wide.parameters())
+    dim, layers = backbone.shape.dim, backbone.shape.n_layers
+    few = sum(weight.numel() for weight in adapter.parameters())
+    assert few == full - layers * 4 * (dim * dim - 2 * 2 * dim)
+    text = backbone.encode_text(PROMPTS)
+    with adapter.show(video, times()):
+        logits = backbone.logits(codes, text)[0]
+    logits.square().mean().backward()
+    assert min(float(weight.grad.abs().max()) for weight in adapter.parameters()) > 0
+    adapter.detach()
+    save_adapter(tmp_path / "low.safetensors", adapter, {})
+    read = load_adapter(tmp_path / "low.safetensors").attach(backbone)
+    with torch.no_grad(), read.show(video, times()):
+        assert torch.equal(backbone.logits(codes, text)[0], logits)
+    read.detach()
+
+
+def test_curves_of_events_modulate_the_video(load: Load, codes: Tensor, video: Tensor) -> None:
+    backbone = load()
+    text = backbone.encode_text(PROMPTS)
+    events, dialogue = torch.rand(2, TOKENS, 3), torch.rand(2, TOKENS, 2)
+    adapter = active_adapter(backbone, positions="time", events=True, dialogue=True)
+
+    def logits(events: Tensor, dialogue: Tensor) -> Tensor:
+        with torch.no_grad(), adapter.show(video, times(), events=events, dialogue=dialogue):
+            return backbone.logits(codes, text)[0]
+
+    assert torch.equal(logits(events, dialogue), logits(1 - events, dialogue))  # at the start
+    torch.nn.init.normal_(adapter.film.outer.weight)
+    there = logits(events, dialogue)
+    for curve in range(3):
+        changed = events.clone()
+        changed[..., curve] = 1 - changed[..., curve]
+        assert (logits(changed, dialogue) - there).abs().max() > 0.01
+    assert (logits(events, 1 - dialogue) - there).abs().max() > 0.01
+    missing = adapter.show(video, times(), dialogue=dialogue)
+    with pytest.raises(OsslError, match="uses events") as caught, missing:
+        pass
+    assert caught.value.code == "adapter_input"
+    adapter.detach()
 
 
 def test_time_positions_depend_on_the_times_of_frames(

@@ -72,7 +72,7 @@ def test_two_processes_train_one_adapter_the_one_that_a_single_process_trains(
 ) -> None:
     """Error: N GPUs train N adapters and overwrite one file."""
     settings = {"batch_size": 4, "accumulation": 2, "video_dropout": 0.3, "steps": 6, **GENTLE}
-    one = parts_of(tiny_models)
+    one = parts_of(tiny_models, null_tokens=3)
     begun = weights_of(one)
     run(one, tmp_path / "one", **settings)
     out = tmp_path / "two"
@@ -229,7 +229,7 @@ def test_weights_under_another_key_are_refused(tiny_models: Path, tmp_path: Path
 
 def test_conditions_are_dropped_as_often_as_asked_and_never_unasked(tiny_models: Path) -> None:
     """Error: there is no condition dropout."""
-    assert dropout_masks(FitSettings(), 0, 0, 4, ALONE) == (None, None)
+    assert dropout_masks(FitSettings(video_dropout=0), 0, 0, 4, ALONE) == (None, None)
     settings = FitSettings(video_dropout=0.25, text_dropout=0.5, batch_size=500)
     drawn = [
         dropout_masks(settings, step, turn, 500, ALONE) for step in range(4) for turn in range(2)

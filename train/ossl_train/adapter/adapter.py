@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ossl_builder.errors import OsslError
 from ossl_train.adapter import layers
-from ossl_train.adapter.layers import DialogueFilm, VideoAttention
+from ossl_train.adapter.layers import CurveFilm, VideoAttention
 from ossl_train.adapter.video_context import VideoContext, video_context
 from ossl_train.musicgen import Backbone, Guidance
 
@@ -37,6 +37,10 @@ class AdapterConfig:
             the music frame at the token's time; ``none`` is the published form.
         frame_rate: music frames per second, for ``time``.
         dialogue: modulate the video tokens by the dialogue's loudness and energy (OSSL v2).
+        events: modulate the video tokens by curves of cuts, motion and the dialogue's loudness.
+        rank: rank of the attention's four projections; 0: full rank.
+        null_tokens: number of learned tokens for "no video". 0: without video the model is the base
+            model.
         bias: biases in the attention's four projections (MusicGen's own have none).
         reference_positions: imitate the position error of the reference code, so that weights that
             were trained with it give the same results.
@@ -50,6 +54,9 @@ class AdapterConfig:
     positions: Literal["none", "time"] = "none"
     frame_rate: float = 50.0
     dialogue: bool = False
+    events: bool = False
+    rank: int = 0
+    null_tokens: int = 0
     bias: bool = False
     reference_positions: bool = False
 
@@ -66,11 +73,21 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
         self.config = config
         self.layers = nn.ModuleList(
             VideoAttention(
-                config.dim, config.n_heads, config.video_dim, config.alpha_init, config.bias
+                config.dim,
+                config.n_heads,
+                config.video_dim,
+                config.alpha_init,
+                config.bias,
+                config.rank,
             )
             for _ in range(config.n_layers)
         )
-        self.film = DialogueFilm(config.video_dim) if config.dialogue else None
+        n_curves = config.dialogue * layers.DIALOGUE_CURVES + config.events * layers.EVENT_CURVES
+        self.film = CurveFilm(n_curves, config.video_dim) if n_curves else None
+        self.null: nn.Parameter | None = None
+        if config.null_tokens:
+            # As wide apart as the tokens of a video, which end in a layer norm.
+            self.null = nn.Parameter(torch.randn(config.null_tokens, config.video_dim))
         self.projections = 0
         self._context: VideoContext | None = None
         self._backbone: Backbone | None = None
@@ -116,6 +133,7 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
         mask: Tensor | None = None,
         keep: Tensor | None = None,
         dialogue: Tensor | None = None,
+        events: Tensor | None = None,
         guidance: Guidance = "same",
         strength: float = 1.0,
         caching: bool = True,
@@ -129,8 +147,11 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
             times: [B, Tv] seconds since the window's first music frame; NaN for a token of the
                 whole window (the class token). Needed with positions ``time``.
             mask: [B, Tv] bool, False for padding.
-            keep: [B] bool, False: this item gets no video (condition dropout).
+            keep: [B] bool, False: this item gets no video (condition dropout): the tokens for "no
+                video" if the adapter has them, else the base model.
             dialogue: [B, Tv, 2] loudness and energy; needed if the adapter has `dialogue`.
+            events: [B, Tv, 3] cuts, motion, loudness of the dialogue, each from 0 to 1; needed if
+                the adapter has `events`.
             guidance: whether the last of several copies of the batch gets the video. Needed only
                 if the caller stacks copies itself, not for `Backbone.generate`.
             strength: multiplies every alpha; 0 gives the base model.
@@ -152,16 +173,29 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
                 "The adapter already shows a video.",
                 "Leave the `with` block first.",
             )
-        weight = self.layers[0].query.weight
-        self._context = video_context(
-            self.config, weight, video, times, mask, keep, dialogue, guidance, strength, caching
-        )
+        curves = {"dialogue": dialogue, "events": events}
+        context = video_context(
+            self.config, self.layers[0].alpha, self.null, video, times, mask, keep, curves,
+            guidance, strength, caching,
+        )  # fmt: skip
         self._backbone.has_video = True
         try:
-            yield self
+            with self._shown(context):
+                yield self
         finally:
-            self._context = None
             self._backbone.has_video = False
+
+    def shown_again(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block that shows the videos of now, for the forward that a backward repeats."""
+        return self._shown(self._context)
+
+    @contextlib.contextmanager
+    def _shown(self, context: VideoContext | None) -> Iterator[None]:
+        before, self._context = self._context, context
+        try:
+            yield
+        finally:
+            self._context = before
 
     def _add(
         self, index: int, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
@@ -180,7 +214,7 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
         batch = len(context.video)
         n_copies = context.copies_that_see(len(query), copies)
         if not n_copies:
-            return torch.zeros_like(query)
+            return self._null_output(index, query)
         with_video = query[: n_copies * batch]
         # Copies share keys and values, so they are concatenated along the query's time.
         folded = with_video.unflatten(0, (n_copies, batch)).transpose(0, 1).flatten(1, 2)
@@ -190,7 +224,23 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
         without_video = query[n_copies * batch :]
         if not len(without_video):
             return attended
-        return torch.cat([attended, torch.zeros_like(without_video, dtype=attended.dtype)])
+        absent = self._null_output(index, without_video)
+        return torch.cat([attended, absent.to(attended.dtype)])
+
+    def _null_output(self, index: int, query: Tensor) -> Tensor:
+        """Return the term of sequences without video: of the tokens for it, or 0."""
+        if self.null is None:
+            return torch.zeros_like(query)
+        layer, context = self.layers[index], self._context
+        assert context is not None
+        cached = context.null_keys_values.get(index)
+        if cached is None or torch.is_grad_enabled():
+            cached = layer.keys_values(self.null[None], None)
+            if context.caching and not torch.is_grad_enabled():
+                context.null_keys_values[index] = cached
+        keys, values = (x.expand(len(query), -1, -1, -1) for x in cached)
+        term: Tensor = layer(query, (keys, values), None)
+        return term * context.strength
 
     def _keys_values(self, index: int) -> tuple[Tensor, Tensor]:
         context = self._context
@@ -209,10 +259,10 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
         return keys_values
 
     def _tokens(self, context: VideoContext) -> Tensor:
-        if self.film is None or context.dialogue is None:
-            return context.video
-        modulated: Tensor = self.film(context.video, context.dialogue)
-        return modulated
+        tokens = context.video
+        if self.film is not None and context.curves is not None:
+            tokens = self.film(tokens, context.curves)
+        return tokens if context.nulls is None else torch.cat([tokens, context.nulls], dim=1)
 
 
 def adapter_for(backbone: Backbone, **settings: Any) -> VideoAdapter:

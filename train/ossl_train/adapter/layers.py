@@ -1,4 +1,4 @@
-"""The adapter's layers: video attention, dialogue modulation, sinusoidal positions."""
+"""The adapter's layers: video attention, modulation by curves, sinusoidal positions."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ class VideoAttention(nn.Module):  # type: ignore[misc] # torch has no types here
     """
 
     def __init__(
-        self, dim: int, n_heads: int, video_dim: int, alpha_init: float, bias: bool = False
+        self,
+        dim: int,
+        n_heads: int,
+        video_dim: int,
+        alpha_init: float,
+        bias: bool = False,
+        rank: int = 0,
     ) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.project = nn.Linear(video_dim, dim)
-        self.query = nn.Linear(dim, dim, bias=bias)
-        self.key = nn.Linear(dim, dim, bias=bias)
-        self.value = nn.Linear(dim, dim, bias=bias)
-        self.out = nn.Linear(dim, dim, bias=bias)
+        self.project = _projection(video_dim, dim, bias=True)
+        self.query = _projection(dim, dim, bias, rank)
+        self.key = _projection(dim, dim, bias, rank)
+        self.value = _projection(dim, dim, bias, rank)
+        self.out = _projection(dim, dim, bias, rank)
         self.alpha = nn.Parameter(torch.full((1,), alpha_init))
-        for layer in (self.project, self.query, self.key, self.value, self.out):
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
 
     def keys_values(self, video: Tensor, positions: Tensor | None) -> KeysValues:
         """Keys and values [B, H, Tv, dim / H] of video tokens [B, Tv, video_dim]."""
@@ -51,23 +53,36 @@ class VideoAttention(nn.Module):  # type: ignore[misc] # torch has no types here
         return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
 
-MEASURES, HIDDEN = 2, 64
-"""Number of dialogue values per video token (loudness and energy); width of the hidden layer."""
+def _projection(inputs: int, outputs: int, bias: bool, rank: int = 0) -> nn.Module:
+    """Return a linear layer; with a rank above 0 as the product of two thin ones."""
+    if rank:
+        narrow = _projection(inputs, rank, bias=False)
+        return nn.Sequential(narrow, _projection(rank, outputs, bias))
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
-class DialogueFilm(nn.Module):  # type: ignore[misc] # torch has no types here
-    """``video * (1 + scale) + shift``, both from the dialogue, and both 0 at the start (FiLM)."""
+DIALOGUE_CURVES, EVENT_CURVES, HIDDEN = 2, 3, 64
+"""Values per video token: of the dialogue (loudness and energy), of events (cuts, motion, loudness
+of the dialogue); width of the hidden layer."""
 
-    def __init__(self, video_dim: int) -> None:
+
+class CurveFilm(nn.Module):  # type: ignore[misc] # torch has no types here
+    """``video * (1 + scale) + shift``, both from curves, and both 0 at the start (FiLM)."""
+
+    def __init__(self, n_curves: int, video_dim: int) -> None:
         super().__init__()
-        self.inner = nn.Linear(MEASURES, HIDDEN)
+        self.inner = nn.Linear(n_curves, HIDDEN)
         self.outer = nn.Linear(HIDDEN, 2 * video_dim)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
-    def forward(self, video: Tensor, dialogue: Tensor) -> Tensor:
-        """Modulated tokens [B, Tv, video_dim] of tokens and their dialogue [B, Tv, 2]."""
-        modulation = self.outer(nn.functional.silu(self.inner(dialogue.to(video))))
+    def forward(self, video: Tensor, curves: Tensor) -> Tensor:
+        """Modulated tokens [B, Tv, video_dim] of tokens and their curves [B, Tv, n_curves]."""
+        modulation = self.outer(nn.functional.silu(self.inner(curves.to(video))))
         scale, shift = modulation.chunk(2, dim=-1)
         return video * (1 + scale) + shift
 

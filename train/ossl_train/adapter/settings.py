@@ -24,8 +24,24 @@ class ModelSettings(Settings):
         "time",
         description="time: give each video token the position of its time; none: as in the paper",
     )
+    rank: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="rank of the attention's four projections, for a smaller adapter; 0: full rank",
+    )
+    null_tokens: int = Field(
+        8,
+        ge=1,
+        le=1024,
+        description="learned tokens for `no video`, used if fit.video_dropout is above 0",
+    )
     dialogue: bool = Field(
         False, description="modulate video tokens by the dialogue's loudness and energy (OSSL v2)"
+    )
+    events: bool = Field(
+        False,
+        description="modulate video tokens by curves of cuts, motion and the dialogue's loudness",
     )
     reference_positions: bool = Field(
         False, description="imitate the position error of the paper's code, to load its adapters"

@@ -33,6 +33,15 @@ def fit(
     restart: Annotated[
         bool, typer.Option("--restart", help="Delete the run in the folder and start again.")
     ] = False,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            "--init",
+            exists=True,
+            dir_okay=False,
+            help="An adapter.safetensors to start from, instead of an adapter that does nothing.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -59,8 +68,10 @@ def fit(
         # Only the first process writes, to files and to the terminal.
         say = output.say if processes.rank == 0 else lambda text: None
         if dry_run:
-            facts = estimate_run(context.obj, data, resolved, folder, processes, say)
+            facts = estimate_run(context.obj, data, resolved, folder, processes, init, say)
         else:
-            facts = train(context.obj, data, resolved, folder, processes, max_steps, restart, say)
+            facts = train(
+                context.obj, data, resolved, folder, processes, max_steps, restart, init, say
+            )
     if json and processes.rank == 0:
         output.as_json(facts)

@@ -47,6 +47,10 @@ class AudiocraftModel:
             module.transformer.positional_embedding = "sin, added by a hook"
             self.add_positions(partial(_sinusoids, module.transformer))
 
+    def layers(self) -> list[nn.Module]:
+        """Return the decoder's layers."""
+        return list(self._model.transformer.layers)
+
     def cross_attentions(self) -> list[nn.Module]:
         """Return the text cross-attention of each layer; its first argument is the query."""
         return [layer.cross_attention for layer in self._model.transformer.layers]
@@ -131,6 +135,10 @@ class TransformersModel:
         self._model = module
         self._projection = projection
         self.module = nn.ModuleList([module, projection])
+
+    def layers(self) -> list[nn.Module]:
+        """Return the decoder's layers."""
+        return list(self._model.model.decoder.layers)
 
     def cross_attentions(self) -> list[nn.Module]:
         """Return the text cross-attention of each layer; its first argument is the query."""

@@ -38,6 +38,9 @@ class LanguageModel(Protocol):
 
     module: nn.Module
 
+    def layers(self) -> list[nn.Module]:
+        """Return the decoder's layers."""
+
     def cross_attentions(self) -> list[nn.Module]:
         """Return the text cross-attention of each layer; its first argument is the query."""
 
@@ -131,6 +134,10 @@ class Backbone:
     def parameters(self) -> list[nn.Parameter]:
         """Return all parameters; none requires a gradient."""
         return [weight for module in self.modules() for weight in module.parameters()]
+
+    def layers(self) -> list[nn.Module]:
+        """Return the decoder's layers."""
+        return self.language_model.layers()
 
     def cross_attentions(self) -> list[nn.Module]:
         """Return the text cross-attention of each layer; its first argument is the query."""

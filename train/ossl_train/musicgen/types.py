@@ -75,8 +75,10 @@ class Sampling:
     a token is sampled from ``u + video_guidance * (v - u) + text_guidance * (b - v)``. A
     `video_guidance` of 1 is the published form (one forward of two copies, both with video). If it
     equals `text_guidance`, both are strengthened together (two copies, one of them without video).
-    Other values need three copies. For any adapter, a copy without video is bit by bit the base
-    model, so video guidance needs no condition dropout.
+    Other values need three copies. A copy without video is the base model, bit by bit; or, if the
+    adapter was trained with `fit.video_dropout`, the adapter with its tokens for "no video". In the
+    first case video guidance strengthens all that the adapter has learned, in the second case only
+    what it has learned from the video.
 
     Attributes:
         temperature: divides the logits; 0 takes the most probable token.

@@ -28,15 +28,21 @@ class TrainerState:
     Attributes:
         step: optimiser steps that are done.
         world: number of processes.
-        best_loss: lowest validation loss, nats per token; None before the first validation.
-        best_step: the step of that loss.
-        waited: validations since then without a better loss.
+        best_loss: validation loss of the best adapter, nats per token; None before the first
+            validation.
+        best_gain, best_gain_low, best_gain_high: its video gain and the 95 % interval, nats per
+            token; None below two films in the validation split.
+        best_step: its step.
+        waited: validations since then without a better one.
         ended: why the run has ended (`steps`, `patience`); empty: it has not.
     """
 
     step: int = 0
     world: int = 1
     best_loss: float | None = None
+    best_gain: float | None = None
+    best_gain_low: float | None = None
+    best_gain_high: float | None = None
     best_step: int = 0
     waited: int = 0
     ended: str = ""

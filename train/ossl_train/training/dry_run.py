@@ -15,6 +15,7 @@ from ossl_builder.errors import OsslError
 from ossl_train.data.dataset import Dataset
 from ossl_train.training import memory
 from ossl_train.training.distributed import Processes, endless_batches
+from ossl_train.training.gradient_checkpointing import checkpoint_layers, needs_checkpointing
 from ossl_train.training.loop import Parts, train_step
 from ossl_train.training.optimiser import create_optimiser
 from ossl_train.training.settings import FitSettings
@@ -32,6 +33,7 @@ class RunEstimate:
         batch_size, accumulation: those of the recipe; or, if the memory is too small for them, the
             largest batch of its halves that fits, with as many windows per step.
         fits: whether the batch of the recipe fits.
+        checkpointing: whether the layers are computed again in the backward pass.
         windows_per_step: windows of all processes.
         steps: steps in the recipe.
         passes: passes over the train split in these steps.
@@ -51,6 +53,7 @@ class RunEstimate:
     batch_size: int
     accumulation: int
     fits: bool
+    checkpointing: bool
     windows_per_step: int
     steps: int
     passes: float
@@ -77,6 +80,8 @@ class RunEstimate:
             f"{_time(self.total_s)}, less if the loss stops falling before."
         )
         yield f"Memory: {_bytes(self.memory_bytes)} at the peak."
+        if self.checkpointing:
+            yield "The layers are computed again in the backward pass, to fit into the memory."
         if not self.fits:
             yield (
                 "The memory is too small for the batch of the recipe. This estimate is for "
@@ -99,6 +104,9 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
     for dataset in filter(None, (parts.train, parts.validation)):
         _open_every_clip(dataset)
     alone = dataclasses.replace(processes, rank=0, world=1)
+    checkpointing = needs_checkpointing(parts, settings, alone)
+    if checkpointing:
+        checkpoint_layers(parts.backbone, parts.adapter)
     asked = settings
     while True:
         try:
@@ -116,8 +124,9 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
     n_train = len(parts.train.windows)
     n_validation = len(parts.validation.windows) if parts.validation else 0
     per_step = settings.batch_size * settings.accumulation * processes.world
-    # A validation has the forward pass alone: a third of a step's work for as many windows.
-    validation_s = step_s / 3 * n_validation / per_step
+    # A forward pass is a third of a step's work for as many windows. A validation has three: with
+    # the own video, with another film's, and without.
+    validation_s = step_s * n_validation / per_step
     adapter_bytes = sum(
         parameter.numel() * parameter.element_size() for parameter in parts.adapter.parameters()
     )
@@ -133,6 +142,7 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
         batch_size=settings.batch_size,
         accumulation=settings.accumulation,
         fits=settings.batch_size == asked.batch_size,
+        checkpointing=checkpointing,
         windows_per_step=per_step,
         steps=settings.steps,
         passes=settings.steps * per_step / n_train,
@@ -141,8 +151,9 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
         total_s=settings.steps * step_s
         + (1 + settings.steps // settings.validate_every) * validation_s,
         memory_bytes=_memory(processes.device),
-        # `best` has the weights, `last` also two averages of each, twice while it is replaced.
-        disk_bytes=(1 + 2 * 3) * adapter_bytes,
+        # `best` has the weights, `last` also AdamW's two averages of each (and a moving one), twice
+        # while it is replaced.
+        disk_bytes=(1 + 2 * (4 if settings.averaging else 3)) * adapter_bytes,
         free_bytes=shutil.disk_usage(disk).free,
     )
 

@@ -22,9 +22,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ossl_builder.errors import OsslError
 from ossl_train.adapter.adapter import VideoAdapter
-from ossl_train.data.dataset import Batch, Dataset, batches
+from ossl_train.data.dataset import Batch, Dataset, n_batches
 from ossl_train.data.windows import Window
 from ossl_train.musicgen import Backbone
+from ossl_train.training.averaging import AveragedWeights
 from ossl_train.training.checkpoint import TrainerState
 from ossl_train.training.distributed import Prefetcher, Processes, dropout_masks, endless_batches
 from ossl_train.training.memory import memory_explained
@@ -33,6 +34,7 @@ from ossl_train.training.optimiser import create_optimiser, rate_at, set_rate
 from ossl_train.training.run_folder import CheckpointWriter
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
+from ossl_train.training.validation import Validation, validate
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,15 @@ def fit(
         OsslError: `loss_not_finite`, `too_few_windows`, `disk_full`, `checkpoint_damaged`,
             `checkpoint_size`, `processes_differ`, `memory_full`; the last good checkpoint remains.
     """
-    optimiser = create_optimiser(parts.adapter, settings)
-    writer = CheckpointWriter(out, parts.adapter, optimiser, parts.metadata, processes)
+    adapter = parts.adapter
+    optimiser = create_optimiser(adapter, settings)
+    average = AveragedWeights(adapter, settings.averaging)
+    writer = CheckpointWriter(out, adapter, optimiser, average, parts.metadata, processes)
     torch.manual_seed(settings.seed + processes.rank)
     resumed = writer.resume()
-    plain = TrainModule(parts.backbone, parts.adapter, settings)
+    per_pass = n_batches(len(parts.train), settings.batch_size, processes.world)
+    steps_per_pass = max(per_pass, 1) / settings.accumulation
+    plain = TrainModule(parts.backbone, adapter, settings)
     module: nn.Module = plain
     if processes.world > 1:
         module = DistributedDataParallel(
@@ -91,22 +97,26 @@ def fit(
         )
 
     def validated(state: TrainerState) -> TrainerState:
-        """Measure the validation loss, and write the checkpoints that follow from it."""
-        with memory_explained(settings, processes.device):
-            films = validate(plain, parts.validation, settings, processes)
-        loss = sum(films.values()) / len(films) if films else None
-        if loss is not None and not math.isfinite(loss):
-            raise _not_measurable(state.step, films)
-        state = after_validation(state, loss, settings)
-        if monitor is not None and films:
-            monitor.record(state.step, validation_loss=loss, film=films)
-        if state.best_step == state.step:
-            writer.keep_best(state)
+        """Measure the validation losses, and write the checkpoints that follow from them."""
+        with memory_explained(settings, processes.device), average.in_place():
+            validation = validate(plain, parts.validation, settings, processes)
+            if validation.loss is not None and not math.isfinite(validation.loss):
+                raise _not_measurable(state.step, validation.films)
+            state = after_validation(state, validation, settings)
+            if state.best_step == state.step:
+                writer.keep_best(state)
+        if monitor is not None:
+            alphas = {f"layer {n}": layer.alpha.item() for n, layer in enumerate(adapter.layers)}
+            monitor.record(state.step, **validation.figures(), alpha=alphas)
+        state = with_reason(state)
         writer.keep_last(state)
         return state
 
+    def with_reason(state: TrainerState) -> TrainerState:
+        return dataclasses.replace(state, ended=reason_to_end(state, settings, steps_per_pass))
+
     # At the start this is the base model's own loss, since alpha begins at 0.
-    state = resumed or validated(TrainerState(world=processes.world))
+    state = with_reason(resumed) if resumed else validated(TrainerState(world=processes.world))
     last = min(settings.steps, stop_at or settings.steps)
     position = state.step * settings.accumulation
     with contextlib.closing(
@@ -121,6 +131,7 @@ def fit(
                     module, optimiser, source, settings, state.step, processes
                 )
             state = dataclasses.replace(state, step=state.step + 1)
+            average.update(state.step)
             if monitor is not None:
                 speed = n_windows / (time.perf_counter() - started)
                 monitor.record(
@@ -178,42 +189,46 @@ def train_step(
     return loss, length, round(n_windows)
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
-def validate(
-    module: TrainModule, dataset: Dataset | None, settings: FitSettings, processes: Processes
-) -> dict[str, float]:
-    """Return the loss of each film of a split, in nats per token, without dropout.
-
-    Every film has the same weight: the mean over films decides which adapter is the best.
-    """
-    if dataset is None:
-        return {}
-    films = sorted({window.film_id for window in dataset.windows})
-    sums = torch.zeros(2, len(films), dtype=torch.float64, device=processes.device)
-    share = (processes.rank, processes.world)
-    for cpu_batch in batches(dataset, settings.batch_size, 0, 0, 0, *share, shuffle=False):
-        batch = cpu_batch.to(processes.device)
-        film_indices = torch.tensor([films.index(window.film_id) for window in batch.windows])
-        losses, tokens = module(batch, None, None)
-        sums[0].index_add_(0, film_indices.to(sums.device), losses.double())
-        sums[1].index_add_(0, film_indices.to(sums.device), tokens.double())
-    losses, tokens = processes.add_up(sums).tolist()
-    return {film: loss / n for film, loss, n in zip(films, losses, tokens, strict=True) if n}
-
-
 def after_validation(
-    state: TrainerState, loss: float | None, settings: FitSettings
+    state: TrainerState, validation: Validation, settings: FitSettings
 ) -> TrainerState:
-    """Update the best loss and the patience; without a loss, the last adapter is the best."""
-    if loss is None or state.best_loss is None or loss < state.best_loss:
-        state = dataclasses.replace(state, best_loss=loss, best_step=state.step, waited=0)
+    """Update the best adapter; without a validation split, the last adapter is the best.
+
+    By video gain the adapter of the highest one is the best. The base model's own gain is 0.
+    """
+    loss, gain = validation.loss, validation.video_gain
+    if loss is None or state.best_loss is None:
+        better = True
+    elif settings.best_by == "video_gain" and gain is not None and state.best_gain is not None:
+        better = gain > state.best_gain
     else:
-        state = dataclasses.replace(state, waited=state.waited + 1)
-    if state.step == settings.steps:
-        return dataclasses.replace(state, ended="steps")
-    if settings.patience and state.waited >= settings.patience:
-        return dataclasses.replace(state, ended="patience")
-    return state
+        better = loss < state.best_loss
+    if not better:
+        return dataclasses.replace(state, waited=state.waited + 1)
+    low, high = validation.video_gain_interval or (None, None)
+    return dataclasses.replace(
+        state,
+        best_loss=loss,
+        best_gain=gain,
+        best_gain_low=low,
+        best_gain_high=high,
+        best_step=state.step,
+        waited=0,
+    )
+
+
+def reason_to_end(state: TrainerState, settings: FitSettings, steps_per_pass: float) -> str:
+    """Return why the run ends after this step (`steps`, `patience`); empty: it goes on.
+
+    Patience counts passes over the train split and validations, whichever takes longer: a small
+    split has several passes between two validations, a large one several validations in a pass.
+    """
+    if state.step >= settings.steps:
+        return "steps"
+    if not settings.patience or state.step < settings.min_steps:
+        return ""
+    passes = (state.step - state.best_step) / steps_per_pass
+    return "patience" if min(passes, state.waited) >= settings.patience else ""
 
 
 def _not_finite(

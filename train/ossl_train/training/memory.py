@@ -45,6 +45,8 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 def hint(settings: FitSettings) -> str:
     """Return what to set; the first proposal does not change the result."""
+    if settings.gradient_checkpointing == "off":
+        return "Set `--set fit.gradient_checkpointing=on`, which does not change the result."
     if settings.batch_size > 1:
         half = halved(settings)
         return (

@@ -11,16 +11,24 @@ from torch.optim import Optimizer
 from ossl_train.adapter.adapter import VideoAdapter
 from ossl_train.training.settings import FitSettings
 
+REFERENCE_WIDTH = 1024
+"""The width of MusicGen small, to which `fit.learning_rate` refers."""
+
 
 def create_optimiser(adapter: VideoAdapter, settings: FitSettings) -> Optimizer:
     """Create the optimiser of the adapter's parameters.
 
+    AdamW changes each weight by about its rate, so the output of a layer of n inputs changes in
+    proportion to n. Therefore the rate falls with the model's width (Yang et al. 2021, "Tuning
+    large neural networks via zero-shot hyperparameter transfer"). The gates are single numbers.
+
     Weight decay applies to matrices only. It would pull alpha towards 0, which switches the
     adapter off.
     """
+    by_width = REFERENCE_WIDTH / adapter.config.dim
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in adapter.named_parameters():
-        multiple = settings.alpha_rate if name.split(".")[-1] == "alpha" else 1.0
+        multiple = settings.alpha_rate if name.split(".")[-1] == "alpha" else by_width
         decay = settings.weight_decay if parameter.ndim >= 2 else 0.0
         groups.setdefault((multiple, decay), []).append(parameter)
     return torch.optim.AdamW(
@@ -30,6 +38,7 @@ def create_optimiser(adapter: VideoAdapter, settings: FitSettings) -> Optimizer:
         ],
         lr=settings.learning_rate,
         betas=(settings.beta_1, settings.beta_2),
+        fused=True,
     )
 
 
@@ -53,8 +62,8 @@ def restore_optimiser(
         }
         if averages:
             optimiser.state[parameter] = {
-                # Copies: the tensors are views of the file. AdamW counts its steps on the CPU.
-                key: value.to("cpu" if key == "step" else parameter.device, copy=True)
+                # Copies: the tensors are views of the file.
+                key: value.to(parameter.device, copy=True)
                 for key, value in averages.items()
             }
 

@@ -22,6 +22,7 @@ from ossl_train.adapter.adapter import VideoAdapter
 from ossl_train.adapter.adapter_file import save_adapter
 from ossl_train.recipe import TrainRecipe
 from ossl_train.training import checkpoint
+from ossl_train.training.averaging import AveragedWeights
 from ossl_train.training.checkpoint import TrainerState
 from ossl_train.training.distributed import Processes
 from ossl_train.training.optimiser import optimiser_state, restore_optimiser
@@ -164,7 +165,7 @@ class CheckpointWriter:
 
     Attributes:
         out: the folder of the run.
-        adapter, optimiser: the objects to save.
+        adapter, optimiser, average: the objects to save.
         metadata: texts that are written into each adapter file.
         processes: this process and the number of others; rank 0 writes.
     """
@@ -172,6 +173,7 @@ class CheckpointWriter:
     out: Path
     adapter: VideoAdapter
     optimiser: Optimizer
+    average: AveragedWeights
     metadata: Mapping[str, str]
     processes: Processes
 
@@ -184,7 +186,7 @@ class CheckpointWriter:
         # Each process has its own random state.
         randoms = self.processes.gather(_random_state(self.processes.device))
         if self.processes.rank == 0:
-            state = optimiser_state(self.optimiser, self.adapter)
+            state = optimiser_state(self.optimiser, self.adapter) | self.average.state()
             for rank, tensors in enumerate(randoms):
                 state |= {f"random/{rank}/{kind}": value for kind, value in tensors.items()}
             self._save(LAST, trainer, state)
@@ -226,6 +228,7 @@ class CheckpointWriter:
         checkpoint.load_weights(last, self.adapter)
         state = checkpoint.read_state(last)
         restore_optimiser(self.optimiser, self.adapter, state)
+        self.average.restore(state)
         torch.set_rng_state(state[f"random/{self.processes.rank}/cpu"])
         on_gpu = state.get(f"random/{self.processes.rank}/cuda")
         if self.processes.device.type == "cuda" and on_gpu is not None:

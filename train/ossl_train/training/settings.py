@@ -28,16 +28,22 @@ class FitSettings(Settings):
     steps: int = Field(
         2000, ge=1, description="steps of the run; the learning rate schedule has this length"
     )
-    learning_rate: float = Field(1e-4, gt=0, le=1, description="highest learning rate of AdamW")
+    learning_rate: float = Field(
+        1e-4,
+        gt=0,
+        le=1,
+        description="highest learning rate of AdamW for MusicGen small; another width gets it times "
+        "1024 / width",
+    )
     last_rate: float = Field(
         0.0, ge=0, le=1, description="end of the cosine, as a share of the highest rate"
     )
     warmup_steps: int = Field(100, ge=0, description="steps of linear rise before the cosine")
     alpha_rate: float = Field(
-        1.0,
+        100.0,
         gt=0,
         le=1000,
-        description="learning rate of the gates alpha, as a multiple of the others'",
+        description="learning rate of the gates alpha, as a multiple of learning_rate",
     )
     weight_decay: float = Field(
         0.01,
@@ -51,17 +57,45 @@ class FitSettings(Settings):
         1.0, ge=0, description="gradient clipping, L2 norm over all parameters; 0: off"
     )
     video_dropout: float = Field(
-        0.0,
+        0.1,
         ge=0,
         lt=1,
-        description="share of windows trained without their video; video guidance works without it",
+        description="share of windows trained with learned tokens for `no video`; 0: no such ones",
     )
     text_dropout: float = Field(
         0.0, ge=0, lt=1, description="share of windows trained without their prompt"
     )
+    averaging: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay per step of a moving average of the adapter, which is then what is "
+        "validated and kept as the best; 0: off",
+    )
+    gradient_checkpointing: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="compute each layer again in the backward pass: less memory, a third more "
+        "work; auto: where a step does not fit into the GPU's memory",
+        json_schema_extra=UNSHAPING,
+    )
     validate_every: int = Field(100, ge=1, description="steps between validations")
-    patience: int = Field(
-        3, ge=0, description="validations without a better loss that end the run; 0: never"
+    best_by: Literal["loss", "video_gain"] = Field(
+        "loss",
+        description="which adapter is the best: that of the lowest validation loss, or that of the "
+        "highest video gain (loss with another film's video less loss with its own)",
+    )
+    patience: float = Field(
+        3.0,
+        ge=0,
+        description="passes over the train split, and validations, without a better adapter that "
+        "end the run; 0: never",
+        json_schema_extra=UNSHAPING,
+    )
+    min_steps: int = Field(
+        1000,
+        ge=0,
+        description="steps before which patience does not end the run",
+        json_schema_extra=UNSHAPING,
     )
     checkpoint_every: int = Field(
         100, ge=1, description="steps between checkpoints", json_schema_extra=UNSHAPING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,24 @@ import torch
 
 from ossl_builder import __version__
 from ossl_builder.errors import OsslError
-from ossl_builder.files import sha256_json
-from ossl_train.adapter.adapter import adapter_for
+from ossl_builder.files import sha256_file, sha256_json
+from ossl_train.adapter.adapter import VideoAdapter, adapter_for
+from ossl_train.adapter.adapter_file import load_adapter, read_metadata
 from ossl_train.data.consistency import check_backbone
 from ossl_train.data.dataset import Dataset, open_dataset
 from ossl_train.data.source import Source, read_source
-from ossl_train.musicgen import load_backbone
+from ossl_train.musicgen import Backbone, load_backbone
 from ossl_train.pretrained import shown_name, with_models
 from ossl_train.recipe import TrainRecipe
 from ossl_train.training import run_folder
 from ossl_train.training.checkpoint import TrainerState
 from ossl_train.training.distributed import Processes
 from ossl_train.training.dry_run import dry_run
+from ossl_train.training.gradient_checkpointing import checkpoint_layers, needs_checkpointing
 from ossl_train.training.loop import Parts, fit
 from ossl_train.training.monitor import open_monitor
 from ossl_train.training.run_folder import shaping_settings
+from ossl_train.training.validation import gain_sentence
 
 Say = Callable[[str], None]
 
@@ -38,6 +42,7 @@ def train(
     processes: Processes,
     stop_at: int | None,
     restart: bool,
+    init: Path | None,
     say: Say,
 ) -> dict[str, Any]:
     """Train the adapter of a recipe, or resume from the last checkpoint in `out`.
@@ -50,6 +55,7 @@ def train(
         processes: this process and the number of others.
         stop_at: stop after this many steps.
         restart: delete the run in `out` first.
+        init: an adapter file whose weights a new run starts with; None: random weights, gates 0.
         say: gets sentences for the user.
 
     Returns:
@@ -63,12 +69,15 @@ def train(
     with run_folder.lock_run(out) if first else contextlib.nullcontext():
         if first:
             run_folder.clear_run(out) if restart else run_folder.recover_run(out)
-        parts, facts = set_up(source, recipe, processes)
+        parts, facts = set_up(source, recipe, processes, init)
         steps_before = 0
         if first:
             run_folder.record_run(out, recipe, facts)
             steps_before = run_folder.steps_done(out)
             say(_start_text(facts, steps_before, recipe, processes))
+        if needs_checkpointing(parts, recipe.fit, processes):
+            checkpoint_layers(parts.backbone, parts.adapter)
+            say("The layers are computed again in the backward pass, to fit into the memory.")
         processes.gather(None)  # no process reads the folder before the first has prepared it
         with contextlib.ExitStack() as stack:
             monitor = None
@@ -85,6 +94,7 @@ def estimate_run(
     recipe: TrainRecipe,
     out: Path,
     processes: Processes,
+    init: Path | None,
     say: Say,
 ) -> dict[str, Any]:
     """Open every clip, run two steps, and estimate time, memory and disk of the run.
@@ -95,7 +105,7 @@ def estimate_run(
         The fields of `dry_run.RunEstimate`.
     """
     source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)
-    parts, _ = set_up(source, recipe, processes)
+    parts, _ = set_up(source, recipe, processes, init)
     estimate = dry_run(parts, recipe.fit, out, processes)
     for sentence in estimate.sentences():
         say(sentence)
@@ -103,7 +113,7 @@ def estimate_run(
 
 
 def set_up(
-    source: Source, recipe: TrainRecipe, processes: Processes
+    source: Source, recipe: TrainRecipe, processes: Processes, init: Path | None = None
 ) -> tuple[Parts, dict[str, Any]]:
     """Open the data, load the frozen model, create the adapter.
 
@@ -111,6 +121,7 @@ def set_up(
         source: clips with splits and labels.
         recipe: the recipe, with the changes of `--set`.
         processes: this process and its device.
+        init: an adapter file whose weights the run starts with, or none.
 
     Returns:
         The input of `fit`, and the facts that `run_folder.record_run` writes.
@@ -143,8 +154,13 @@ def set_up(
         alpha_init=settings.alpha_init,
         positions=settings.positions,
         dialogue=settings.dialogue,
+        events=settings.events,
+        rank=settings.rank,
+        null_tokens=settings.null_tokens if recipe.fit.video_dropout else 0,
         reference_positions=settings.reference_positions,
     )
+    if init is not None:
+        start_from(adapter, init, backbone)
     adapter.to(processes.device).train()
     splits = {"train": train_windows}
     if validation_windows:
@@ -160,6 +176,8 @@ def set_up(
             "codec": backbone.codec_digest,
         },
     }
+    if init is not None:
+        facts["init"] = sha256_file(init)
     metadata = {
         "recipe": recipe.name,
         "settings": sha256_json(shaping_settings(recipe)),
@@ -171,6 +189,45 @@ def set_up(
         "written_by": f"ossl-builder {__version__}",
     }
     return Parts(backbone, adapter, train_windows, validation_windows, metadata), facts
+
+
+def start_from(adapter: VideoAdapter, path: Path, backbone: Backbone) -> None:
+    """Copy the weights of an adapter file into a new adapter of the same configuration.
+
+    Tokens for "no video" and the FiLM of curves are new where the file has none.
+
+    Raises:
+        OsslError: `adapter_unreadable`; `init_other_model`, for another base model;
+            `init_differs`, with the settings that differ.
+    """
+    before = load_adapter(path)
+    digest = read_metadata(path).get("digest")
+    if digest not in (None, backbone.digest):
+        raise OsslError(
+            "init_other_model",
+            f"{path} was trained on another model than {backbone.source}.",
+            "Set model.source to the model of that adapter.",
+        )
+    wanted, found = asdict(adapter.config), asdict(before.config)
+    differing = [
+        name
+        for name in wanted
+        if name not in ("alpha_init", "null_tokens", "dialogue", "events")
+        and wanted[name] != found[name]
+    ]
+    weights, stored = adapter.state_dict(), before.state_dict()
+    differing += [
+        name
+        for name, weight in stored.items()
+        if name not in weights or weights[name].shape != weight.shape
+    ]
+    if differing:
+        raise OsslError(
+            "init_differs",
+            f"{path} does not fit the adapter of this recipe: {', '.join(differing[:4])}.",
+            "Set section `model` of the recipe as in the run of that adapter.",
+        )
+    adapter.load_state_dict(weights | stored)
 
 
 def _validation(source: Source, recipe: TrainRecipe) -> Dataset | None:
@@ -205,5 +262,10 @@ def _end_text(state: TrainerState, out: Path) -> str:
     loss = "" if state.best_loss is None else f", loss {state.best_loss:.4f} nats per token"
     best = f"best: step {state.best_step}{loss}"
     if state.best_step == 0:
-        best += ", which is the base model: no step was better"
-    return f"{why}: {state.step} steps; {best}. {out / 'best' / 'adapter.safetensors'}"
+        best += ", which is the start of the run: no step was better"
+    place = out / "best" / "adapter.safetensors"
+    text = f"{why}: {state.step} steps; {best}."
+    if state.best_loss is not None:
+        gain = gain_sentence(state.best_gain, state.best_gain_low, state.best_gain_high)
+        text += f" {gain}"
+    return f"{text} {place}"
