@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 ALONE = Processes(0, 1, torch.device("cpu"))
 LENGTHS = (40, 40, 23, 31)
 # AdamW divides by the gradient's size: a high rate would magnify mere rounding.
-GENTLE = {"learning_rate": 1e-4}
+GENTLE = {"learning_rate": 1e-4 / 16}
 
 
 def open_gates(parts: Parts) -> Parts:
@@ -156,8 +156,8 @@ def test_the_rate_follows_the_steps_of_the_optimiser(tiny_models: Path, tmp_path
     assert {float(value) for name, value in state.items() if name.endswith("/step")} == {12.0}
     optimiser = create_optimiser(parts.adapter, chosen)
     set_rate(optimiser, 1e-3)
-    alphas = [group for group in optimiser.param_groups if group["multiple"] == 10]
-    assert [group["lr"] for group in alphas] == [1e-2]
+    alphas = [group for group in optimiser.param_groups if group["multiple"] == 160]
+    assert [group["lr"] for group in alphas] == [0.16]
     assert [one.shape for one in alphas[0]["params"]] == [(1,)] * len(parts.adapter.layers)
 
 

@@ -17,6 +17,8 @@ import torch
 from ossl_train.adapter.adapter import VideoAdapter, adapter_for
 from ossl_train.musicgen import Backbone, Shape, TextStates
 from ossl_train.musicgen.decoders import AudiocraftModel
+from ossl_train.training.optimiser import create_optimiser, rate_at, set_rate
+from ossl_train.training.settings import FitSettings
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -108,21 +110,24 @@ def pretrain(backbone: Backbone, world: World, steps: int, rate: float = 3e-3) -
 def fit(
     backbone: Backbone,
     world: World,
-    steps: int,
+    settings: FitSettings,
     shuffled: bool = False,
     positions: str = "time",
-    rate: float = 3e-3,
 ) -> VideoAdapter:
     """Fit an adapter, on the right videos or on those of another clip."""
-    adapter = adapter_for(backbone, video_dim=WIDTH, positions=positions)
-
-    def one() -> Tensor:
-        clips = world.clips(32)
+    adapter = adapter_for(backbone, video_dim=WIDTH, positions=positions, null_tokens=8)
+    optimiser = create_optimiser(adapter, settings)
+    drops = torch.Generator().manual_seed(settings.seed)
+    for step in range(settings.steps):
+        clips = world.clips(settings.batch_size)
         video = clips.video.roll(1, 0) if shuffled else clips.video
-        with adapter.show(video, world.times.expand(32, -1)):
-            return loss(backbone, clips.codes)
-
-    descend(list(adapter.parameters()), steps, rate, one)
+        keep = torch.rand(len(video), generator=drops) >= settings.video_dropout
+        with adapter.show(video, world.times.expand(len(video), -1), keep=keep):
+            loss(backbone, clips.codes).backward()
+        nn.utils.clip_grad_norm_(adapter.parameters(), settings.clip_norm)
+        set_rate(optimiser, rate_at(step, settings))
+        optimiser.step()
+        optimiser.zero_grad()
     return adapter
 
 
@@ -139,8 +144,6 @@ def descend(
     weights: list[nn.Parameter], steps: int, rate: float, one: Callable[[], Tensor]
 ) -> None:
     """AdamW in one cycle, gates at ten times the rate; `one` gives the loss of each step."""
-    if not steps:
-        return
     alphas = [weight for weight in weights if weight.shape == (1,)]
     others = [weight for weight in weights if weight.shape != (1,)]
     groups = [{"params": others, "lr": rate}, {"params": alphas, "lr": 10 * rate}]

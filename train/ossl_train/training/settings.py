@@ -32,8 +32,8 @@ class FitSettings(Settings):
         1e-4,
         gt=0,
         le=1,
-        description="highest learning rate of AdamW for MusicGen small; another width gets it times "
-        "1024 / width",
+        description="highest learning rate of AdamW for MusicGen small; a model of another width "
+        "gets it times 1024 / width",
     )
     last_rate: float = Field(
         0.0, ge=0, le=1, description="end of the cosine, as a share of the highest rate"
