@@ -29,11 +29,12 @@ from ossl_train.data.windows import Window
 from ossl_train.musicgen import Backbone, Shape, TextStates
 from ossl_train.musicgen.codec import Codec
 from ossl_train.musicgen.decoders import AudiocraftModel
+from ossl_train.musicgen.losses import token_losses
 from ossl_train.training.distributed import Processes
 from ossl_train.training.loop import train_step
 from ossl_train.training.optimiser import create_optimiser
 from ossl_train.training.settings import FitSettings
-from ossl_train.training.train_module import TrainModule, token_losses
+from ossl_train.training.train_module import TrainModule
 from torch import nn
 
 CARDINALITY, CODEBOOKS, TEXT_DIM, VIDEO_DIM, FRAME_RATE = 2048, 4, 768, 768, 50

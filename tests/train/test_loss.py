@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from ossl_train.training.train_module import counted_tokens, token_losses
+from ossl_train.musicgen.losses import counted_tokens, token_losses
 from torch.nn import functional
 
 

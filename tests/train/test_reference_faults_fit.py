@@ -20,13 +20,14 @@ import pytest
 import torch
 from ossl_train.adapter.adapter_file import load_adapter
 from ossl_train.data.dataset import Batch, batches, collate
+from ossl_train.musicgen.losses import token_losses
 from ossl_train.training.checkpoint import load_weights
 from ossl_train.training.distributed import Processes, dropout_masks
 from ossl_train.training.loop import Parts, train_step
 from ossl_train.training.monitor import read_metrics
 from ossl_train.training.optimiser import create_optimiser, rate_at, set_rate
 from ossl_train.training.settings import FitSettings
-from ossl_train.training.train_module import TrainModule, token_losses
+from ossl_train.training.train_module import TrainModule
 
 from ossl_builder.errors import OsslError
 from tests.train.small_run import (

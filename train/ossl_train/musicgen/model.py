@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ossl_builder.errors import OsslError
 from ossl_train.musicgen.codec import TextEncoder
+from ossl_train.musicgen.losses import counted_tokens, token_losses
 from ossl_train.musicgen.sampling import (
     Progress,
     Step,
@@ -171,6 +172,24 @@ class Backbone:
         n_frames = codes.shape[-1]
         sequence = delayed(codes.to(self.device), self.shape.cardinality)[..., :n_frames]
         return realigned(self.language_model.forward(sequence, text.to(self.device)).float())
+
+    def losses(self, codes: Tensor, valid: Tensor, text: TextStates) -> tuple[Tensor, Tensor]:
+        """Return the training loss of windows.
+
+        Training asks for nothing else, so a backbone of another kind can have another loss.
+
+        Args:
+            codes: [B, K, T].
+            valid: [B, T] bool, False in the padding behind short windows.
+            text: one prompt per window.
+
+        Returns:
+            [B] the summed loss in nats, and [B] the number of tokens.
+        """
+        logits, predicted = self.logits(codes, text)
+        counted = counted_tokens(valid, predicted)
+        losses = token_losses(logits, codes, counted)
+        return losses.sum((1, 2)), counted.sum((1, 2))
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def generate(
