@@ -16,6 +16,7 @@ from ossl_train.adapter.adapter_file import load_adapter
 from ossl_train.data.dataset import batch_indices, collate
 from ossl_train.musicgen import load_backbone
 from ossl_train.training.checkpoint import read_trainer_state
+from ossl_train.training.compilation import compile_layers
 from ossl_train.training.distributed import join_processes
 from ossl_train.training.gradient_checkpointing import checkpoint_layers, needs_checkpointing
 from ossl_train.training.loop import Parts
@@ -228,6 +229,30 @@ def test_gradient_checkpointing_does_not_change_a_run(tiny_models: Path, tmp_pat
         runs.append(run(parts, tmp_path / how, **settings))
     assert runs[0][1] == pytest.approx(runs[1][1], abs=1e-6)
     assert runs[0][0].best_loss == pytest.approx(runs[1][0].best_loss, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_compiled_layers_give_the_same_losses(tiny_models: Path, tmp_path: Path) -> None:
+    settings = {**AWKWARD, "steps": 4, "validate_every": 2}
+    plain, compiled = (parts_of(tiny_models, null_tokens=3) for _ in range(2))
+    state, losses = run(plain, tmp_path / "plain", **settings)
+    compile_layers(compiled.backbone, checkpointing=False)
+    again, same_losses = run(compiled, tmp_path / "compiled", compile=True, **settings)
+    from torch._dynamo.utils import counters
+
+    assert counters["stats"]["unique_graphs"] >= 2 * len(compiled.backbone.layers())
+    assert not counters["graph_break"]
+    assert same_losses == pytest.approx(losses, abs=1e-5)
+    assert again.best_loss == pytest.approx(state.best_loss, abs=1e-5)
+    assert max_difference(weights_of(compiled), weights_of(plain)) < 1e-4
+
+
+def test_compilation_is_refused_where_it_would_not_hold(tiny_models: Path) -> None:
+    for kind, checkpointing in (("audiocraft", False), ("transformers", True)):
+        backbone = load_backbone(str(tiny_models / "musicgen"), kind)
+        with pytest.raises(OsslError, match="gradient checkpointing") as caught:
+            compile_layers(backbone, checkpointing)
+        assert caught.value.code == "compile_unsupported"
 
 
 def test_adamw_is_that_of_the_paper_also_after_a_resume(tiny_models: Path, tmp_path: Path) -> None:

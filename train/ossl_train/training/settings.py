@@ -78,6 +78,11 @@ class FitSettings(Settings):
         "work; auto: where a step does not fit into the GPU's memory",
         json_schema_extra=UNSHAPING,
     )
+    compile: bool = Field(
+        False,
+        description="compile the decoder's layers with torch.compile, which takes minutes at first",
+        json_schema_extra=UNSHAPING,
+    )
     validate_every: int = Field(100, ge=1, description="steps between validations")
     best_by: Literal["loss", "video_gain"] = Field(
         "loss",

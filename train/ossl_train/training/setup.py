@@ -23,6 +23,7 @@ from ossl_train.pretrained import shown_name, with_models
 from ossl_train.recipe import TrainRecipe
 from ossl_train.training import run_folder
 from ossl_train.training.checkpoint import TrainerState
+from ossl_train.training.compilation import compile_layers
 from ossl_train.training.distributed import Processes
 from ossl_train.training.dry_run import dry_run
 from ossl_train.training.gradient_checkpointing import checkpoint_layers, needs_checkpointing
@@ -75,9 +76,12 @@ def train(
             run_folder.record_run(out, recipe, facts)
             steps_before = run_folder.steps_done(out)
             say(_start_text(facts, steps_before, recipe, processes))
-        if needs_checkpointing(parts, recipe.fit, processes):
+        checkpointing = needs_checkpointing(parts, recipe.fit, processes)
+        if checkpointing:
             checkpoint_layers(parts.backbone, parts.adapter)
             say("The layers are computed again in the backward pass, to fit into the memory.")
+        if recipe.fit.compile:
+            compile_layers(parts.backbone, checkpointing)
         processes.gather(None)  # no process reads the folder before the first has prepared it
         with contextlib.ExitStack() as stack:
             monitor = None
