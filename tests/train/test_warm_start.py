@@ -72,4 +72,4 @@ def test_an_adapter_of_another_base_model_is_refused(tiny_models: Path, tmp_path
     save_adapter(path, adapter, {"digest": "0" * 64})
     with pytest.raises(OsslError, match="another model") as caught:
         started(tiny_models, path)
-    assert caught.value.code == "init_other_model"
+    assert caught.value.code == "adapter_other_model"

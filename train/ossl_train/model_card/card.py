@@ -15,8 +15,9 @@ from ossl_builder.exports.card import CITATION, FILM_HEADINGS, film_rights
 from ossl_builder.exports.shards import CHECKSUMS, write_checksums
 from ossl_builder.templates import markdown_renderer
 from ossl_train.model_card.facts import CardFacts
-from ossl_train.training.checkpoint import ADAPTER
+from ossl_train.training.checkpoint import ADAPTER, TrainerState
 from ossl_train.training.run_folder import DATA, RECIPE
+from ossl_train.training.validation import gain_sentence
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -37,6 +38,7 @@ def render_card(facts: CardFacts, title: str) -> str:
         "header": _header(base, title),
         "base": base,
         "trainer": facts.trainer,
+        "gain": _gain(facts.trainer),
         "evaluation": _evaluation(facts.evaluation),
         "listening": _listening(facts.listening),
         "windows": " and ".join(f"{n} of {split}" for split, n in facts.data["windows"].items()),
@@ -61,6 +63,12 @@ def _header(base: str, title: str) -> dict[str, Any]:
         "pipeline_tag": "text-to-audio",
         "tags": ["video-to-music", "film-music", "soundtrack", "musicgen", "ossl"],
     }
+
+
+def _gain(trainer: TrainerState | None) -> str:
+    if trainer is None:
+        return ""
+    return gain_sentence(trainer.best_gain, trainer.best_gain_low, trainer.best_gain_high)
 
 
 def _evaluation(report: Mapping[str, Any] | None) -> dict[str, Any] | None:

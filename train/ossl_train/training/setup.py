@@ -201,14 +201,14 @@ def start_from(adapter: VideoAdapter, path: Path, backbone: Backbone) -> None:
     Tokens for "no video" and the FiLM of curves are new where the file has none.
 
     Raises:
-        OsslError: `adapter_unreadable`; `init_other_model`, for another base model;
+        OsslError: `adapter_unreadable`; `adapter_other_model`, for another base model;
             `init_differs`, with the settings that differ.
     """
     before = load_adapter(path)
     digest = read_metadata(path).get("digest")
     if digest not in (None, backbone.digest):
         raise OsslError(
-            "init_other_model",
+            "adapter_other_model",
             f"{path} was trained on another model than {backbone.source}.",
             "Set model.source to the model of that adapter.",
         )
