@@ -111,14 +111,15 @@ def write_page(
     text = html_renderer(TEMPLATES, stem_comparison.TEMPLATES)(PAGE, values)
     # The media are written before the script, which runs as soon as it is read.
     head, script, tail = text.rpartition(SCRIPT)
-    try:
-        with files.replacing(path) as temporary, temporary.open("wb") as page:
-            page.write(head.encode())
-            for file, name in ids.items():
-                _write_media(page, file, name)
-            page.write((script + tail).encode())
-    except OSError as error:
-        raise files.disk_full(error, path.parent) or error from error
+    with (
+        files.explained_full_disk(path.parent),
+        files.replacing(path) as temporary,
+        temporary.open("wb") as page,
+    ):
+        page.write(head.encode())
+        for file, name in ids.items():
+            _write_media(page, file, name)
+        page.write((script + tail).encode())
 
 
 def _clip_values(

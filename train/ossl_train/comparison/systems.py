@@ -132,14 +132,14 @@ def write_comparison(
         OsslError: `file_missing`, `audio_unreadable`, `page_too_large`, `disk_full`.
     """
     page.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{page.name}.", dir=page.parent) as folder:
-        try:
-            clips = [
-                _compared(plan, name, Path(folder) / str(number))
-                for number, name in enumerate(counted(list(plan.clips)))
-            ]
-        except OSError as error:
-            raise files.disk_full(error, page.parent) or error from error
+    with (
+        files.explained_full_disk(page.parent),
+        tempfile.TemporaryDirectory(prefix=f".{page.name}.", dir=page.parent) as folder,
+    ):
+        clips = [
+            _compared(plan, name, Path(folder) / str(number))
+            for number, name in enumerate(counted(list(plan.clips)))
+        ]
         systems = [System(name) for name in plan.music]
         write_page(page, "Systems by ear", systems, clips, embeds=True)
 

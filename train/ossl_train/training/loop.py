@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,9 @@ from ossl_train.training.optimiser import create_optimiser, rate_at, set_rate
 from ossl_train.training.run_folder import CheckpointWriter
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
+
+if TYPE_CHECKING:
+    from ossl_train.training.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ def fit(
     processes: Processes,
     monitor: Monitor | None,
     stop_at: int | None = None,
+    samples: Samples | None = None,
 ) -> TrainerState:
     """Train the adapter; resume from the checkpoint in `out` if there is one.
 
@@ -71,6 +76,7 @@ def fit(
         processes: this process and the number of others.
         monitor: records each step; None in all processes but rank 0.
         stop_at: stop after this many steps; the learning rates do not change.
+        samples: writes samples to be heard; None: none, and in all processes but rank 0.
 
     Returns:
         The progress of the run.
@@ -107,6 +113,8 @@ def fit(
 
     # At the start this is the base model's own loss, since alpha begins at 0.
     state = resumed or validated(TrainerState(world=processes.world))
+    if samples is not None:
+        samples.take(state)
     last = min(settings.steps, stop_at or settings.steps)
     position = state.step * settings.accumulation
     with contextlib.closing(
@@ -130,6 +138,8 @@ def fit(
                 state = validated(state)
             elif state.step == last or state.step % settings.checkpoint_every == 0:
                 writer.keep_last(state)
+            if samples is not None:
+                samples.take(state)
     return state
 
 
