@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FILM, BASE, ADAPTER, CONTROL = "film", "base", "adapter", "control"
 """The film's own music; the base model; the adapter; the adapter on another clip's video."""
+CODEC = "codec"
+"""The film's own music, encoded and decoded by the codec of the model."""
 GENERATED = (BASE, ADAPTER, CONTROL)
 
 
