@@ -235,6 +235,11 @@ def test_what_cannot_be_compared_is_reported(
     (tmp_path / "short").mkdir()
     soundfile.write(tmp_path / "short/clip0.wav", np.zeros(RATE), RATE)
     assert refused(root, tmp_path / "short", *out) == "audio_unreadable"
+    (root / "clip2.mp4").rename(tmp_path / "clip2.mp4")
+    try:
+        assert refused(root, base, *out, "--dry-run") == "file_missing"
+    finally:
+        (tmp_path / "clip2.mp4").rename(root / "clip2.mp4")
     monkeypatch.setattr(page_file, "LARGEST_PAGE", 1000)
     assert refused(root, base, *out) == "page_too_large"
     assert {path.name for path in tmp_path.iterdir()} == {"empty", "short"}

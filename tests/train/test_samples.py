@@ -280,10 +280,13 @@ def test_the_page_shows_prompt_and_loss_and_the_report_links_it(
         for key in "213":
             page.keyboard.press(key)
             page.wait_for_timeout(500)
-            video = later.locator("video").evaluate("video => [video.currentTime, video.paused]")
-            left = later.locator(".head").evaluate("head => parseFloat(head.style.left)")
-            assert not video[1]
-            assert video[0] == pytest.approx(start_s + left / 100 * duration_s, abs=0.3)
+            seen, paused, left = later.evaluate(
+                "section => { const video = section.querySelector('video'); return ["
+                "video.currentTime, video.paused, "
+                "parseFloat(section.querySelector('.head').style.left)]; }"
+            )
+            assert not paused
+            assert seen == pytest.approx(start_s + left / 100 * duration_s, abs=0.3)
         assert page.locator("[aria-pressed=true]").get_attribute("aria-label") == "step 2"
 
 

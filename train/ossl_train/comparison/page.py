@@ -100,7 +100,7 @@ def write_page(
     """
     media = dict.fromkeys(file for clip in clips for file in clip.media) if embeds else {}
     ids = {file: f"m{number}" for number, file in enumerate(media)}
-    _check_size(ids)
+    check_size(ids)
     numbers = {system.name: number for number, system in enumerate(systems, start=1)}
     values = {
         "builder": __version__,
@@ -164,7 +164,12 @@ def _parts(file: Path) -> Iterator[bytes]:
             yield part
 
 
-def _check_size(media: Iterable[Path]) -> None:
+def check_size(media: Iterable[Path]) -> None:
+    """Check that a page can have these files in it.
+
+    Raises:
+        OsslError: `page_too_large`.
+    """
     size = sum(file.stat().st_size for file in media) * 4 // 3
     if size > LARGEST_PAGE:
         raise OsslError(

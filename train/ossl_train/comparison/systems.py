@@ -13,7 +13,7 @@ from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.files import inside, leads_inside
 from ossl_builder.tables import CLIPS, FILMS, Clip, Film
-from ossl_train.comparison.page import ComparedClip, Sound, System, write_page
+from ossl_train.comparison.page import ComparedClip, Sound, System, check_size, write_page
 from ossl_train.data.source import draw_evenly, read_source
 from ossl_train.evaluation.audio_files import files_in
 from ossl_train.evaluation.eval_set import named_clips
@@ -59,8 +59,8 @@ def plan_comparison(
         seed: seed of the choice.
 
     Raises:
-        OsslError: `name_twice`, `no_pairs`, `path_outside`, and those of `files_in` and
-            `read_source`.
+        OsslError: `name_twice`, `no_pairs`, `path_outside`, `file_missing`, `page_too_large`, and
+            those of `files_in` and `read_source`.
     """
     systems = dict(zip(system_names(folders), folders, strict=True))
     found = {name: _music_files(folder) for name, folder in systems.items()}
@@ -77,6 +77,8 @@ def plan_comparison(
         by_film.setdefault(clips[name].film_id, []).append(name)
     drawn = sorted(draw_evenly(by_film, count, random_numbers(seed, "compare")))
     chosen = {name: clips[name] for name in drawn}
+    # Known before the music is read, which takes longer.
+    check_size(_video(root, clip) for clip in chosen.values())
     own = {name: inside(root, clip.music_path) for name, clip in chosen.items()}
     return Comparison(
         root=root,
@@ -129,7 +131,7 @@ def write_comparison(
         counted: yields the clips one by one, and can show progress.
 
     Raises:
-        OsslError: `file_missing`, `audio_unreadable`, `page_too_large`, `disk_full`.
+        OsslError: `audio_unreadable`, `page_too_large`, `disk_full`, `write_failed`.
     """
     page.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -147,11 +149,6 @@ def write_comparison(
 def _compared(plan: Comparison, name: str, folder: Path) -> ComparedClip:
     """Write the music of one clip, all systems equally loud."""
     clip = plan.clips[name]
-    video = inside(plan.root, clip.video_path)
-    if not video.is_file():
-        raise OsslError(
-            "file_missing", f"There is no file {video}.", "Run `ossl build` to create it again."
-        )
     music = {system: paths[name] for system, paths in plan.music.items()}
     audio = [read_audio(path, clip.duration_s) for path in music.values()]
     sounds: list[Sound] = []
@@ -160,7 +157,17 @@ def _compared(plan: Comparison, name: str, folder: Path) -> ComparedClip:
         write_audio(file, sound.audio, gain_db)
         sounds.append(Sound(system, file, sound.lufs))
     title = plan.titles.get(clip.film_id, clip.film_id)
+    video = _video(plan.root, clip)
     return ComparedClip(name, title, _prompts(plan, name), video, 0.0, tuple(sounds))
+
+
+def _video(root: Path, clip: Clip) -> Path:
+    video = inside(root, clip.video_path)
+    if not video.is_file():
+        raise OsslError(
+            "file_missing", f"There is no file {video}.", "Run `ossl build` to create it again."
+        )
+    return video
 
 
 def _prompts(plan: Comparison, name: str) -> tuple[str, ...]:
