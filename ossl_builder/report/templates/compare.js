@@ -37,6 +37,7 @@
     const element = of.querySelector("video");
     if (element && !element.src) {
       element.src = source(element);
+      element.currentTime = Number(of.dataset.start ?? 0);
       element.addEventListener("error", () => complain(element.error));
     }
     return element;
@@ -91,6 +92,12 @@
     // The other versions are read now, so that a switch is not heard as a gap.
     wanted.querySelectorAll("[data-file]").forEach(player);
   }
+
+  // A video is loaded when it comes into view; it then shows its first frame.
+  const views = new IntersectionObserver((entries) => entries.forEach((entry) => {
+    if (entry.isIntersecting) { video(entry.target); views.unobserve(entry.target); }
+  }));
+  sections.filter((one) => one.querySelector("video")).forEach((one) => views.observe(one));
 
   document.querySelectorAll("[data-file]").forEach((choice) => choice.addEventListener("click", () => hear(choice)));
   document.querySelectorAll(".seek").forEach((bar) => bar.addEventListener("click", (event) => {
