@@ -116,6 +116,22 @@ def disk_full(error: OSError, folder: Path) -> OsslError | None:
     )
 
 
+@contextlib.contextmanager
+def explained_full_disk(folder: Path) -> Iterator[None]:
+    """Raise `disk_full` in place of an `OSError` that means it.
+
+    Raises:
+        OsslError: `disk_full`.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = disk_full(error, folder)
+        if full is None:
+            raise
+        raise full from error
+
+
 def bundled_folder(name: str) -> Path:
     """Return the path of a folder that is shipped with the program.
 

@@ -12,12 +12,12 @@ import yaml
 Render = Callable[[str, Mapping[str, Any]], str]
 
 
-def html_renderer(folder: Path) -> Render:
-    """Return a function that renders an HTML template, by its name in `folder`, with values.
+def html_renderer(*folders: Path) -> Render:
+    """Return a function that renders an HTML template, by its name in one of `folders`.
 
     All values are escaped. A variable that has no value is an error, not an empty string.
     """
-    return _render_with(_environment(folder, is_html=True))
+    return _render_with(_environment(folders, is_html=True))
 
 
 def markdown_renderer(folder: Path) -> Render:
@@ -26,7 +26,7 @@ def markdown_renderer(folder: Path) -> Render:
     The templates have three filters: `cell` (text for one table cell), `table` (rows as a table;
     the headings are its arguments) and `yaml`. A variable that has no value is an error.
     """
-    environment = _environment(folder, is_html=False)
+    environment = _environment((folder,), is_html=False)
     environment.filters.update(
         cell=markdown_cell,
         table=lambda rows, *header: markdown_table(header, rows),
@@ -35,9 +35,9 @@ def markdown_renderer(folder: Path) -> Render:
     return _render_with(environment)
 
 
-def _environment(folder: Path, *, is_html: bool) -> jinja2.Environment:
+def _environment(folders: Sequence[Path], *, is_html: bool) -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder, encoding="utf-8"),
+        loader=jinja2.FileSystemLoader(folders, encoding="utf-8"),
         autoescape=is_html,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from ossl_builder.engine.stage import Item, Stage
 from tests.command_result import CommandResult, RunCommand
 from tests.e2e.corpora import Ossl, add_film, linked
+from tests.report.report_corpus import DESKTOP, Opened
 
 # One Label Studio server for all tests of a session, in any folder.
 pytest_plugins = ["tests.e2e.label_studio_server"]
@@ -117,6 +119,37 @@ def browser() -> Iterator[Any]:
         chromium = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def opened(browser: Any) -> Opened:
+    """Open a page; errors and network requests of the page fail the test."""
+
+    @contextmanager
+    def run(path: Path, size: tuple[int, int] = DESKTOP, **options: Any) -> Iterator[Any]:
+        view = {"width": size[0], "height": size[1]}
+        context = browser.new_context(viewport=view, **options)
+        page = context.new_page()
+        complaints: list[str] = []
+        asked: list[str] = []
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda request: _failed(request, complaints))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_load_state()
+        yield page
+        assert complaints == []
+        assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+        context.close()
+
+    return run
+
+
+def _failed(request: Any, complaints: list[str]) -> None:
+    # A player that switches to another clip aborts the request for the previous one.
+    if request.failure != "net::ERR_ABORTED":
+        complaints.append(f"{request.url}: {request.failure}")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from ossl_builder.config import Recipe
 from ossl_builder.corpus import Corpus
 from ossl_builder.engine.cache import MadeFiles
 from ossl_builder.errors import OsslError
-from ossl_builder.files import existing
+from ossl_builder.files import existing, leads_inside
 from ossl_builder.pipeline.status import status
 from ossl_builder.report import data as report_data
 from ossl_builder.report import film_page, index_page, loudness_curves, stem_comparison, warnings
@@ -31,6 +31,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 ASSETS = ("report.css", "index.js", "film.js")
 INDEX = "index.html"
 STATE = ".report.json"
+SAMPLES = "train/*/samples/index.html"
 # The cache folder of the curves, because only their measurement takes time.
 CURVES_FOLDER = ".curves"
 
@@ -133,6 +134,7 @@ def write(
         contents, all_warnings, findings.agreed, findings.disagreed, state_now, moods
     )
     data["has_stems"] = (out / stem_comparison.PAGE).exists()
+    data["samples"] = _sample_pages(Place(corpus.root, out.resolve()))
     text = render(INDEX, {**shared, **data, "title": title}).encode()
     written.index = not _has_content(out / INDEX, text)
     if not dry_run:
@@ -221,6 +223,17 @@ def _find(contents: Contents, recipe: Recipe, questions: label_schema.LabelSchem
     for warning in warned_list:
         warned.setdefault(warning.film_id, []).append(warning)
     return _Findings(answers, agreed, disagreed, warned)
+
+
+def _sample_pages(folders: Place) -> list[dict[str, str]]:
+    """Return name and page of the training runs in the corpus that have samples to be heard."""
+    root = folders.corpus
+    pages = [path.relative_to(root) for path in sorted(root.glob(SAMPLES))]
+    return [
+        {"run": page.parts[1], "page": folders.address(page.as_posix())}
+        for page in pages
+        if leads_inside(root, root / page)
+    ]
 
 
 def _refuse_foreign_index(out: Path) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Audio = NDArray[np.float32]
 
 PAGE = "stems.html"
-SCRIPT = "stems.js"
+SCRIPT = "compare.js"
 FOLDER = "stems"
 STATE = ".stems.json"
 TEMPLATES = Path(__file__).with_name("templates")

@@ -13,13 +13,16 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import soundfile
+import torch
 from click.testing import Result
 from ossl_train.data.source import read_source
-from ossl_train.listening_test import design
+from ossl_train.listening_test import codec_music, design
 from ossl_train.listening_test import stimuli as sounding
+from ossl_train.listening_test.codec_music import through_codec, write_codec_music
 from ossl_train.listening_test.design import (
     ADAPTER,
     BASE,
+    CODEC,
     CONTROL,
     FILM,
     choose_clips,
@@ -27,6 +30,7 @@ from ossl_train.listening_test.design import (
 )
 from ossl_train.listening_test.music import MusicOptions
 from ossl_train.listening_test.push import TestOptions, assemble_test, plan_test
+from ossl_train.musicgen import load_backbone
 from typer.testing import CliRunner
 
 from ossl_builder.annotations.label_config import results_of
@@ -38,7 +42,7 @@ from ossl_builder.media.audio_reader import FilmAudio
 from ossl_builder.media.loudness import integrated, measured
 from ossl_builder.tables import CLIPS
 from tests.e2e.label_studio_server import LabelStudio
-from tests.films.long_clips import ClipSpec, corpus_of
+from tests.films.long_clips import ClipSpec, corpus_of, music
 from tests.label_studio.clip_server import serving
 from tests.train.generation.conftest import write_run
 from tests.train.labelled_corpus import assign_splits, clips_of
@@ -165,6 +169,65 @@ def test_finished_music_has_equal_loudness(root: Path, tmp_path: Path) -> None:
     assemble_test(planned, out, output.bar, output.say)
     assert planned.systems == (FILM, ADAPTER, BASE, CONTROL)
     check_levels(out)
+
+
+def test_the_codec_is_a_further_system(root: Path, tmp_path: Path) -> None:
+    """The film's own music after EnCodec, as an upper limit; encoded once."""
+    write_finished(tmp_path / "finished")
+    options = MusicOptions(root, "tiny_cpu", (), None, "cpu", 3.0, 1.0, 3)
+    chosen = TestOptions("test", N_CLIPS, 60.0, 3, tmp_path / "finished")
+    without = plan_test(root, None, chosen, options, tmp_path / "test", is_dry=False)
+    chosen = dataclasses.replace(chosen, with_codec=True)
+    planned = plan_test(root, None, chosen, options, tmp_path / "test", is_dry=False)
+    assert planned.systems == (FILM, CODEC, ADAPTER, BASE, CONTROL)
+    assert "codec" not in without.made_from
+    assert planned.made_from["codec"]["sha256"]
+    test = assemble_test(planned, tmp_path / "test", output.bar, output.say)
+    check_levels(test.root)
+    backbone = load_backbone(str(root / "train/models/musicgen"))
+    clips = {clip.clip_id: clip for clip in clips_of(root)}
+    checked = [one for one in design.read_key(test.root).stimuli if one.system == CODEC]
+    assert len(checked) == N_CLIPS
+    for one in checked:
+        own, _ = soundfile.read(root / clips[one.name].music_path, dtype="float32")
+        codes = backbone.encode_audio(torch.from_numpy(own)[None, None])
+        wanted = backbone.decode_audio(codes)[0, 0].numpy()[: len(own)]
+        heard, _ = soundfile.read(sounding.stimulus_paths(test.root, one.clip_id)[0])
+        assert np.corrcoef(heard, wanted)[0, 1] > 0.999
+        # What the codec loses is audible in the test: it is not the film's own file again.
+        assert np.corrcoef(heard, own)[0, 1] < 0.99
+    made = tmp_path / "test/made/codec"
+    before = {path.name: path.stat().st_mtime_ns for path in made.glob("*.wav")}
+    (made / "clip2.wav").unlink()
+    assert planned.codec is not None
+    write_codec_music(planned.codec, root, planned.clips, lambda: None)
+    after = {path.name: path.stat().st_mtime_ns for path in made.glob("*.wav")}
+    assert {name for name in after if after[name] != before[name]} == {"clip2.wav"}
+    with pytest.raises(OsslError) as differs:
+        assemble_test(without, tmp_path / "test", output.bar, output.say)
+    assert "other codec, systems" in differs.value.message
+    (tmp_path / "finished/base").rename(tmp_path / "finished/codec")
+    with pytest.raises(OsslError) as twice:
+        plan_test(root, None, chosen, options, tmp_path / "test", is_dry=False)
+    assert twice.value.code == "name_twice"
+
+
+def test_long_music_is_encoded_in_parts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = load_backbone(str(root / "train/models/musicgen"))
+    audio = music(9)
+    whole = through_codec(backbone, audio)
+    monkeypatch.setattr(codec_music, "PART_S", 4.0)
+    parts = through_codec(backbone, audio)
+    assert len(whole) == len(parts) == len(audio)
+    assert np.corrcoef(whole, parts)[0, 1] > 0.99
+    # Parts that were not joined at the right frame would be late.
+    assert np.corrcoef(whole[6 * 32_000 :], parts[6 * 32_000 :])[0, 1] > 0.99
+
+
+def test_the_command_offers_the_codec(root: Path) -> None:
+    found = listen_json(root, "push", "--recipe", "tiny_cpu", "--clips", 2, "--codec", "--dry-run")
+    assert found["systems"] == [FILM, CODEC, BASE, ADAPTER, CONTROL]
+    assert (found["stimuli"], found["to_generate"]) == (10, 6)
 
 
 def check_blind(test: Path, server: LabelStudio, project_id: int) -> None:

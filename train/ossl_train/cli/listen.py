@@ -45,6 +45,13 @@ def push(
             metavar="DIR",
         ),
     ] = None,
+    codec: Annotated[
+        bool,
+        typer.Option(
+            "--codec",
+            help="Add the film's own music through EnCodec: the best sound that MusicGen can have.",
+        ),
+    ] = False,
     recipe: options.RecipeName = "small",
     checkpoint: options.Checkpoint = None,
     text_guidance: options.TextGuidance = 3.0,
@@ -87,7 +94,7 @@ def push(
     music = MusicOptions(
         root, recipe, overrides or (), checkpoint, device, text_guidance, video_guidance, seed
     )
-    chosen = TestOptions(split or "test", clips, longest, seed, sounds)
+    chosen = TestOptions(split or "test", clips, longest, seed, sounds, codec)
     planned = plan_test(context.obj, data, chosen, music, folder, dry_run)
     if dry_run:
         _show_plan(planned, folder, json)

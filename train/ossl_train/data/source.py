@@ -5,15 +5,21 @@ Both have the same tables under `manifests/` and their media at the same relativ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from ossl_builder import files
 from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label
 from ossl_builder.tables.splits import SPLIT_NAMES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,26 @@ class Source:
                 "Run `ossl split` with a share for this split.",
             )
         return clips
+
+
+def draw_evenly(
+    by_film: Mapping[str, Sequence[Drawn]], count: int, rng: np.random.Generator
+) -> list[Drawn]:
+    """Draw items at random, as evenly over the films as possible.
+
+    With equal random numbers, the items of a smaller `count` are the first of a larger one.
+
+    Args:
+        by_film: items of each film.
+        count: number of items to draw; if there are fewer, all of them.
+        rng: random numbers.
+    """
+    films = [[items[at] for at in rng.permutation(len(items))] for items in by_film.values()]
+    films = [films[at] for at in rng.permutation(len(films))]
+    drawn: list[Drawn] = []
+    while len(drawn) < count and any(films):
+        drawn += [items.pop() for items in films if items][: count - len(drawn)]
+    return drawn
 
 
 def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = True) -> Source:

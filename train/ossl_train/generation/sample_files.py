@@ -121,6 +121,8 @@ def write_wav(path: Path, audio: Mono, rate: int) -> None:
 
 
 FORMAT = 1
+MAX_NOTE_BYTES = 4 << 20
+"""A provenance file of ten hours of music is smaller."""
 MODEL_FILES = ("**/*.bin", "**/*.safetensors")
 
 
@@ -202,7 +204,7 @@ def sample_facts(sample: GeneratedSample, shared: Mapping[str, Any]) -> dict[str
 def read_provenance(target: OutputFiles) -> dict[str, Any] | None:
     """Read the provenance file of a sample; None if there is none that can be read."""
     try:
-        provenance = parse.json_value(target.note.read_bytes())
+        provenance = parse.json_value(parse.regular_bytes(target.note, MAX_NOTE_BYTES))
     except (OSError, ValueError):
         return None
     is_ours = (

@@ -16,13 +16,15 @@ from ossl_builder.corpus import RECIPE, Corpus
 from ossl_builder.engine.cache import changed_inputs
 from ossl_builder.errors import OsslError
 from ossl_builder.tables import CLIPS
-from ossl_train.data.source import SplitClip
+from ossl_train.data.source import SplitClip, draw_evenly
 
 if TYPE_CHECKING:
     import numpy as np
 
 FILM, BASE, ADAPTER, CONTROL = "film", "base", "adapter", "control"
 """The film's own music; the base model; the adapter; the adapter on another clip's video."""
+CODEC = "codec"
+"""The film's own music, encoded and decoded by the codec of the model."""
 GENERATED = (BASE, ADAPTER, CONTROL)
 
 
@@ -72,13 +74,7 @@ def choose_clips(
             f"{count} are needed, and the control needs a second clip.",
             "Use fewer --clips, a longer --longest, or another --split.",
         )
-    rng = _rng(seed, "clips")
-    films = [[names[at] for at in rng.permutation(len(names))] for names in by_film.values()]
-    films = [films[at] for at in rng.permutation(len(films))]
-    drawn: list[str] = []
-    while len(drawn) < count:
-        drawn += [names.pop() for names in films if names][: count - len(drawn)]
-    return tuple(sorted(drawn))
+    return tuple(sorted(draw_evenly(by_film, count, random_numbers(seed, "clips"))))
 
 
 def control_partners(
@@ -90,7 +86,7 @@ def control_partners(
     film and at least as long. If there is none either, it is the longest other clip; its last
     frame is then repeated.
     """
-    rng = _rng(seed, "partners")
+    rng = random_numbers(seed, "partners")
     partners = {}
     for name in names:
         clip = clips[name].clip
@@ -109,7 +105,7 @@ def order_stimuli(names: Sequence[str], systems: Sequence[str], seed: int) -> tu
     Within clips the orders are Latin squares (Williams 1949): each system is in each position
     equally often, and with an even number of systems each follows each other equally often.
     """
-    rng = _rng(seed, "order")
+    rng = random_numbers(seed, "order")
     rows: list[list[str]] = []
     stimuli: list[Stimulus] = []
     for at in rng.permutation(len(names)):
@@ -128,7 +124,8 @@ def _square(systems: Sequence[str], rng: np.random.Generator) -> list[list[str]]
     return [rows[at] for at in rng.permutation(count)]
 
 
-def _rng(seed: int, purpose: str) -> np.random.Generator:
+def random_numbers(seed: int, purpose: str) -> np.random.Generator:
+    """Return random numbers that are independent for each purpose."""
     from zlib import crc32
 
     import numpy as np

@@ -9,6 +9,7 @@ from typing import Any
 
 from ossl_builder.annotations import label_schema
 from ossl_builder.corpus import Corpus
+from ossl_builder.errors import OsslError
 from ossl_builder.files import inside
 from ossl_builder.label_studio import project, push, state
 from ossl_builder.label_studio.client import Server
@@ -19,7 +20,13 @@ from ossl_train.data.source import SplitClip, read_source
 from ossl_train.evaluation.eval_set import named_clips
 from ossl_train.generation.requests import PromptOptions, split_requests
 from ossl_train.listening_test import design
+from ossl_train.listening_test.codec_music import (
+    CodecMusic,
+    plan_codec_music,
+    write_codec_music,
+)
 from ossl_train.listening_test.design import (
+    CODEC,
     CONTROL,
     FILM,
     GENERATED,
@@ -54,6 +61,7 @@ class TestOptions:
         longest_s: longest clip, in seconds.
         seed: seed of all random choices.
         sounds: folder of finished music; None: generate it.
+        with_codec: add the film's own music through the codec of the model as a system.
     """
 
     split: str
@@ -61,6 +69,7 @@ class TestOptions:
     longest_s: float
     seed: int
     sounds: Path | None
+    with_codec: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,7 @@ class TestPlan:
         systems: the systems that raters compare.
         sounds: finished music by system and clip.
         parts: music to be generated.
+        codec: the film's own music through the codec; None: not a system of the test.
         made_from: the inputs of the test, by content.
         seed: seed of the order.
     """
@@ -85,6 +95,7 @@ class TestPlan:
     systems: tuple[str, ...]
     sounds: Mapping[str, Mapping[str, Path]]
     parts: tuple[ModelJobs, ...]
+    codec: CodecMusic | None
     made_from: Mapping[str, Any]
     seed: int
 
@@ -135,6 +146,12 @@ def plan_test(
         sounds = finished_music(chosen.sounds, names)
         systems = (FILM, *sounds)
         music = {"finished": music_checksums(sounds)}
+    codec = None
+    if chosen.with_codec:
+        _check_names(systems)
+        codec = plan_codec_music(options, out / MADE, is_dry)
+        systems = (FILM, CODEC, *systems[1:])
+        music["codec"] = dict(codec.facts)
     return TestPlan(
         root=source.root,
         clips={name: split[name].clip for name in names},
@@ -142,6 +159,7 @@ def plan_test(
         systems=systems,
         sounds=sounds,
         parts=tuple(parts),
+        codec=codec,
         made_from={
             "split": chosen.split,
             "seed": chosen.seed,
@@ -178,6 +196,9 @@ def assemble_test(
     test = design.create_test_corpus(out)
     for part in planned.parts:
         generate_music(part, lambda steps: bar(steps, "music"), say)
+    if planned.codec is not None:
+        with bar(len(planned.clips), "codec") as advance:
+            write_codec_music(planned.codec, planned.root, planned.clips, advance)
     key = TestKey(planned.made_from, tuple(_written(planned, test.root, bar)))
     design.write_key(test.root, key)
     write_table(test.root, planned.clips, key)
@@ -195,6 +216,8 @@ def _written(
         (s, name): path for s, paths in planned.sounds.items() for name, path in paths.items()
     }
     files |= {(FILM, n): inside(planned.root, clip.music_path) for n, clip in planned.clips.items()}
+    if planned.codec is not None:
+        files |= {(CODEC, name): planned.codec.file(name) for name in planned.clips}
     stimuli: Sequence[Stimulus] = planned.stimuli
     with bar(len(stimuli), "stimuli") as advance:
         for entry in write_stimuli(
@@ -206,6 +229,15 @@ def _written(
         ):
             advance()
             yield entry
+
+
+def _check_names(systems: Sequence[str]) -> None:
+    if CODEC in systems:
+        raise OsslError(
+            "name_twice",
+            f"The folder of finished music has a system {CODEC!r}, which --codec would add.",
+            "Rename the folder, or leave out --codec.",
+        )
 
 
 def _content(split_clip: SplitClip) -> str:

@@ -14,11 +14,11 @@ from ossl_builder.annotations.agreement import Agreement, agreement
 from ossl_builder.annotations.label_schema import LabelSchema
 from ossl_builder.annotations.records import Annotation
 from ossl_builder.annotations.settings import LabelsSettings
-from ossl_train.listening_test.design import ADAPTER, BASE, CONTROL, FILM, TestKey
+from ossl_train.listening_test.design import ADAPTER, BASE, CODEC, CONTROL, FILM, TestKey
 from ossl_train.listening_test.intervals import LEVEL, Estimate, Scores, estimate
 from ossl_train.metrics.intervals import FEW_FILMS, FilmIndices
 
-ASKED_FIRST = (ADAPTER, BASE, CONTROL, FILM)
+ASKED_FIRST = (ADAPTER, BASE, CONTROL, CODEC, FILM)
 """Order of the systems in a difference: an earlier system minus a later one."""
 FEW_CLIPS, FEW_RATERS = 12, 3
 LOW_ALPHA = 0.4

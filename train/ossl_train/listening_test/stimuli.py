@@ -75,11 +75,9 @@ def write_stimuli(
     for name, group in itertools.groupby(stimuli, key=lambda stimulus: stimulus.name):
         clip, of_clip = clips[name], list(group)
         sounds = [read_audio(audio_of(stimulus), clip.duration_s) for stimulus in of_clip]
-        target = common_loudness(sounds)
-        for stimulus, audio in zip(of_clip, sounds, strict=True):
-            gain_db = 0.0 if audio.lufs is None else target - audio.lufs
+        for stimulus, audio, gain_db in zip(of_clip, sounds, equal_gains(sounds), strict=True):
             flac, film = stimulus_paths(root, stimulus.clip_id)
-            _write_audio(flac, audio.audio, gain_db)
+            write_audio(flac, audio.audio, gain_db)
             mux.mux(inside(source, clip.video_path), flac, film)
             yield KeyEntry(
                 clip_id=stimulus.clip_id,
@@ -131,8 +129,8 @@ def stimulus_paths(root: Path, clip_id: str) -> tuple[Path, Path]:
     return folder / f"{clip_id}.music.flac", folder / f"{clip_id}.mp4"
 
 
-def read_audio(path: Path, duration_s: float) -> StimulusAudio:
-    """Read the first `duration_s` of an audio file, in the format of the test.
+def read_audio(path: Path, duration_s: float, start_s: float = 0.0) -> StimulusAudio:
+    """Read `duration_s` of an audio file from `start_s` on, in the format of the test.
 
     Raises:
         OsslError: `file_missing`, `audio_unreadable`, also if it is too short.
@@ -142,8 +140,13 @@ def read_audio(path: Path, duration_s: float) -> StimulusAudio:
     if not path.is_file():
         raise OsslError("file_missing", f"There is no file {path}.", "Check its name.")
     wanted = n_samples(duration_s, RATE)
-    (wave,) = window_audio(path, [WindowSpan(0, 0.0, wanted / RATE)], RATE)
-    audio = np.pad(wave, (0, wanted - len(wave)))
+    before = [WindowSpan(0, 0.0, start_s)] if start_s > 0 else []
+    *_, wave = window_audio(path, [*before, WindowSpan(1, start_s, wanted / RATE)], RATE)
+    return measured_audio(np.pad(wave, (0, max(0, wanted - len(wave))))[:wanted])
+
+
+def measured_audio(audio: Mono) -> StimulusAudio:
+    """Measure loudness and peak of audio [samples] at `RATE`."""
     meter = measured([audio[None]], RATE)
     return StimulusAudio(audio, integrated(meter.power()), meter.peak)
 
@@ -158,7 +161,18 @@ def common_loudness(sounds: Sequence[StimulusAudio]) -> float:
     return min([TARGET_LUFS, *reachable])
 
 
-def _write_audio(path: Path, audio: Mono, gain_db: float) -> None:
+def equal_gains(sounds: Sequence[StimulusAudio]) -> list[float]:
+    """Return the gains in dB that make the music of a clip equally loud; 0 for silence."""
+    target = common_loudness(sounds)
+    return [0.0 if audio.lufs is None else target - audio.lufs for audio in sounds]
+
+
+def write_audio(path: Path, audio: Mono, gain_db: float) -> None:
+    """Write audio [samples] at `RATE` with a gain to a FLAC file.
+
+    Raises:
+        OsslError: `disk_full`, `write_failed`. A full disk can also raise `OSError`.
+    """
     import numpy as np
 
     with files.replacing(path) as temporary, FlacWriter(temporary, RATE, 1) as flac:

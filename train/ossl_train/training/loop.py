@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,9 @@ from ossl_train.training.run_folder import CheckpointWriter
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
 from ossl_train.training.validation import Validation, validate
+
+if TYPE_CHECKING:
+    from ossl_train.training.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def fit(
     processes: Processes,
     monitor: Monitor | None,
     stop_at: int | None = None,
+    samples: Samples | None = None,
 ) -> TrainerState:
     """Train the adapter; resume from the checkpoint in `out` if there is one.
 
@@ -73,6 +78,7 @@ def fit(
         processes: this process and the number of others.
         monitor: records each step; None in all processes but rank 0.
         stop_at: stop after this many steps; the learning rates do not change.
+        samples: writes samples to be heard; None: none, and in all processes but rank 0.
 
     Returns:
         The progress of the run.
@@ -117,6 +123,9 @@ def fit(
 
     # At the start this is the base model's own loss, since alpha begins at 0.
     state = with_reason(resumed) if resumed else validated(TrainerState(world=processes.world))
+    if samples is not None:
+        with average.in_place():
+            samples.take(state)
     last = min(settings.steps, stop_at or settings.steps)
     position = state.step * settings.accumulation
     with contextlib.closing(
@@ -141,6 +150,9 @@ def fit(
                 state = validated(state)
             elif state.step == last or state.step % settings.checkpoint_every == 0:
                 writer.keep_last(state)
+            if samples is not None:
+                with average.in_place():
+                    samples.take(state)
     return state
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ossl_builder import files, parse
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.progress import Progress, TaskID
     from torch.utils.tensorboard import SummaryWriter
 
@@ -44,6 +46,10 @@ class Monitor:
             self._bar.update(self._task, completed=step)
             if "loss" in values:
                 self._bar.update(self._task, loss=f"{values['loss']:.4f}")
+
+    def record_audio(self, step: int, name: str, audio: NDArray[np.float32], rate: int) -> None:
+        """Record audio [samples], full scale 1, for TensorBoard."""
+        self._board.add_audio(name, audio[None], step, rate)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,8 @@ from ossl_train.training.optimiser import optimiser_state, restore_optimiser
 
 LAST, BEST = "last", "best"
 RECIPE, DATA = "recipe.yaml", "data.json"
-RUN_FILES = (LAST, BEST, "tensorboard", "metrics.jsonl", RECIPE, DATA)
+SAMPLES = "samples"
+RUN_FILES = (LAST, BEST, "tensorboard", "metrics.jsonl", RECIPE, DATA, SAMPLES)
 
 
 @contextlib.contextmanager

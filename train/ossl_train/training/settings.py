@@ -105,6 +105,15 @@ class FitSettings(Settings):
     checkpoint_every: int = Field(
         100, ge=1, description="steps between checkpoints", json_schema_extra=UNSHAPING
     )
+    samples_every: int = Field(
+        0,
+        ge=0,
+        description="steps between samples of validation windows, to be heard; 0: off",
+        json_schema_extra=UNSHAPING,
+    )
+    samples: int = Field(
+        4, ge=1, le=64, description="validation windows of a sample", json_schema_extra=UNSHAPING
+    )
     seed: int = Field(
         0,
         ge=0,

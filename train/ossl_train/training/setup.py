@@ -30,6 +30,7 @@ from ossl_train.training.gradient_checkpointing import checkpoint_layers, needs_
 from ossl_train.training.loop import Parts, fit
 from ossl_train.training.monitor import open_monitor
 from ossl_train.training.run_folder import shaping_settings
+from ossl_train.training.samples import open_samples
 from ossl_train.training.validation import gain_sentence
 
 Say = Callable[[str], None]
@@ -84,11 +85,12 @@ def train(
             compile_layers(parts.backbone, checkpointing)
         processes.gather(None)  # no process reads the folder before the first has prepared it
         with contextlib.ExitStack() as stack:
-            monitor = None
+            monitor, samples = None, None
             if first:
                 monitor = stack.enter_context(open_monitor(out, steps_before, recipe.fit.steps))
-            state = fit(parts, recipe.fit, out, processes, monitor, stop_at)
-    say(_end_text(state, out))
+                samples = open_samples(parts, source, recipe.fit, out, monitor, steps_before)
+            state = fit(parts, recipe.fit, out, processes, monitor, stop_at, samples)
+    say(_end_text(state, out) + ("" if samples is None else f"; listen: {samples.page}"))
     return {"out": str(out), "begun_at": steps_before, **vars(state)}
 
 
@@ -254,6 +256,7 @@ def _start_text(
     text = f"Starting {steps} steps on {devices}. Windows: {windows}."
     if "validation" not in facts["windows"]:
         text += " No film is in the validation split: the last adapter counts as the best."
+        text += " There will be no samples." if recipe.fit.samples_every else ""
     return text
 
 
