@@ -57,7 +57,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="A JSON file {clip: prompt}. none: no prompts.",
-            show_default="from the labels",
+            show_default="as recorded beside the music, else from the labels",
             metavar="FILE",
         ),
     ] = None,
@@ -130,7 +130,8 @@ def _eval_set(
         eval_set = split_eval_set(generated, corpus, split, data)
     if prompts is None:
         return eval_set
-    return replace(eval_set, prompts={} if prompts == NONE else read_prompts(Path(prompts)))
+    texts = {} if prompts == NONE else read_prompts(Path(prompts))
+    return replace(eval_set, prompts=texts, warnings=())
 
 
 def _show(evaluation: Evaluation, json: bool) -> None:

@@ -114,7 +114,11 @@ def evaluate(
     dimension = clap.dimension if clap else None
     return Evaluation(
         tuple(figures),
-        (*warnings_of(figures, readable, dimension, settings.neighbours), *warnings),
+        (
+            *warnings_of(figures, readable, dimension, settings.neighbours),
+            *warnings,
+            *(eval_set.warnings if clap else ()),
+        ),
         tuple(dict.fromkeys(left_out)),
         _facts(eval_set, settings, clap, passt),
     )
