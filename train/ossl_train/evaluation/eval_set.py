@@ -31,7 +31,8 @@ class EvalSet:
             entry, cuts are detected in its video.
         prompts: texts that the music was generated from; clips without a text have no entry.
         films: the film of each clip; a clip without an entry counts as a film of its own.
-        real_name: `own music` of a split's clips, or `reference`.
+        real_name: `own music` of the clips, or `reference`.
+        name: the name of an evaluation set, such as `OES-Pub`; empty: none.
         left_out: sentences about files that are not compared.
         warnings: sentences about prompts that are not known for certain.
     """
@@ -43,6 +44,7 @@ class EvalSet:
     prompts: Mapping[str, str] = field(default_factory=dict)
     films: Mapping[str, str] = field(default_factory=dict)
     real_name: str = "reference"
+    name: str = ""
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -81,7 +83,7 @@ def folders_eval_set(generated: Path, real: Path, video: Path | None = None) -> 
     videos = files_in(video, VIDEO) if video else {}
     left_out = []
     if video and (without := sorted(ours.keys() - videos.keys())):
-        left_out.append(f"{_named(without)} of {generated.name} have no video in {video.name}")
+        left_out.append(f"{some_of(without)} of {generated.name} have no video in {video.name}")
     prompts, warnings = prompts_of(ours, {})
     return EvalSet(
         generated=ours,
@@ -118,9 +120,11 @@ def split_eval_set(generated: Path, corpus: Path, split: str, data: Path | None 
         )
     left_out = []
     if missing := sorted(clips.keys() - generated_files.keys()):
-        left_out.append(f"{_named(missing)} of the split {split} have no generated music")
+        left_out.append(f"{some_of(missing)} of the split {split} have no generated music")
     if unknown := sorted(generated_files.keys() - clips.keys()):
-        left_out.append(f"{_named(unknown)} of {generated.name} are not clips of the split {split}")
+        left_out.append(
+            f"{some_of(unknown)} of {generated.name} are not clips of the split {split}"
+        )
     chosen = {name: clips[name] for name in shared}
     rows = {name: split_clip.clip for name, split_clip in chosen.items()}
     generated_files = {name: generated_files[name] for name in shared}
@@ -133,6 +137,52 @@ def split_eval_set(generated: Path, corpus: Path, split: str, data: Path | None 
         prompts=prompts,
         films={name: clip.film_id for name, clip in rows.items()},
         real_name="own music",
+        left_out=tuple(left_out),
+        warnings=warnings,
+    )
+
+
+def imported_eval_set(generated: Path, folder: Path) -> EvalSet:
+    """Compare with the clips of an evaluation set, each with its own music and prompt.
+
+    Args:
+        generated: folder with a file for each clip, named by clip id.
+        folder: an evaluation set (`ossl import oes`).
+
+    Raises:
+        OsslError: `eval_set_invalid`, `path_outside`, `no_pairs`, and those of `files_in`.
+    """
+    from ossl_builder.imports.eval_set import read_eval_set
+
+    chosen_set = read_eval_set(folder)
+    clips = {clip.clip_id: clip for clip in chosen_set.clips}
+    generated_files = files_in(generated)
+    shared = sorted(generated_files.keys() & clips.keys())
+    if not shared:
+        raise OsslError(
+            "no_pairs",
+            f"No file of {generated} has the name of a clip in {folder}: the folder has "
+            f"{next(iter(generated_files.values())).name}, and the set has {next(iter(clips))}.",
+            "Name the files by clip id.",
+        )
+    left_out = []
+    if missing := sorted(clips.keys() - generated_files.keys()):
+        left_out.append(f"{some_of(missing)} of {chosen_set.name} have no generated music")
+    if unknown := sorted(generated_files.keys() - clips.keys()):
+        left_out.append(f"{some_of(unknown)} of {generated.name} are not in {chosen_set.name}")
+    generated_files = {name: generated_files[name] for name in shared}
+    texts = {name: paper_prompt(clips[name].mood, clips[name].caption) for name in shared}
+    prompts, warnings = prompts_of(generated_files, texts)
+    videos = {name: video for name in shared if (video := clips[name].video) is not None}
+    films = {name: film for name in shared if (film := clips[name].film_id) is not None}
+    return EvalSet(
+        generated=generated_files,
+        real={name: inside(folder, clips[name].music) for name in shared},
+        video={name: inside(folder, path) for name, path in videos.items()},
+        prompts=prompts,
+        films=films,
+        real_name="own music",
+        name=chosen_set.name,
         left_out=tuple(left_out),
         warnings=warnings,
     )
@@ -242,6 +292,7 @@ def _cuts(root: Path, clips: Mapping[str, Clip]) -> dict[str, tuple[float, ...]]
     return cuts
 
 
-def _named(names: list[str]) -> str:
+def some_of(names: list[str]) -> str:
+    """Return the number of clips, and the names of a few."""
     shown = ", ".join(names[:3])
     return f"{len(names)} clips ({shown}{', …' if len(names) > 3 else ''})"

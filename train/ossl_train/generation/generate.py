@@ -92,8 +92,9 @@ def plan_samples(
     for request in requests:
         for seed in seeds:
             folder = out / f"seed-{seed}" if len(seeds) > 1 else out
-            target = OutputFiles(folder / f"{request.name}.wav", with_video)
-            if target.video is not None and target.video.resolve() == request.video.resolve():
+            video = request.video
+            target = OutputFiles(folder / f"{request.name}.wav", with_video and video is not None)
+            if target.video and video and target.video.resolve() == video.resolve():
                 raise OsslError(
                     "output_is_input",
                     f"The output {target.video} would replace the input video.",
@@ -219,7 +220,7 @@ def _write(job: SampleJob, codes: Any, models: Models, settings: GenerateSetting
     }
     # If the video fails, the music remains, and the next run writes only the video.
     sample_files.write_provenance(target, job.facts, facts)
-    if target.video is not None:
+    if target.video is not None and request.video is not None:
         mux.mux(request.video, target.wav, target.video)
         sample_files.write_provenance(target, job.facts, facts)
     notes = []
@@ -233,6 +234,7 @@ def _write(job: SampleJob, codes: Any, models: Models, settings: GenerateSetting
 
 def _mux_again(job: SampleJob) -> SampleResult:
     assert job.target.video is not None
+    assert job.sample.request.video is not None
     note = read_provenance(job.target.note)
     assert note is not None
     mux.mux(job.sample.request.video, job.target.wav, job.target.video)
