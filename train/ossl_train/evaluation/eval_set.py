@@ -10,7 +10,7 @@ from pathlib import Path
 from ossl_builder import parse
 from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.files import inside
+from ossl_builder.files import check_folders, inside
 from ossl_builder.tables import SCENES, Clip, Scene
 from ossl_train.data.codes import WITHOUT_MOOD, paper_prompt
 from ossl_train.data.source import Source, SplitClip, read_source
@@ -154,6 +154,8 @@ def imported_eval_set(generated: Path, folder: Path) -> EvalSet:
     """
     from ossl_builder.imports.eval_set import read_eval_set
 
+    # Measurements are written there, too.
+    check_folders(folder, ("measured", "music", "video"), ())
     chosen_set = read_eval_set(folder)
     clips = {clip.clip_id: clip for clip in chosen_set.clips}
     generated_files = files_in(generated)
