@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 from ossl_train.cli import app
-from ossl_train.evaluation.compare import Comparison, _difference, compare, system_names
+from ossl_train.evaluation.compare import Comparison, compare, system_names
 from ossl_train.evaluation.comparison_report import write_comparison
+from ossl_train.evaluation.differences import difference_of
 from ossl_train.evaluation.distance_figures import distance_figures, kernel_figure
 from ossl_train.evaluation.eval_set import EvalSet, folders_eval_set
 from ossl_train.evaluation.evaluate import evaluate
@@ -168,7 +169,7 @@ def test_95_of_100_intervals_of_distances_of_two_systems_hold_the_truth() -> Non
     found: dict[str, list[Any]] = {}
     for _ in range(tests):
         for first, second in figures():
-            one = _difference(first, second, "second", clips, chosen)
+            one = difference_of(first, second, "second", clips, chosen)
             assert one.n_films == n_films
             found.setdefault(one.name, []).append(one)
     for name, differences in found.items():

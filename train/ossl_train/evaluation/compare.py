@@ -7,18 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ossl_builder.engine.cache import ArrayCache
 from ossl_builder.errors import OsslError
+from ossl_train.evaluation.differences import Difference, difference_of
 from ossl_train.evaluation.eval_set import EvalSet, some_of
 from ossl_train.evaluation.evaluate import Evaluation, Models, evaluate, load_models
-from ossl_train.evaluation.report import Figure, rounded
+from ossl_train.evaluation.report import Figure
 from ossl_train.evaluation.settings import EvaluationSettings, WithProgress, without_progress
-from ossl_train.metrics import intervals
-from ossl_train.metrics.intervals import FEW_FILMS, Interval
+from ossl_train.metrics.intervals import FEW_FILMS
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from ossl_train.evaluation.published import Published
@@ -29,37 +28,6 @@ VERSION = 1
 """Version of the layout of `Comparison.plain`."""
 MANY = 5
 """With more differences, some of equal systems leave out 0 by chance often enough to say so."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The value of a system minus that of the baseline.
-
-    Attributes:
-        name: name of the figure.
-        system: the system.
-        value: the difference, over the clips that both figures have; None: not defined.
-        interval: 95 % confidence interval over films; None: not defined.
-        n: number of clips or windows.
-        unit: unit of `n`.
-        n_films: number of films that the interval is over.
-        why: why the difference or its interval is not defined.
-    """
-
-    name: str
-    system: str
-    value: float | None
-    interval: Interval | None
-    n: int
-    unit: str
-    n_films: int
-    why: str = ""
-
-    def plain(self) -> dict[str, Any]:
-        """Return values for JSON, rounded as those of a figure."""
-        low, high = self.interval or (None, None)
-        numbers = {"value": self.value, "low": low, "high": high}
-        return vars(self) | {name: rounded(value) for name, value in numbers.items()}
 
 
 @dataclass(frozen=True)
@@ -151,7 +119,7 @@ def compare(
     }
     clips = shared[baseline]
     differences = tuple(
-        _difference(figure, other, system, clips, settings)
+        difference_of(figure, other, system, clips, settings)
         for figure in evaluations[baseline].figures
         if figure.of == "generated"
         for system, evaluation in evaluations.items()
@@ -278,49 +246,6 @@ def _figure(evaluation: Evaluation, name: str) -> Figure | None:
         return evaluation.figure(name)
     except KeyError:
         return None
-
-
-def _difference(
-    first: Figure, second: Figure, system: str, clips: EvalSet, settings: EvaluationSettings
-) -> Difference:
-    """Return the second figure minus the first, with its interval.
-
-    For a figure of clips, films are drawn with the clips that both figures have. For a distance
-    between sets, the difference is computed for each resample of films.
-    """
-    name = first.name
-    missing = next((one for one in (first, second) if one.value is None), None)
-    if missing is not None:
-        return Difference(name, system, None, None, 0, "clips", 0, missing.why)
-    assert first.value is not None
-    assert second.value is not None
-    if not (first.of_clips or second.of_clips):
-        value, n = second.value - first.value, min(first.n, second.n)
-        interval = None
-        if len(first.replicates) == len(second.replicates):
-            replicates = np.subtract(second.replicates, first.replicates)
-            interval = intervals.around(value, replicates, first.n_films)
-        why = "" if interval else "An interval needs two films, and two resamples."
-        return Difference(name, system, value, interval, n, first.unit, first.n_films, why)
-    names = sorted(first.of_clips.keys() & second.of_clips.keys())
-    if not names:
-        return Difference(name, system, None, None, 0, "clips", 0, "No clip has both values.")
-    films = clips.film_indices(names)
-    ours, theirs = (
-        np.array([one.of_clips[clip_id] for clip_id in names]).T for one in (first, second)
-    )
-    values = [float(above.sum() / below.sum()) for above, below in (ours, theirs)]
-    interval = intervals.of_ratio_difference(
-        (ours[0], ours[1]),
-        (theirs[0], theirs[1]),
-        settings.resamples,
-        settings.rng(f"{name} of {system}"),
-        films,
-    )
-    return Difference(
-        name, system, values[1] - values[0], interval, len(names), "clips", len(set(films)),
-        "" if interval else "An interval needs two films, and two resamples.",
-    )  # fmt: skip
 
 
 def _warnings(
