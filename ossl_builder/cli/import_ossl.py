@@ -1,4 +1,4 @@
-"""`ossl import`: read released corpora into the tables of a new corpus."""
+"""`ossl import`: read released corpora into the tables of a new corpus, and evaluation sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ossl_builder.cli import options, output
+from ossl_builder.cli import import_eval_set, options, output
 
 if TYPE_CHECKING:
     from ossl_builder.imports.import_release import Usable
@@ -42,7 +42,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add the group `import`."""
     group = typer.Typer(
         name="import",
-        help="Import released corpora (OSSL v1 and v2).",
+        help="Import released corpora (OSSL v1 and v2) and evaluation sets (OES, V2M-bench).",
         no_args_is_help=True,
     )
     app.add_typer(group)
@@ -52,6 +52,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command("ossl-v2", epilog="Example: ossl import ossl-v2 OSSL-v2 --out v2 --workers 8")(
         ossl_v2
     )
+    import_eval_set.add_commands(group)
 
 
 def ossl_v1(

@@ -99,14 +99,18 @@ def usable_files(
             yield path, name
 
 
-def read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:
+def read_sheet(path: Path, max_bytes: int | None = None) -> list[tuple[int, dict[str, str]]]:
     """Return line number and cells of each row, with lower-case column names and stripped cells.
+
+    Args:
+        path: a CSV file in UTF-8.
+        max_bytes: maximum size; None: no limit.
 
     Raises:
         OsslError: `import_unreadable`.
     """
     try:
-        text = parse.regular_bytes(path).decode("utf-8-sig")
+        text = parse.regular_bytes(path, max_bytes).decode("utf-8-sig")
         lines = csv.DictReader(io.StringIO(text, newline=""))
         return [
             (

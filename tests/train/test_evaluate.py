@@ -181,7 +181,9 @@ def test_divergence_of_tags_is_finite_and_below_that_of_other_pairs() -> None:
     ours = logits + np.random.default_rng(2).normal(size=logits.shape)
     raised = [np.exp(one - one.max(axis=1, keepdims=True)) for one in (ours, logits)]
     probabilities = [one / one.sum(axis=1, keepdims=True) for one in raised]
-    found = kl_figure_from(*probabilities, np.arange(20), EvaluationSettings())
+    found = kl_figure_from(
+        [str(k) for k in range(20)], *probabilities, np.arange(20), EvaluationSettings()
+    )
     assert found.value is not None
     assert found.chance is not None
     assert 0 <= found.value < found.chance < np.log(527e6)

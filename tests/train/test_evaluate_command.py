@@ -4,14 +4,19 @@ import json
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from ossl_train.cli import app
 from ossl_train.evaluation import passt
+from ossl_train.evaluation.clap import load_clap
 from typer.testing import CliRunner, Result
 
 from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
+from ossl_builder.files import sha256_file
+from ossl_builder.models.hub import fetch_model
 from ossl_builder.tables import CLIPS, LABELS, SCENES, SPLITS, Label, Scene, Split
 from tests.label_studio.clips import clip_row
 from tests.train.evaluation_files import folder_of
@@ -146,6 +151,60 @@ def test_a_split_by_the_command_line(corpus: Path, clap: Path) -> None:
     assert str(corpus) not in text + json.dumps(report)
     planned = json.loads(run(*arguments, "--dry-run", "--json", corpus=corpus).stdout)
     assert [one["kept"] for one in planned["work"]] == [4, 4, 2]
+
+
+def record_prompt(wav: Path, prompt: str, sha256: str | None = None) -> None:
+    """Write the file that `ossl train generate` writes beside its music."""
+    note = {
+        "format": 1,
+        "made_from": {"prompt": prompt, "seed": 0},
+        "made": {"wav": wav.name, "wav_sha256": sha256 or sha256_file(wav)},
+    }
+    wav.with_suffix(".json").write_text(json.dumps(note))
+
+
+def test_text_similarity_is_that_of_the_recorded_prompt(
+    corpus: Path, clap: Path, tmp_path: Path
+) -> None:
+    generated = Path(shutil.copytree(corpus / "generated", tmp_path / "generated"))
+    first, second = sorted(generated.glob("film*.wav"))
+    options = ("--clap", clap, "--no-video-sync", "--device", "cpu", "--json")
+    few = ("--resamples", 20, "--distance-resamples", 2)
+
+    def evaluated() -> tuple[dict[str, Any], str]:
+        result = run("evaluate", generated, *options, *few, corpus=corpus)
+        assert result.exit_code == 0, result.output
+        report = json.loads(result.stdout)
+        (figure,) = [
+            one for one in report["figures"]
+            if (one["name"], one["of"]) == ("text_similarity", "generated")
+        ]  # fmt: skip
+        return figure, " ".join(report["warnings"])
+
+    assumed, warnings = evaluated()
+    assert assumed["n"] == 1  # the clip that has a label
+    assert "1 of 1 prompts are those of the labels" in warnings
+    prompts = {first: "calm film", second: "a tense soundtrack for a calm film"}
+    for wav, prompt in prompts.items():
+        record_prompt(wav, prompt)
+    recorded, warnings = evaluated()
+    assert recorded["n"] == 2
+    assert "prompts are those of the labels" not in warnings
+    loaded = load_clap(fetch_model(str(clap)))
+    music = [loaded.audio(wav)["vectors"].mean(axis=0) for wav in prompts]
+    cosines = [
+        float(vector @ text / np.linalg.norm(vector) / np.linalg.norm(text))
+        for vector, text in zip(music, loaded.texts(list(prompts.values())), strict=True)
+    ]
+    assert recorded["value"] == pytest.approx(np.mean(cosines), abs=1e-5)
+    assert recorded["value"] != pytest.approx(assumed["value"], abs=1e-3)
+    # Music without a text has no similarity to one. A note that describes other music is ignored.
+    record_prompt(first, "")
+    record_prompt(second, "calm", sha256="0" * 64)
+    (generated / "unknown.json").write_text("[" * 10_000)
+    again, warnings = evaluated()
+    assert (again["n"], again["value"]) == (1, assumed["value"])
+    assert "1 of 1 prompts are those of the labels" in warnings
 
 
 def test_a_split_without_required_data(corpus: Path, tmp_path: Path, clap: Path) -> None:

@@ -45,6 +45,28 @@ def test_95_of_100_intervals_of_means_and_ratios_hold_the_truth(
         assert over_clips / TESTS < 0.8, "intervals over clips are too narrow here"
 
 
+@pytest.mark.parametrize(("n_films", "n_clips"), [(4, 20), (8, 10), (30, 5)])
+def test_95_of_100_intervals_of_differences_hold_the_truth(n_films: int, n_clips: int) -> None:
+    source = np.random.default_rng(n_films)
+    films = films_of(n_films, n_clips)
+    ones = np.ones(len(films))
+    held = wide = narrow = 0.0
+    for _ in range(TESTS):
+        # What is hard for one system is hard for the other; films differ in what suits each.
+        hard = source.normal(0, 2, n_films)[films] + source.normal(0, 1, len(films))
+        first = hard + source.normal(0, 0.3, n_films)[films] + source.normal(0, 0.5, len(films))
+        second = hard + 0.4 + source.normal(0, 0.3, n_films)[films]
+        low, high = intervals.of_ratio_difference(
+            (first, ones), (second, ones), 300, source, films
+        ) or (0, 0)
+        held += low <= 0.4 <= high
+        narrow += high - low
+        low, high = intervals.of_mean(second, 300, source, films) or (0, 0)
+        wide += high - low
+    assert 0.91 <= held / TESTS <= 0.985, held / TESTS
+    assert narrow < 0.4 * wide, "the interval is not that of pairs"
+
+
 def test_intervals_of_distances_are_those_of_films() -> None:
     source = np.random.default_rng(3)
     of_films = films_of(10, 8)
@@ -73,7 +95,8 @@ def test_chance_is_that_of_other_films() -> None:
     styles = source.normal(0, 2, (10, 527))[films]
     real = softmax(styles + source.normal(0, 0.5, styles.shape))
     generated = softmax(styles + source.normal(0, 1.2, styles.shape))
-    figure = kl_figure_from(generated, real, films, EvaluationSettings())
+    names = [str(k) for k in range(100)]
+    figure = kl_figure_from(names, generated, real, films, EvaluationSettings())
     expected = np.mean(
         [
             divergences(real[[other]], generated[[clip]])[0]
@@ -86,7 +109,7 @@ def test_chance_is_that_of_other_films() -> None:
     # As before, with each clip against the next, mostly of the same film.
     assert divergences(np.roll(real, 1, axis=0), generated).mean() < 0.5 * figure.chance
     assert divergence_by_chance(real, generated, np.zeros(100, int)) is None
-    cosine = similarity_figure("similarity", "", "generated", styles, styles, films,
+    cosine = similarity_figure("similarity", "", "generated", names, styles, styles, films,
                                EvaluationSettings())  # fmt: skip
     assert abs(cosine.chance) < 0.05
     assert cosine.value == pytest.approx(1)

@@ -26,17 +26,19 @@ GPU_BATCH = 8
 
 @dataclass(frozen=True)
 class Videos:
-    """The videos that music is generated for; exactly one of the three is set.
+    """The videos that music is generated for; exactly one of the four is set.
 
     Attributes:
         clips: clip ids.
         split: a split: all of its clips.
         files: video files.
+        eval_set: the folder of an evaluation set: all of its clips.
     """
 
     clips: Sequence[str]
     split: str | None
     files: Sequence[Path]
+    eval_set: Path | None = None
 
 
 def generate(
@@ -49,6 +51,7 @@ def generate(
         list[Path] | None,
         typer.Option("--video", help="Any video file. Can be repeated.", metavar="FILE"),
     ] = None,
+    eval_set: options.EvalSet = None,
     prompt: Annotated[
         str | None,
         typer.Option(help='The whole prompt. "" means no text.', show_default="from the label"),
@@ -117,7 +120,7 @@ def generate(
     from ossl_train.generation.sample_files import shared_facts
     from ossl_train.pretrained import with_models
 
-    videos = _checked(Videos(clip or (), split, video or ()), prompt, mood)
+    videos = _checked(Videos(clip or (), split, video or (), eval_set), prompt, mood)
     root = data or context.obj
     chosen = choose_adapter(root, recipe, overrides or (), checkpoint, alpha)
     on_gpu = _device(device or chosen.recipe.fit.device, dry_run) == "cuda"
@@ -132,9 +135,8 @@ def generate(
         precision=precision or (chosen.recipe.fit.precision if on_gpu else "fp32"),
         batch_size=batch or (GPU_BATCH if on_gpu else 1),
     )
-    requests = _requests(
-        context.obj, data, videos, PromptOptions(prompt, mood, chosen.recipe.prompts)
-    )
+    prompts = PromptOptions(prompt, mood, chosen.recipe.prompts)
+    requests = _requests(context.obj, data, videos, prompts, chosen.adapter is not None)
     local_recipe = with_models(chosen.recipe, root, write=not dry_run)
     folder = out or chosen.folder / "generated" / _folder_name(alpha)
     seeds = range(seed, seed + samples)
@@ -147,11 +149,12 @@ def generate(
 
 
 def _checked(videos: Videos, prompt: str | None, mood: str | None) -> Videos:
-    if sum((bool(videos.clips), videos.split is not None, bool(videos.files))) != 1:
+    chosen = (videos.clips, videos.files, videos.split is not None, videos.eval_set is not None)
+    if sum(map(bool, chosen)) != 1:
         raise OsslError(
             "nothing_chosen",
             "No video is chosen, or more than one kind.",
-            f"Give one of --clip, --split and --video. {EXAMPLE}",
+            f"Give one of --clip, --split, --video and --eval-set. {EXAMPLE}",
         )
     if prompt is not None and mood is not None:
         raise OsslError(
@@ -178,12 +181,18 @@ def _settings(overlap_s: float | None, **options: Any) -> GenerateSettings:
 
 
 def _requests(
-    corpus: Path, data: Path | None, videos: Videos, prompts: PromptOptions
+    corpus: Path,
+    data: Path | None,
+    videos: Videos,
+    prompts: PromptOptions,
+    needs_video: bool,
 ) -> list[GenerationRequest]:
     from ossl_train.generation import requests
 
     if videos.files:
         return requests.file_requests(videos.files, prompts)
+    if videos.eval_set is not None:
+        return requests.set_requests(videos.eval_set, prompts, needs_video)
     if videos.split is not None:
         return requests.split_requests(corpus, data, videos.split, prompts)
     return requests.clip_requests(corpus, data, videos.clips, prompts)

@@ -10,7 +10,7 @@ import typer
 from ossl_builder.cli.options import AsJson, DryRun, Set
 
 __all__ = [
-    "AsJson", "Checkpoint", "Data", "Device", "DryRun", "RecipeName", "Set", "Split",
+    "AsJson", "Checkpoint", "Data", "Device", "DryRun", "EvalSet", "RecipeName", "Set", "Split",
     "TextGuidance", "VideoGuidance",
 ]  # fmt: skip
 
@@ -26,6 +26,16 @@ Data = Annotated[
         file_okay=False,
         help="Read this folder, written by `ossl export parquet`, instead of the corpus.",
         metavar="DIR",
+    ),
+]
+EvalSet = Annotated[
+    Path | None,
+    typer.Option(
+        "--eval-set",
+        exists=True,
+        file_okay=False,
+        help="Use this evaluation set, written by `ossl import oes` or `ossl import v2m-bench`.",
+        metavar="SET",
     ),
 ]
 Split = Annotated[str | None, typer.Option("--split", help="The split: train, validation or test.")]

@@ -17,7 +17,8 @@ from ossl_train.comparison.page import ComparedClip, Sound, System, check_size, 
 from ossl_train.data.source import draw_evenly, read_source
 from ossl_train.evaluation.audio_files import files_in
 from ossl_train.evaluation.eval_set import named_clips
-from ossl_train.generation.sample_files import OutputFiles, read_provenance
+from ossl_train.generation.provenance import read_provenance
+from ossl_train.generation.sample_files import OutputFiles
 from ossl_train.listening_test.design import FILM, random_numbers
 from ossl_train.listening_test.stimuli import equal_gains, read_audio, write_audio
 
@@ -176,7 +177,7 @@ def _prompts(plan: Comparison, name: str) -> tuple[str, ...]:
     for system, folder in plan.systems.items():
         path = plan.music[system][name]
         target = OutputFiles(path, with_video=False)
-        note = read_provenance(target) if leads_inside(folder, target.note) else None
+        note = read_provenance(target.note) if leads_inside(folder, target.note) else None
         prompt = None if note is None else note["made_from"].get("prompt")
         if isinstance(prompt, str):
             prompts[system] = parse.cut(prompt, LONGEST_PROMPT) or "no text"

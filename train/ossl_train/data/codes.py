@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ from ossl_builder.engine.stage import Item, Outcome, Reject, Stage, versions
 from ossl_builder.files import sha256_json
 from ossl_builder.media.loudness import dbfs
 from ossl_builder.models.hub import fingerprint
-from ossl_builder.tables import Clip, Label
+from ossl_builder.tables import Clip
 from ossl_train.data.storage import (
     CODES,
     CODES_TABLE,
@@ -226,7 +226,19 @@ def paper_prompt(mood: str | None, caption: str | None) -> str:
     return f"{begin} {caption}" if caption else begin
 
 
-def prompt_of(label: Label | None, settings: PromptsSettings) -> str | None:
+class Texts(Protocol):
+    """What a prompt is made of: the label of a clip, or a clip of an evaluation set."""
+
+    @property
+    def mood(self) -> str | None:
+        """Its mood."""
+
+    @property
+    def caption(self) -> str | None:
+        """Its caption."""
+
+
+def prompt_of(label: Texts | None, settings: PromptsSettings) -> str | None:
     """Return the prompt of a clip by its label; None: leave the clip out."""
     if not settings.use_labels:
         return paper_prompt(None, None)

@@ -13,7 +13,7 @@ from ossl_builder.engine.cache import ArrayCache
 from ossl_builder.errors import OsslError
 from ossl_train.evaluation.distance_figures import distance_figures, kernel_figure
 from ossl_train.evaluation.eval_set import EvalSet
-from ossl_train.evaluation.report import Figure, undefined
+from ossl_train.evaluation.report import Figure, by_clip, undefined
 from ossl_train.evaluation.settings import EvaluationSettings, WithProgress
 from ossl_train.metrics import NotDefined, embeddings, intervals
 
@@ -65,6 +65,7 @@ def without_unreadable(
 
 
 def neighbour_figures(
+    names: tuple[Sequence[str], Sequence[str]],
     generated: Values,
     real: Values,
     films: tuple[FilmIndices, FilmIndices],
@@ -77,6 +78,7 @@ def neighbour_figures(
     nearest neighbour of a clip would be its copy.
 
     Args:
+        names: the clip ids of `generated` and of `real`.
         generated: shape (clips, d).
         real: likewise.
         films: the film of each clip of `generated` and of `real`.
@@ -93,12 +95,12 @@ def neighbour_figures(
     for name, says in NEIGHBOURS.items():
         values = getattr(contributions, name)
         # Precision and density have a value for each generated vector, the others for each real.
-        of_vectors = films[0] if name in ("precision", "density") else films[1]
-        interval = intervals.of_mean(values, settings.resamples, settings.rng(name), of_vectors)
+        side = 0 if name in ("precision", "density") else 1
+        interval = intervals.of_mean(values, settings.resamples, settings.rng(name), films[side])
         figures.append(
             Figure(
                 name, says, "generated", float(values.mean()), len(values), "clips",
-                interval=interval, better="higher",
+                interval=interval, better="higher", of_clips=by_clip(names[side], values),
             )
         )  # fmt: skip
     return figures
@@ -108,6 +110,7 @@ def similarity_figure(
     name: str,
     says: str,
     music_name: str,
+    names: Sequence[str],
     left: Values,
     right: Values,
     films: FilmIndices,
@@ -118,6 +121,7 @@ def similarity_figure(
     Args:
         name, says: see `Figure`.
         music_name: `Figure.of`.
+        names: the clip id of each pair.
         left: shape (pairs, d).
         right: likewise, in the same order.
         films: the film of each pair.
@@ -132,6 +136,7 @@ def similarity_figure(
             values, settings.resamples, settings.rng(name + music_name), films
         ),
         chance=embeddings.cosine_by_chance(left, right, films), better="higher",
+        of_clips=by_clip(names, values),
     )  # fmt: skip
 
 
@@ -157,12 +162,15 @@ def clap_figures(
     films = (eval_set.film_indices(ours), eval_set.film_indices(theirs))
     yield from distance_figures(our_windows, their_windows, films, is_paired, settings, progress)
     yield kernel_figure(our_windows, their_windows, films, is_paired, settings)
-    yield from neighbour_figures(_means(our_windows), _means(their_windows), films, settings)
+    yield from neighbour_figures(
+        (ours, theirs), _means(our_windows), _means(their_windows), films, settings
+    )
     pairs = eval_set.pairs
     if pairs:
         yield similarity_figure(
             "similarity", "cosine of generated and real music of the same clip", "generated",
-            _means([generated[name] for name in pairs]), _means([real[name] for name in pairs]),
+            pairs, _means([generated[name] for name in pairs]),
+            _means([real[name] for name in pairs]),
             eval_set.film_indices(pairs), settings,
         )  # fmt: skip
     for music_name, vectors in (("generated", generated), (eval_set.real_name, real)):
@@ -170,7 +178,7 @@ def clap_figures(
         if prompted:
             texts = clap.texts([eval_set.prompts[name] for name in prompted])
             yield similarity_figure(
-                "text_similarity", "cosine of music and prompt", music_name,
+                "text_similarity", "cosine of music and prompt", music_name, prompted,
                 _means([vectors[name] for name in prompted]), texts,
                 eval_set.film_indices(prompted), settings,
             )  # fmt: skip
@@ -206,18 +214,24 @@ def kl_figure(
         return undefined("kl", SAYS, "generated", "There are no pairs.")
     generated = np.concatenate([ours for ours, _ in probabilities.values()])
     real = np.concatenate([theirs for _, theirs in probabilities.values()])
-    return kl_figure_from(generated, real, eval_set.film_indices(list(probabilities)), settings)
+    names = list(probabilities)
+    return kl_figure_from(names, generated, real, eval_set.film_indices(names), settings)
 
 
 def kl_figure_from(
-    generated: Values, real: Values, films: FilmIndices, settings: EvaluationSettings
+    names: Sequence[str],
+    generated: Values,
+    real: Values,
+    films: FilmIndices,
+    settings: EvaluationSettings,
 ) -> Figure:
-    """Return the figure from probabilities of pairs, shape (pairs, classes), and their films."""
+    """Return the figure from clip ids, probabilities of pairs [pairs, classes], and films."""
     values = embeddings.divergences(real, generated)
     return Figure(
         "kl", SAYS, "generated", float(values.mean()), len(values), "clips",
         interval=intervals.of_mean(values, settings.resamples, settings.rng("kl"), films),
         chance=embeddings.divergence_by_chance(real, generated, films), better="lower",
+        of_clips=by_clip(names, values),
     )  # fmt: skip
 
 

@@ -68,6 +68,7 @@ def distance_figures(
         Figure(
             "fad", FAD, "generated", value, n, "windows",
             interval=intervals.around(value, plain, n_films), better="lower",
+            replicates=tuple(plain), n_films=n_films,
         )
     ]  # fmt: skip
     if far is None:
@@ -78,6 +79,7 @@ def distance_figures(
             Figure(
                 "fad_inf", FAD_INF, "generated", far.value, n, "windows",
                 interval=interval, better="lower", more=(("fit_error", far.fit_error),),
+                replicates=tuple(extrapolated), n_films=n_films,
             )
         )  # fmt: skip
     return figures
@@ -93,14 +95,16 @@ def _replicates(
     progress: WithProgress,
 ) -> tuple[list[float], list[float]]:
     """Return the distances for resampled films, plain and extrapolated."""
-    rng = settings.rng("fad interval")
+    # Films and sub-samples are drawn apart from each other: the films of a replicate depend on
+    # nothing but the seed, so that systems are compared on the same films.
+    rng, films_rng = settings.rng("fad interval"), settings.rng("films")
     plain: list[float] = []
     far: list[float] = []
     if min(len(set(indices)) for indices in films) < 2:
         return plain, far
     for _ in progress(range(settings.distance_resamples), "intervals"):
-        chosen = intervals.draw(films[0], rng)
-        others = chosen if is_paired else intervals.draw(films[1], rng)
+        chosen = intervals.draw(films[0], films_rng)
+        others = chosen if is_paired else intervals.draw(films[1], films_rng)
         left, right = [generated[k] for k in chosen], [real[k] for k in others]
         if extrapolates and min(len(left), len(right)) >= frechet.FEWEST:
             replicate = frechet.extrapolated(left, right, is_paired, rng, _FRACTIONS, 2)
@@ -127,11 +131,12 @@ def kernel_figure(
         kernels = kernel_distance.kernels(ours, theirs)
     except NotDefined as error:
         return undefined("kad", KAD, "generated", str(error), n, "windows")
+    films_rng = settings.rng("films")
     replicates = []
     n_films = min(len(set(indices)) for indices in films)
     for _ in range(settings.distance_resamples if n_films > 1 else 0):
-        chosen = intervals.draw(films[0], rng)
-        others = chosen if is_paired else intervals.draw(films[1], rng)
+        chosen = intervals.draw(films[0], films_rng)
+        others = chosen if is_paired else intervals.draw(films[1], films_rng)
         left, right = (
             np.bincount(drawn, minlength=len(clips))[of_window].astype(np.float64)
             for drawn, clips, of_window in (
@@ -144,6 +149,7 @@ def kernel_figure(
     return Figure(
         "kad", KAD, "generated", value, n, "windows",
         interval=intervals.around(value, replicates, n_films), better="lower",
+        replicates=tuple(replicates), n_films=n_films,
     )  # fmt: skip
 
 

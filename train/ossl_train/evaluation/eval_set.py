@@ -10,11 +10,12 @@ from pathlib import Path
 from ossl_builder import parse
 from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.files import inside
+from ossl_builder.files import check_folders, inside
 from ossl_builder.tables import SCENES, Clip, Scene
 from ossl_train.data.codes import WITHOUT_MOOD, paper_prompt
 from ossl_train.data.source import Source, SplitClip, read_source
 from ossl_train.evaluation.audio_files import VIDEO, files_in
+from ossl_train.generation.provenance import used_prompt
 from ossl_train.metrics.intervals import FilmIndices
 
 
@@ -28,10 +29,12 @@ class EvalSet:
         video: videos that the music was generated for.
         cuts: times of the video's cuts by the scenes table, in seconds; for a clip without an
             entry, cuts are detected in its video.
-        prompts: texts that the music was generated from.
+        prompts: texts that the music was generated from; clips without a text have no entry.
         films: the film of each clip; a clip without an entry counts as a film of its own.
-        real_name: `own music` of a split's clips, or `reference`.
+        real_name: `own music` of the clips, or `reference`.
+        name: the name of an evaluation set, such as `OES-Pub`; empty: none.
         left_out: sentences about files that are not compared.
+        warnings: sentences about prompts that are not known for certain.
     """
 
     generated: Mapping[str, Path]
@@ -41,7 +44,9 @@ class EvalSet:
     prompts: Mapping[str, str] = field(default_factory=dict)
     films: Mapping[str, str] = field(default_factory=dict)
     real_name: str = "reference"
+    name: str = ""
     left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> list[str]:
@@ -78,12 +83,15 @@ def folders_eval_set(generated: Path, real: Path, video: Path | None = None) -> 
     videos = files_in(video, VIDEO) if video else {}
     left_out = []
     if video and (without := sorted(ours.keys() - videos.keys())):
-        left_out.append(f"{_named(without)} of {generated.name} have no video in {video.name}")
+        left_out.append(f"{some_of(without)} of {generated.name} have no video in {video.name}")
+    prompts, warnings = prompts_of(ours, {})
     return EvalSet(
         generated=ours,
         real=theirs,
         video={clip_id: path for clip_id, path in videos.items() if clip_id in ours},
+        prompts=prompts,
         left_out=tuple(left_out),
+        warnings=warnings,
     )
 
 
@@ -112,20 +120,73 @@ def split_eval_set(generated: Path, corpus: Path, split: str, data: Path | None 
         )
     left_out = []
     if missing := sorted(clips.keys() - generated_files.keys()):
-        left_out.append(f"{_named(missing)} of the split {split} have no generated music")
+        left_out.append(f"{some_of(missing)} of the split {split} have no generated music")
     if unknown := sorted(generated_files.keys() - clips.keys()):
-        left_out.append(f"{_named(unknown)} of {generated.name} are not clips of the split {split}")
+        left_out.append(
+            f"{some_of(unknown)} of {generated.name} are not clips of the split {split}"
+        )
     chosen = {name: clips[name] for name in shared}
     rows = {name: split_clip.clip for name, split_clip in chosen.items()}
+    generated_files = {name: generated_files[name] for name in shared}
+    prompts, warnings = prompts_of(generated_files, _prompts_of_labels(chosen))
     return EvalSet(
-        generated={name: generated_files[name] for name in shared},
+        generated=generated_files,
         real={name: inside(source.root, clip.music_path) for name, clip in rows.items()},
         video={name: inside(source.root, clip.video_path) for name, clip in rows.items()},
         cuts=_cuts(source.root, rows),
-        prompts=_prompts(chosen),
+        prompts=prompts,
         films={name: clip.film_id for name, clip in rows.items()},
         real_name="own music",
         left_out=tuple(left_out),
+        warnings=warnings,
+    )
+
+
+def imported_eval_set(generated: Path, folder: Path) -> EvalSet:
+    """Compare with the clips of an evaluation set, each with its own music and prompt.
+
+    Args:
+        generated: folder with a file for each clip, named by clip id.
+        folder: an evaluation set (`ossl import oes`).
+
+    Raises:
+        OsslError: `eval_set_invalid`, `path_outside`, `no_pairs`, and those of `files_in`.
+    """
+    from ossl_builder.imports.eval_set import read_eval_set
+
+    # Measurements are written there, too.
+    check_folders(folder, ("measured", "music", "video"), ())
+    chosen_set = read_eval_set(folder)
+    clips = {clip.clip_id: clip for clip in chosen_set.clips}
+    generated_files = files_in(generated)
+    shared = sorted(generated_files.keys() & clips.keys())
+    if not shared:
+        raise OsslError(
+            "no_pairs",
+            f"No file of {generated} has the name of a clip in {folder}: the folder has "
+            f"{next(iter(generated_files.values())).name}, and the set has {next(iter(clips))}.",
+            "Name the files by clip id.",
+        )
+    left_out = []
+    if missing := sorted(clips.keys() - generated_files.keys()):
+        left_out.append(f"{some_of(missing)} of {chosen_set.name} have no generated music")
+    if unknown := sorted(generated_files.keys() - clips.keys()):
+        left_out.append(f"{some_of(unknown)} of {generated.name} are not in {chosen_set.name}")
+    generated_files = {name: generated_files[name] for name in shared}
+    texts = {name: paper_prompt(clips[name].mood, clips[name].caption) for name in shared}
+    prompts, warnings = prompts_of(generated_files, texts)
+    videos = {name: video for name in shared if (video := clips[name].video) is not None}
+    films = {name: film for name in shared if (film := clips[name].film_id) is not None}
+    return EvalSet(
+        generated=generated_files,
+        real={name: inside(folder, clips[name].music) for name in shared},
+        video={name: inside(folder, path) for name, path in videos.items()},
+        prompts=prompts,
+        films=films,
+        real_name="own music",
+        name=chosen_set.name,
+        left_out=tuple(left_out),
+        warnings=warnings,
     )
 
 
@@ -173,14 +234,41 @@ def named_clips(clips: tuple[SplitClip, ...]) -> dict[str, SplitClip]:
     }
 
 
-def _prompts(clips: Mapping[str, SplitClip]) -> dict[str, str]:
-    """Return the prompts of clips whose label has a mood or a caption."""
+def prompts_of(
+    generated: Mapping[str, Path], of_labels: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the prompts that music was generated from, by clip id, and warnings.
+
+    A sample of `ossl train generate` records its prompt. For the music of other programs the
+    prompt of the label is assumed. A prompt that names only the kind of music, or nothing, is left
+    out: there is nothing to compare the music with.
+
+    Args:
+        generated: the music by clip id.
+        of_labels: prompts with mood and caption of the labels, by clip id.
+    """
+    recorded = {name: used_prompt(path) for name, path in generated.items()}
     prompts = {
+        name: prompt if (prompt := recorded[name]) is not None else of_labels.get(name, "")
+        for name in generated
+    }
+    prompts = {name: text for name, text in prompts.items() if text not in ("", WITHOUT_MOOD)}
+    n_assumed = sum(recorded[name] is None for name in prompts)
+    if not n_assumed:
+        return prompts, ()
+    return prompts, (
+        f"{n_assumed} of {len(prompts)} prompts are those of the labels: their files do not record "
+        "the prompt that they were generated from.",
+    )
+
+
+def _prompts_of_labels(clips: Mapping[str, SplitClip]) -> dict[str, str]:
+    """Return the paper's prompts with mood and caption of the labels."""
+    return {
         name: paper_prompt(split_clip.label.mood, split_clip.label.caption)
         for name, split_clip in clips.items()
         if split_clip.label
     }
-    return {name: text for name, text in prompts.items() if text != WITHOUT_MOOD}
 
 
 def _cuts(root: Path, clips: Mapping[str, Clip]) -> dict[str, tuple[float, ...]]:
@@ -206,6 +294,7 @@ def _cuts(root: Path, clips: Mapping[str, Clip]) -> dict[str, tuple[float, ...]]
     return cuts
 
 
-def _named(names: list[str]) -> str:
+def some_of(names: list[str]) -> str:
+    """Return the number of clips, and the names of a few."""
     shown = ", ".join(names[:3])
     return f"{len(names)} clips ({shown}{', …' if len(names) > 3 else ''})"

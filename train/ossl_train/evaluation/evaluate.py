@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ossl_builder import __version__, files
 from ossl_builder.engine.cache import ArrayCache
@@ -24,6 +24,11 @@ from ossl_train.evaluation.settings import (
     without_progress,
 )
 
+if TYPE_CHECKING:
+    from ossl_train.evaluation.clap import Clap
+    from ossl_train.evaluation.passt import Passt
+    from ossl_train.evaluation.published import Published
+
 VERSION = 1
 """Version of the report's layout."""
 
@@ -37,12 +42,14 @@ class Evaluation:
         warnings: sentences that limit what the figures mean.
         left_out: sentences about files that were not measured.
         facts: files, models and settings, as plain values.
+        published: figures of others, if they were given.
     """
 
     figures: tuple[Figure, ...]
     warnings: tuple[str, ...]
     left_out: tuple[str, ...]
     facts: Mapping[str, Any]
+    published: Published | None = None
 
     def figure(self, name: str, of: str = "generated") -> Figure:
         """Return the figure of a name; KeyError if it was not measured."""
@@ -59,7 +66,16 @@ class Evaluation:
             "figures": [figure.plain() for figure in self.figures],
             "warnings": list(self.warnings),
             "left_out": list(self.left_out),
+            **({} if self.published is None else {"published": self.published.plain()}),
         }
+
+
+@dataclass(frozen=True)
+class Models:
+    """The loaded models; None: the settings do not ask for it."""
+
+    clap: Clap | None
+    passt: Passt | None
 
 
 def evaluate(
@@ -67,6 +83,7 @@ def evaluate(
     settings: EvaluationSettings,
     cache: ArrayCache,
     progress: WithProgress = without_progress,
+    models: Models | None = None,
 ) -> Evaluation:
     """Compute all figures that the settings ask for.
 
@@ -77,17 +94,18 @@ def evaluate(
         settings: models, seeds, resamples.
         cache: measurements of single files.
         progress: shows progress.
+        models: result of `load_models`; None: load them.
 
     Raises:
         OsslError: `model_missing`, `model_unavailable`, `model_invalid`, `not_installed`,
             `nothing_to_compare`, `no_gpu`, `embedding_not_finite`, `measures_none`.
     """
-    from ossl_builder.errors import OsslError
     from ossl_train.evaluation.audio_figures import kl_figure
     from ossl_train.evaluation.video_figures import video_figures
     from ossl_train.evaluation.warnings import warnings_of
 
-    clap, passt = _models(settings)
+    models = models or load_models(settings)
+    clap, passt = models.clap, models.passt
     with_video = settings.with_video and bool(eval_set.video)
     if clap is None and passt is None and not with_video:
         raise OsslError(
@@ -114,14 +132,22 @@ def evaluate(
     dimension = clap.dimension if clap else None
     return Evaluation(
         tuple(figures),
-        (*warnings_of(figures, readable, dimension, settings.neighbours), *warnings),
+        (
+            *warnings_of(figures, readable, dimension, settings.neighbours),
+            *warnings,
+            *(eval_set.warnings if clap else ()),
+        ),
         tuple(dict.fromkeys(left_out)),
         _facts(eval_set, settings, clap, passt),
     )
 
 
-def _models(settings: EvaluationSettings) -> tuple[Any, Any]:
-    """Load CLAP and PaSST, if the settings ask for them."""
+def load_models(settings: EvaluationSettings) -> Models:
+    """Load CLAP and PaSST, if the settings ask for them.
+
+    Raises:
+        OsslError: `model_missing`, `model_unavailable`, `model_invalid`, `not_installed`, `no_gpu`.
+    """
     clap = passt = None
     if settings.with_kl:
         from ossl_train.evaluation.passt import load_passt
@@ -132,7 +158,7 @@ def _models(settings: EvaluationSettings) -> tuple[Any, Any]:
 
         folder = fetch_model(settings.clap, settings.revision)
         clap = load_clap(folder, choose_device(settings.device))
-    return clap, passt
+    return Models(clap, passt)
 
 
 def _by_clap(
@@ -164,6 +190,7 @@ def _facts(
     for name in ("device", "clap", "revision"):
         del chosen[name]
     return {
+        **({"set": eval_set.name} if eval_set.name else {}),
         "compared": {
             "generated": _side(eval_set.generated),
             eval_set.real_name: _side(eval_set.real),
@@ -207,8 +234,12 @@ def _versions(names: Iterable[str]) -> dict[str, str]:
     return versions
 
 
-def plan(eval_set: EvalSet, settings: EvaluationSettings, cache: ArrayCache) -> dict[str, Any]:
+def plan(
+    eval_sets: Sequence[EvalSet], settings: EvaluationSettings, cache: ArrayCache
+) -> dict[str, Any]:
     """Return what would be measured, and how much of it is in the cache.
+
+    A file that several sets have, such as a clip's own music, counts once.
 
     Returns:
         `work`: for each measurement `what`, `files`, `kept` (number of files in the cache; None:
@@ -216,7 +247,9 @@ def plan(eval_set: EvalSet, settings: EvaluationSettings, cache: ArrayCache) -> 
     """
     work: list[dict[str, Any]] = []
     problems: list[str] = []
-    sides = [*eval_set.generated.values(), *eval_set.real.values()]
+    sides = [
+        path for one in eval_sets for side in (one.generated, one.real) for path in side.values()
+    ]
     if settings.clap is not None:
         how = None
         try:
@@ -234,14 +267,23 @@ def plan(eval_set: EvalSet, settings: EvaluationSettings, cache: ArrayCache) -> 
         if not passt.is_installed():
             problems.append(f"{passt.NOT_INSTALLED} {passt.INSTALL}")
         pairs = [
-            side[name] for name in eval_set.pairs for side in (eval_set.generated, eval_set.real)
+            side[name]
+            for one in eval_sets
+            for name in one.pairs
+            for side in (one.generated, one.real)
         ]
         work.append(_work("PaSST tags", pairs, None, cache, "PaSST"))
-    if settings.with_video and eval_set.video:
-        music = [*eval_set.generated.values(), *(eval_set.real[name] for name in eval_set.pairs)]
+    videos = [path for one in eval_sets for path in one.video.values()]
+    if settings.with_video and videos:
+        music = [
+            path
+            for one in eval_sets
+            for path in (*one.generated.values(), *(one.real[name] for name in one.pairs))
+        ]
         work.append(_work("music curves", music, MUSIC, cache, ""))
-        work.append(_work("video curves", eval_set.video.values(), VIDEO, cache, ""))
-    return {"work": work, "left_out": list(eval_set.left_out), "problems": problems}
+        work.append(_work("video curves", videos, VIDEO, cache, ""))
+    left_out = dict.fromkeys(sentence for one in eval_sets for sentence in one.left_out)
+    return {"work": work, "left_out": list(left_out), "problems": problems}
 
 
 def _work(
@@ -251,6 +293,6 @@ def _work(
     cache: ArrayCache,
     model: str,
 ) -> dict[str, Any]:
-    existing = [path for path in paths if path.is_file()]
+    existing = [path for path in dict.fromkeys(paths) if path.is_file()]
     n_cached = None if how is None else sum(cache.has(path, how) for path in existing)
     return {"what": measurement, "files": len(existing), "kept": n_cached, "model": model}

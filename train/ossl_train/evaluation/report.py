@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from ossl_train.metrics.intervals import Interval
 
 if TYPE_CHECKING:
     from ossl_train.evaluation.evaluate import Evaluation
+    from ossl_train.evaluation.published import Published
 
 
 DIGITS = 6  # significant: the last digits of sums depend on the number of threads
@@ -35,6 +36,11 @@ class Figure:
         better: `lower`, `higher` or empty.
         why: why it is not defined.
         more: further values, by name.
+        of_clips: numerator and denominator of each clip, by clip id, where the value is the sum of
+            the numerators over that of the denominators. Empty for distances between sets.
+        replicates: the value for resampled films. For equal clips of equal films, a settings'
+            replicates are of the same draws: those of two systems are pairs.
+        n_films: number of films that are drawn for `replicates`.
     """
 
     name: str
@@ -48,6 +54,9 @@ class Figure:
     better: str = ""
     why: str = ""
     more: tuple[tuple[str, float], ...] = ()
+    of_clips: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    replicates: tuple[float, ...] = ()
+    n_films: int = 0
 
     def plain(self) -> dict[str, Any]:
         """Return values for JSON: finite numbers of `DIGITS` significant digits, or null."""
@@ -73,6 +82,18 @@ def undefined(
 ) -> Figure:
     """Return a figure that is not defined for these data."""
     return Figure(name, says, music_name, None, n, unit, why=why)
+
+
+def by_clip(
+    names: Iterable[str], numerators: Iterable[float], denominators: Iterable[float] | None = None
+) -> dict[str, tuple[float, float]]:
+    """Return `Figure.of_clips`; without denominators each is 1, so that the figure is a mean."""
+    if denominators is None:
+        return {name: (float(value), 1.0) for name, value in zip(names, numerators, strict=True)}
+    return {
+        name: (float(above), float(below))
+        for name, above, below in zip(names, numerators, denominators, strict=True)
+    }
 
 
 def rounded(value: float | None) -> float | None:
@@ -123,7 +144,8 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     yield f"|{'---|' * len(HEADER)}"
     for figure in evaluation.figures:
         yield f"| {' | '.join(cells(figure))} |"
-    yield from _section(
+    yield from published_lines(evaluation.published)
+    yield from section(
         "Not defined",
         [
             f"{figure.name} ({figure.of}): {figure.why}"
@@ -131,15 +153,14 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
             if figure.value is None
         ],
     )
-    yield from _section("Warnings", list(evaluation.warnings))
-    yield from _section(
-        "Left out", [f"{sentence.rstrip('.')}." for sentence in evaluation.left_out]
-    )
-    yield from _section("Measures", _explained(evaluation))
-    yield from _section("How", list(_how(evaluation)))
+    yield from section("Warnings", list(evaluation.warnings))
+    yield from section("Left out", [f"{sentence.rstrip('.')}." for sentence in evaluation.left_out])
+    yield from section("Measures", explained(evaluation))
+    yield from section("How", [*_sides(evaluation), *how(evaluation)])
 
 
-def _explained(evaluation: Evaluation) -> list[str]:
+def explained(evaluation: Evaluation) -> list[str]:
+    """Return a sentence on each figure."""
     lines = []
     for figure in evaluation.figures:
         more = ", ".join(f"{name} {value:.4g}" for name, value in figure.more)
@@ -147,11 +168,15 @@ def _explained(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def _how(evaluation: Evaluation) -> Iterator[str]:
-    facts = evaluation.facts
-    for name, side in facts["compared"].items():
+def _sides(evaluation: Evaluation) -> Iterator[str]:
+    for name, side in evaluation.facts["compared"].items():
         if isinstance(side, dict):
             yield f"{name}: {side['n']} files, SHA-256 {side['sha256'][:16]}…"
+
+
+def how(evaluation: Evaluation) -> Iterator[str]:
+    """Yield sentences on models, settings and software."""
+    facts = evaluation.facts
     model = facts["embedding"]
     if model:
         revision = f", revision {model['revision']}" if model["revision"] else ""
@@ -168,7 +193,25 @@ def _how(evaluation: Evaluation) -> Iterator[str]:
     yield ", ".join(f"{name} {version}" for name, version in facts["software"].items()) + "."
 
 
-def _section(title: str, lines: list[str]) -> Iterator[str]:
+def published_lines(published: Published | None) -> Iterator[str]:
+    """Yield a table of published figures under a title of its own, and why others are missing."""
+    from ossl_train.evaluation import published as others
+
+    if published is None:
+        return
+    if published.shown:
+        yield from ("", f"## {others.TITLE}", "")
+        yield f"| {' | '.join(others.HEADER)} |"
+        yield f"|{'---|' * len(others.HEADER)}"
+        for row in published.rows():
+            yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+    yield from section(
+        "Published figures of another protocol, not shown", list(published.not_shown)
+    )
+
+
+def section(title: str, lines: list[str]) -> Iterator[str]:
+    """Yield a section of a list; nothing if the list is empty."""
     if lines:
         yield ""
         yield f"## {title}"

@@ -12,7 +12,7 @@ from ossl_builder.engine.cache import ArrayCache
 from ossl_builder.errors import OsslError
 from ossl_train.evaluation.curves import MUSIC, VIDEO, music_curves, video_curves
 from ossl_train.evaluation.eval_set import EvalSet
-from ossl_train.evaluation.report import Figure, undefined
+from ossl_train.evaluation.report import Figure, by_clip, undefined
 from ossl_train.evaluation.settings import EvaluationSettings, WithProgress
 from ossl_train.metrics import NotDefined
 from ossl_train.metrics.video_sync import Timed, alignment, following
@@ -90,10 +90,12 @@ def _figures(
     eval_set: EvalSet,
     settings: EvaluationSettings,
 ) -> Iterator[Figure]:
-    films = eval_set.film_indices(list(music))
+    names = list(music)
+    films = eval_set.film_indices(names)
     for kind, (name, says) in AT_CUTS.items():
         timed = [_timed(music[k][kind], k, music, videos, eval_set) for k in music]
-        yield _at_cuts(name, says.format(settings.tolerance_s), music_name, timed, films, settings)
+        says = says.format(settings.tolerance_s)
+        yield _at_cuts(name, says, music_name, names, timed, films, settings)
     try:
         sync = following(
             [music[k]["loudness"] for k in music],
@@ -106,8 +108,9 @@ def _figures(
         yield undefined("loudness_follows_motion", FOLLOWS, music_name, str(error), len(music))
         return
     yield Figure(
-        "loudness_follows_motion", FOLLOWS, music_name, sync.excess, sync.n_clips, "clips",
+        "loudness_follows_motion", FOLLOWS, music_name, sync.excess, len(sync.clips), "clips",
         interval=sync.interval, chance=0.0,
+        of_clips=by_clip([names[k] for k in sync.clips], sync.excesses),
         more=(
             ("correlation", sync.correlation),
             ("control", sync.control),
@@ -136,6 +139,7 @@ def _at_cuts(
     name: str,
     says: str,
     music_name: str,
+    names: list[str],
     timed: list[Timed],
     films: FilmIndices,
     settings: EvaluationSettings,
@@ -149,5 +153,6 @@ def _at_cuts(
     return Figure(
         name, says, music_name, aligned.share, aligned.n_cuts, "cuts",
         interval=aligned.interval, chance=aligned.chance, better="higher",
-        more=(("p", aligned.p), ("n_clips", aligned.n_clips)),
+        more=(("p", aligned.p), ("n_clips", len(aligned.clips))),
+        of_clips=by_clip([names[k] for k in aligned.clips], aligned.hits, aligned.counts),
     )  # fmt: skip

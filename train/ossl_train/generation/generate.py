@@ -13,6 +13,7 @@ from ossl_builder.media import mux
 from ossl_builder.media.loudness import dbfs, integrated, measured
 from ossl_train.generation import sample_files
 from ossl_train.generation.models import Models
+from ossl_train.generation.provenance import read_provenance
 from ossl_train.generation.requests import GenerateSettings, GenerationRequest
 from ossl_train.generation.sample_files import OutputFiles, decode, limit_peaks, write_wav
 from ossl_train.generation.sampling import (
@@ -91,8 +92,9 @@ def plan_samples(
     for request in requests:
         for seed in seeds:
             folder = out / f"seed-{seed}" if len(seeds) > 1 else out
-            target = OutputFiles(folder / f"{request.name}.wav", with_video)
-            if target.video is not None and target.video.resolve() == request.video.resolve():
+            video = request.video
+            target = OutputFiles(folder / f"{request.name}.wav", with_video and video is not None)
+            if target.video and video and target.video.resolve() == video.resolve():
                 raise OsslError(
                     "output_is_input",
                     f"The output {target.video} would replace the input video.",
@@ -218,7 +220,7 @@ def _write(job: SampleJob, codes: Any, models: Models, settings: GenerateSetting
     }
     # If the video fails, the music remains, and the next run writes only the video.
     sample_files.write_provenance(target, job.facts, facts)
-    if target.video is not None:
+    if target.video is not None and request.video is not None:
         mux.mux(request.video, target.wav, target.video)
         sample_files.write_provenance(target, job.facts, facts)
     notes = []
@@ -232,7 +234,8 @@ def _write(job: SampleJob, codes: Any, models: Models, settings: GenerateSetting
 
 def _mux_again(job: SampleJob) -> SampleResult:
     assert job.target.video is not None
-    note = sample_files.read_provenance(job.target)
+    assert job.sample.request.video is not None
+    note = read_provenance(job.target.note)
     assert note is not None
     mux.mux(job.sample.request.video, job.target.wav, job.target.video)
     sample_files.write_provenance(job.target, job.facts, note["made"])
@@ -240,7 +243,7 @@ def _mux_again(job: SampleJob) -> SampleResult:
 
 
 def _done(job: SampleJob, state: str, notes: tuple[str, ...]) -> SampleResult:
-    note = sample_files.read_provenance(job.target)
+    note = read_provenance(job.target.note)
     seconds = None if note is None else note["made"]["n_samples"] / note["made"]["sample_rate"]
     video = job.target.video
     return SampleResult(
@@ -255,7 +258,7 @@ def _done(job: SampleJob, state: str, notes: tuple[str, ...]) -> SampleResult:
 
 
 def _failed(job: SampleJob, error: OsslError) -> SampleResult:
-    note = sample_files.read_provenance(job.target)
+    note = read_provenance(job.target.note)
     has_music = note is not None and job.target.wav.is_file()
     return SampleResult(
         name=job.sample.request.name,

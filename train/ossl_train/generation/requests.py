@@ -16,7 +16,7 @@ from ossl_builder.engine.settings import Settings
 from ossl_builder.errors import OsslError
 from ossl_builder.files import inside
 from ossl_builder.tables import CLIPS, LABELS, Clip, Label
-from ossl_train.data.codes import WITHOUT_MOOD, PromptsSettings, paper_prompt, prompt_of
+from ossl_train.data.codes import WITHOUT_MOOD, PromptsSettings, Texts, paper_prompt, prompt_of
 from ossl_train.data.source import SplitClip, read_source
 from ossl_train.evaluation.eval_set import named_clips
 
@@ -27,9 +27,9 @@ class GenerationRequest:
 
     Attributes:
         name: name of the output files: a clip's id, or the video file's name without its suffix.
-        video: the video file.
-        video_sha256: its checksum.
-        duration_s: length of the video.
+        video: the video file; None: a clip of an evaluation set without videos.
+        video_sha256: its checksum; empty: no video.
+        duration_s: length of the video, or of the music to generate without one.
         prompt: the text; empty: MusicGen's "no text".
         dialogue: the dialogue stem, if there is one.
         dialogue_sha256: its checksum.
@@ -37,13 +37,18 @@ class GenerationRequest:
     """
 
     name: str
-    video: Path
+    video: Path | None
     video_sha256: str
     duration_s: float
     prompt: str
     dialogue: Path | None = None
     dialogue_sha256: str | None = None
     error: OsslError | None = None
+
+    @property
+    def identity(self) -> str:
+        """What makes its music differ from that of other requests with the same prompt and seed."""
+        return self.video_sha256 or self.name
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class PromptOptions:
             return self.prompt
         return None if self.mood is None else paper_prompt(self.mood, None)
 
-    def of(self, label: Label | None) -> str:
+    def of(self, label: Texts | None) -> str:
         """Return the user's prompt, else the label's, else one with the kind of music only."""
         by_user = self.from_user()
         if by_user is not None:
@@ -128,6 +133,44 @@ def clip_requests(
         label = labels.get((clip.film_id, clip.clip_id))
         chosen.append(_of_clip(root, name, SplitClip(clip, "", label), prompts))
     return chosen
+
+
+def set_requests(root: Path, prompts: PromptOptions, needs_video: bool) -> list[GenerationRequest]:
+    """Return requests for all clips of an evaluation set (`ossl import oes`).
+
+    Args:
+        root: its folder.
+        prompts: how prompts are chosen.
+        needs_video: whether an adapter is used: a clip without a video has an error then.
+
+    Raises:
+        OsslError: `eval_set_invalid`, `path_outside`, `file_missing`.
+    """
+    from ossl_builder.imports.eval_set import read_eval_set
+
+    requests = []
+    for clip in read_eval_set(root).clips:
+        video = None if clip.video is None else inside(root, clip.video)
+        if video is not None and not video.is_file():
+            raise OsslError("file_missing", f"There is no file {video}.", "Import the set again.")
+        error = None
+        if video is None and needs_video:
+            error = OsslError(
+                "no_video",
+                f"The clip {clip.clip_id} has no video, which an adapter needs.",
+                "Use --alpha 0, or import the set again with its videos.",
+            )
+        requests.append(
+            GenerationRequest(
+                name=clip.clip_id,
+                video=video,
+                video_sha256=clip.video_sha256 or "",
+                duration_s=clip.duration_s,
+                prompt=prompts.of(clip),
+                error=error,
+            )
+        )
+    return requests
 
 
 def file_requests(paths: Sequence[Path], prompts: PromptOptions) -> list[GenerationRequest]:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ossl_builder import __version__, files, parse
+from ossl_builder import __version__, files
 from ossl_builder.engine.cache import UNSHAPING, changed_inputs
 from ossl_builder.errors import OsslError
 from ossl_builder.files import replacing
 from ossl_builder.models.hub import fingerprint
 from ossl_train.data.video_encoder import encoder_digest
 from ossl_train.generation.models import ChosenAdapter
+from ossl_train.generation.provenance import FORMAT, read_provenance
 from ossl_train.generation.requests import GenerateSettings
 from ossl_train.generation.sampling import GeneratedSample
 from ossl_train.pretrained import full_name, shown_name
@@ -120,9 +121,6 @@ def write_wav(path: Path, audio: Mono, rate: int) -> None:
         ) from error
 
 
-FORMAT = 1
-MAX_NOTE_BYTES = 4 << 20
-"""A provenance file of ten hours of music is smaller."""
 MODEL_FILES = ("**/*.bin", "**/*.safetensors")
 
 
@@ -201,24 +199,9 @@ def sample_facts(sample: GeneratedSample, shared: Mapping[str, Any]) -> dict[str
     return {**shared, **of_sample}
 
 
-def read_provenance(target: OutputFiles) -> dict[str, Any] | None:
-    """Read the provenance file of a sample; None if there is none that can be read."""
-    try:
-        provenance = parse.json_value(parse.regular_bytes(target.note, MAX_NOTE_BYTES))
-    except (OSError, ValueError):
-        return None
-    is_ours = (
-        isinstance(provenance, dict)
-        and provenance.get("format") == FORMAT
-        and isinstance(provenance.get("made_from"), dict)
-        and isinstance(provenance.get("made"), dict)
-    )
-    return provenance if is_ours else None
-
-
 def reason_to_make(target: OutputFiles, facts: Mapping[str, Any]) -> str:
     """Return why a sample must be generated; empty: it is up to date; or `VIDEO_ONLY`."""
-    note = read_provenance(target)
+    note = read_provenance(target.note)
     if note is None or not target.wav.is_file():
         return "not generated yet"
     changed = changed_inputs(note.get("made_from", {}), facts)

@@ -90,13 +90,13 @@ def video_window(span: FrameSpan, rate: float, duration_s: float) -> WindowSpan:
     return WindowSpan(span.index, start_s, min(span.n_frames / rate, duration_s - start_s))
 
 
-def window_seed(seed: int, video_sha256: str, index: int) -> int:
+def window_seed(seed: int, identity: str, index: int) -> int:
     """Return the seed of one window.
 
     The base model would generate the same music for all videos with the same prompt and seed. So
-    the checksum of the video is part of the seed.
+    the checksum of the video is part of the seed, or the name of a clip without a video.
     """
-    digest = hashlib.sha256(f"{seed}/{video_sha256}/{index}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{identity}/{index}".encode()).digest()
     return int.from_bytes(digest[:6], "big")
 
 
@@ -210,7 +210,7 @@ def _window(
             ),
             start=start.to(backbone.device),
             seeds=[
-                window_seed(sample.seed, sample.request.video_sha256, span.index)
+                window_seed(sample.seed, sample.request.identity, span.index)
                 for sample, span in zip(samples, current, strict=True)
             ],
             progress=lambda done, total: progress(),

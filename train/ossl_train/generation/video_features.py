@@ -77,6 +77,7 @@ def _pixels(
         for moment in sample_times(window, encoder.shape.n_frames)
     )
     incomplete: dict[int, list[tuple[Tensor, float]]] = {}
+    assert request.video is not None, "an adapter needs a video"
     shown = frames_at(request.video, [moment for moment, _ in wanted])
     for (_, index), frame in zip(wanted, shown, strict=True):
         of_window = incomplete.setdefault(index, [])

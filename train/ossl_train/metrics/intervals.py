@@ -64,6 +64,33 @@ def of_ratio(
     return around(float(above.sum() / below.sum()), replicates, len(members))
 
 
+def of_ratio_difference(
+    first: tuple[Values, Values],
+    second: tuple[Values, Values],
+    count: int,
+    rng: np.random.Generator,
+    films: FilmIndices | None = None,
+) -> Interval | None:
+    """Return the interval of the second minus the first of two ratios; None for one film.
+
+    Both are of the same clips, and each resample has the same films on both sides: what makes a
+    clip easy or hard for both of two systems does not widen the interval.
+
+    Args:
+        first: numerators and denominators as in `of_ratio`, each of shape (n,).
+        second: likewise, of the same clips in the same order.
+        count, rng, films: see `of_mean`.
+    """
+    members = _members(len(first[0]), films)
+    if len(members) < 2 or count < 2:
+        return None
+    sums = [np.array([values[clips].sum() for clips in members]) for values in (*first, *second)]
+    drawn = rng.integers(0, len(members), size=(count, len(members)))
+    above, below, other_above, other_below = (values[drawn].sum(axis=1) for values in sums)
+    value = sums[2].sum() / sums[3].sum() - sums[0].sum() / sums[1].sum()
+    return around(float(value), other_above / other_below - above / below, len(members))
+
+
 def around(value: float, replicates: Sequence[float] | Values, n_films: int) -> Interval | None:
     """Return the interval of bootstrap replicates, shifted so that their mean is `value`, or None.
 

@@ -44,7 +44,9 @@ class Alignment:
         chance: mean share for cuts shifted by random times.
         p: part of the random shifts that reach the share; small if the share is above chance.
         n_cuts: number of cuts of all clips.
-        n_clips: number of clips that have cuts.
+        clips: the clips that have cuts, by their index.
+        hits: of each of these clips, the number of cuts with an event.
+        counts: of each of these clips, the number of cuts.
     """
 
     share: float
@@ -52,7 +54,9 @@ class Alignment:
     chance: float
     p: float
     n_cuts: int
-    n_clips: int
+    clips: tuple[int, ...]
+    hits: tuple[float, ...]
+    counts: tuple[float, ...]
 
 
 def alignment(
@@ -98,7 +102,9 @@ def alignment(
         chance=float(moved.mean()),
         p=float((1 + (moved >= share - 1e-12).sum()) / (SHIFTS + 1)),
         n_cuts=int(counts.sum()),
-        n_clips=len(cut),
+        clips=tuple(with_cuts),
+        hits=tuple(hits.tolist()),
+        counts=tuple(counts.tolist()),
     )
 
 
@@ -124,7 +130,8 @@ class Following:
         interval: interval of the excess, over films.
         lag_s: delay of the music with the highest mean correlation, at most 2 s.
         at_lag: mean correlation at this delay.
-        n_clips: number of clips whose curves both change.
+        clips: the clips whose curves both change, by their index.
+        excesses: the difference of each of these clips.
         n_left_out: number of clips whose music or video is constant, or shorter than 5 s.
     """
 
@@ -134,7 +141,8 @@ class Following:
     interval: Interval | None
     lag_s: float
     at_lag: float
-    n_clips: int
+    clips: tuple[int, ...]
+    excesses: tuple[float, ...]
     n_left_out: int
 
 
@@ -191,7 +199,8 @@ def following(
         interval=intervals.of_mean(excess, resamples, rng, films[kept]),
         lag_s=lag * hop_s,
         at_lag=at_lag,
-        n_clips=len(kept),
+        clips=tuple(kept),
+        excesses=tuple(excess.tolist()),
         n_left_out=len(own) - len(kept),
     )
 
