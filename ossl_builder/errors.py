@@ -223,6 +223,7 @@ REASONS: dict[str, str] = {
     "lengths_differ": "Video, audio and packets have different lengths.",
     "music_not_clean": "Too much dialogue is left in the music stem.",
     "no_audio": "The film has no audio.",
+    "no_caption": "The captioning model wrote no words about the clip.",
     "no_video": "The segment has no video.",
     "not_confirmed": "The network that confirms transitions does not see this one.",
     "not_in_recordings": "The music is in none of the recordings.",

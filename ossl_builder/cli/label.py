@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from ossl_builder.cli import label_import, label_pull, label_push, label_results, label_urls
+from ossl_builder.cli import (
+    label_caption,
+    label_import,
+    label_pull,
+    label_push,
+    label_results,
+    label_urls,
+)
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -19,4 +26,5 @@ def add_commands(app: typer.Typer) -> None:
     label_results.add_commands(group)
     label_import.add_commands(group)
     label_urls.add_commands(group)
+    label_caption.add_commands(group)
     app.add_typer(group)

@@ -22,7 +22,11 @@ ROWS_PER_GROUP = 65_536
 CHECKSUMS = "checksums.sha256"
 # Hint for a table that is missing or has another schema version: the command that writes it.
 MAKE = "Run `ossl build`."
-MAKERS = {"labels": "Run `ossl label merge`.", "splits": "Run `ossl split`."}
+MAKERS = {
+    "captions": "Run `ossl label caption`.",
+    "labels": "Run `ossl label merge`.",
+    "splits": "Run `ossl split`.",
+}
 
 
 # By table and item: values of columns that no stage computes.

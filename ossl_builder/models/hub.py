@@ -44,7 +44,7 @@ class ModelFolder:
         used = [
             path
             for path in sorted(self.path.iterdir())
-            if path.suffix in (".json", ".txt", *WEIGHTS) and path.is_file()
+            if path.suffix in (".jinja", ".json", ".txt", *WEIGHTS) and path.is_file()
         ]
         # Of weights in two formats, transformers loads the first.
         if any(path.suffix == WEIGHTS[0] for path in used):
@@ -244,7 +244,7 @@ def _cached_snapshot(source: str, revision: str | None) -> Path | None:
 def _snapshot(source: str, revision: str | None, weights: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.json", "*.txt", f"*{weights}"]
+    patterns = ["*.json", "*.txt", "*.jinja", f"*{weights}"]
     return Path(snapshot_download(source, revision=revision, allow_patterns=patterns))
 
 

@@ -53,9 +53,9 @@ def __getattr__(name: str) -> Any:
             for entry in ENTRIES
         )
     elif name == "TABLES":
-        from ossl_builder.tables import LABELS, SPLITS
+        from ossl_builder.tables import CAPTIONS, LABELS, SPLITS
 
-        value = (*(stage.writes for stage in __getattr__("STAGES")), LABELS, SPLITS)
+        value = (*(stage.writes for stage in __getattr__("STAGES")), LABELS, SPLITS, CAPTIONS)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

@@ -1,5 +1,6 @@
 """The tables: one row type per table, with its schema, key and invariants."""
 
+from ossl_builder.tables.captions import CAPTIONS, Caption
 from ossl_builder.tables.clips import CLIPS, Clip
 from ossl_builder.tables.cues import CUES, Cue
 from ossl_builder.tables.films import FILMS, SOURCES, Film, Source, checked_film_id
@@ -11,8 +12,8 @@ from ossl_builder.tables.splits import SPLITS, Split
 from ossl_builder.tables.stems import STEMS, Stem
 
 __all__ = [
-    "CLIPS", "CUES", "FILMS", "FINGERPRINTS", "LABELS", "SCENES", "SOURCES",
+    "CAPTIONS", "CLIPS", "CUES", "FILMS", "FINGERPRINTS", "LABELS", "SCENES", "SOURCES",
     "SPLITS", "STEMS",
-    "Clip", "Cue", "Film", "Fingerprint", "Label", "Scene", "Source", "Span", "Split", "Stem",
-    "Table", "checked_film_id",
+    "Caption", "Clip", "Cue", "Film", "Fingerprint", "Label", "Scene", "Source", "Span", "Split",
+    "Stem", "Table", "checked_film_id",
 ]  # fmt: skip

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ossl_builder.media.shown_frames import frames_at
 from ossl_train.data.features import FeaturesSettings, pool_tokens
 from ossl_train.data.video_encoder import VideoEncoder
-from ossl_train.data.window_loader import dialogue_curves, frames_at, sample_times
+from ossl_train.data.window_loader import dialogue_curves, sample_times
 from ossl_train.data.windows import WindowSpan
 from ossl_train.generation.requests import GenerationRequest
 
