@@ -33,8 +33,11 @@ FIXED_QUESTIONS = frozenset(
     ("quadrant", "valence", "energy", "tension", "music_audible", "speech_over_music",
      "mood_words", "caption", "confidence")
 )  # fmt: skip
-# Names of a clip's files and split in exports.
-EXPORT_COLUMNS = ("split", "video", "mix", "music", "dialogue", "file_name")
+# Names of a clip's files, split and model's caption in exports.
+EXPORT_COLUMNS = (
+    "split", "video", "mix", "music", "dialogue", "file_name",
+    "model_caption", "model_caption_model", "model_caption_revision",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

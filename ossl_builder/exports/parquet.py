@@ -10,10 +10,10 @@ from ossl_builder.engine import tables_io
 from ossl_builder.exports.link_or_copy import Medium
 from ossl_builder.exports.selection import Selection
 from ossl_builder.files import inside
-from ossl_builder.tables import CLIPS, CUES, FILMS, LABELS, SCENES, SPLITS
+from ossl_builder.tables import CAPTIONS, CLIPS, CUES, FILMS, LABELS, SCENES, SPLITS
 
 # Stems belong to whole films, and fingerprints are needed only for splits: neither is exported.
-EXPORTED = (FILMS, SCENES, CUES, CLIPS, LABELS, SPLITS)
+EXPORTED = (FILMS, SCENES, CUES, CLIPS, LABELS, SPLITS, CAPTIONS)
 ROLES = ("video", "mix", "music", "dialogue")
 
 

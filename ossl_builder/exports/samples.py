@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ossl_builder.annotations.captions import current_captions
 from ossl_builder.exports.link_or_copy import Checked, size_of_file
 from ossl_builder.exports.selection import Selection
 from ossl_builder.files import inside
-from ossl_builder.tables import CLIPS, FILMS, LABELS, Table
+from ossl_builder.tables import CAPTIONS, CLIPS, FILMS, LABELS, Table
 
 # The path column of the clips table for each media role; mix and dialogue may be missing.
 MEDIA = {
@@ -33,6 +34,12 @@ LABEL_COLUMNS = (
     "quadrant", "mood", "confidence", "n_annotators", "valence", "energy", "tension",
     "music_audible", "speech_over_music", "mood_words", "caption", "caption_source",
 )  # fmt: skip
+# A model's caption has columns of its own, so that nobody takes it for one of a person.
+CAPTION_COLUMNS = {
+    "model_caption": "caption",
+    "model_caption_model": "model",
+    "model_caption_revision": "revision",
+}
 
 
 # Name, plain type, unit and meaning.
@@ -82,6 +89,11 @@ def columns(selection: Selection) -> list[Column]:
         for name in names:
             meta = described[name]
             described_columns.append((name, table.types()[name][0], meta["unit"], meta["doc"]))
+    if selection.has(CAPTIONS):
+        docs = {column.name: column.metadata["doc"] for column in CAPTIONS.columns}
+        described_columns += [
+            (name, str, "", docs[column]) for name, column in CAPTION_COLUMNS.items()
+        ]
     return described_columns
 
 
@@ -106,6 +118,7 @@ def samples(selection: Selection) -> Iterator[Sample]:
         for batch in (selection.batches(LABELS) if selection.has(LABELS) else ())
         for row in batch.select(["clip_id", *label_columns]).to_pylist()
     }
+    captions = _model_captions(selection)
     for batch in selection.batches(CLIPS, [*CLIP_COLUMNS, *MEDIA.values()]):
         for row in batch.to_pylist():
             film = films[row["film_id"]]
@@ -119,6 +132,7 @@ def samples(selection: Selection) -> Iterator[Sample]:
                     **{name: row[name] for name in CLIP_COLUMNS},
                     **{name: film[name] for name in FILM_COLUMNS},
                     **{name: label[name] for name in label_columns},
+                    **captions(row["film_id"], row["clip_id"]),
                 },
                 media={
                     role: inside(selection.root, row[column])
@@ -127,3 +141,19 @@ def samples(selection: Selection) -> Iterator[Sample]:
                 },
                 columns=all_columns,
             )
+
+
+def _model_captions(selection: Selection) -> Callable[[str, str], dict[str, Any]]:
+    """Return a function from film and clip to the values of `CAPTION_COLUMNS`."""
+    if not selection.has(CAPTIONS):
+        return lambda film_id, clip_id: {}
+    captions = current_captions(selection.folder)
+
+    def values(film_id: str, clip_id: str) -> dict[str, Any]:
+        row = captions.get((film_id, clip_id))
+        return {
+            name: None if row is None else getattr(row, column)
+            for name, column in CAPTION_COLUMNS.items()
+        }
+
+    return values

@@ -17,7 +17,7 @@ from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
 from ossl_builder.pipeline.derived_tables import verdicts_of
 from ossl_builder.rights.case import FREE
-from ossl_builder.tables import CLIPS, FILMS, LABELS, SPLITS, Table
+from ossl_builder.tables import CAPTIONS, CLIPS, FILMS, LABELS, SPLITS, Table
 from ossl_builder.tables.labels import stored_labels_table
 from ossl_builder.tables.splits import SPLIT_NAMES
 
@@ -69,12 +69,20 @@ class Selection:
         import pyarrow.compute as pc
 
         films = pa.array(sorted(self.splits), pa.string())
+        shown = self._videos() if table is CAPTIONS else None
         for batch in tables_io.iter_arrow(self.folder, table, BATCH, columns):
             if table is FILMS and "source" in batch.column_names:
                 batch = _remove_folders(batch)
             if table is FILMS and "verdict" in batch.column_names:
                 batch = self._with_verdicts(batch)
+            if shown is not None and "video_sha256" in batch.column_names:
+                # A caption of another video is stale.
+                batch = batch.filter(pc.is_in(batch["video_sha256"], shown))
             yield batch.filter(pc.is_in(batch["film_id"], films)) if self.splits else batch
+
+    def _videos(self) -> pa.Array:
+        """Return the SHA-256 of the videos of all clips."""
+        return tables_io.read_arrow(self.folder, CLIPS, ["video_sha256"])["video_sha256"]
 
     def verdict(self, film_id: str) -> str:
         """Return today's verdict word of a film; `unknown` if the corpus has no record of it."""

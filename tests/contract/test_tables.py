@@ -14,6 +14,7 @@ from ossl_builder.stages.registry import TABLES
 from ossl_builder.tables import (
     FILMS,
     SOURCES,
+    Caption,
     Clip,
     Cue,
     Film,
@@ -73,11 +74,16 @@ LABEL = Label(
     music_audible="clear", speech_over_music="no", mood_words="epic; happy", caption="A march.",
     caption_source="annotator",
 )  # fmt: skip
+CAPTION = Caption(
+    film_id="f", clip_id="f_0-2000", caption="a man on a horse.", model="m", revision=None,
+    digest="0" * 64, n_frames=4, max_tokens=40, instruction="", video_sha256="0" * 64,
+)  # fmt: skip
 SPLIT = Split("f", "train", "drawn by the seed", "f", 1, 2.0, "Q1", "short")
 
 GOOD: dict[str, tuple[Any, ...]] = {
     "sources": (SOURCE,), "films": (FILM,), "scenes": SCENES, "stems": STEMS, "cues": CUES,
     "clips": (CLIP,), "fingerprints": (FINGERPRINT,), "labels": (LABEL,), "splits": (SPLIT,),
+    "captions": (CAPTION,),
 }  # fmt: skip
 
 BAD: list[tuple[str, dict[str, Any], int]] = [
@@ -132,6 +138,10 @@ BAD: list[tuple[str, dict[str, Any], int]] = [
     ("labels", {"caption": None}, 0),
     ("labels", {"caption_source": "none"}, 0),
     ("labels", {"rule": "guess"}, 0),
+    ("captions", {"caption": ""}, 0),
+    ("captions", {"caption": "a\x1b[31m"}, 0),
+    ("captions", {"caption": "a" * 301}, 0),
+    ("captions", {"n_frames": 0}, 0),
     ("splits", {"split": "dev"}, 0),
     ("splits", {"why": ""}, 0),
 ]

@@ -67,7 +67,7 @@ def recipe_for(root: Path, *overrides: str) -> TrainRecipe:
 
 
 def source_of(root: Path, recipe: TrainRecipe) -> Source:
-    return read_source(root, use_labels=recipe.prompts.use_labels)
+    return read_source(root, **recipe.prompts.tables())
 
 
 def jobs_of(root: Path, *overrides: str) -> tuple[Job, ...]:

@@ -77,7 +77,7 @@ def _encode(
     from ossl_train.recipe import load_train_recipe, on_device
 
     recipe = load_train_recipe(recipe_name, overrides)
-    source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)
+    source = read_source(corpus, data, **recipe.prompts.tables())
     recipe = with_models(on_device(recipe, device), source.root, write=not dry_run)
     jobs = make_jobs(source, recipe)
     decisions = plan(jobs)

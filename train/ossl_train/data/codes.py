@@ -16,7 +16,7 @@ from ossl_builder.engine.stage import Item, Outcome, Reject, Stage, versions
 from ossl_builder.files import sha256_json
 from ossl_builder.media.loudness import dbfs
 from ossl_builder.models.hub import fingerprint
-from ossl_builder.tables import Clip
+from ossl_builder.tables import Caption, Clip
 from ossl_train.data.storage import (
     CODES,
     CODES_TABLE,
@@ -63,12 +63,20 @@ class PromptsSettings(Settings):
         True, description="take mood and caption from the labels table; false: one prompt for all"
     )
     use_captions: bool = Field(True, description="add the caption, if there is one, to the mood")
+    model_captions: bool = Field(
+        False,
+        description="where no person wrote a caption, add that of a model (`ossl label caption`)",
+    )
     unlabelled: Literal["keep", "leave_out"] = Field(
         "keep", description="clips without a mood: keep them with a prompt that names none"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="device of T5", json_schema_extra=UNSHAPING
     )
+
+    def tables(self) -> dict[str, bool]:
+        """Return the arguments of `read_source`: which tables the prompts need."""
+        return {"use_labels": self.use_labels, "model_captions": self.model_captions}
 
 
 class _MusicGenSettings(Settings):
@@ -205,11 +213,12 @@ CODES_STAGE = Stage(
 
 @dataclass(frozen=True)
 class ClipPrompt:
-    """A clip and its prompt."""
+    """A clip and its prompt; `caption_model`: the model that wrote the caption in it, or None."""
 
     film_id: str
     clip_id: str
     prompt: str
+    caption_model: str | None = None
 
 
 def paper_prompt(mood: str | None, caption: str | None) -> str:
@@ -238,19 +247,48 @@ class Texts(Protocol):
         """Its caption."""
 
 
-def prompt_of(label: Texts | None, settings: PromptsSettings) -> str | None:
-    """Return the prompt of a clip by its label; None: leave the clip out."""
+def prompt_of(
+    label: Texts | None, settings: PromptsSettings, model_caption: Caption | None = None
+) -> str | None:
+    """Return the prompt of a clip by its label; None: leave the clip out.
+
+    Args:
+        label: its label, or none.
+        settings: section `prompts` of the recipe.
+        model_caption: what a model wrote about it, or none; a person's caption is preferred.
+    """
     if not settings.use_labels:
         return paper_prompt(None, None)
     mood = label.mood if label else None
     if not (mood or "").strip() and settings.unlabelled == "leave_out":
         return None
+    if caption_model(label, settings, model_caption) and model_caption:
+        return paper_prompt(mood, model_caption.caption)
     return paper_prompt(mood, label.caption if label and settings.use_captions else None)
+
+
+def caption_model(
+    label: Texts | None, settings: PromptsSettings, model_caption: Caption | None
+) -> str | None:
+    """Return the name of the model whose caption is in the prompt of a clip; None: no model's.
+
+    The arguments are those of `prompt_of`.
+    """
+    by_person = label.caption if label else None
+    allowed = settings.use_labels and settings.use_captions and settings.model_captions
+    if model_caption is None or not allowed or (by_person or "").strip():
+        return None
+    return model_caption.model
 
 
 def text_input_hash(prompts: Sequence[ClipPrompt]) -> str:
     """Return the hash of what the text states of a film depend on: the prompts."""
-    return sha256_json([[clip_prompt.clip_id, clip_prompt.prompt] for clip_prompt in prompts])
+    return sha256_json(
+        [
+            [one.clip_id, one.prompt, *([one.caption_model] if one.caption_model else [])]
+            for one in prompts
+        ]
+    )
 
 
 def prompt_key(prompt: str) -> str:
@@ -291,6 +329,7 @@ def make_text(item: Item) -> Outcome:
                 clip_prompt.clip_id,
                 clip_prompt.prompt,
                 lengths[clip_prompt.prompt],
+                clip_prompt.caption_model,
             )
             for clip_prompt in prompts
         )

@@ -133,7 +133,7 @@ def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
     entries: list[tuple[Window, str, NDArray[np.float32]]] = []
     left_out: Counter[str] = Counter()
     for split_clip in clips:
-        prompt = prompt_of(split_clip.label, recipe.prompts)
+        prompt = prompt_of(split_clip.label, recipe.prompts, split_clip.model_caption)
         windows = window_spans(split_clip.clip, recipe.windows)
         if prompt is None or not windows:
             left_out["unlabelled" if prompt is None else "too_short"] += 1

@@ -25,6 +25,7 @@ from ossl_train.data.codes import (
     ClipPrompt,
     CodesStageSettings,
     TextStageSettings,
+    caption_model,
     codes_input_hash,
     prompt_of,
     text_input_hash,
@@ -116,9 +117,15 @@ def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
     clips = _clips(source)
     prompts = {
         film: tuple(
-            ClipPrompt(film, split_clip.clip.clip_id, prompt)
+            ClipPrompt(
+                film,
+                split_clip.clip.clip_id,
+                prompt,
+                caption_model(split_clip.label, recipe.prompts, split_clip.model_caption),
+            )
             for split_clip in source.of_film(film)
-            if (prompt := prompt_of(split_clip.label, recipe.prompts)) is not None
+            if (prompt := prompt_of(split_clip.label, recipe.prompts, split_clip.model_caption))
+            is not None
         )
         for film in clips
     }

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ossl_builder import files
+from ossl_builder.annotations.captions import current_captions
 from ossl_builder.engine import tables_io
 from ossl_builder.errors import OsslError
-from ossl_builder.tables import CLIPS, LABELS, SPLITS, Clip, Label
+from ossl_builder.tables import CAPTIONS, CLIPS, LABELS, SPLITS, Caption, Clip, Label
 from ossl_builder.tables.splits import SPLIT_NAMES
 
 if TYPE_CHECKING:
@@ -24,11 +25,15 @@ Drawn = TypeVar("Drawn")
 
 @dataclass(frozen=True)
 class SplitClip:
-    """A clip, the split of its film, and its label if it has one."""
+    """A clip, the split of its film, its label if it has one, and a model's caption if it is used.
+
+    A caption by a model is never part of the label.
+    """
 
     clip: Clip
     split: str
     label: Label | None
+    model_caption: Caption | None = None
 
 
 @dataclass(frozen=True)
@@ -95,13 +100,21 @@ def draw_evenly(
     return drawn
 
 
-def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = True) -> Source:
+def read_source(
+    corpus: Path,
+    data: Path | None = None,
+    *,
+    use_labels: bool = True,
+    model_captions: bool = False,
+) -> Source:
     """Read clips, splits and labels from the tables.
 
     Args:
         corpus: the corpus' folder (`ossl -C`).
         data: a folder written by `ossl export parquet`, used instead.
         use_labels: whether to read the labels table; without it no clip has a label.
+        model_captions: whether to read the captions table as well. The labels table may be missing
+            then: the captions are made without people.
 
     Raises:
         OsslError: `no_tables`, `table_missing`, `table_version`, `split_empty`.
@@ -117,12 +130,16 @@ def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = Tr
     splits: dict[str, str | None] = {
         row.film_id: row.split for row in tables_io.read_table(folder, SPLITS)
     }
+    with_captions = use_labels and model_captions
+    captions = current_captions(folder) if with_captions else {}
+    if with_captions and not (folder / f"{LABELS.name}.parquet").exists():
+        use_labels = False
     labels = {(row.film_id, row.clip_id): row for row in _labels(folder, use_labels)}
     clips: list[Clip] = tables_io.read_table(folder, CLIPS)
     clips_in_splits = [
-        SplitClip(clip, split, labels.get((clip.film_id, clip.clip_id)))
+        SplitClip(clip, split, labels.get(key), captions.get(key))
         for clip in clips
-        if (split := splits.get(clip.film_id)) is not None
+        if (split := splits.get(clip.film_id)) is not None and (key := (clip.film_id, clip.clip_id))
     ]
     if not clips_in_splits:
         raise OsslError(
@@ -130,7 +147,8 @@ def read_source(corpus: Path, data: Path | None = None, *, use_labels: bool = Tr
             f"No film of {root} that has clips is in a split.",
             "Run `ossl split` to assign films to splits.",
         )
-    names = [CLIPS.name, SPLITS.name, *([LABELS.name] if use_labels else [])]
+    names = [CLIPS.name, SPLITS.name]
+    names += [LABELS.name] * use_labels + [CAPTIONS.name] * with_captions
     return Source(
         root=root,
         clips=tuple(sorted(clips_in_splits, key=_film_and_clip)),

@@ -171,6 +171,10 @@ class StoredPrompt:
     clip_id: str = column("the clip")
     prompt: str = column("the words")
     length: int = column("tokens stored")
+    caption_model: str | None = column(
+        "the model that wrote the caption in the prompt; empty: a person did, or it has none",
+        later=True,
+    )
 
 
 def window_key(clip_id: str, index: int) -> str:

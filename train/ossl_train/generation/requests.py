@@ -10,13 +10,21 @@ from typing import Literal
 from pydantic import Field
 
 from ossl_builder import files
+from ossl_builder.annotations.captions import current_captions
 from ossl_builder.engine import tables_io
 from ossl_builder.engine.cache import UNSHAPING
 from ossl_builder.engine.settings import Settings
 from ossl_builder.errors import OsslError
 from ossl_builder.files import inside
-from ossl_builder.tables import CLIPS, LABELS, Clip, Label
-from ossl_train.data.codes import WITHOUT_MOOD, PromptsSettings, Texts, paper_prompt, prompt_of
+from ossl_builder.tables import CLIPS, LABELS, Caption, Clip, Label
+from ossl_train.data.codes import (
+    WITHOUT_MOOD,
+    PromptsSettings,
+    Texts,
+    caption_model,
+    paper_prompt,
+    prompt_of,
+)
 from ossl_train.data.source import SplitClip, read_source
 from ossl_train.evaluation.eval_set import named_clips
 
@@ -34,6 +42,7 @@ class GenerationRequest:
         dialogue: the dialogue stem, if there is one.
         dialogue_sha256: its checksum.
         error: why no music can be generated, if that is known; the other facts are empty.
+        caption_model: the model that wrote the caption in the prompt; None: no model did.
     """
 
     name: str
@@ -44,6 +53,7 @@ class GenerationRequest:
     dialogue: Path | None = None
     dialogue_sha256: str | None = None
     error: OsslError | None = None
+    caption_model: str | None = None
 
     @property
     def identity(self) -> str:
@@ -71,12 +81,18 @@ class PromptOptions:
             return self.prompt
         return None if self.mood is None else paper_prompt(self.mood, None)
 
-    def of(self, label: Texts | None) -> str:
+    def of(self, label: Texts | None, model_caption: Caption | None = None) -> str:
         """Return the user's prompt, else the label's, else one with the kind of music only."""
         by_user = self.from_user()
         if by_user is not None:
             return by_user
-        return prompt_of(label, self.labels) or WITHOUT_MOOD
+        return prompt_of(label, self.labels, model_caption) or WITHOUT_MOOD
+
+    def caption_model(self, split_clip: SplitClip) -> str | None:
+        """Return the model that wrote the caption in the prompt of a clip; None: no model did."""
+        if self.from_user() is not None:
+            return None
+        return caption_model(split_clip.label, self.labels, split_clip.model_caption)
 
 
 def split_requests(
@@ -88,7 +104,13 @@ def split_requests(
         OsslError: as `read_source` and `Source.on`.
     """
     try:
-        source = read_source(corpus, data, use_labels=prompts.from_user() is None)
+        by_label = prompts.from_user() is None
+        source = read_source(
+            corpus,
+            data,
+            use_labels=by_label,
+            model_captions=by_label and prompts.labels.model_captions,
+        )
     except OsslError as error:
         if error.code != "table_missing" or LABELS.name not in error.message:
             raise
@@ -109,7 +131,10 @@ def clip_requests(
     """
     root = (data or corpus).resolve()
     clips: list[Clip] = tables_io.read_table(root / "manifests", CLIPS)
-    labels = _labels(root) if prompts.from_user() is None else {}
+    by_label = prompts.from_user() is None
+    labels = _labels(root) if by_label else {}
+    with_captions = by_label and prompts.labels.model_captions
+    captions = current_captions(root / "manifests") if with_captions else {}
     chosen = []
     for wanted in dict.fromkeys(ids):
         film_id, _, clip_id = wanted.rpartition("/")
@@ -131,7 +156,8 @@ def clip_requests(
         (clip,) = matches
         name = f"{film_id}_{clip_id}" if film_id else clip_id
         label = labels.get((clip.film_id, clip.clip_id))
-        chosen.append(_of_clip(root, name, SplitClip(clip, "", label), prompts))
+        caption = captions.get((clip.film_id, clip.clip_id))
+        chosen.append(_of_clip(root, name, SplitClip(clip, "", label, caption), prompts))
     return chosen
 
 
@@ -233,9 +259,10 @@ def _of_clip(
         video=path,
         video_sha256=clip.video_sha256,
         duration_s=clip.duration_s,
-        prompt=prompts.of(split_clip.label),
+        prompt=prompts.of(split_clip.label, split_clip.model_caption),
         dialogue=None if clip.dialogue_path is None else inside(root, clip.dialogue_path),
         dialogue_sha256=clip.dialogue_sha256,
+        caption_model=prompts.caption_model(split_clip),
     )
 
 

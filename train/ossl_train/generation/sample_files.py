@@ -196,6 +196,8 @@ def sample_facts(sample: GeneratedSample, shared: Mapping[str, Any]) -> dict[str
         "prompt": request.prompt,
         "seed": sample.seed,
     }
+    if request.caption_model is not None:
+        of_sample["caption_model"] = request.caption_model
     return {**shared, **of_sample}
 
 

@@ -67,7 +67,7 @@ def train(
         OsslError: see `set_up`, `fit`, and the functions of `run_folder`.
     """
     first = processes.rank == 0
-    source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)
+    source = read_source(corpus, data, **recipe.prompts.tables())
     with run_folder.lock_run(out) if first else contextlib.nullcontext():
         if first:
             run_folder.clear_run(out) if restart else run_folder.recover_run(out)
@@ -110,7 +110,7 @@ def estimate_run(
     Returns:
         The fields of `dry_run.RunEstimate`.
     """
-    source = read_source(corpus, data, use_labels=recipe.prompts.use_labels)
+    source = read_source(corpus, data, **recipe.prompts.tables())
     parts, _ = set_up(source, recipe, processes, init)
     estimate = dry_run(parts, recipe.fit, out, processes)
     for sentence in estimate.sentences():
