@@ -182,6 +182,7 @@ CODES: dict[str, str] = {
     "split_unknown": "There is no split of this name.",
     "splits_record_damaged": "The record of splits cannot be read.",
     "splits_unreadable": "A table of splits cannot be read.",
+    "step_failed": "A step of a reproduction did not finish for all films or clips.",
     "store_damaged": "A file of stored features or codes cannot be read.",
     "store_version": "A file of stored features or codes has another format.",
     "stream_missing": "A media file lacks the wanted stream.",

@@ -56,6 +56,13 @@ def shown_name(source: str) -> str:
     return Path(source).name if Path(source).is_dir() else full_name(source)
 
 
+def without_folders(recipe: TrainRecipe) -> TrainRecipe:
+    """Replace the folders of this machine in a recipe by names."""
+    model = recipe.model.model_copy(update={"source": shown_name(recipe.model.source)})
+    features = recipe.features.model_copy(update={"encoder": shown_name(recipe.features.encoder)})
+    return recipe.model_copy(update={"model": model, "features": features})
+
+
 def checked_device(device: str) -> str:
     """Choose the device, after a check that the training extra is installed.
 

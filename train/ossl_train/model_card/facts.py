@@ -13,7 +13,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.exports.selection import Selection, select
 from ossl_train.adapter.adapter_file import load_adapter, read_metadata
 from ossl_train.generation.models import choose_adapter
-from ossl_train.pretrained import shown_name
+from ossl_train.pretrained import without_folders
 from ossl_train.recipe import TrainRecipe
 from ossl_train.training import checkpoint
 from ossl_train.training.run_folder import DATA, RECIPE
@@ -81,7 +81,7 @@ def gather_facts(
         config=asdict(adapter.config),
         n_parameters=sum(parameter.numel() for parameter in adapter.parameters()),
         metadata=read_metadata(chosen.adapter),
-        recipe=_without_folders(chosen.recipe),
+        recipe=without_folders(chosen.recipe),
         data=data,
         trainer=checkpoint.read_trainer_state(chosen.adapter.parent),
         films=_films(root, data),
@@ -124,10 +124,3 @@ def _report(path: Path | None, key: str) -> Mapping[str, Any] | None:
             "`ossl train listen pull`.",
         ) from error
     return report
-
-
-def _without_folders(recipe: TrainRecipe) -> TrainRecipe:
-    """Replace the folders of this machine by names."""
-    model = recipe.model.model_copy(update={"source": shown_name(recipe.model.source)})
-    features = recipe.features.model_copy(update={"encoder": shown_name(recipe.features.encoder)})
-    return recipe.model_copy(update={"model": model, "features": features})
