@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ossl_train.cli import compare, encode, evaluate, fit, generate, listen
+from ossl_train.cli import compare, encode, evaluate, fit, generate, listen, settings
 
 app = typer.Typer(
     name="train",
@@ -27,4 +27,5 @@ app.command(epilog=fit.EXAMPLE)(fit.fit)
 app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=generate.EXAMPLE)(generate.generate)
 app.command(epilog=compare.EXAMPLE)(compare.compare)
+app.command(epilog=settings.EXAMPLE)(settings.settings)
 app.add_typer(listen.app)
