@@ -406,7 +406,7 @@ def test_time_positions_depend_on_the_times_of_frames(
 
 def test_a_video_token_has_the_position_of_its_music_frame() -> None:
     from audiocraft.modules.transformer import create_sin_embedding
-    from ossl_train.adapter.layers import positions_of_times
+    from ossl_train.adapter.adapter import positions_of_times
 
     steps = torch.arange(100)
     own = create_sin_embedding(steps.view(1, -1, 1), 64)[0]

@@ -58,8 +58,7 @@ def load_train_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Train
     data = {"name": path.stem, **read_yaml(path)}
     for text in overrides:
         override(data, text)
-    hint = f"{FOLDER / 'small.yaml'} explains each key."
-    return validated(TrainRecipe, data, path.name, hint)
+    return validated(TrainRecipe, data, path.name, "`ossl train settings` explains each key.")
 
 
 def on_device(recipe: TrainRecipe, device: str | None) -> TrainRecipe:

@@ -3,23 +3,24 @@
 In each decoder layer ``text_attention(h) + alpha * video_attention(h)``, where h is the
 layer-normed input of the frozen text cross-attention and alpha starts at 0 (Kim et al., ISMIR 2025,
 arXiv 2506.12573). With alpha 0 the model is the base model to the bit.
+
+From top to bottom: the configuration, the layers, the positions of video tokens, the videos of one
+batch, and the adapter that joins them.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ossl_builder.errors import OsslError
-from ossl_train.adapter import layers
-from ossl_train.adapter.layers import CurveFilm, VideoAttention
-from ossl_train.adapter.video_context import VideoContext, video_context
 from ossl_train.musicgen import Backbone, Guidance
 
 
@@ -61,6 +62,240 @@ class AdapterConfig:
     reference_positions: bool = False
 
 
+KeysValues = tuple[Tensor, Tensor]
+
+
+class VideoAttention(nn.Module):  # type: ignore[misc] # torch has no types here
+    """Project video tokens to the language model's width, attend to them, weigh by alpha.
+
+    ``alpha * out(softmax(query(h) key(p)) value(p))`` with ``p = project(video) + positions``.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        n_heads: int,
+        video_dim: int,
+        alpha_init: float,
+        bias: bool = False,
+        rank: int = 0,
+    ) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.project = _projection(video_dim, dim, bias=True)
+        self.query = _projection(dim, dim, bias, rank)
+        self.key = _projection(dim, dim, bias, rank)
+        self.value = _projection(dim, dim, bias, rank)
+        self.out = _projection(dim, dim, bias, rank)
+        self.alpha = nn.Parameter(torch.full((1,), alpha_init))
+
+    def keys_values(self, video: Tensor, positions: Tensor | None) -> KeysValues:
+        """Keys and values [B, H, Tv, dim / H] of video tokens [B, Tv, video_dim]."""
+        tokens = self.project(video)
+        if positions is not None:
+            tokens = tokens + positions.to(tokens)
+        return self._heads(self.key(tokens)), self._heads(self.value(tokens))
+
+    def forward(self, h: Tensor, keys_values: KeysValues, allowed: Tensor | None) -> Tensor:
+        """Return the term for the text attention's output [B, T, dim], for queries h [B, T, dim].
+
+        `allowed` is [B, 1, 1, Tv] bool, False for keys that are padding.
+        """
+        queries = self._heads(self.query(h))
+        attended = functional.scaled_dot_product_attention(queries, *keys_values, attn_mask=allowed)
+        return self.alpha * self.out(attended.transpose(1, 2).flatten(2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+
+
+def _projection(inputs: int, outputs: int, bias: bool, rank: int = 0) -> nn.Module:
+    """Return a linear layer; with a rank above 0 as the product of two thin ones."""
+    if rank:
+        narrow = _projection(inputs, rank, bias=False)
+        return nn.Sequential(narrow, _projection(rank, outputs, bias))
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+DIALOGUE_CURVES, EVENT_CURVES, HIDDEN = 2, 3, 64
+"""Values per video token: of the dialogue (loudness and energy), of events (cuts, motion, loudness
+of the dialogue); width of the hidden layer."""
+
+
+class CurveFilm(nn.Module):  # type: ignore[misc] # torch has no types here
+    """``video * (1 + scale) + shift``, both from curves, and both 0 at the start (FiLM)."""
+
+    def __init__(self, n_curves: int, video_dim: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(n_curves, HIDDEN)
+        self.outer = nn.Linear(HIDDEN, 2 * video_dim)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, video: Tensor, curves: Tensor) -> Tensor:
+        """Modulated tokens [B, Tv, video_dim] of tokens and their curves [B, Tv, n_curves]."""
+        modulation = self.outer(functional.silu(self.inner(curves.to(video))))
+        scale, shift = modulation.chunk(2, dim=-1)
+        return video * (1 + scale) + shift
+
+
+MAX_PERIOD = 10_000.0
+
+
+def sinusoids(steps: Tensor, dim: int) -> Tensor:
+    """Return MusicGen's positions [..., dim] of steps [...], which can be fractions."""
+    return _waves(steps, dim, spread=dim // 2 - 1)
+
+
+def positions_of_times(times: Tensor, frame_rate: float, dim: int) -> Tensor:
+    """Return positions [..., dim] of times [...] in seconds; zeros where the time is NaN."""
+    timeless = times.isnan()
+    positions = sinusoids(torch.nan_to_num(times) * frame_rate, dim)
+    return positions.masked_fill(timeless[..., None], 0.0)
+
+
+def reference_fault(steps: Tensor, dim: int) -> Tensor:
+    """Return the difference of the reference's positions from MusicGen's own [..., dim].
+
+    The reference code defines a second function of the same name after MusicGen's. Its exponents
+    are assumed to be ``i / half``; MusicGen's are ``i / (half - 1)``. This is not read from the
+    code but inferred: it is the only usual form that changes positions by the measured 7 % (over 20
+    steps at width 64). Compare with the published weights before you rely on it.
+    """
+    return _waves(steps, dim, spread=dim // 2) - sinusoids(steps, dim)
+
+
+def _waves(steps: Tensor, dim: int, spread: int) -> Tensor:
+    exponents = torch.arange(dim // 2, device=steps.device, dtype=torch.float32) / spread
+    phases = steps.float()[..., None] / MAX_PERIOD**exponents
+    return torch.cat([phases.cos(), phases.sin()], dim=-1)
+
+
+@dataclass
+class VideoContext:
+    """The videos of one batch, ready for every layer.
+
+    Attributes:
+        video: [B, Tv, video_dim].
+        nulls: [B, n, video_dim], the tokens for "no video", behind those of the video; or None.
+        positions: [B, Tv + n, dim] to add to the projected tokens, or None.
+        allowed: [B, 1, 1, Tv + n] bool, False for padding, and for either the video or "no video";
+            None: no token is padding.
+        weights: [B, 1, 1] the weight of each item's video: `strength`, or 0 without video.
+        curves: [B, Tv, n_curves] of the dialogue and the events, or None.
+        strength: multiplies every alpha.
+        guidance: whether the last of several copies has the video.
+        caching: cache keys and values for the next forward.
+        tokens: the video after modulation by the curves, with `nulls` behind it.
+        keys_values: keys and values of each layer, and `null_keys_values` those of "no video".
+    """
+
+    video: Tensor
+    nulls: Tensor | None
+    positions: Tensor | None
+    allowed: Tensor | None
+    weights: Tensor
+    curves: Tensor | None
+    strength: float
+    guidance: Guidance
+    caching: bool
+    tokens: Tensor | None = None
+    keys_values: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    null_keys_values: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def copies_that_see(self, n_sequences: int, copies: tuple[bool, ...]) -> int:
+        """Return the number of stacked copies of the batch, from the first, that have the video."""
+        count, remainder = divmod(n_sequences, len(self.video))
+        if remainder or count == 0 or (copies and len(copies) != count):
+            raise _wrong(
+                f"The model runs {n_sequences} sequences, and there are {len(self.video)} videos",
+                "Give one video for each item of the batch.",
+            )
+        if copies:
+            return sum(copies)
+        return count - 1 if count > 1 and self.guidance == "none" else count
+
+
+def video_context(
+    config: AdapterConfig,
+    weight: Tensor,
+    null: Tensor | None,
+    video: Tensor,
+    times: Tensor | None,
+    mask: Tensor | None,
+    keep: Tensor | None,
+    curves: Mapping[str, Tensor | None],
+    guidance: Guidance,
+    strength: float,
+    caching: bool,
+) -> VideoContext:
+    """Check the arguments of `VideoAdapter.show`; move them to the adapter's device and type.
+
+    Args:
+        config: the adapter's.
+        weight: one of its weights.
+        null: [n, video_dim], its tokens for "no video"; None: without video the base model runs.
+        video, times, mask, keep, guidance, strength, caching: see `VideoAdapter.show`.
+        curves: `dialogue` and `events` of `VideoAdapter.show`, in the order of the FiLM's inputs.
+
+    Raises:
+        OsslError: adapter_input.
+    """
+    if video.shape[-1] != config.video_dim:
+        raise _wrong(
+            f"The video tokens are {video.shape[-1]} wide and the adapter needs {config.video_dim}",
+            "Use the features that the adapter was trained on: see its configuration.",
+        )
+    if config.positions == "time" and times is None:
+        raise _wrong("The adapter uses time positions, and no times are given", "Pass `times`.")
+    used = {name: curve for name, curve in curves.items() if getattr(config, name)}
+    for name, curve in used.items():
+        if curve is None:
+            raise _wrong(f"The adapter uses {name}, and none is given", f"Pass `{name}`.")
+    video = video.to(weight.device, weight.dtype)
+    has_video = torch.ones(len(video), dtype=torch.bool, device=weight.device)
+    has_video = has_video if keep is None else keep.to(weight.device)
+    real = torch.ones(video.shape[:2], dtype=torch.bool, device=weight.device)
+    if mask is not None:
+        real = mask.to(weight.device)
+        has_video = has_video & real.any(dim=1)
+    positions = None
+    if config.positions == "time" and times is not None:
+        positions = positions_of_times(times.to(weight.device), config.frame_rate, config.dim)
+    nulls = None
+    # With `keep`, always: all weights are then part of the loss in every process.
+    if null is not None and (keep is not None or not bool(has_video.all())):
+        nulls = null.expand(len(video), -1, -1)
+        absent = ~has_video[:, None].expand(-1, len(null))
+        real = torch.cat([real & has_video[:, None], absent], dim=1)
+        if positions is not None:
+            positions = functional.pad(positions, (0, 0, 0, len(null)))
+        has_video = torch.ones_like(has_video)
+    # An item without any token attends to its padding, with weight 0.
+    real = real | ~real.any(dim=1, keepdim=True)
+    given = [curve.to(weight.device, weight.dtype) for curve in used.values() if curve is not None]
+    return VideoContext(
+        video=video,
+        nulls=nulls,
+        positions=positions,
+        allowed=None if bool(real.all()) else real[:, None, None, :],
+        weights=(has_video.to(weight.dtype) * strength)[:, None, None],
+        curves=torch.cat(given, dim=-1) if given else None,
+        strength=strength,
+        guidance=guidance,
+        caching=caching,
+    )
+
+
+def _wrong(message: str, hint: str) -> OsslError:
+    """Return the error for input that the adapter cannot use."""
+    return OsslError("adapter_input", f"{message}.", hint)
+
+
 class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
     """Trainable video attention for every layer of a frozen MusicGen.
 
@@ -82,7 +317,7 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
             )
             for _ in range(config.n_layers)
         )
-        n_curves = config.dialogue * layers.DIALOGUE_CURVES + config.events * layers.EVENT_CURVES
+        n_curves = config.dialogue * DIALOGUE_CURVES + config.events * EVENT_CURVES
         self.film = CurveFilm(n_curves, config.video_dim) if n_curves else None
         self.null: nn.Parameter | None = None
         if config.null_tokens:
@@ -114,7 +349,7 @@ class VideoAdapter(nn.Module):  # type: ignore[misc] # torch has no types here
             handle = module.register_forward_hook(partial(self._add, index), with_kwargs=True)
             self._undo.append(handle.remove)
         if self.config.reference_positions:
-            fault = partial(layers.reference_fault, dim=shape.dim)
+            fault = partial(reference_fault, dim=shape.dim)
             self._undo.append(backbone.language_model.add_positions(fault))
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ossl_train.cli import compare, encode, evaluate, fit, generate, listen, reproduce
+from ossl_train.cli import compare, encode, evaluate, fit, generate, listen, reproduce, settings
 
 app = typer.Typer(
     name="train",
@@ -28,4 +28,5 @@ app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=generate.EXAMPLE)(generate.generate)
 app.command(epilog=compare.EXAMPLE)(compare.compare)
 app.command(epilog=reproduce.EXAMPLE)(reproduce.reproduce)
+app.command(epilog=settings.EXAMPLE)(settings.settings)
 app.add_typer(listen.app)
