@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ossl_train.pretrained import full_name
 from ossl_train.recipe import TrainRecipe, load_train_recipe
 
 CODEBOOKS, CARDINALITY, FRAME_RATE = 4, 2048, 50.0
@@ -103,7 +104,8 @@ def recipe_rows(names: Iterable[str] = ("small", "paper_medium")) -> Iterator[Se
     """Yield a row for each recipe: its complete run."""
     for name in names:
         recipe = load_train_recipe(name)
-        size, n_tokens = SIZES[recipe.model.source], tokens_of(recipe)
+        size, n_tokens = size_of(recipe), tokens_of(recipe)
+        assert size is not None, f"{name} trains a published MusicGen"
         fit = recipe.fit
         windows = fit.steps * fit.batch_size * fit.accumulation
         hours = windows * operations(size, n_tokens) / SUSTAINED / 3600
@@ -127,6 +129,12 @@ def disk_rows() -> Iterator[Sequence[str]]:
         windows = round(hours * 3600 / 30)
         few, every = (windows * stored(n) for n in (FEW_TOKENS, ALL_TOKENS))
         yield name, f"{hours:g}", f"{windows:,}", _gigabytes(few), _gigabytes(every)
+
+
+def size_of(recipe: TrainRecipe) -> Size | None:
+    """Return the published MusicGen of a recipe, by any of its names; None: another model."""
+    source = full_name(recipe.model.source)
+    return next((size for size in SIZES.values() if full_name(size.name) == source), None)
 
 
 def tokens_of(recipe: TrainRecipe) -> int:

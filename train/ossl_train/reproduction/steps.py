@@ -221,7 +221,7 @@ def _fit_cost(source: Source, recipe: TrainRecipe) -> str:
     fit = recipe.fit
     seen = fit.steps * fit.batch_size * fit.accumulation
     amount = f"{seen:,} windows at most ({seen / max(windows, 1):.1f} passes over {windows:,})"
-    size = costs.SIZES.get(recipe.model.source.rpartition("-")[2])
+    size = costs.size_of(recipe)
     if size is None:
         return amount
     n_tokens, length_s = costs.tokens_of(recipe), recipe.windows.length_s
