@@ -123,6 +123,7 @@ def test_departures_are_computed_from_the_run(train_corpus: Path) -> None:
     of_tiny = {one.topic: one for one in departures_of(tiny, source, "test", "none", False)}
     assert of_tiny["setting model.source"].here == "tiny"
     assert of_tiny["setting windows.length_s"].published == "30.0 in the recipe paper_medium"
+    assert of_tiny["setting fit.min_steps"].here == "1000"
     assert (of_tiny["CLAP"].here, of_tiny["CLAP"].published) == ("none", CLAP)
     assert "precision" not in of_tiny, "tiny_cpu computes in float32, as the published code"
     n_clips = len(source.clips)
@@ -148,7 +149,6 @@ def test_each_error_of_the_published_code_in_the_readme_is_a_departure() -> None
     assert {one.kind for one in FIXED} > {CHOICE}
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_all_steps_run_resume_and_report(
     corpus: Path, clap: Path, tmp_path: Path, ossl_here: RunCommand

@@ -160,12 +160,18 @@ def _of_settings(recipe: TrainRecipe) -> Iterator[Departure]:
             CHOICE, "precision", "float32",
             "bf16 for the frozen model and the arithmetic; the adapter stays in float32",
         )  # fmt: skip
-    paper, used = shaping_settings(load_train_recipe(RECIPE)), shaping_settings(recipe)
+    paper, used = _settings(load_train_recipe(RECIPE)), _settings(recipe)
     for key in sorted(used):
         if used[key] != paper[key]:
             yield Departure(
                 RUN, f"setting {key}", f"{paper[key]} in the recipe {RECIPE}", str(used[key])
             )
+
+
+def _settings(recipe: TrainRecipe) -> dict[str, Any]:
+    """Return the settings that a result depends on, with those that decide when a run ends."""
+    ends = {f"fit.{key}": getattr(recipe.fit, key) for key in ("min_steps", "patience")}
+    return shaping_settings(recipe) | ends
 
 
 def _of_data(source: Source, split: str) -> Iterator[Departure]:
