@@ -58,7 +58,7 @@ def read_matching_stores(
         OsslError: `<kind>_missing`, `<kind>_mixed`, `features_differ`, `codes_differ`.
     """
     stores = {kind: _read_kind(source, kind, needed) for kind in KINDS}
-    wanted: dict[str, Any] = recipe.windows.model_dump()
+    wanted: dict[str, Any] = recipe.windows.stored()
     digest = encoder_digest(recipe.features.encoder, recipe.features.revision)
     encoded: dict[str, Any] = recipe.features.model_dump(include={"pooling", "precision"})
     if digest != NOT_HERE:  # training itself does not need the encoder
@@ -112,10 +112,11 @@ def _without_clips(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_recipe(kind: str, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     for name, value in wanted.items():
-        if made[name] != value:
+        stored = made.get(name)
+        if stored != value:
             raise OsslError(
                 f"{kind}_differ",
-                f"The {kind} were made with {name} {made[name]!r}, and the recipe has {value!r}.",
+                f"The {kind} were made with {name} {stored!r}, and the recipe has {value!r}.",
                 f"Run `{COMMANDS[kind]}` with this recipe, or use the recipe they were made with.",
             )
 

@@ -14,7 +14,7 @@ from ossl_train.data import consistency
 from ossl_train.data.codes import prompt_key, prompt_of
 from ossl_train.data.source import Source, SplitClip
 from ossl_train.data.storage import CODES, FEATURES, TEXT, read_tensor, store_path, window_key
-from ossl_train.data.windows import Window, WindowSpan, window_spans
+from ossl_train.data.windows import Window, WindowSpan, grid_spans, window_spans
 from ossl_train.recipe import TrainRecipe
 
 if TYPE_CHECKING:
@@ -130,11 +130,13 @@ def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
     clips = source.on(split)
     film_ids = {split_clip.clip.film_id for split_clip in clips}
     stores = consistency.read_matching_stores(source, recipe, film_ids)
+    # Overlapping windows are for training only: figures of other splits do not depend on the hop.
+    cut = window_spans if split == "train" else grid_spans
     entries: list[tuple[Window, str, NDArray[np.float32]]] = []
     left_out: Counter[str] = Counter()
     for split_clip in clips:
         prompt = prompt_of(split_clip.label, recipe.prompts)
-        windows = window_spans(split_clip.clip, recipe.windows)
+        windows = cut(split_clip.clip, recipe.windows)
         if prompt is None or not windows:
             left_out["unlabelled" if prompt is None else "too_short"] += 1
             continue

@@ -58,8 +58,9 @@ class FeaturesSettings(Settings):
         4, ge=1, le=256, description="windows encoded at a time", json_schema_extra=UNSHAPING
     )
     workers: int = Field(
-        2, ge=1, le=256, description="clips decoded at a time", json_schema_extra=UNSHAPING
-    )
+        0, ge=0, le=256, description="clips decoded at a time; 0: the number of CPUs",
+        json_schema_extra=UNSHAPING,
+    )  # fmt: skip
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="device of the encoder", json_schema_extra=UNSHAPING
     )
@@ -90,7 +91,7 @@ def make_features(item: Item) -> Outcome:
     clips: tuple[Clip, ...] = item.rows["clips"]
     encoder = load_encoder(settings.encoder, settings.revision, settings.frames, settings.device)
     total = sum(len(window_spans(clip, settings)) for clip in clips)
-    inputs = iter(window_inputs(item.corpus, clips, settings, encoder, settings.workers))
+    inputs = window_inputs(item.corpus, clips, settings, encoder, settings.workers)
     rows: list[StoredWindow] = []
     stored: dict[str, Any] = {}
     with StoreWriter(item.folder / f"{FEATURES}.safetensors") as store:
@@ -121,6 +122,7 @@ def make_features(item: Item) -> Outcome:
             "precision": settings.precision,
             "length_s": settings.length_s,
             "shortest_s": settings.shortest_s,
+            "hop_s": settings.step_s(),
             "frames_per_window": encoder.shape.n_frames,
             "rate": encoder.shape.n_frames / settings.length_s,
             "slots": encoder.shape.n_slots,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
+import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ossl_builder.errors import OsslError, Rejected
 from ossl_builder.files import inside
 from ossl_builder.media.audio_reader import FilmAudio
 from ossl_builder.media.loudness import k_weighting, lufs
-from ossl_builder.media.stream_choice import inspect
-from ossl_builder.media.video_frames import timed_frames
-from ossl_builder.media.video_transforms import orientation_of
+from ossl_builder.media.sampled_frames import frames_at
+from ossl_builder.models.hub import n_cores
 from ossl_builder.tables import Clip
+from ossl_train.data.in_order import in_order
 from ossl_train.data.windows import WindowSpan, WindowsSettings, window_spans
 
 if TYPE_CHECKING:
@@ -26,77 +26,11 @@ if TYPE_CHECKING:
 
     from ossl_train.data.video_encoder import VideoEncoder
 
-    Rgb = NDArray[np.uint8]
     Mono = NDArray[np.float32]
     Curve = NDArray[np.float32]
 
-
-# Times in files are rounded to their time base: a frame that starts at most this much after a
-# time is the frame shown at that time.
-TOLERANCE_S = 1e-4
-
-
-@dataclass(frozen=True)
-class SampledFrames:
-    """The video frame that is shown at a requested time.
-
-    Attributes:
-        time_s: its start, in seconds after the clip's first video frame.
-        rgb: [height, width, 3].
-    """
-
-    time_s: float
-    rgb: Rgb
-
-
-def frames_at(path: Path, times_s: Sequence[float]) -> Iterator[SampledFrames]:
-    """Yield the video frame that is shown at each of some times.
-
-    Args:
-        path: a video file.
-        times_s: seconds after its first frame, ascending; after its end the last frame is used.
-
-    Yields:
-        One frame per time, in order; the same object if a frame is shown at several times.
-
-    Raises:
-        OsslError: `no_video`, `video_undecodable`, `not_media`, `file_missing`.
-    """
-    waiting = list(reversed(times_s))
-    shown_frame: Any = None
-    shown_s = 0.0
-    for frame, time_s in _frames(path):
-        if shown_frame is not None and waiting and waiting[-1] + TOLERANCE_S < time_s:
-            shown = _sampled(shown_frame, shown_s)
-            while waiting and waiting[-1] + TOLERANCE_S < time_s:
-                waiting.pop()
-                yield shown
-        if not waiting:
-            return
-        shown_frame, shown_s = frame, time_s
-    if shown_frame is None:
-        raise OsslError(
-            "video_undecodable",
-            f"No video frame of {path.name} can be decoded.",
-            "Build the clip again, or leave its film out.",
-        )
-    shown = _sampled(shown_frame, shown_s)
-    for _ in waiting:
-        yield shown
-
-
-def _sampled(frame: Any, time_s: float) -> SampledFrames:
-    return SampledFrames(time_s, orientation_of(frame).apply(frame.to_ndarray(format="rgb24")))
-
-
-def _frames(path: Path) -> Iterator[tuple[Any, float]]:
-    """Yield decoded frames with their start after the first frame; skip damaged ones."""
-    first: int | None = None
-    for timed in timed_frames(inspect(path)):
-        if timed.frame is None:
-            continue
-        first = timed.pts if first is None else first
-        yield timed.frame, float((timed.pts - first) * timed.frame.time_base)
+# Windows that are decoded and wait for the encoder. One of ViViT takes 19 MB.
+LEAST_WAITING, WAITING_PER_WORKER = 16, 4
 
 
 def window_audio(path: Path, windows: Sequence[WindowSpan], rate: int) -> Iterator[Mono]:
@@ -106,7 +40,7 @@ def window_audio(path: Path, windows: Sequence[WindowSpan], rate: int) -> Iterat
 
     Args:
         path: an audio file of the clip; the mean of its channels is used.
-        windows: windows that follow one another.
+        windows: windows in the order of their starts and ends; they may overlap.
         rate: sample rate of the result, in Hz.
 
     Raises:
@@ -114,17 +48,21 @@ def window_audio(path: Path, windows: Sequence[WindowSpan], rate: int) -> Iterat
     """
     import numpy as np
 
-    buffered: Mono = np.zeros(0, np.float32)
+    held: Mono = np.zeros(0, np.float32)
+    first = 0  # number of the first sample in `held`
     try:
         blocks = FilmAudio(path, rate, 1).blocks()
         for window in windows:
-            wanted = round(window.end_s * rate) - round(window.start_s * rate)
-            while len(buffered) < wanted and (block := next(blocks, None)) is not None:
-                buffered = np.concatenate((buffered, block[0]))
-            if len(buffered) < wanted - 1:  # a sample may be lost to rounding
+            start, end = round(window.start_s * rate), round(window.end_s * rate)
+            while True:
+                passed = min(max(start - first, 0), len(held))
+                held, first = held[passed:], first + passed
+                if first + len(held) >= end or (block := next(blocks, None)) is None:
+                    break
+                held = np.concatenate((held, block[0]))
+            if first + len(held) < end - 1:  # a sample may be lost to rounding
                 raise _unreadable(path)
-            yield buffered[:wanted]
-            buffered = buffered[wanted:]
+            yield held[: end - start]
     except (OSError, OsslError, Rejected) as error:
         raise _unreadable(path) from error
 
@@ -146,7 +84,7 @@ def dialogue_curves(path: Path, windows: Sequence[WindowSpan], n_slots: int) -> 
 
     Args:
         path: the stem.
-        windows: windows that follow one another.
+        windows: windows in the order of their starts and ends; they may overlap.
         n_slots: equal parts of each window.
 
     Yields:
@@ -189,6 +127,40 @@ def sample_times(window: WindowSpan, n_frames: int) -> tuple[float, ...]:
     )
 
 
+def window_frames(
+    path: Path, windows: Sequence[WindowSpan], encoder: VideoEncoder
+) -> Iterator[tuple[Tensor, tuple[float, ...]]]:
+    """Yield the encoder's input of each window, [n_frames, 3, size, size], and the frames' starts.
+
+    The file is decoded once; only windows that overlap are in memory together.
+
+    Args:
+        path: a video file.
+        windows: windows in the order of their starts and ends; they may overlap.
+        encoder: determines number and format of the frames.
+
+    Raises:
+        OsslError: `video_undecodable`, `no_video`, `not_media`, `file_missing`.
+    """
+    import torch
+
+    n_frames = encoder.shape.n_frames
+    wanted = sorted(
+        (time_s, number)
+        for number, window in enumerate(windows)
+        for time_s in sample_times(window, n_frames)
+    )
+    incomplete: dict[int, list[tuple[Tensor, float]]] = {}
+    shown = frames_at(path, [time_s for time_s, _ in wanted])
+    for (_, number), frame in zip(wanted, shown, strict=True):
+        of_window = incomplete.setdefault(number, [])
+        # Prepared at once: a film frame is a hundred times larger than the encoder's input.
+        of_window.append((encoder.prepared([frame.rgb]), frame.time_s))
+        if len(of_window) == n_frames:
+            pixels, times_s = zip(*incomplete.pop(number), strict=True)
+            yield torch.cat(pixels), times_s
+
+
 def window_inputs(
     root: Path,
     clips: Sequence[Clip],
@@ -203,48 +175,26 @@ def window_inputs(
         clips: of one film.
         settings: how clips are cut into windows.
         encoder: determines number and format of the frames.
-        workers: clips decoded at a time; one more than that is in memory.
+        workers: clips decoded at a time; 0: one for each CPU of this process.
 
     Raises:
         OsslError: `video_undecodable`, `no_video`, `not_media`, `audio_unreadable`.
     """
-    waiting: deque[Future[list[WindowInput]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for clip in clips:
-                waiting.append(pool.submit(_window_input, root, clip, settings, encoder))
-                if len(waiting) > workers:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    workers = workers or n_cores()
+    most = max(LEAST_WAITING, WAITING_PER_WORKER * workers)
+    make = [partial(_window_inputs, root, clip, settings, encoder) for clip in clips]
+    return in_order(make, workers, most)
 
 
-def _window_input(
+def _window_inputs(
     root: Path, clip: Clip, settings: WindowsSettings, encoder: VideoEncoder
-) -> list[WindowInput]:
-    """Load the windows of a clip; its video is decoded once."""
+) -> Iterator[WindowInput]:
+    """Load the windows of a clip; its video and its dialogue are decoded once."""
     windows = window_spans(clip, settings)
-    times = [sample_times(window, encoder.shape.n_frames) for window in windows]
-    shown = frames_at(
-        inside(root, clip.video_path), [time for of_window in times for time in of_window]
-    )
-    curves = (
-        dialogue_curves(inside(root, clip.dialogue_path), windows, encoder.shape.n_slots)
-        if clip.dialogue_path is not None
-        else None
-    )
-    inputs = []
-    for window in windows:
-        frames = [next(shown) for _ in range(encoder.shape.n_frames)]
-        inputs.append(
-            WindowInput(
-                clip=clip,
-                window=window,
-                times_s=tuple(frame.time_s for frame in frames),
-                pixels=encoder.prepared([frame.rgb for frame in frames]),
-                dialogue=None if curves is None else next(curves),
-            )
-        )
-    return inputs
+    frames = window_frames(inside(root, clip.video_path), windows, encoder)
+    curves: Iterator[Curve | None] = itertools.repeat(None)
+    if clip.dialogue_path is not None:
+        path = inside(root, clip.dialogue_path)
+        curves = dialogue_curves(path, windows, encoder.shape.n_slots)
+    for window, (pixels, times_s), dialogue in zip(windows, frames, curves, strict=False):
+        yield WindowInput(clip, window, times_s, pixels, dialogue)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ossl_train.data.features import FeaturesSettings, pool_tokens
 from ossl_train.data.video_encoder import VideoEncoder
-from ossl_train.data.window_loader import dialogue_curves, frames_at, sample_times
+from ossl_train.data.window_loader import dialogue_curves, window_frames
 from ossl_train.data.windows import WindowSpan
 from ossl_train.generation.requests import GenerationRequest
 
@@ -46,7 +46,8 @@ def window_features(
     """
     import torch
 
-    for window, (pixels, shown_s) in zip(windows, _pixels(request, windows, encoder), strict=True):
+    frames = window_frames(request.video, windows, encoder)
+    for window, (pixels, shown_s) in zip(windows, frames, strict=True):
         states = encoder.states(pixels[None], settings.precision)
         video = pool_tokens(states, settings.pooling, encoder.shape.n_slots)[0].half().float()
         slots = (
@@ -65,36 +66,13 @@ def window_features(
         )
 
 
-def _pixels(
-    request: GenerationRequest, windows: Sequence[WindowSpan], encoder: VideoEncoder
-) -> Iterator[tuple[Tensor, list[float]]]:
-    """Yield prepared frames and their start times, window by window; windows may overlap."""
-    import torch
-
-    wanted = sorted(
-        (moment, window.index)
-        for window in windows
-        for moment in sample_times(window, encoder.shape.n_frames)
-    )
-    incomplete: dict[int, list[tuple[Tensor, float]]] = {}
-    shown = frames_at(request.video, [moment for moment, _ in wanted])
-    for (_, index), frame in zip(wanted, shown, strict=True):
-        of_window = incomplete.setdefault(index, [])
-        # Prepared at once: a film frame is a hundred times larger than the encoder's input.
-        of_window.append((encoder.prepared([frame.rgb]), frame.time_s))
-        if len(of_window) == encoder.shape.n_frames:
-            pixels, times_s = zip(*incomplete.pop(index), strict=True)
-            yield torch.cat(pixels), list(times_s)
-
-
 def _dialogue(path: Path | None, window: WindowSpan, n_slots: int) -> Tensor:
     """Return [1 + slots, 2]; zeros, which mean silence, without a dialogue stem."""
     import torch
 
     if path is None:
         return torch.zeros(1 + n_slots, 2)
-    before = [WindowSpan(0, 0.0, window.start_s)] if window.start_s > 0 else []
-    *_, curve = dialogue_curves(path, [*before, window], n_slots)
+    (curve,) = dialogue_curves(path, [window], n_slots)
     return torch.from_numpy(curve)
 
 
