@@ -6,18 +6,9 @@ import sys
 from pathlib import Path
 
 ALL = (
-    "engine",
-    "scenes",
-    "stems",
-    "clips",
-    "tables",
-    "label",
-    "features",
-    "fit",
-    "generate",
-    "options",
-    "gpu",
-)
+    "engine", "scenes", "stems", "clips", "tables", "label", "features", "fit", "generate",
+    "options", "gpu",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ it needs. The encoder itself is not measured.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -25,9 +26,9 @@ from ossl_builder.media.ffmpeg import binary
 from ossl_builder.media.packet_selection import select_packets
 from ossl_builder.media.sampled_frames import SampledFrames, _of_all_frames, frames_at
 from ossl_builder.media.stream_choice import inspect
-from tests.benchmarks.bench_scenes import make_film, run
+from tests.benchmarks.bench_scenes import run
 
-SECONDS, FRAMES = 60, 32
+SECONDS, FRAMES = 30, 32
 Frames = list[SampledFrames]
 
 
@@ -57,17 +58,26 @@ def spent(read: Callable[[], Frames]) -> tuple[float, Frames]:
     return min(seconds), frames
 
 
+def make_clip(work: Path) -> Path:
+    """A clip of 720p, from the shared media if they are here, else from ffmpeg's patterns."""
+    clip = work / "features-clip.mp4"
+    shared = Path(os.environ.get("OSSL_TEST_MEDIA", "")) / "mixfilm" / "dev.mp4"
+    film = ["-i", str(shared)]
+    if not shared.exists():
+        film = ["-f", "lavfi", "-i", "testsrc2=s=1280x720:r=24,noise=alls=12:allf=t"]
+    coding = ["-vf", "scale=1280:720", "-c:v", "libx264", "-preset", "veryfast", "-crf", "18"]
+    if not clip.exists():
+        run([binary(), "-v", "error", *film, "-an", "-t", str(SECONDS), *coding, str(clip)], work)
+    return clip
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the clip, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ossl-bench")
     work: Path = parser.parse_args(arguments).work
     work.mkdir(parents=True, exist_ok=True)
-    clip = work / "features-clip.mp4"
-    if not clip.exists():
-        coding = ["-an", "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-y"]
-        film = ["-v", "error", "-i", str(make_film(work)), "-t", str(SECONDS)]
-        run([binary(), *film, *coding, str(clip)], work)
+    clip = make_clip(work)
     windows = [WindowSpan(n, 30.0 * n, 30.0) for n in range(SECONDS // 30)]
     times_s = [time_s for window in windows for time_s in sample_times(window, FRAMES)]
     media = inspect(clip)

@@ -30,6 +30,7 @@ from ossl_train.data.codes import (
     prompt_of,
     text_input_hash,
 )
+from ossl_train.data.events import ClipCuts, cuts_of
 from ossl_train.data.features import (
     FEATURES_STAGE,
     FeaturesStageSettings,
@@ -97,12 +98,17 @@ def features_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
         shape = encoder_shape(config.encoder, config.revision, config.frames)
     per_slot = shape.per_slot if config.pooling == "all" else 1
     size = (1 + shape.n_slots * per_slot) * shape.width * 2
+    rows = (
+        cuts_of(clips, source.root)
+        if config.events
+        else {film: tuple(map(ClipCuts, of_film)) for film, of_film in clips.items()}
+    )
     job = Job(
         root=source.root,
         stage=FEATURES_STAGE,
         settings=config,
-        rows=clips,
-        facts={film: features_input_hash(rows) for film, rows in clips.items()},
+        rows=rows,
+        facts={film: features_input_hash(of_film) for film, of_film in rows.items()},
         size_bytes={
             film: sum(len(window_spans(clip, config)) for clip in rows) * size
             for film, rows in clips.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ossl_builder.media.loudness import k_weighting, lufs
 from ossl_builder.media.sampled_frames import frames_at
 from ossl_builder.models.hub import n_cores
 from ossl_builder.tables import Clip
+from ossl_train.data.events import ClipCuts, Motion
 from ossl_train.data.in_order import in_order
 from ossl_train.data.windows import WindowSpan, WindowsSettings, window_spans
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 # Windows that are decoded and wait for the encoder. One of ViViT takes 19 MB.
 LEAST_WAITING, WAITING_PER_WORKER = 16, 4
+FOR_MOTION = -1
+"""In place of the number of a window: a frame for `Motion`."""
 
 
 def window_audio(path: Path, windows: Sequence[WindowSpan], rate: int) -> Iterator[Mono]:
@@ -118,6 +122,7 @@ class WindowInput:
     times_s: tuple[float, ...]
     pixels: Tensor
     dialogue: NDArray[np.float32] | None
+    events: NDArray[np.float32] | None
 
 
 def sample_times(window: WindowSpan, n_frames: int) -> tuple[float, ...]:
@@ -128,7 +133,7 @@ def sample_times(window: WindowSpan, n_frames: int) -> tuple[float, ...]:
 
 
 def window_frames(
-    path: Path, windows: Sequence[WindowSpan], encoder: VideoEncoder
+    path: Path, windows: Sequence[WindowSpan], encoder: VideoEncoder, motion: Motion | None = None
 ) -> Iterator[tuple[Tensor, tuple[float, ...]]]:
     """Yield the encoder's input of each window, [n_frames, 3, size, size], and the frames' starts.
 
@@ -138,6 +143,7 @@ def window_frames(
         path: a video file.
         windows: windows in the order of their starts and ends; they may overlap.
         encoder: determines number and format of the frames.
+        motion: also gets its frames; when a window is yielded, it has those up to the window's end.
 
     Raises:
         OsslError: `video_undecodable`, `no_video`, `not_media`, `file_missing`.
@@ -145,56 +151,93 @@ def window_frames(
     import torch
 
     n_frames = encoder.shape.n_frames
-    wanted = sorted(
+    wanted = [
         (time_s, number)
         for number, window in enumerate(windows)
         for time_s in sample_times(window, n_frames)
-    )
+    ]
+    if motion is not None and windows:
+        wanted += [(time_s, FOR_MOTION) for time_s in motion.times(windows[-1].end_s)]
+    wanted.sort()
+    last_of = _last_of(wanted, windows)
     incomplete: dict[int, list[tuple[Tensor, float]]] = {}
+    n_yielded = 0
     shown = frames_at(path, [time_s for time_s, _ in wanted])
-    for (_, number), frame in zip(wanted, shown, strict=True):
-        of_window = incomplete.setdefault(number, [])
-        # Prepared at once: a film frame is a hundred times larger than the encoder's input.
-        of_window.append((encoder.prepared([frame.rgb]), frame.time_s))
-        if len(of_window) == n_frames:
-            pixels, times_s = zip(*incomplete.pop(number), strict=True)
+    for position, ((_, number), frame) in enumerate(zip(wanted, shown, strict=True)):
+        if number == FOR_MOTION:
+            assert motion is not None
+            motion.add(frame.rgb)
+        else:
+            # Prepared at once: a film frame is a hundred times larger than the encoder's input.
+            prepared = encoder.prepared([frame.rgb])
+            incomplete.setdefault(number, []).append((prepared, frame.time_s))
+        while n_yielded < len(windows) and last_of[n_yielded] <= position:
+            pixels, times_s = zip(*incomplete.pop(n_yielded), strict=True)
             yield torch.cat(pixels), times_s
+            n_yielded += 1
+
+
+def _last_of(wanted: Sequence[tuple[float, int]], windows: Sequence[WindowSpan]) -> list[int]:
+    """Return, for each window, the position of the last frame that it waits for."""
+    last_of = [0] * len(windows)
+    for position, (_, number) in enumerate(wanted):
+        if number != FOR_MOTION:
+            last_of[number] = position
+    times_s = [time_s for time_s, _ in wanted]
+    if any(number == FOR_MOTION for _, number in wanted):
+        last_of = [
+            max(last, bisect.bisect_right(times_s, window.end_s) - 1)
+            for last, window in zip(last_of, windows, strict=True)
+        ]
+    return last_of
 
 
 def window_inputs(
     root: Path,
-    clips: Sequence[Clip],
+    clips: Sequence[ClipCuts],
     settings: WindowsSettings,
     encoder: VideoEncoder,
     workers: int,
+    with_events: bool = False,
 ) -> Iterator[WindowInput]:
     """Yield the windows of all clips, in order; decode the next clips in the background.
 
     Args:
         root: the folder that paths in rows are relative to.
-        clips: of one film.
+        clips: of one film, with their cuts.
         settings: how clips are cut into windows.
         encoder: determines number and format of the frames.
         workers: clips decoded at a time; 0: one for each CPU of this process.
+        with_events: whether to measure events.
 
     Raises:
         OsslError: `video_undecodable`, `no_video`, `not_media`, `audio_unreadable`.
     """
     workers = workers or n_cores()
     most = max(LEAST_WAITING, WAITING_PER_WORKER * workers)
-    make = [partial(_window_inputs, root, clip, settings, encoder) for clip in clips]
+    make = [partial(_window_inputs, root, clip, settings, encoder, with_events) for clip in clips]
     return in_order(make, workers, most)
 
 
 def _window_inputs(
-    root: Path, clip: Clip, settings: WindowsSettings, encoder: VideoEncoder
+    root: Path,
+    clip_cuts: ClipCuts,
+    settings: WindowsSettings,
+    encoder: VideoEncoder,
+    with_events: bool,
 ) -> Iterator[WindowInput]:
     """Load the windows of a clip; its video and its dialogue are decoded once."""
+    clip = clip_cuts.clip
+    n_slots = encoder.shape.n_slots
     windows = window_spans(clip, settings)
-    frames = window_frames(inside(root, clip.video_path), windows, encoder)
+    motion = Motion() if with_events else None
+    frames = window_frames(inside(root, clip.video_path), windows, encoder, motion)
     curves: Iterator[Curve | None] = itertools.repeat(None)
     if clip.dialogue_path is not None:
-        path = inside(root, clip.dialogue_path)
-        curves = dialogue_curves(path, windows, encoder.shape.n_slots)
+        curves = dialogue_curves(inside(root, clip.dialogue_path), windows, n_slots)
     for window, (pixels, times_s), dialogue in zip(windows, frames, curves, strict=False):
-        yield WindowInput(clip, window, times_s, pixels, dialogue)
+        events = None
+        if motion is not None:
+            loudness = None if dialogue is None else dialogue[:, 0]
+            events = motion.curve(window, n_slots, clip_cuts.cuts_s, loudness)
+        yield WindowInput(clip, window, times_s, pixels, dialogue, events)
