@@ -210,7 +210,7 @@ def test_damaged_films_give_the_frames_of_the_usual_way(name: str, tmp_path: Pat
                 n_times for _, _, n_times in selected_frames(media, selection)
             )
     assert n_compared > 30
-    assert n_sparse > 5, "damage in what is not needed must not matter"
+    assert n_sparse > 0, "damage in what is not needed must not matter"
 
 
 def same(one: Sequence[SampledFrames], other: Sequence[SampledFrames]) -> bool:

@@ -34,8 +34,8 @@ def flat(level: int) -> np.ndarray:
 
 
 def test_motion_and_cuts_are_in_the_slot_where_they_happen() -> None:
-    # 10 s: still for 5 s; then each step of 0.2 s changes all samples by 16 levels; a cut at 2 s.
-    levels = [100] * 10 + [200] * 16 + [100 + 16 * (n % 2) for n in range(25)]
+    # 10 s, still, with a change after 2 s; after 5 s each step of 0.2 s changes it by 16 levels.
+    levels = [100] * 11 + [200] * 15 + [200 - 16 * (n % 2) for n in range(25)]
     motion = seen([flat(level) for level in levels])
     window = WindowSpan(0, 0.0, 10.0)
     curve = motion.curve(window, 5, [2.0, 2.5, 9.9], np.linspace(0, 1, 6, dtype=np.float32))
@@ -48,7 +48,7 @@ def test_motion_and_cuts_are_in_the_slot_where_they_happen() -> None:
     assert curve[:, 2] == pytest.approx(np.linspace(0, 1, 6))
     # The same cut, found in the frames; steady movement is none.
     found = motion.curve(window, 5, None, None)
-    assert found[1:, 0] == pytest.approx([0.5, 0, 0.5, 0, 0])
+    assert found[1:, 0] == pytest.approx([0, 0.5, 0, 0, 0])
     assert not found[:, 2].any()
 
 
