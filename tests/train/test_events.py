@@ -11,7 +11,7 @@ import torch
 from ossl_train.data.dataset import batches
 from ossl_train.data.events import ClipCuts, Motion, cuts_of
 from ossl_train.data.storage import store_path, window_key
-from ossl_train.data.windows import WindowSpan
+from ossl_train.data.windows import WindowSpan, WindowsSettings, window_spans
 from safetensors.torch import load_file
 
 from ossl_builder.engine.tables_io import read_table
@@ -54,7 +54,7 @@ def test_motion_and_cuts_are_in_the_slot_where_they_happen() -> None:
 
 def test_values_stay_between_0_and_1_and_short_windows_have_values() -> None:
     motion = seen([flat(255 * (n % 2)) for n in range(8)])
-    curve = motion.curve(WindowSpan(0, 0.0, 1.4), 16, [0.1 * n for n in range(1, 14)], None)
+    curve = motion.curve(WindowSpan(0, 0.0, 1.4), 16, [0.02 * n for n in range(70)], None)
     assert curve[:, :2].min() == curve[:, :2].max() == 1
     assert not seen([flat(0)]).curve(WindowSpan(0, 0.0, 0.1), 16, (), None).any()
 
@@ -99,14 +99,18 @@ def test_stored_events_are_those_of_the_scenes_the_frames_and_the_stem(with_even
         if clip.duration_s >= 5:
             changes = [np.abs(a - b).mean() for a, b in pairwise(greys)]
             assert curve[0, 1] == pytest.approx(min(1, np.mean(changes) / 64), abs=1e-3)
-            assert clip.start_s is not None
-            cuts = [
-                scene.start_s - clip.start_s
-                for scene in scenes
-                if scene.film_id == clip.film_id and scene.transition_in == "cut"
-            ]
-            counts, _ = np.histogram([cut for cut in cuts if 0 < cut < 5], np.linspace(0, 5, 17))
-            assert curve[1:, 0] == pytest.approx(np.clip(counts / (5 / 16), 0, 1))
+        assert clip.start_s is not None
+        cuts = [
+            scene.start_s - clip.start_s
+            for scene in scenes
+            if scene.film_id == clip.film_id and scene.transition_in == "cut"
+        ]
+        for window in window_spans(clip, WindowsSettings(length_s=5.0, shortest_s=1.0)):
+            edges = np.linspace(window.start_s, window.end_s, 17)
+            counts, _ = np.histogram([cut for cut in cuts if 0 < cut < clip.duration_s], edges)
+            of_window = stored[f"{window_key(clip.clip_id, window.index)}/events"].numpy()
+            expected = np.clip(counts / (window.duration_s / 16), 0, 1)
+            assert of_window[1:, 0] == pytest.approx(expected)
             n_cuts += counts.sum()
         dialogue = stored[f"{window_key(clip.clip_id, 0)}/dialogue"].numpy()
         assert np.array_equal(curve[:, 2], dialogue[:, 0])
