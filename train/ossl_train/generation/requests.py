@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.files import inside
 from ossl_builder.tables import CLIPS, LABELS, Clip, Label
 from ossl_train.data.codes import WITHOUT_MOOD, PromptsSettings, Texts, paper_prompt, prompt_of
+from ossl_train.data.events import cuts_of
 from ossl_train.data.source import SplitClip, read_source
 from ossl_train.evaluation.eval_set import named_clips
 
@@ -33,6 +35,8 @@ class GenerationRequest:
         prompt: the text; empty: MusicGen's "no text".
         dialogue: the dialogue stem, if there is one.
         dialogue_sha256: its checksum.
+        cuts_s: cuts of the video in seconds after its first frame; None: unknown, to be found in
+            its frames.
         error: why no music can be generated, if that is known; the other facts are empty.
     """
 
@@ -43,6 +47,7 @@ class GenerationRequest:
     prompt: str
     dialogue: Path | None = None
     dialogue_sha256: str | None = None
+    cuts_s: tuple[float, ...] | None = None
     error: OsslError | None = None
 
     @property
@@ -93,10 +98,9 @@ def split_requests(
         if error.code != "table_missing" or LABELS.name not in error.message:
             raise
         source = read_source(corpus, data, use_labels=False)
-    return [
-        _of_clip(source.root, name, split_clip, prompts)
-        for name, split_clip in named_clips(source.on(split)).items()
-    ]
+    named = named_clips(source.on(split))
+    requests = [_of_clip(source.root, name, clip, prompts) for name, clip in named.items()]
+    return _with_cuts(requests, [split_clip.clip for split_clip in named.values()], source.root)
 
 
 def clip_requests(
@@ -110,7 +114,7 @@ def clip_requests(
     root = (data or corpus).resolve()
     clips: list[Clip] = tables_io.read_table(root / "manifests", CLIPS)
     labels = _labels(root) if prompts.from_user() is None else {}
-    chosen = []
+    chosen: list[tuple[GenerationRequest, Clip]] = []
     for wanted in dict.fromkeys(ids):
         film_id, _, clip_id = wanted.rpartition("/")
         matches = [c for c in clips if c.clip_id == clip_id and film_id in ("", c.film_id)]
@@ -131,8 +135,8 @@ def clip_requests(
         (clip,) = matches
         name = f"{film_id}_{clip_id}" if film_id else clip_id
         label = labels.get((clip.film_id, clip.clip_id))
-        chosen.append(_of_clip(root, name, SplitClip(clip, "", label), prompts))
-    return chosen
+        chosen.append((_of_clip(root, name, SplitClip(clip, "", label), prompts), clip))
+    return _with_cuts([request for request, _ in chosen], [clip for _, clip in chosen], root)
 
 
 def set_requests(root: Path, prompts: PromptOptions, needs_video: bool) -> list[GenerationRequest]:
@@ -237,6 +241,24 @@ def _of_clip(
         dialogue=None if clip.dialogue_path is None else inside(root, clip.dialogue_path),
         dialogue_sha256=clip.dialogue_sha256,
     )
+
+
+def _with_cuts(
+    requests: Sequence[GenerationRequest], clips: Sequence[Clip], root: Path
+) -> list[GenerationRequest]:
+    """Add the cuts of the scenes table, as in training."""
+    of_film: dict[str, list[Clip]] = {}
+    for clip in clips:
+        of_film.setdefault(clip.film_id, []).append(clip)
+    cuts = {
+        (clip_cuts.clip.film_id, clip_cuts.clip.clip_id): clip_cuts.cuts_s
+        for of_clips in cuts_of(of_film, root).values()
+        for clip_cuts in of_clips
+    }
+    return [
+        dataclasses.replace(request, cuts_s=cuts[clip.film_id, clip.clip_id])
+        for request, clip in zip(requests, clips, strict=True)
+    ]
 
 
 def _labels(root: Path) -> dict[tuple[str, str], Label]:

@@ -157,5 +157,7 @@ def partners_in_other_films(windows: Sequence[Window]) -> list[int]:
 
 
 def _with_video_of(sample: TrainSample, other: TrainSample) -> TrainSample:
-    """Return a window with the picture of another one; its dialogue remains its own."""
-    return dataclasses.replace(sample, video=other.video, video_times=other.video_times)
+    """Return a window with the picture of another one; the dialogue curves remain its own."""
+    return dataclasses.replace(
+        sample, video=other.video, video_times=other.video_times, events=other.events
+    )
