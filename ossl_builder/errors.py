@@ -50,6 +50,7 @@ CODES: dict[str, str] = {
     "corpus_version": "The corpus has the layout of another version of ossl-builder.",
     "device_unknown": "The name of a device is unknown.",
     "dialogue_missing": "The recipe needs dialogue stems, but a clip has none.",
+    "events_missing": "The recipe uses events, but the features were made without them.",
     "disk_full": "The disk is full. Finished results are kept.",
     "disk_small": "The disk has too little free space for what would be written.",
     "document_root_unsafe": "Label Studio could serve more than clips from this folder.",

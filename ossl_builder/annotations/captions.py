@@ -86,7 +86,7 @@ def make_caption(item: Item) -> Outcome:
             and those of `captioner.load`.
         Rejected: `no_caption`.
     """
-    from ossl_builder.media.shown_frames import frames_at
+    from ossl_builder.media.sampled_frames import frames_at
 
     settings: CaptionSettings = item.config
     clip: Clip = item.rows[CLIPS.name][0]

@@ -8,7 +8,6 @@ Transformers for Music Source Separation" (2022).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ossl_builder.errors import OsslError
 from ossl_builder.models.demucs_model import Model
+from ossl_builder.models.hub import n_cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,7 +140,7 @@ def separate(
     import numpy as np
 
     on_gpu = any(member.model.device == "cuda" for member in members)
-    size = batch_size or (GPU_BATCH if on_gpu else min(_cores(), MOST_CPU_WINDOWS))
+    size = batch_size or (GPU_BATCH if on_gpu else min(n_cores(), MOST_CPU_WINDOWS))
     n_stems = len(members[0].stems)
     # Run each window on one thread and one core: this is faster than all cores on one window, and
     # no sum depends on the number of cores.
@@ -174,10 +174,6 @@ def _single_threaded(size: int) -> Iterator[ThreadPoolExecutor]:
             yield pool
     finally:
         torch.set_num_threads(threads)  # part of that setting is process-wide
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _mixing(members: Sequence[Member]) -> list[list[Tensor]]:

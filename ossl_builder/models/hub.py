@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,11 @@ class ModelFolder:
         if any(path.suffix == WEIGHTS[0] for path in used):
             used = [path for path in used if path.suffix != WEIGHTS[1]]
         return files.sha256_json([[path.name, files.sha256_file(path)] for path in used])
+
+
+def n_cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_device(wanted: str, setting: str = "--device") -> str:

@@ -5,7 +5,10 @@ import importlib
 import sys
 from pathlib import Path
 
-ALL = ("engine", "scenes", "stems", "clips", "tables", "label", "fit", "generate", "options", "gpu")
+ALL = (
+    "engine", "scenes", "stems", "clips", "tables", "label", "features", "fit", "generate",
+    "options", "gpu",
+)  # fmt: skip
 
 
 def main() -> None:

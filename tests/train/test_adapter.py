@@ -156,7 +156,7 @@ def test_streamed_logits_are_those_of_one_forward(
     adapter = active_adapter(backbone, positions="time")
     with torch.no_grad(), adapter.show(video, times()):
         whole = model.forward(codes, text)
-        with model.streaming(text) as step:
+        with model.streaming(text, codes.shape[-1]) as step:
             steps = [step(codes[..., now : now + 1]) for now in range(codes.shape[-1])]
     adapter.detach()
     assert (torch.stack(steps, dim=2) - whole).abs().max() < 1e-5

@@ -11,7 +11,7 @@ from ossl_train.data.window_loader import sample_times
 from ossl_train.data.windows import WindowSpan
 
 from ossl_builder.errors import OsslError
-from ossl_builder.media.shown_frames import frames_at
+from ossl_builder.media.sampled_frames import frames_at
 
 TICKS = 1000  # per second
 BITS, SIDE = 10, 16

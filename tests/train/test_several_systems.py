@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 from ossl_train.cli import app
-from ossl_train.evaluation.compare import Comparison, compare, system_names
 from ossl_train.evaluation.comparison_report import write_comparison
 from ossl_train.evaluation.differences import difference_of
 from ossl_train.evaluation.distance_figures import distance_figures, kernel_figure
@@ -18,6 +17,7 @@ from ossl_train.evaluation.eval_set import EvalSet, folders_eval_set
 from ossl_train.evaluation.evaluate import evaluate
 from ossl_train.evaluation.report import Figure
 from ossl_train.evaluation.settings import EvaluationSettings, without_progress
+from ossl_train.evaluation.several_systems import Comparison, compare, system_names
 from typer.testing import CliRunner, Result
 
 from ossl_builder.engine.cache import ArrayCache

@@ -26,6 +26,7 @@ from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
 from ossl_train.training.validation import (
     Validation,
+    chosen_windows,
     gain_sentence,
     partners_in_other_films,
     validate,
@@ -160,6 +161,27 @@ def test_a_window_is_paired_with_one_of_like_length_of_another_film() -> None:
     assert {one.index for one in partners[:2]} == {0, 1}  # neighbours have different partners
     assert partners_in_other_films(several[:3]) == []
     assert partners_in_other_films([]) == []
+
+
+def test_a_large_validation_split_is_measured_evenly_over_its_films() -> None:
+    sizes = {"a": 50, "b": 3, "c": 20}
+    several = [
+        Window(film, f"{number:03d}", "validation", 0, 0.0, 30.0)
+        for film, size in sizes.items()
+        for number in range(size)
+    ]
+
+    def per_film(**settings: int) -> list[int]:
+        chosen = chosen_windows(several, FitSettings(**settings))
+        assert chosen == sorted(set(chosen))
+        assert chosen == chosen_windows(several, FitSettings(**settings))
+        films = [several[index].film_id for index in chosen]
+        return [films.count(film) for film in sizes]
+
+    assert per_film(validation_windows=23) == [10, 3, 10]
+    assert per_film(validation_windows=0) == per_film() == [50, 3, 20]
+    same = FitSettings(validation_windows=9), FitSettings(validation_windows=9, seed=1)
+    assert chosen_windows(several, same[0]) != chosen_windows(several, same[1])
 
 
 def test_a_gain_that_may_be_zero_is_a_warning() -> None:

@@ -70,6 +70,9 @@ def write_run(root: Path, name: str, alpha: float) -> Path:
     return run
 
 
+NO_CURVES = {"with_dialogue": False, "with_events": False}
+
+
 @pytest.fixture
 def generate(root: Path) -> Generate:
     """Run `ossl train generate` in this process; return its JSON output."""

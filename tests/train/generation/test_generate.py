@@ -17,7 +17,15 @@ from ossl_train.generation.requests import GenerateSettings
 
 from ossl_builder.errors import OsslError
 from tests.films.long_clips import FPS
-from tests.train.generation.conftest import LENGTHS, ONE, Generate, Seen, command, piece_of
+from tests.train.generation.conftest import (
+    LENGTHS,
+    NO_CURVES,
+    ONE,
+    Generate,
+    Seen,
+    command,
+    piece_of,
+)
 
 
 def test_files_are_as_long_as_their_video_and_play(
@@ -27,9 +35,7 @@ def test_files_are_as_long_as_their_video_and_play(
     found = generate(*given, "--out", tmp_path, "--mood", "sad", *ONE)
     # The sample of 75 s is written like the command writes it.
     settings = GenerateSettings(window_s=30, overlap_s=10)
-    (job,) = plan_samples(
-        [piece_of(root, "clip0", "sad")], [1], tmp_path, True, {"with_dialogue": False}
-    )
+    (job,) = plan_samples([piece_of(root, "clip0", "sad")], [1], tmp_path, True, NO_CURVES)
     found.append(vars(_write(job, seen.whole, models, settings)))
     assert sorted(one["name"] for one in found) == ["clip0", "clip1", "clip2"]
     for one in found:

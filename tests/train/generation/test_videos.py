@@ -15,7 +15,7 @@ from ossl_train.generation.requests import GenerateSettings, PromptOptions, file
 
 from tests import films
 from tests.films import shapes
-from tests.train.generation.conftest import ONE, Generate
+from tests.train.generation.conftest import NO_CURVES, ONE, Generate
 from tests.train.labelled_corpus import recipe_for
 
 KINDS = {
@@ -80,9 +80,7 @@ def test_music_is_kept_where_its_video_cannot_be_written(
     settings = GenerateSettings(window_s=8, overlap_s=2, text_guidance=1)
     recipe = recipe_for(root)
     words = PromptOptions("", None, recipe.prompts)
-    jobs = plan_samples(
-        file_requests([video], words), [1], tmp_path / "out", True, {"with_dialogue": False}
-    )
+    jobs = plan_samples(file_requests([video], words), [1], tmp_path / "out", True, NO_CURVES)
     target = tmp_path / "out/film.mp4"
     target.mkdir(parents=True)  # a folder where the video should go
     (failed,) = generate_jobs(jobs, models, recipe, settings, lambda: None)
@@ -92,9 +90,7 @@ def test_music_is_kept_where_its_video_cannot_be_written(
     assert soundfile.info(str(wav)).duration == pytest.approx(8.0, abs=0.01)
     before = wav.read_bytes()
     target.rmdir()
-    jobs = plan_samples(
-        file_requests([video], words), [1], tmp_path / "out", True, {"with_dialogue": False}
-    )
+    jobs = plan_samples(file_requests([video], words), [1], tmp_path / "out", True, NO_CURVES)
     (made,) = generate_jobs(jobs, None, recipe, settings, lambda: None)
     assert (made.state, wav.read_bytes()) == ("made", before)
     assert len(numbers(target)) == 200

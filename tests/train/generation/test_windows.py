@@ -8,6 +8,7 @@ from typing import Any
 
 import soundfile
 import torch
+from ossl_train.adapter.adapter import AdapterConfig
 from ossl_train.generation import sample_files
 from ossl_train.generation.models import Models
 from ossl_train.generation.requests import GenerateSettings
@@ -54,7 +55,7 @@ def test_each_window_sees_its_own_segment_of_the_video_once(
         (span,) = [one for one in frame_spans(75, 50, 30, 10) if one.index == index]
         alone = dataclasses.replace(video_window(span, 50, 75), index=0)
         assert (alone.start_s, alone.end_s) == (start_s, min(start_s + 30, 75))
-        (look,) = window_features(piece, [alone], models.encoder, recipe.features, False)
+        (look,) = window_features(piece, [alone], models.encoder, recipe.features, curves_of(False))
         assert torch.equal(look.video, seen.videos[index])
     for one, other in ((0, 1), (1, 2), (2, 3)):
         assert (seen.videos[one] - seen.videos[other]).abs().max() > 0.01
@@ -62,24 +63,31 @@ def test_each_window_sees_its_own_segment_of_the_video_once(
 
 
 def test_features_of_a_window_equal_those_in_training(root: Path, models: Models) -> None:
-    store_all(root, THIRTY)
-    dataset = opened(root, "train", THIRTY)
-    piece, recipe = piece_of(root, "clip0"), recipe_for(root, THIRTY)
+    settings = (THIRTY, "features.events=true")
+    store_all(root, *settings)
+    dataset = opened(root, "train", *settings)
+    piece, recipe = piece_of(root, "clip0"), recipe_for(root, *settings)
     windows = [video_window(span, 50, 75) for span in frame_spans(75, 50, 30, 0)]
     assert models.encoder is not None
-    shown = list(
-        window_features(piece, windows, models.encoder, recipe.features, with_dialogue=True)
-    )
+    shown = list(window_features(piece, windows, models.encoder, recipe.features, curves_of(True)))
     numbers = [n for n, one in enumerate(dataset.windows) if one.clip_id == "clip0"]
-    with_dialogue = opened(root, "train", THIRTY, "model.dialogue=true")
+    with_curves = opened(root, "train", *settings, "model.dialogue=true", "model.events=true")
     assert len(numbers) == len(shown) == 3
     for number, look in zip(numbers, shown, strict=True):
-        sample = with_dialogue.sample(number)
+        sample = with_curves.sample(number)
         assert torch.equal(look.video.half(), sample.video)
         assert torch.equal(look.times_s, sample.video_times)
         assert look.dialogue is not None
         assert (look.dialogue - sample.dialogue).abs().max() < 1e-5
+        assert look.events is not None
+        assert look.events.shape == (len(look.video), 3)
+        assert (look.events - sample.events).abs().max() < 1e-5
+        assert look.events[:, 1].max() > 0  # the picture moves
         assert dataset.windows[number].duration_s == windows[look_index(sample)].duration_s
+
+
+def curves_of(used: bool) -> AdapterConfig:
+    return AdapterConfig(64, 4, 2, dialogue=used, events=used)
 
 
 def look_index(sample: Any) -> int:

@@ -22,7 +22,7 @@ class ModelSettings(Settings):
     alpha_init: float = Field(0.0, description="gate of each layer at the start; 0: the base model")
     positions: Literal["none", "time"] = Field(
         "time",
-        description="time: give each video token the position of its time; none: as in the paper",
+        description="time: add the position of its time to each video token; none: as in the paper",
     )
     rank: int = Field(
         0,
@@ -41,7 +41,8 @@ class ModelSettings(Settings):
     )
     events: bool = Field(
         False,
-        description="modulate video tokens by curves of cuts, motion and the dialogue's loudness",
+        description="modulate video tokens by curves of cuts, motion and the dialogue's loudness; "
+        "needs features.events",
     )
     reference_positions: bool = Field(
         False, description="imitate the position error of the paper's code, to load its adapters"

@@ -16,9 +16,9 @@ from ossl_train.evaluation.settings import CLAP, EvaluationSettings
 
 if TYPE_CHECKING:
     from ossl_builder.engine.cache import ArrayCache
-    from ossl_train.evaluation.compare import Comparison
     from ossl_train.evaluation.eval_set import EvalSet
     from ossl_train.evaluation.evaluate import Evaluation
+    from ossl_train.evaluation.several_systems import Comparison
 
 EXAMPLE = "Example: ossl -C corpus train evaluate generated --split test"
 NONE = "none"
@@ -135,11 +135,11 @@ def evaluate(
     from dataclasses import replace
 
     from ossl_builder.engine.cache import ArrayCache
-    from ossl_train.evaluation.compare import compare, system_names
     from ossl_train.evaluation.comparison_report import write_comparison
     from ossl_train.evaluation.evaluate import evaluate as measure
     from ossl_train.evaluation.published import comparable, read_published
     from ossl_train.evaluation.report import write_report
+    from ossl_train.evaluation.several_systems import compare, system_names
 
     settings = EvaluationSettings(
         clap=None if clap == NONE else clap,

@@ -170,6 +170,7 @@ def make_codes(item: Item) -> Outcome:
             "cardinality": backbone.shape.cardinality,
             "length_s": settings.length_s,
             "shortest_s": settings.shortest_s,
+            "hop_s": settings.step_s(),
             "silent_dbfs": settings.silent_dbfs,
             "clips": {clip.clip_id: clip.music_sha256 for clip in clips},
             "windows": stored,

@@ -55,10 +55,11 @@ def read_matching_stores(
         needed: films that must have a store of each kind.
 
     Raises:
-        OsslError: `<kind>_missing`, `<kind>_mixed`, `features_differ`, `codes_differ`.
+        OsslError: `<kind>_missing`, `<kind>_mixed`, `features_differ`, `codes_differ`,
+            `events_missing`.
     """
     stores = {kind: _read_kind(source, kind, needed) for kind in KINDS}
-    wanted: dict[str, Any] = recipe.windows.model_dump()
+    wanted: dict[str, Any] = recipe.windows.stored()
     digest = encoder_digest(recipe.features.encoder, recipe.features.revision)
     encoded: dict[str, Any] = recipe.features.model_dump(include={"pooling", "precision"})
     if digest != NOT_HERE:  # training itself does not need the encoder
@@ -69,6 +70,13 @@ def read_matching_stores(
         encoded["frames_per_window"] = shape.n_frames
     _check_recipe(FEATURES, stores[FEATURES].made, wanted | encoded)
     _check_recipe(CODES, stores[CODES].made, wanted | {"silent_dbfs": recipe.codes.silent_dbfs})
+    if recipe.model.events and not stores[FEATURES].made.get("events"):
+        raise OsslError(
+            "events_missing",
+            "The recipe uses events, and the features were made without them.",
+            f"Run `{COMMANDS[FEATURES]} --set features.events=true` with this recipe, or use "
+            "`--set model.events=false`.",
+        )
     return stores
 
 
@@ -112,10 +120,11 @@ def _without_clips(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_recipe(kind: str, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     for name, value in wanted.items():
-        if made[name] != value:
+        stored = made.get(name)
+        if stored != value:
             raise OsslError(
                 f"{kind}_differ",
-                f"The {kind} were made with {name} {made[name]!r}, and the recipe has {value!r}.",
+                f"The {kind} were made with {name} {stored!r}, and the recipe has {value!r}.",
                 f"Run `{COMMANDS[kind]}` with this recipe, or use the recipe they were made with.",
             )
 
@@ -134,12 +143,12 @@ def check_clip_unchanged(
         metadata = stored[kind].of[clip.film_id]
         if metadata["prompts" if kind == TEXT else "clips"].get(clip.clip_id) != value:
             raise _stale(kind, clip)
-    if not recipe.model.dialogue:
+    if not (recipe.model.dialogue or recipe.model.events):
         return
     stored_sha256 = stored[FEATURES].of[clip.film_id]["dialogue"].get(clip.clip_id)
     if stored_sha256 != clip.dialogue_sha256:
         raise _stale(FEATURES, clip)
-    if clip.dialogue_path is None:
+    if recipe.model.dialogue and clip.dialogue_path is None:
         raise OsslError(
             "dialogue_missing",
             f"The recipe uses dialogue, and {clip.clip_id} has no dialogue stem.",

@@ -14,7 +14,7 @@ from ossl_train.data import consistency
 from ossl_train.data.codes import prompt_key, prompt_of
 from ossl_train.data.source import Source, SplitClip
 from ossl_train.data.storage import CODES, FEATURES, TEXT, read_tensor, store_path, window_key
-from ossl_train.data.windows import Window, WindowSpan, window_spans
+from ossl_train.data.windows import Window, WindowSpan, grid_spans, window_spans
 from ossl_train.recipe import TrainRecipe
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class TrainSample:
         video_times: [Tv], float32.
         text: [tokens, width], float32.
         dialogue: [Tv, 2], float32; None if the recipe does not use dialogue.
+        events: [Tv, 3], float32; None if the recipe does not use events.
     """
 
     window: Window
@@ -45,6 +46,7 @@ class TrainSample:
     video_times: Tensor
     text: Tensor
     dialogue: Tensor | None
+    events: Tensor | None = None
 
 
 @dataclass
@@ -60,6 +62,7 @@ class Dataset:
         made: for each kind of store the metadata that all films share (encoder, digest and so
             on); a run records it.
         with_dialogue: whether samples have dialogue.
+        with_events: whether samples have events.
         slots_s: for each window, [1 + slots]: the middle of the window, and the mean time of each
             slot's frames, in seconds after the start of the window.
     """
@@ -70,6 +73,7 @@ class Dataset:
     left_out: Mapping[str, int]
     made: Mapping[str, Mapping[str, Any]]
     with_dialogue: bool
+    with_events: bool
     slots_s: tuple[NDArray[np.float32], ...]
 
     def __len__(self) -> int:
@@ -96,6 +100,7 @@ class Dataset:
             )
         times = torch.from_numpy(self.slots_s[index])
         dialogue = read_tensor(features, f"{key}/dialogue") if self.with_dialogue else None
+        events = read_tensor(features, f"{key}/events") if self.with_events else None
         return TrainSample(
             window=window,
             codes=read_tensor(store_path(self.root, window.film_id, CODES), key),
@@ -105,6 +110,7 @@ class Dataset:
                 store_path(self.root, window.film_id, TEXT), prompt_key(self.prompts[index])
             ),
             dialogue=None if dialogue is None else self._per_token(dialogue),
+            events=None if events is None else self._per_token(events),
         )
 
     def _per_token(self, values: Tensor) -> Tensor:
@@ -125,16 +131,19 @@ def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
             `features_mixed` and the like, if films were encoded with different settings;
             `features_differ`, if the settings are not those of the recipe;
             `features_stale`, if clips or labels have changed since; `dialogue_missing`;
+            `events_missing`;
             `split_silent`, if no window is left.
     """
     clips = source.on(split)
     film_ids = {split_clip.clip.film_id for split_clip in clips}
     stores = consistency.read_matching_stores(source, recipe, film_ids)
+    # Overlapping windows are for training only: figures of other splits do not depend on the hop.
+    cut = window_spans if split == "train" else grid_spans
     entries: list[tuple[Window, str, NDArray[np.float32]]] = []
     left_out: Counter[str] = Counter()
     for split_clip in clips:
         prompt = prompt_of(split_clip.label, recipe.prompts, split_clip.model_caption)
-        windows = window_spans(split_clip.clip, recipe.windows)
+        windows = cut(split_clip.clip, recipe.windows)
         if prompt is None or not windows:
             left_out["unlabelled" if prompt is None else "too_short"] += 1
             continue
@@ -159,6 +168,7 @@ def open_dataset(source: Source, recipe: TrainRecipe, split: str) -> Dataset:
         left_out=dict(sorted((+left_out).items())),
         made={kind: stores[kind].made for kind in stores},
         with_dialogue=recipe.model.dialogue,
+        with_events=recipe.model.events,
         slots_s=tuple(slots_s for _, _, slots_s in entries),
     )
 
@@ -201,6 +211,9 @@ class Batch:
         text: states of the prompts.
         dialogue: [B, Tv, 2], float32: loudness (0: -70 LUFS or less, 1: 0 LUFS) and energy (root
             mean square, full scale 1) of the dialogue during each token; None if unused.
+        events: [B, Tv, 3], float32, each from 0 to 1, during each token: cuts per second (1: one or
+            more), motion (1: grey frames 0.2 s apart differ by 64 of 255 levels or more), loudness
+            of the dialogue as above; None if unused.
     """
 
     windows: tuple[Window, ...]
@@ -211,6 +224,7 @@ class Batch:
     video_mask: Tensor
     text: TextStates
     dialogue: Tensor | None
+    events: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch with its tensors on a device."""
@@ -302,6 +316,7 @@ def collate(samples: Sequence[TrainSample]) -> Batch:
     times, _ = pad([sample.video_times for sample in samples])
     states, mask = pad([sample.text for sample in samples])
     dialogue = [sample.dialogue for sample in samples if sample.dialogue is not None]
+    events = [sample.events for sample in samples if sample.events is not None]
     return Batch(
         windows=tuple(sample.window for sample in samples),
         codes=codes.transpose(1, 2).to(torch.int64).contiguous(),
@@ -311,6 +326,7 @@ def collate(samples: Sequence[TrainSample]) -> Batch:
         video_mask=video_mask,
         text=TextStates(states, mask),
         dialogue=pad(dialogue)[0] if len(dialogue) == len(samples) else None,
+        events=pad(events)[0] if len(events) == len(samples) else None,
     )
 
 

@@ -15,6 +15,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.files import sha256_json
 from ossl_builder.models.hub import NOT_HERE
 from ossl_builder.tables import Clip
+from ossl_train.data.events import ClipCuts
 from ossl_train.data.storage import FEATURES, FEATURES_TABLE, StoredWindow, StoreWriter, window_key
 from ossl_train.data.video_encoder import (
     VideoEncoder,
@@ -53,13 +54,17 @@ class FeaturesSettings(Settings):
         "time_slots",
         description="all: every token; time_slots: the class token and each slot's mean",
     )
+    events: bool = Field(
+        False, description="also store curves of cuts, motion and dialogue, for model.events"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="precision of the encoder")
     batch_size: int = Field(
         4, ge=1, le=256, description="windows encoded at a time", json_schema_extra=UNSHAPING
     )
     workers: int = Field(
-        2, ge=1, le=256, description="clips decoded at a time", json_schema_extra=UNSHAPING
-    )
+        0, ge=0, le=256, description="clips decoded at a time; 0: the number of CPUs",
+        json_schema_extra=UNSHAPING,
+    )  # fmt: skip
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="device of the encoder", json_schema_extra=UNSHAPING
     )
@@ -72,11 +77,15 @@ class FeaturesStageSettings(FeaturesSettings, WindowsSettings):
     revision: str = Field("main", description="revision on the hub", json_schema_extra=UNSHAPING)
 
 
-def features_input_hash(clips: Sequence[Clip]) -> str:
-    """Return the hash of what a film's features depend on: its clips, without their music."""
-    return sha256_json(
-        [[c.clip_id, c.duration_s, c.video_sha256, c.dialogue_sha256] for c in clips]
-    )
+def features_input_hash(clips: Sequence[ClipCuts]) -> str:
+    """Return the hash of what a film's features depend on: its clips, not their music."""
+    facts = []
+    for row in clips:
+        clip = row.clip
+        facts.append([clip.clip_id, clip.duration_s, clip.video_sha256, clip.dialogue_sha256])
+        if row.cuts_s is not None:
+            facts[-1].append(row.cuts_s)
+    return sha256_json(facts)
 
 
 def make_features(item: Item) -> Outcome:
@@ -87,10 +96,13 @@ def make_features(item: Item) -> Outcome:
             `features_not_finite`, and those of `load_encoder`.
     """
     settings: FeaturesStageSettings = item.config
-    clips: tuple[Clip, ...] = item.rows["clips"]
+    rows_of_clips: tuple[ClipCuts, ...] = item.rows["clips"]
+    clips = [row.clip for row in rows_of_clips]
     encoder = load_encoder(settings.encoder, settings.revision, settings.frames, settings.device)
     total = sum(len(window_spans(clip, settings)) for clip in clips)
-    inputs = iter(window_inputs(item.corpus, clips, settings, encoder, settings.workers))
+    inputs = window_inputs(
+        item.corpus, rows_of_clips, settings, encoder, settings.workers, settings.events
+    )
     rows: list[StoredWindow] = []
     stored: dict[str, Any] = {}
     with StoreWriter(item.folder / f"{FEATURES}.safetensors") as store:
@@ -101,6 +113,8 @@ def make_features(item: Item) -> Outcome:
                 store.add(key, tokens)
                 if window_input.dialogue is not None:
                     store.add(f"{key}/dialogue", window_input.dialogue)
+                if window_input.events is not None:
+                    store.add(f"{key}/events", window_input.events)
                 stored[key] = {
                     "start_s": window.start_s,
                     "duration_s": window.duration_s,
@@ -119,8 +133,10 @@ def make_features(item: Item) -> Outcome:
             "digest": encoder_digest(settings.encoder, settings.revision),
             "pooling": settings.pooling,
             "precision": settings.precision,
+            "events": settings.events,
             "length_s": settings.length_s,
             "shortest_s": settings.shortest_s,
+            "hop_s": settings.step_s(),
             "frames_per_window": encoder.shape.n_frames,
             "rate": encoder.shape.n_frames / settings.length_s,
             "slots": encoder.shape.n_slots,

@@ -19,6 +19,7 @@ from ossl_builder.engine.schedule import Given, ItemState, Tell
 from ossl_builder.engine.stage import Stage
 from ossl_builder.errors import OsslError
 from ossl_builder.models.hub import NOT_HERE
+from ossl_builder.tables import Clip
 from ossl_train.data.codes import (
     CODES_STAGE,
     TEXT_STAGE,
@@ -30,6 +31,7 @@ from ossl_train.data.codes import (
     prompt_of,
     text_input_hash,
 )
+from ossl_train.data.events import ClipCuts, cuts_of
 from ossl_train.data.features import (
     FEATURES_STAGE,
     FeaturesStageSettings,
@@ -38,7 +40,7 @@ from ossl_train.data.features import (
 from ossl_train.data.source import Source
 from ossl_train.data.storage import store_folder
 from ossl_train.data.video_encoder import EncoderShape, encoder_digest, encoder_shape
-from ossl_train.data.windows import window_spans
+from ossl_train.data.windows import WindowsSettings, window_spans
 from ossl_train.recipe import TrainRecipe
 
 # Sizes of the published models, for estimates before a model is on this machine.
@@ -89,7 +91,7 @@ class Job:
 
 def features_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
     """Return the job of `ossl train features`: features of all films in a split."""
-    config = FeaturesStageSettings(**recipe.features.model_dump(), **recipe.windows.model_dump())
+    config = FeaturesStageSettings(**recipe.features.model_dump(), **recipe.windows.stored())
     clips = _clips(source)
     if encoder_digest(config.encoder, config.revision) == NOT_HERE:
         shape = VIVIT_SHAPE
@@ -97,12 +99,17 @@ def features_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
         shape = encoder_shape(config.encoder, config.revision, config.frames)
     per_slot = shape.per_slot if config.pooling == "all" else 1
     size = (1 + shape.n_slots * per_slot) * shape.width * 2
+    rows = (
+        cuts_of(clips, source.root)
+        if config.events
+        else {film: tuple(map(ClipCuts, of_film)) for film, of_film in clips.items()}
+    )
     job = Job(
         root=source.root,
         stage=FEATURES_STAGE,
         settings=config,
-        rows=clips,
-        facts={film: features_input_hash(rows) for film, rows in clips.items()},
+        rows=rows,
+        facts={film: features_input_hash(of_film) for film, of_film in rows.items()},
         size_bytes={
             film: sum(len(window_spans(clip, config)) for clip in rows) * size
             for film, rows in clips.items()
@@ -134,12 +141,12 @@ def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
             root=source.root,
             stage=CODES_STAGE,
             settings=CodesStageSettings(
-                **model, **recipe.codes.model_dump(), **recipe.windows.model_dump()
+                **model, **recipe.codes.model_dump(), **recipe.windows.stored()
             ),
             rows=clips,
             facts={film: codes_input_hash(rows) for film, rows in clips.items()},
             size_bytes={
-                film: round(sum(clip.duration_s for clip in rows) * BYTES_PER_S)
+                film: round(_total_s(rows, recipe.windows) * BYTES_PER_S)
                 for film, rows in clips.items()
             },
         ),
@@ -152,6 +159,10 @@ def codes_jobs(source: Source, recipe: TrainRecipe) -> tuple[Job, ...]:
             size_bytes={film: len(rows) * BYTES_PER_PROMPT for film, rows in prompts.items()},
         ),
     )
+
+
+def _total_s(clips: Sequence[Clip], windows: WindowsSettings) -> float:
+    return sum(window.duration_s for clip in clips for window in window_spans(clip, windows))
 
 
 def _clips(source: Source) -> dict[str, tuple[Any, ...]]:

@@ -178,7 +178,7 @@ class StoredPrompt:
 
 
 def window_key(clip_id: str, index: int) -> str:
-    """Return the name of a window's tensor; that of its dialogue ends in `/dialogue`."""
+    """Return the name of a window's tensor; its curves end in `/dialogue`, `/events`."""
     return f"{clip_id}/{index}"
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ossl_builder import files
-from ossl_train.evaluation.compare import Comparison
 from ossl_train.evaluation.differences import Difference
 from ossl_train.evaluation.report import Figure, cells, explained, how, published_lines, section
+from ossl_train.evaluation.several_systems import Comparison
 from ossl_train.metrics.intervals import Interval
 
 JSON = "comparison.json"

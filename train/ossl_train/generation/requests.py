@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from ossl_train.data.codes import (
     paper_prompt,
     prompt_of,
 )
+from ossl_train.data.events import cuts_of
 from ossl_train.data.source import SplitClip, read_source
 from ossl_train.evaluation.eval_set import named_clips
 
@@ -41,6 +43,8 @@ class GenerationRequest:
         prompt: the text; empty: MusicGen's "no text".
         dialogue: the dialogue stem, if there is one.
         dialogue_sha256: its checksum.
+        cuts_s: cuts of the video in seconds after its first frame; None: unknown, to be found in
+            its frames.
         error: why no music can be generated, if that is known; the other facts are empty.
         caption_model: the model that wrote the caption in the prompt; None: no model did.
     """
@@ -52,6 +56,7 @@ class GenerationRequest:
     prompt: str
     dialogue: Path | None = None
     dialogue_sha256: str | None = None
+    cuts_s: tuple[float, ...] | None = None
     error: OsslError | None = None
     caption_model: str | None = None
 
@@ -115,10 +120,9 @@ def split_requests(
         if error.code != "table_missing" or LABELS.name not in error.message:
             raise
         source = read_source(corpus, data, use_labels=False)
-    return [
-        _of_clip(source.root, name, split_clip, prompts)
-        for name, split_clip in named_clips(source.on(split)).items()
-    ]
+    named = named_clips(source.on(split))
+    requests = [_of_clip(source.root, name, clip, prompts) for name, clip in named.items()]
+    return _with_cuts(requests, [split_clip.clip for split_clip in named.values()], source.root)
 
 
 def clip_requests(
@@ -135,7 +139,7 @@ def clip_requests(
     labels = _labels(root) if by_label else {}
     with_captions = by_label and prompts.labels.model_captions
     captions = current_captions(root / "manifests") if with_captions else {}
-    chosen = []
+    chosen: list[tuple[GenerationRequest, Clip]] = []
     for wanted in dict.fromkeys(ids):
         film_id, _, clip_id = wanted.rpartition("/")
         matches = [c for c in clips if c.clip_id == clip_id and film_id in ("", c.film_id)]
@@ -157,8 +161,9 @@ def clip_requests(
         name = f"{film_id}_{clip_id}" if film_id else clip_id
         label = labels.get((clip.film_id, clip.clip_id))
         caption = captions.get((clip.film_id, clip.clip_id))
-        chosen.append(_of_clip(root, name, SplitClip(clip, "", label, caption), prompts))
-    return chosen
+        split_clip = SplitClip(clip, "", label, caption)
+        chosen.append((_of_clip(root, name, split_clip, prompts), clip))
+    return _with_cuts([request for request, _ in chosen], [clip for _, clip in chosen], root)
 
 
 def set_requests(root: Path, prompts: PromptOptions, needs_video: bool) -> list[GenerationRequest]:
@@ -264,6 +269,24 @@ def _of_clip(
         dialogue_sha256=clip.dialogue_sha256,
         caption_model=prompts.caption_model(split_clip),
     )
+
+
+def _with_cuts(
+    requests: Sequence[GenerationRequest], clips: Sequence[Clip], root: Path
+) -> list[GenerationRequest]:
+    """Add the cuts of the scenes table, as in training."""
+    of_film: dict[str, list[Clip]] = {}
+    for clip in clips:
+        of_film.setdefault(clip.film_id, []).append(clip)
+    cuts = {
+        (clip_cuts.clip.film_id, clip_cuts.clip.clip_id): clip_cuts.cuts_s
+        for of_clips in cuts_of(of_film, root).values()
+        for clip_cuts in of_clips
+    }
+    return [
+        dataclasses.replace(request, cuts_s=cuts[clip.film_id, clip.clip_id])
+        for request, clip in zip(requests, clips, strict=True)
+    ]
 
 
 def _labels(root: Path) -> dict[tuple[str, str], Label]:

@@ -170,7 +170,9 @@ def shared_facts(
             if field.json_schema_extra != UNSHAPING
         },
         "adapter": None,
-        "with_dialogue": chosen.adapter is not None and recipe.model.dialogue,
+        "with_dialogue": chosen.adapter is not None
+        and (recipe.model.dialogue or recipe.model.events),
+        "with_events": chosen.adapter is not None and recipe.model.events,
     }
     if chosen.adapter is not None:
         features = recipe.features
@@ -190,9 +192,11 @@ def shared_facts(
 def sample_facts(sample: GeneratedSample, shared: Mapping[str, Any]) -> dict[str, Any]:
     """Return all inputs of one sample."""
     request = sample.request
+    knows_cuts = shared["with_events"] and request.cuts_s is not None
     of_sample = {
         "video": {"sha256": request.video_sha256, "duration_s": request.duration_s},
         "dialogue_sha256": request.dialogue_sha256 if shared["with_dialogue"] else None,
+        "cuts_s": list(request.cuts_s or ()) if knows_cuts else None,
         "prompt": request.prompt,
         "seed": sample.seed,
     }

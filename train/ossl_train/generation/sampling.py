@@ -226,9 +226,14 @@ def _conditioning(
         return
     video, mask = pad([window.video for window in videos])
     times, _ = pad([window.times_s for window in videos])
-    curves = [window.dialogue for window in videos if window.dialogue is not None]
-    dialogue = pad(curves)[0] if curves else None
-    with adapter.show(video, times, mask, dialogue=dialogue, strength=alpha):
+    dialogue, events = (
+        pad(curves)[0] if curves else None
+        for curves in (
+            [window.dialogue for window in videos if window.dialogue is not None],
+            [window.events for window in videos if window.events is not None],
+        )
+    )
+    with adapter.show(video, times, mask, dialogue=dialogue, events=events, strength=alpha):
         yield
 
 
@@ -251,7 +256,7 @@ def _all_features(
         if request not in features_of_requests:
             segments = [video_window(span, rate, request.duration_s) for span in spans]
             features = window_features(
-                request, segments, models.encoder, recipe.features, models.adapter.config.dialogue
+                request, segments, models.encoder, recipe.features, models.adapter.config
             )
             n_copies = sum(other.request == request for other in samples)
             features_of_requests[request] = list(itertools.tee(features, n_copies))

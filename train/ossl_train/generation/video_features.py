@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ossl_builder.media.shown_frames import frames_at
+from ossl_train.adapter.adapter import AdapterConfig
+from ossl_train.data.events import Motion
 from ossl_train.data.features import FeaturesSettings, pool_tokens
 from ossl_train.data.video_encoder import VideoEncoder
-from ossl_train.data.window_loader import dialogue_curves, sample_times
+from ossl_train.data.window_loader import dialogue_curves, window_frames
 from ossl_train.data.windows import WindowSpan
 from ossl_train.generation.requests import GenerationRequest
 
@@ -26,11 +27,13 @@ class WindowFeatures:
         video: [Tv, D], float32, rounded to float16 as in the stores.
         times_s: [Tv], middle of the time that each token covers, after the window's start.
         dialogue: [Tv, 2], or None.
+        events: [Tv, 3], or None.
     """
 
     video: Tensor
     times_s: Tensor
     dialogue: Tensor | None
+    events: Tensor | None
 
 
 def window_features(
@@ -38,55 +41,45 @@ def window_features(
     windows: Sequence[WindowSpan],
     encoder: VideoEncoder,
     settings: FeaturesSettings,
-    with_dialogue: bool,
+    config: AdapterConfig,
 ) -> Iterator[WindowFeatures]:
     """Yield the features of each window; the file is decoded once, few frames are in memory.
+
+    Args:
+        request: the video, with its dialogue and its cuts if they are known.
+        windows: may overlap.
+        encoder: of the adapter's features.
+        settings: section `features` of the adapter's recipe.
+        config: of the adapter; tells which curves it needs.
 
     Raises:
         OsslError: `video_undecodable`, `no_video`, `not_media`, `audio_unreadable`.
     """
     import torch
 
-    for window, (pixels, shown_s) in zip(windows, _pixels(request, windows, encoder), strict=True):
+    assert request.video is not None, "an adapter needs a video"
+    n_slots = encoder.shape.n_slots
+    per_slot = encoder.shape.per_slot if settings.pooling == "all" else 1
+    motion = Motion() if config.events else None
+    frames = window_frames(request.video, windows, encoder, motion)
+    for window, (pixels, shown_s) in zip(windows, frames, strict=True):
         states = encoder.states(pixels[None], settings.precision)
-        video = pool_tokens(states, settings.pooling, encoder.shape.n_slots)[0].half().float()
-        slots = (
-            torch.tensor(shown_s, dtype=torch.float64).reshape(encoder.shape.n_slots, -1).mean(1)
-        )
+        video = pool_tokens(states, settings.pooling, n_slots)[0].half().float()
+        slots = torch.tensor(shown_s, dtype=torch.float64).reshape(n_slots, -1).mean(1)
         middle = torch.tensor([window.duration_s / 2], dtype=torch.float64)
         times = torch.cat([middle, slots - window.start_s]).float()
-        dialogue = (
-            _dialogue(request.dialogue, window, encoder.shape.n_slots) if with_dialogue else None
-        )
-        per_slot = encoder.shape.per_slot if settings.pooling == "all" else 1
+        dialogue = events = None
+        if config.dialogue or config.events:
+            dialogue = _dialogue(request.dialogue, window, n_slots)
+        if motion is not None and dialogue is not None:
+            curve = motion.curve(window, n_slots, request.cuts_s, dialogue[:, 0].numpy())
+            events = _per_token(torch.from_numpy(curve), per_slot)
         yield WindowFeatures(
             video,
             _per_token(times, per_slot),
-            None if dialogue is None else _per_token(dialogue, per_slot),
+            _per_token(dialogue, per_slot) if config.dialogue and dialogue is not None else None,
+            events,
         )
-
-
-def _pixels(
-    request: GenerationRequest, windows: Sequence[WindowSpan], encoder: VideoEncoder
-) -> Iterator[tuple[Tensor, list[float]]]:
-    """Yield prepared frames and their start times, window by window; windows may overlap."""
-    import torch
-
-    wanted = sorted(
-        (moment, window.index)
-        for window in windows
-        for moment in sample_times(window, encoder.shape.n_frames)
-    )
-    incomplete: dict[int, list[tuple[Tensor, float]]] = {}
-    assert request.video is not None, "an adapter needs a video"
-    shown = frames_at(request.video, [moment for moment, _ in wanted])
-    for (_, index), frame in zip(wanted, shown, strict=True):
-        of_window = incomplete.setdefault(index, [])
-        # Prepared at once: a film frame is a hundred times larger than the encoder's input.
-        of_window.append((encoder.prepared([frame.rgb]), frame.time_s))
-        if len(of_window) == encoder.shape.n_frames:
-            pixels, times_s = zip(*incomplete.pop(index), strict=True)
-            yield torch.cat(pixels), list(times_s)
 
 
 def _dialogue(path: Path | None, window: WindowSpan, n_slots: int) -> Tensor:
@@ -95,8 +88,7 @@ def _dialogue(path: Path | None, window: WindowSpan, n_slots: int) -> Tensor:
 
     if path is None:
         return torch.zeros(1 + n_slots, 2)
-    before = [WindowSpan(0, 0.0, window.start_s)] if window.start_s > 0 else []
-    *_, curve = dialogue_curves(path, [*before, window], n_slots)
+    (curve,) = dialogue_curves(path, [window], n_slots)
     return torch.from_numpy(curve)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ossl_train.musicgen.sampling import Step
+from ossl_train.musicgen.static_step import GraphedDecoder, StaticDecoder
 from ossl_train.musicgen.types import TextStates
 
 
@@ -61,7 +62,7 @@ class AudiocraftModel:
         return self._run(sequence, self._project(text))
 
     @contextlib.contextmanager
-    def streaming(self, text: TextStates) -> Iterator[Step]:
+    def streaming(self, text: TextStates, n_steps: int) -> Iterator[Step]:
         """Yield a step function that caches the keys and values of earlier steps."""
         self._reading = _Reading(text.attended(), caches=True)
         projected = self._project(text)
@@ -135,6 +136,7 @@ class TransformersModel:
         self._model = module
         self._projection = projection
         self.module = nn.ModuleList([module, projection])
+        self._extra_positions: list[Callable[[Tensor], Tensor]] = []
 
     def layers(self) -> list[nn.Module]:
         """Return the decoder's layers."""
@@ -149,14 +151,27 @@ class TransformersModel:
         return self._run(sequence, self._project(text), _allowed(text), None)
 
     @contextlib.contextmanager
-    def streaming(self, text: TextStates) -> Iterator[Step]:
+    def streaming(self, text: TextStates, n_steps: int) -> Iterator[Step]:
         """Yield a step function that caches the keys and values of earlier steps."""
         from transformers import DynamicCache, EncoderDecoderCache
 
+        if text.states.device.type == "cuda":
+            yield GraphedDecoder(self.static_decoder(text, n_steps))
+            return
         config = self._model.config
         memory = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
         projected, allowed = self._project(text), _allowed(text)
         yield lambda sequence: self._run(sequence, projected, allowed, memory)[:, :, -1]
+
+    def static_decoder(self, text: TextStates, n_steps: int) -> StaticDecoder:
+        """Return a step function whose buffers have a fixed size, for at most `n_steps` steps."""
+        extra = None
+        if self._extra_positions:
+            extra = self._sum_of_extra_positions
+        return StaticDecoder(self._model, self._project(text), text.attended(), n_steps, extra)
+
+    def _sum_of_extra_positions(self, steps: Tensor) -> Tensor:
+        return torch.stack([extra(steps) for extra in self._extra_positions]).sum(dim=0)
 
     def add_positions(self, extra: Callable[[Tensor], Tensor]) -> Callable[[], None]:
         """Add `extra` (from steps [S] to [S, dim]) to every input; return the undo function."""
@@ -167,7 +182,13 @@ class TransformersModel:
             return output + extra(steps).to(output.dtype)
 
         handle = self._model.model.decoder.embed_positions.register_forward_hook(hook)
-        return lambda: handle.remove()
+        self._extra_positions.append(extra)
+
+        def undo() -> None:
+            handle.remove()
+            self._extra_positions.remove(extra)
+
+        return undo
 
     def named_codes(self) -> list[Tensor]:
         """Return the code embeddings and the heads, codebook by codebook."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -150,7 +151,10 @@ def _from_audiocraft(location: Path | str, source: str, kind: str) -> Parts:
 
 def _package(location: Path | str, name: str) -> dict[str, Any]:
     path = location / name if isinstance(location, Path) else hub.download_file(location, name)
-    package: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    # Mapped from the file, weights are shared by all processes. Old files are no archives.
+    package: dict[str, Any] = torch.load(
+        path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+    )
     return package
 
 

@@ -48,8 +48,13 @@ class LanguageModel(Protocol):
     def forward(self, sequence: Tensor, text: TextStates) -> Tensor:
         """Return logits [B, K, S, cardinality] of the steps after those of a sequence [B, K, S]."""
 
-    def streaming(self, text: TextStates) -> contextlib.AbstractContextManager[Step]:
-        """Yield a step function that caches the keys and values of earlier steps."""
+    def streaming(self, text: TextStates, n_steps: int) -> contextlib.AbstractContextManager[Step]:
+        """Yield a step function that caches the keys and values of earlier steps.
+
+        Args:
+            text: one prompt per sequence.
+            n_steps: the most steps of a sequence.
+        """
 
     def add_positions(self, extra: Callable[[Tensor], Tensor]) -> Callable[[], None]:
         """Add `extra` (from steps [S] to [S, dim]) to every input; return the undo function."""
@@ -225,7 +230,7 @@ class Backbone:
         copies = copies_for(sampling, bool(text.mask.any()), self.has_video)
         with (
             self._copying(copies.seeing),
-            self.language_model.streaming(copied_text(text, copies)) as step,
+            self.language_model.streaming(copied_text(text, copies), sequence.shape[-1]) as step,
         ):
             fill(step, copies, sequence, first, sampling, generators, progress)
         return undelayed(sequence)

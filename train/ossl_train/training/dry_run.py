@@ -126,7 +126,8 @@ def dry_run(parts: Parts, settings: FitSettings, out: Path, processes: Processes
     per_step = settings.batch_size * settings.accumulation * processes.world
     # A forward pass is a third of a step's work for as many windows. A validation has three: with
     # the own video, with another film's, and without.
-    validation_s = step_s * n_validation / per_step
+    n_measured = min(n_validation, settings.validation_windows or n_validation)
+    validation_s = step_s * n_measured / per_step
     adapter_bytes = sum(
         parameter.numel() * parameter.element_size() for parameter in parts.adapter.parameters()
     )

@@ -162,7 +162,11 @@ class Samples:
         video: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         if adapts:
             video = adapter.show(
-                batch.video, batch.video_times, batch.video_mask, dialogue=batch.dialogue
+                batch.video,
+                batch.video_times,
+                batch.video_mask,
+                dialogue=batch.dialogue,
+                events=batch.events,
             )
         bf16 = self._settings.precision == "bf16"
         with video, torch.autocast(backbone.device.type, torch.bfloat16, bf16):

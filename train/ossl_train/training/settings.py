@@ -84,6 +84,12 @@ class FitSettings(Settings):
         json_schema_extra=UNSHAPING,
     )
     validate_every: int = Field(100, ge=1, description="steps between validations")
+    validation_windows: int = Field(
+        400,
+        ge=0,
+        description="windows of the validation split that are measured, the same each time, evenly "
+        "from its films; 0: all",
+    )
     best_by: Literal["loss", "video_gain"] = Field(
         "loss",
         description="which adapter is the best: that of the lowest validation loss, or that of the "

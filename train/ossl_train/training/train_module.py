@@ -33,7 +33,12 @@ class TrainModule(nn.Module):  # type: ignore[misc] # torch has no types here
         if keep_text is not None:
             text = TextStates(text.states, text.mask & keep_text[:, None])
         context = self.adapter.show(
-            batch.video, batch.video_times, batch.video_mask, keep_video, batch.dialogue
+            batch.video,
+            batch.video_times,
+            batch.video_mask,
+            keep_video,
+            batch.dialogue,
+            batch.events,
         )
         with context, torch.autocast(batch.codes.device.type, torch.bfloat16, self._bf16):
             return self._frozen[0].losses(batch.codes, batch.valid, text)

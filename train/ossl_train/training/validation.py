@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ossl_train.data.dataset import Batch, Dataset, TrainSample, batch_indices, collate
+from ossl_train.data.source import draw_evenly
 from ossl_train.data.windows import Window
 from ossl_train.metrics import intervals
 from ossl_train.training.distributed import Processes
@@ -108,18 +109,20 @@ def validate(
     """
     if dataset is None:
         return Validation({})
-    films = sorted({window.film_id for window in dataset.windows})
-    partners = partners_in_other_films(dataset.windows)
+    chosen = chosen_windows(dataset.windows, settings)
+    windows = [dataset.windows[index] for index in chosen]
+    films = sorted({window.film_id for window in windows})
+    partners = partners_in_other_films(windows)
     sums = torch.zeros(3, 2, len(films), dtype=torch.float64, device=processes.device)
     share = (processes.rank, processes.world)
-    for indices in batch_indices(len(dataset), settings.batch_size, 0, 0, *share, shuffle=False):
-        samples = [dataset.sample(index) for index in indices]
+    for numbers in batch_indices(len(chosen), settings.batch_size, 0, 0, *share, shuffle=False):
+        samples = [dataset.sample(chosen[number]) for number in numbers]
         of_film = torch.tensor([films.index(sample.window.film_id) for sample in samples])
         own = collate(samples).to(processes.device)
         nobody = torch.zeros(len(samples), dtype=torch.bool, device=processes.device)
         measured: list[tuple[Batch, Tensor | None]] = [(own, None), (own, nobody)]
         if partners:
-            others = [dataset.sample(partners[index]) for index in indices]
+            others = [dataset.sample(chosen[partners[number]]) for number in numbers]
             swapped = [_with_video_of(*pair) for pair in zip(samples, others, strict=True)]
             measured.append((collate(swapped).to(processes.device), None))
         for row, (batch, keep) in enumerate(measured):
@@ -131,6 +134,15 @@ def validate(
         for losses, tokens in processes.add_up(sums).tolist()
     ]
     return Validation(films=rows[0], no_video=rows[1], other_video=rows[2])
+
+
+def chosen_windows(windows: Sequence[Window], settings: FitSettings) -> list[int]:
+    """Return the windows that are measured: as many of each film as possible, by the run's seed."""
+    count = settings.validation_windows or len(windows)
+    by_film: dict[str, list[int]] = {}
+    for index, window in enumerate(windows):
+        by_film.setdefault(window.film_id, []).append(index)
+    return sorted(draw_evenly(by_film, count, np.random.default_rng(settings.seed)))
 
 
 def partners_in_other_films(windows: Sequence[Window]) -> list[int]:
@@ -157,5 +169,7 @@ def partners_in_other_films(windows: Sequence[Window]) -> list[int]:
 
 
 def _with_video_of(sample: TrainSample, other: TrainSample) -> TrainSample:
-    """Return a window with the picture of another one; its dialogue remains its own."""
-    return dataclasses.replace(sample, video=other.video, video_times=other.video_times)
+    """Return a window with the picture of another one; the dialogue curves remain its own."""
+    return dataclasses.replace(
+        sample, video=other.video, video_times=other.video_times, events=other.events
+    )
