@@ -201,6 +201,14 @@ def test_all_steps_run_resume_and_report(
     assert again.code == 0, again.err
     assert again.json == facts
     assert before == {path: path.stat().st_mtime_ns for path in before}
+    state = out / "run/last/trainer_state.json"
+    state.write_text(state.read_text().replace('"world": 1', '"world": 8'))
+    of_several = ossl_here(*command)
+    assert of_several.code == 0, of_several.err
+    assert of_several.json == facts | {"run": facts["run"] | {"world": 8}}
+    with_others = ossl_here(*command, "--set", "fit.steps=5")
+    assert with_others.code == 1
+    assert "fit.steps was 4, is 5" in with_others.flat_err
     (out / "adapter" / f"{test_clips[0].clip_id}.wav").unlink()
     exists = {row["step"]: row["exists"] for row in ossl_here(*command, "--dry-run").json}
     n = len(test_clips)

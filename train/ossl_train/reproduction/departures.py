@@ -160,7 +160,7 @@ def _of_settings(recipe: TrainRecipe) -> Iterator[Departure]:
             CHOICE, "precision", "float32",
             "bf16 for the frozen model and the arithmetic; the adapter stays in float32",
         )  # fmt: skip
-    paper, used = _settings(load_train_recipe(RECIPE)), _settings(recipe)
+    paper, used = result_settings(load_train_recipe(RECIPE)), result_settings(recipe)
     for key in sorted(used):
         if used[key] != paper[key]:
             yield Departure(
@@ -168,7 +168,7 @@ def _of_settings(recipe: TrainRecipe) -> Iterator[Departure]:
             )
 
 
-def _settings(recipe: TrainRecipe) -> dict[str, Any]:
+def result_settings(recipe: TrainRecipe) -> dict[str, Any]:
     """Return the settings that a result depends on, with those that decide when a run ends."""
     ends = {f"fit.{key}": getattr(recipe.fit, key) for key in ("min_steps", "patience")}
     return shaping_settings(recipe) | ends

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ossl_builder.errors import OsslError
+from ossl_builder.files import read_json
 from ossl_train import costs
 from ossl_train.data.prepare import Job, codes_jobs, expected_bytes, features_jobs, plan
 from ossl_train.data.source import Source, SplitClip, read_source
@@ -15,8 +16,9 @@ from ossl_train.data.windows import window_spans
 from ossl_train.evaluation.comparison_report import JSON
 from ossl_train.pretrained import checked_device, with_models
 from ossl_train.recipe import TrainRecipe, load_train_recipe, on_device
+from ossl_train.reproduction.departures import result_settings
 from ossl_train.training import checkpoint
-from ossl_train.training.run_folder import LAST
+from ossl_train.training.run_folder import DATA, LAST, RECIPE
 
 RUN, BASE, ADAPTER, EVALUATION, PAGE = "run", "base", "adapter", "evaluation", "compare.html"
 PARTS = (RUN, BASE, ADAPTER, EVALUATION, PAGE)
@@ -192,12 +194,33 @@ def run_steps(options: Options, run: RunCommand, say: Callable[[str], None]) -> 
     checked_device(options.resolved_recipe().fit.device)
     for step in steps_of(options):
         say(f"$ {step.shown(options)}")
+        if step.name == "fit" and _is_finished_elsewhere(options):
+            say("The run was finished by several processes; it is used as it is.")
+            continue
         if run(step.arguments):
             raise OsslError(
                 "step_failed",
                 f"The step `{step.name}` did not finish for all films or clips.",
                 "Correct what it reports, and run the same command again: finished work is kept.",
             )
+
+
+def _is_finished_elsewhere(options: Options) -> bool:
+    """Whether several processes finished this run: `fit` in one process would refuse it.
+
+    Settings and tables must be those of this reproduction; else `fit` runs, and names what differs.
+    """
+    run = options.out / RUN
+    state = checkpoint.read_trainer_state(run / LAST)
+    if state is None or not state.ended or state.world == 1:
+        return False
+    recorded = load_train_recipe(str(run / RECIPE))
+    data = read_json(run / DATA)
+    return (
+        result_settings(recorded) == result_settings(options.resolved_recipe())
+        and isinstance(data, dict)
+        and data.get("tables") == dict(options.source().checksums)
+    )
 
 
 def _encoding_notes(jobs: Sequence[Job]) -> tuple[str, str]:
