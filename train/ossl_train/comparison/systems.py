@@ -205,7 +205,7 @@ def _clips(root: Path, split: str | None) -> dict[str, Clip]:
 
 def _left_out(found: Mapping[str, Mapping[str, Path]], in_all: set[str]) -> list[str]:
     return [
-        f"{len(others)} files of {system} have no clip that all systems have ({others[0]}"
+        f"Of {system}, files without a clip that all systems have: {len(others)} ({others[0]}"
         f"{', …' if len(others) > 1 else ''})"
         for system, music in found.items()
         if (others := sorted(music.keys() - in_all))

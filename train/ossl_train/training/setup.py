@@ -90,7 +90,9 @@ def train(
                 monitor = stack.enter_context(open_monitor(out, steps_before, recipe.fit.steps))
                 samples = open_samples(parts, source, recipe.fit, out, monitor, steps_before)
             state = fit(parts, recipe.fit, out, processes, monitor, stop_at, samples)
-    say(_end_text(state, out) + ("" if samples is None else f"; listen: {samples.page}"))
+    say(_end_text(state, out))
+    if samples is not None:
+        say(f"Listen to it: {samples.page}")
     return {"out": str(out), "begun_at": steps_before, **vars(state)}
 
 

@@ -83,10 +83,7 @@ def _gains(validation: Validation) -> dict[str, float]:
 def gain_sentence(gain: float | None, low: float | None, high: float | None) -> str:
     """Return the video gain as a sentence, with a warning if it does not differ from 0."""
     if gain is None or low is None or high is None:
-        return (
-            "What the video gives was not measured: the validation split needs films besides the "
-            "one that a video is of, so at least two."
-        )
+        return "The video gain was not measured: it needs two films in the validation split."
     text = f"Video gain: {gain:.4f} nats per token ({low:.4f} to {high:.4f})."
     if low > 0:
         return text
