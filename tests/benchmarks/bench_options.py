@@ -1,6 +1,6 @@
 """Effect of the adapter options that are off by default, where the best loss is known exactly.
 
-    python -m tests.benchmarks.bench_options [--work DIR] [--seeds N] [--steps N]
+    python -m tests.benchmarks.bench_options [--work DIR] [--seeds N] [--steps N] [--only NAME …]
 
 In the world of `scene_world` only the video shows the mood of a segment (one of 6), only the prompt
 the tone of a clip (one of 2), and only the loudness of the dialogue whether the music is ducked
@@ -45,6 +45,7 @@ class Option:
     video_dropout: float = 0.0
     text_dropout: float = 0.0
     dialogue: bool = False
+    events: bool = False
     shuffled: bool = False
 
 
@@ -56,6 +57,8 @@ OPTIONS = (
     Option("text dropout 0.3", text_dropout=0.3),
     Option("dialogue", dialogue=True),
     Option("dialogue, fitted on others'", dialogue=True, shuffled=True),
+    Option("events", events=True),
+    Option("events, fitted on others'", events=True, shuffled=True),
 )
 JUDGED = ("mood", "tone", "nats")
 GUIDED = ("none", "video dropout 0.3", "text dropout 0.3")
@@ -83,6 +86,12 @@ def pretrained(tiny: Backbone, world: SceneWorld, steps: int, seed: int) -> Back
     return backbone
 
 
+def events_of(dialogue: Tensor) -> Tensor:
+    """Curves of events whose dialogue is that of the scenes; cuts and motion say nothing."""
+    blind = torch.rand(*dialogue.shape[:2], 2, generator=torch.Generator().manual_seed(5))
+    return torch.cat([blind, dialogue[..., :1]], dim=-1)
+
+
 def fitted(
     backbone: Backbone, world: SceneWorld, option: Option, steps: int, seed: int
 ) -> VideoAdapter:
@@ -103,7 +112,8 @@ def fitted(
         keep, reading = drawn[0] >= option.video_dropout, drawn[1] >= option.text_dropout
         dialogue = scenes.dialogue.roll(1, 0) if option.shuffled else scenes.dialogue
         times = world.times.expand(BATCH, -1)
-        with adapter.show(scenes.video, times, keep=keep, dialogue=dialogue):
+        curves = {"dialogue": dialogue, "events": events_of(dialogue)}
+        with adapter.show(scenes.video, times, keep=keep, **curves):
             return loss(backbone, scenes.codes, read_by(scenes.text, reading))
 
     descend(list(adapter.parameters()), steps, LEARNING_RATE, one)
@@ -122,7 +132,8 @@ def losses(
     ) -> float:  # fmt: skip
         text = scenes.text if reading else scenes.text.without_text()
         times = world.times.expand(len(video), -1)
-        with adapter.show(video, times, dialogue=dialogue, strength=strength):
+        curves = {"dialogue": dialogue, "events": events_of(dialogue)}
+        with adapter.show(video, times, strength=strength, **curves):
             return float(loss(backbone, scenes.codes, text))
 
     found = {
@@ -131,7 +142,7 @@ def losses(
         "no video": of(strength=0.0),
         "other video": of(video=scenes.video.roll(1, 0)),
     }
-    if adapter.config.dialogue:
+    if adapter.config.dialogue or adapter.config.events:
         found["other dialogue"] = of(dialogue=scenes.dialogue.roll(1, 0))
     return found
 
@@ -150,7 +161,9 @@ Found = dict[str, dict[str, list[float]]]
 """By row and measure: a figure for each seed."""
 
 
-def measure(tiny: Backbone, seed: int, steps: int, found: Found, heard: Found) -> None:
+def measure(
+    tiny: Backbone, seed: int, steps: int, only: Sequence[str], found: Found, heard: Found
+) -> None:
     """Everything for one seed."""
     world = SceneWorld(seed, tiny.shape.text_dim)
     scenes = world.scenes(512, torch.Generator().manual_seed(9000 + seed))
@@ -165,6 +178,8 @@ def measure(tiny: Backbone, seed: int, steps: int, found: Found, heard: Found) -
     backbone = pretrained(tiny, world, steps, seed)
     add(heard, "the world's own", dict(zip(JUDGED, world.judged(few, few.codes), strict=True)))
     for option in OPTIONS:
+        if option.name != "none" and only and option.name not in only:
+            continue
         adapter = fitted(backbone, world, option, steps, seed)
         figures = losses(backbone, adapter, world, scenes)
         if option.name == "none":
@@ -215,6 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, help="not needed: nothing is kept")
     parser.add_argument("--seeds", type=int, default=3, help="worlds, each with its own models")
     parser.add_argument("--steps", type=int, default=600, help="of the base model and each adapter")
+    parser.add_argument("--only", nargs="*", default=[], help="options, by name; none: all")
     chosen = parser.parse_args(arguments)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -225,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_tiny_models(Path(folder))
         tiny = load_backbone(f"{folder}/{MUSICGEN}")
         for seed in range(chosen.seeds):
-            measure(tiny, seed, chosen.steps, found, heard)
+            measure(tiny, seed, chosen.steps, chosen.only, found, heard)
     torch.set_num_threads(before)
     print_line(
         f"options {chosen.seeds} seeds, {chosen.steps} steps, nats per code: means; "
