@@ -189,7 +189,15 @@ def spoilt(path: Path, to: Path, rng: np.random.Generator) -> Path:
     return to
 
 
-@pytest.mark.parametrize("name", ["usual", "short groups", "weights", "slices"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "usual",
+        pytest.param("short groups", marks=pytest.mark.slow),
+        pytest.param("weights", marks=pytest.mark.slow),
+        pytest.param("slices", marks=pytest.mark.slow),
+    ],
+)
 def test_damaged_films_give_the_frames_of_the_usual_way(name: str, tmp_path: Path) -> None:
     suffix, codec, options, pix_fmt, _ = KINDS[name]
     whole = encode(tmp_path / f"whole.{suffix}", codec, options, pix_fmt, steady(100))

@@ -128,6 +128,7 @@ def test_hostile_texts_are_escaped(ossl: Ossl, tmp_path: Path, opened: Opened) -
             assert wide[0] <= wide[1]
 
 
+@pytest.mark.slow
 def test_the_index_of_a_thousand_films_opens_quickly(
     ossl: Ossl, tmp_path: Path, opened: Opened
 ) -> None:

@@ -190,6 +190,7 @@ def test_samples_of_an_older_run_start_when_they_are_asked_for(fit: Fit, tmp_pat
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_only_one_of_two_processes_writes_samples(corpus: Path, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
