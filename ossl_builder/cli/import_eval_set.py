@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ossl_builder.cli import options, output
+from ossl_builder.cli.import_result import conclude, show_problems
 
 if TYPE_CHECKING:
     from ossl_builder.imports.eval_set import FoundSet
     from ossl_builder.imports.release_format import Problem
-
-SOME = 3
 
 Folder = Annotated[
     Path,
@@ -87,7 +86,8 @@ def _import(
 
     problems = list(found.problems)
     if dry_run:
-        _conclude(_summary(found, out, problems, len(found.entries), written=False), json)
+        result = _summary(found, out, problems, len(found.entries), written=False)
+        conclude(result, json, _print_result)
         return
     eval_set.prepare(out, found.layout)
     clips = [
@@ -108,7 +108,7 @@ def _import(
             "texts": sum(clip.mood is not None or clip.caption is not None for clip in clips),
             "hours": round(sum(clip.duration_s for clip in clips) / 3600, 4),
         }
-    _conclude(result, json)
+    conclude(result, json, _print_result)
 
 
 def _summary(
@@ -124,28 +124,8 @@ def _summary(
     }
 
 
-def _conclude(result: dict[str, Any], json: bool) -> None:
-    """Print the result; exit with 1 if no clip can be used, with 3 if there are problems."""
-    if json:
-        output.as_json(result)
-    else:
-        _print_result(result)
-    if not result["clips"]:
-        output.say("No clip can be used.")
-        raise typer.Exit(1)
-    if result["problems"]:
-        raise typer.Exit(SOME)
-
-
 def _print_result(result: dict[str, Any]) -> None:
-    if result["problems"]:
-        output.table(
-            ("path", "what is wrong", "clip"),
-            [
-                (problem["path"], problem["why"], "taken" if problem["is_used"] else "left out")
-                for problem in result["problems"]
-            ],
-        )
+    show_problems(result)
     for note in result["notes"]:
         output.say(note)
     if not result["written"]:

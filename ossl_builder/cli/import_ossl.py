@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ossl_builder.cli import import_eval_set, options, output
+from ossl_builder.cli.import_result import conclude, show_problems
 
 if TYPE_CHECKING:
     from ossl_builder.imports.import_release import Usable
     from ossl_builder.imports.release_format import Found, Problem
 
-SOME = 3
 NAMED = 8
 
 Folder = Annotated[
@@ -103,7 +103,7 @@ def _import(
     if dry_run:
         result = _summary(release, release.problems, out) | {"written": False}
         result["clips"] = len(release.entries)
-        _conclude(result, json)
+        conclude(result, json, _print_result)
         return
     corpus = import_release.prepare(out, layout, folder)
     with corpus.locked():
@@ -118,7 +118,7 @@ def _import(
                     advance()
             import_release.write(corpus, release, folder, usable)
             result |= _statistics(release, usable)
-    _conclude(result, json)
+    conclude(result, json, _print_result)
 
 
 def _measure(release: Found, folder: Path, root: Path, workers: int) -> None:
@@ -174,30 +174,10 @@ def _statistics(release: Found, usable: Sequence[Usable]) -> dict[str, Any]:
     }
 
 
-def _conclude(result: dict[str, Any], json: bool) -> None:
-    """Print the result; exit with 1 if no clip can be used, with 3 if there are problems."""
-    if json:
-        output.as_json(result)
-    else:
-        _print_result(result)
-    if not result["clips"]:
-        output.say("No clip can be used.")
-        raise typer.Exit(1)
-    if result["problems"] or result["leaks"]:
-        raise typer.Exit(SOME)
-
-
 def _print_result(result: dict[str, Any]) -> None:
     from ossl_builder.splits.leaks import Leak
 
-    if result["problems"]:
-        output.table(
-            ("path", "what is wrong", "clip"),
-            [
-                (problem["path"], problem["why"], "taken" if problem["is_used"] else "left out")
-                for problem in result["problems"]
-            ],
-        )
+    show_problems(result)
     for leak in result["leaks"]:
         output.line(f"Leak: {Leak(**leak).sentence()} See `why` in the table splits.")
     for note in result["notes"]:

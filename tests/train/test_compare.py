@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from click.testing import Result
 from ossl_train.comparison import page as page_file
-from ossl_train.comparison.systems import system_names
+from ossl_train.evaluation.audio_files import system_names
 from ossl_train.listening_test.stimuli import CEILING_DBFS, TARGET_LUFS
 from typer.testing import CliRunner
 
@@ -207,7 +207,9 @@ def test_clips_are_chosen_by_the_seed_evenly_over_films(root: Path, tmp_path: Pa
 def test_folders_get_the_shortest_names_that_differ(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("x/film", "x/a/best", "y/a/best", "y/b/best")]
     assert system_names(paths[2:]) == ["a/best", "b/best"]
-    assert system_names(paths[:1]) == ["x/film"]
+    assert system_names(paths[:1]) == ["film"]
+    assert system_names(paths[:1], taken=["film"]) == ["x/film"]
+    assert system_names([paths[3], tmp_path / "base"]) == ["best", "base"]
     assert system_names(paths[1:]) == ["x/a/best", "y/a/best", "y/b/best"]
     with pytest.raises(OsslError) as twice:
         system_names([paths[1], tmp_path / "x/../x/a/best"])

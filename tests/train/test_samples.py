@@ -292,6 +292,15 @@ def test_the_page_shows_prompt_and_loss_and_the_report_links_it(
         assert page.locator("[aria-pressed=true]").get_attribute("aria-label") == "step 2"
 
 
+def test_a_run_from_another_adapter_gives_the_base_model_no_loss(fit: Fit, tmp_path: Path) -> None:
+    """Its first validation is of that adapter, not of the base model."""
+    first = fit(tmp_path / "first", *HEARD)
+    second = fit(tmp_path / "second", *HEARD, "--init", first / "last/adapter.safetensors")
+    pages = [(out / "samples/index.html").read_text() for out in (first, second)]
+    assert ["2 base, validation loss" in " ".join(page.split()) for page in pages] == [True, False]
+    assert all("step 4, validation loss" in " ".join(page.split()) for page in pages)
+
+
 def test_without_a_validation_split_there_are_no_samples(
     fit: Fit, corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,7 @@ from ossl_train.evaluation.eval_set import EvalSet, folders_eval_set
 from ossl_train.evaluation.evaluate import evaluate
 from ossl_train.evaluation.report import Figure
 from ossl_train.evaluation.settings import EvaluationSettings, without_progress
-from ossl_train.evaluation.several_systems import Comparison, compare, system_names
+from ossl_train.evaluation.several_systems import Comparison, compare
 from typer.testing import CliRunner, Result
 
 from ossl_builder.engine.cache import ArrayCache
@@ -182,15 +182,6 @@ def test_95_of_100_intervals_of_distances_of_two_systems_hold_the_truth() -> Non
         assert width_of < 2 * 2.3 * 1.7 * spread, (name, width_of, spread)
 
 
-def test_names_of_systems(tmp_path: Path) -> None:
-    folders = [tmp_path / "a/seed-1", tmp_path / "b/seed-1", tmp_path / "base"]
-    assert system_names(folders[1:]) == ["seed-1", "base"]
-    assert system_names(folders) == ["a/seed-1", "b/seed-1", f"{tmp_path.name}/base"]
-    with pytest.raises(OsslError) as raised:
-        system_names([folders[0], tmp_path / "b/../a/seed-1"])
-    assert raised.value.code == "system_twice"
-
-
 def run(*arguments: object) -> Result:
     # This folder is no corpus: measurements are written beside the report.
     nowhere = Path(str(arguments[1])).parent
@@ -225,7 +216,7 @@ def test_the_command_writes_one_table(folders: dict[str, Path], clap: Path, tmp_
     for arguments, code in (
         ((*base, "--baseline", "real"), "system_unknown"),
         ((*base[:2], *base[3:], "--baseline", "other"), "option_alone"),
-        ((*base, folders["near"]), "system_twice"),
+        ((*base, folders["near"]), "name_twice"),
     ):
         error = run(*arguments).exception
         assert isinstance(error, OsslError)

@@ -138,14 +138,14 @@ def test_the_gain_is_the_loss_with_another_films_video_less_that_with_the_own(
                 (float(losses[valid.flatten()].sum()), int(valid.sum()))  # type: ignore[arg-type]
             )
     for kept, measured in (
-        (own, found.films), (other, found.other_video), (none, found.no_video),
+        (own, found.own_video), (other, found.other_video), (none, found.no_video),
     ):  # fmt: skip
         by_hand = {
             film: sum(one[0] for one in pairs) / sum(one[1] for one in pairs)  # type: ignore[index]
             for film, pairs in kept.items()
         }
         assert dict(measured) == pytest.approx(by_hand, abs=1e-5)
-    gains = [found.other_video[film] - found.films[film] for film in found.films]
+    gains = [found.other_video[film] - found.own_video[film] for film in found.own_video]
     assert found.video_gain == pytest.approx(sum(gains) / len(gains))
 
 

@@ -10,7 +10,7 @@ import torch
 from ossl_train.adapter.adapter import adapter_for
 from ossl_train.adapter.adapter_file import save_adapter
 from ossl_train.musicgen import load_backbone
-from ossl_train.training.setup import start_from
+from ossl_train.training.warm_start import start_from
 
 from ossl_builder.errors import OsslError
 from tests.train.small_run import VIDEO_DIM, max_difference
@@ -40,7 +40,7 @@ def test_the_new_run_has_the_weights_of_the_file(tiny_models: Path, trained: Pat
     adapter, fresh = started(tiny_models, trained)
     assert max_difference(adapter.state_dict(), load_file(trained)) == 0
     assert max_difference(adapter.state_dict(), fresh) > 0.1
-    assert float(adapter.layers[0].alpha) == pytest.approx(0.4)
+    assert adapter.layers[0].alpha.item() == pytest.approx(0.4)
 
 
 def test_new_parts_are_added_to_old_weights(tiny_models: Path, trained: Path) -> None:

@@ -86,15 +86,9 @@ def evaluate(
             help="The folder of the report.", metavar="DIR", show_default="in the first GENERATED"
         ),
     ] = None,
-    clap: Annotated[
-        str, typer.Option(help="A CLAP on the Hugging Face hub, or its folder. none: no CLAP.")
-    ] = CLAP,
-    revision: Annotated[
-        str | None, typer.Option(help="The revision of the CLAP on the hub.")
-    ] = None,
-    kl: Annotated[
-        bool, typer.Option("--kl", help="Measure the KL divergence as well (needs hear21passt).")
-    ] = False,
+    clap: options.Clap = CLAP,
+    revision: options.ClapRevision = None,
+    kl: options.Kl = False,
     video_sync: Annotated[
         bool, typer.Option(help="Compare the music with cuts and motion of the video.")
     ] = True,
@@ -135,11 +129,12 @@ def evaluate(
     from dataclasses import replace
 
     from ossl_builder.engine.cache import ArrayCache
+    from ossl_train.evaluation.audio_files import system_names
     from ossl_train.evaluation.comparison_report import write_comparison
     from ossl_train.evaluation.evaluate import evaluate as measure
     from ossl_train.evaluation.published import comparable, read_published
     from ossl_train.evaluation.report import write_report
-    from ossl_train.evaluation.several_systems import compare, system_names
+    from ossl_train.evaluation.several_systems import compare
 
     settings = EvaluationSettings(
         clap=None if clap == NONE else clap,

@@ -10,8 +10,8 @@ import typer
 from ossl_builder.cli.options import AsJson, DryRun, Set
 
 __all__ = [
-    "AsJson", "Checkpoint", "Data", "Device", "DryRun", "EvalSet", "RecipeName", "Set", "Split",
-    "TextGuidance", "VideoGuidance",
+    "AsJson", "Checkpoint", "Clap", "ClapRevision", "Data", "Device", "DryRun", "EvalSet", "Kl",
+    "RecipeName", "Set", "Split", "TextGuidance", "VideoGuidance",
 ]  # fmt: skip
 
 RecipeName = Annotated[
@@ -51,6 +51,16 @@ Checkpoint = Annotated[
         show_default="best of train/RECIPE",
         metavar="DIR|FILE",
     ),
+]
+Clap = Annotated[
+    str,
+    typer.Option("--clap", help="A CLAP on the Hugging Face hub, or its folder. none: no CLAP."),
+]
+ClapRevision = Annotated[
+    str | None, typer.Option("--revision", help="The revision of the CLAP on the hub.")
+]
+Kl = Annotated[
+    bool, typer.Option("--kl", help="Measure the KL divergence as well (needs hear21passt).")
 ]
 TextGuidance = Annotated[float, typer.Option(min=0, help="The weight of the text.")]
 VideoGuidance = Annotated[

@@ -33,15 +33,9 @@ def reproduce(
     recipe: options.RecipeName = "paper_medium",
     overrides: options.Set = None,
     split: Annotated[str, typer.Option(help="The split to generate and to evaluate.")] = "test",
-    clap: Annotated[
-        str, typer.Option(help="A CLAP on the Hugging Face hub, or its folder. none: no CLAP.")
-    ] = CLAP,
-    revision: Annotated[
-        str | None, typer.Option(help="The revision of the CLAP on the hub.")
-    ] = None,
-    kl: Annotated[
-        bool, typer.Option("--kl", help="Measure the KL divergence as well (needs hear21passt).")
-    ] = False,
+    clap: options.Clap = CLAP,
+    revision: options.ClapRevision = None,
+    kl: options.Kl = False,
     clips: Annotated[int, typer.Option(min=1, max=100, help="Clips on the page to listen to.")] = 6,
     device: options.Device = None,
     dry_run: options.DryRun = False,

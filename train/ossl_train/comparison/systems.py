@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,8 @@ from ossl_builder.errors import OsslError
 from ossl_builder.files import inside, leads_inside
 from ossl_builder.tables import CLIPS, FILMS, Clip, Film
 from ossl_train.comparison.page import ComparedClip, Sound, System, check_size, write_page
-from ossl_train.data.source import draw_evenly, read_source
-from ossl_train.evaluation.audio_files import files_in
-from ossl_train.evaluation.eval_set import named_clips
+from ossl_train.data.source import clip_names, draw_evenly, read_source
+from ossl_train.evaluation.audio_files import files_in, system_names
 from ossl_train.generation.provenance import read_provenance
 from ossl_train.generation.sample_files import OutputFiles
 from ossl_train.listening_test.design import FILM, random_numbers
@@ -63,7 +61,8 @@ def plan_comparison(
         OsslError: `name_twice`, `no_pairs`, `path_outside`, `file_missing`, `page_too_large`, and
             those of `files_in` and `read_source`.
     """
-    systems = dict(zip(system_names(folders), folders, strict=True))
+    # The film's own music has the name `film` on the page.
+    systems = dict(zip(system_names(folders, taken=(FILM,)), folders, strict=True))
     found = {name: _music_files(folder) for name, folder in systems.items()}
     clips = _clips(root, split)
     in_all = [name for name in clips if all(name in music for music in found.values())]
@@ -73,10 +72,8 @@ def plan_comparison(
             f"No clip of {root} has a file in each of {', '.join(map(str, folders))}.",
             "Generate music for the same clips with each system, into folders of their own.",
         )
-    by_film: dict[str, list[str]] = {}
-    for name in in_all:
-        by_film.setdefault(clips[name].film_id, []).append(name)
-    drawn = sorted(draw_evenly(by_film, count, random_numbers(seed, "compare")))
+    film_of = {name: clips[name].film_id for name in in_all}
+    drawn = sorted(draw_evenly(film_of, count, random_numbers(seed, "compare")))
     chosen = {name: clips[name] for name in drawn}
     # Known before the music is read, which takes longer.
     check_size(_video(root, clip) for clip in chosen.values())
@@ -88,25 +85,6 @@ def plan_comparison(
         titles=film_titles(root),
         music={FILM: own, **found},
         left_out=tuple(_left_out(found, set(in_all))),
-    )
-
-
-def system_names(folders: Sequence[Path]) -> list[str]:
-    """Name folders by the shortest ends of their paths that differ.
-
-    Raises:
-        OsslError: `name_twice`, if a folder is given twice.
-    """
-    parts = [folder.resolve().parts for folder in folders]
-    names = [path[-1] for path in parts]
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(path[-length:]) for path in parts]
-        # The film's own music has this name.
-        if len(set(names)) == len(names) and FILM not in names:
-            return names
-    twice = next(name for name, count in Counter(names).items() if count > 1)
-    raise OsslError(
-        "name_twice", f"The folder {twice} is given twice.", "Give each system's folder once."
     )
 
 
@@ -191,16 +169,13 @@ def _music_files(folder: Path) -> dict[str, Path]:
 
 
 def _clips(root: Path, split: str | None) -> dict[str, Clip]:
-    """Return clips by id, and by film and id as `ossl train generate` names them in doubt."""
-    if split is not None:
-        in_split = named_clips(read_source(root, use_labels=False).on(split))
-        return {name: split_clip.clip for name, split_clip in in_split.items()}
-    clips: list[Clip] = tables_io.read_table(root / "manifests", CLIPS)
-    counts = Counter(clip.clip_id for clip in clips)
-    return {
-        clip.clip_id if counts[clip.clip_id] == 1 else f"{clip.film_id}_{clip.clip_id}": clip
-        for clip in clips
-    }
+    """Return clips by the names that `ossl train generate` gives their music."""
+    clips: list[Clip]
+    if split is None:
+        clips = tables_io.read_table(root / "manifests", CLIPS)
+    else:
+        clips = [row.clip for row in read_source(root, use_labels=False).on(split)]
+    return dict(zip(clip_names(clips), clips, strict=True))
 
 
 def _left_out(found: Mapping[str, Mapping[str, Path]], in_all: set[str]) -> list[str]:

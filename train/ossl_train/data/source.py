@@ -5,6 +5,7 @@ Both have the same tables under `manifests/` and their media at the same relativ
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,24 +81,39 @@ class Source:
         return clips
 
 
-def draw_evenly(
-    by_film: Mapping[str, Sequence[Drawn]], count: int, rng: np.random.Generator
-) -> list[Drawn]:
+def draw_evenly(film_of: Mapping[Drawn, str], count: int, rng: np.random.Generator) -> list[Drawn]:
     """Draw items at random, as evenly over the films as possible.
 
     With equal random numbers, the items of a smaller `count` are the first of a larger one.
 
     Args:
-        by_film: items of each film.
+        film_of: the film of each item.
         count: number of items to draw; if there are fewer, all of them.
         rng: random numbers.
     """
+    by_film: dict[str, list[Drawn]] = {}
+    for item, film in film_of.items():
+        by_film.setdefault(film, []).append(item)
     films = [[items[at] for at in rng.permutation(len(items))] for items in by_film.values()]
     films = [films[at] for at in rng.permutation(len(films))]
     drawn: list[Drawn] = []
     while len(drawn) < count and any(films):
         drawn += [items.pop() for items in films if items][: count - len(drawn)]
     return drawn
+
+
+def clip_names(clips: Sequence[Clip]) -> list[str]:
+    """Name clips by clip id; prefix the film id where films use the same clip ids."""
+    counts = Counter(clip.clip_id for clip in clips)
+    return [
+        clip.clip_id if counts[clip.clip_id] == 1 else f"{clip.film_id}_{clip.clip_id}"
+        for clip in clips
+    ]
+
+
+def named_clips(clips: Sequence[SplitClip]) -> dict[str, SplitClip]:
+    """Return clips by the names of `clip_names`."""
+    return dict(zip(clip_names([row.clip for row in clips]), clips, strict=True))
 
 
 def read_source(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,31 @@ def files_in(folder: Path, endings: frozenset[str] = AUDIO) -> dict[str, Path]:
             "Give a folder with one file for each clip.",
         )
     return files
+
+
+def system_names(folders: Sequence[Path], taken: Collection[str] = ()) -> list[str]:
+    """Name folders by the shortest ends of their paths that differ.
+
+    Args:
+        folders: a folder for each system.
+        taken: names that no folder may have.
+
+    Raises:
+        OsslError: `name_twice`, if a folder is given twice.
+    """
+    resolved = [folder.resolve() for folder in folders]
+    for index, folder in enumerate(resolved):
+        if folder in resolved[:index]:
+            raise OsslError(
+                "name_twice",
+                f"The folder {folders[index]} is given twice.",
+                "Give the folder of each system once.",
+            )
+    for length in itertools.count(1):
+        names = ["/".join(folder.parts[-length:]) for folder in resolved]
+        if len(set(names)) == len(names) and not set(names) & set(taken):
+            break
+    return names
 
 
 def mono_blocks(path: Path, rate: int) -> Iterator[Mono]:

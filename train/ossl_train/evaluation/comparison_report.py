@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ossl_builder import files
+from ossl_builder.templates import markdown_table
 from ossl_train.evaluation.differences import Difference
 from ossl_train.evaluation.report import Figure, cells, explained, how, published_lines, section
 from ossl_train.evaluation.several_systems import Comparison
@@ -80,7 +81,6 @@ def _signed(interval: Interval | None) -> str:
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:
-    columns = header(comparison)
     yield f"# Comparison of {', '.join(comparison.systems)}"
     yield ""
     yield (
@@ -89,10 +89,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         "over films."
     )
     yield ""
-    yield f"| {' | '.join(columns)} |"
-    yield f"|{'---|' * len(columns)}"
-    for row in table_rows(comparison):
-        yield f"| {' | '.join(row)} |"
+    yield markdown_table(header(comparison), table_rows(comparison))
     yield from published_lines(comparison.published)
     yield from section("Not defined", undefined_sentences(comparison))
     yield from section("Warnings", list(comparison.warnings))

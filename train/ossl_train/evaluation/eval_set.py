@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from ossl_builder.errors import OsslError
 from ossl_builder.files import check_folders, inside
 from ossl_builder.tables import SCENES, Clip, Scene
 from ossl_train.data.codes import WITHOUT_MOOD, paper_prompt
-from ossl_train.data.source import Source, SplitClip, read_source
+from ossl_train.data.source import Source, SplitClip, named_clips, read_source
 from ossl_train.evaluation.audio_files import VIDEO, files_in
 from ossl_train.generation.provenance import used_prompt
 from ossl_train.metrics.intervals import FilmIndices
@@ -221,17 +220,6 @@ def _source(corpus: Path, data: Path | None) -> Source:
         if error.code != "table_missing" or "labels" not in error.message:
             raise
         return read_source(corpus, data, use_labels=False)
-
-
-def named_clips(clips: tuple[SplitClip, ...]) -> dict[str, SplitClip]:
-    """Name clips by clip id; prefix the film id where films use the same clip ids."""
-    counts = Counter(split_clip.clip.clip_id for split_clip in clips)
-    return {
-        split_clip.clip.clip_id
-        if counts[split_clip.clip.clip_id] == 1
-        else f"{split_clip.clip.film_id}_{split_clip.clip.clip_id}": split_clip
-        for split_clip in clips
-    }
 
 
 def prompts_of(

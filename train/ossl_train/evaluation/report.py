@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ossl_builder import files
+from ossl_builder.templates import markdown_table
 from ossl_train.metrics.intervals import Interval
 
 if TYPE_CHECKING:
@@ -140,10 +141,7 @@ def markdown(evaluation: Evaluation) -> str:
 def _lines(evaluation: Evaluation) -> Iterator[str]:
     yield "# Evaluation"
     yield ""
-    yield f"| {' | '.join(HEADER)} |"
-    yield f"|{'---|' * len(HEADER)}"
-    for figure in evaluation.figures:
-        yield f"| {' | '.join(cells(figure))} |"
+    yield markdown_table(HEADER, map(cells, evaluation.figures))
     yield from published_lines(evaluation.published)
     yield from section(
         "Not defined",
@@ -201,10 +199,7 @@ def published_lines(published: Published | None) -> Iterator[str]:
         return
     if published.shown:
         yield from ("", f"## {others.TITLE}", "")
-        yield f"| {' | '.join(others.HEADER)} |"
-        yield f"|{'---|' * len(others.HEADER)}"
-        for row in published.rows():
-            yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+        yield markdown_table(others.HEADER, published.rows())
     yield from section(
         "Published figures of another protocol, not shown", list(published.not_shown)
     )

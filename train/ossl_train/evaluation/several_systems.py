@@ -143,24 +143,6 @@ def compare(
     )
 
 
-def system_names(folders: list[Path]) -> list[str]:
-    """Return a name for each folder: its own, with those above it where several have it.
-
-    Raises:
-        OsslError: `system_twice`.
-    """
-    resolved = [folder.resolve() for folder in folders]
-    for index, folder in enumerate(resolved):
-        if folder in resolved[:index]:
-            raise OsslError(
-                "system_twice", f"The folder {folders[index]} is given twice.", "Give it once."
-            )
-    depth = 1
-    while len(names := {"/".join(folder.parts[-depth:]) for folder in resolved}) < len(folders):
-        depth += 1
-    return ["/".join(folder.parts[-depth:]) for folder in resolved] if names else []
-
-
 def in_common(eval_sets: Mapping[str, EvalSet]) -> tuple[dict[str, EvalSet], list[str]]:
     """Return the files of the clips that all systems have, and sentences on the others.
 

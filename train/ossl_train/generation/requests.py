@@ -27,8 +27,7 @@ from ossl_train.data.codes import (
     prompt_of,
 )
 from ossl_train.data.events import cuts_of
-from ossl_train.data.source import SplitClip, read_source
-from ossl_train.evaluation.eval_set import named_clips
+from ossl_train.data.source import SplitClip, named_clips, read_source
 
 
 @dataclass(frozen=True)

@@ -60,13 +60,13 @@ def choose_clips(
     Raises:
         OsslError: `clips_too_few`.
     """
-    by_film: dict[str, list[str]] = {}
+    film_of: dict[str, str] = {}
     for name, split_clip in sorted(clips.items()):
         clip = split_clip.clip
         # Silent film music cannot be made as loud as the others.
         if clip.duration_s <= longest_s and clip.music_lufs is not None:
-            by_film.setdefault(clip.film_id, []).append(name)
-    n_fit = sum(map(len, by_film.values()))
+            film_of[name] = clip.film_id
+    n_fit = len(film_of)
     if n_fit < count or len(clips) < 2:
         raise OsslError(
             "clips_too_few",
@@ -74,7 +74,7 @@ def choose_clips(
             f"{count} are needed, and the control needs a second clip.",
             "Use fewer --clips, a longer --longest, or another --split.",
         )
-    return tuple(sorted(draw_evenly(by_film, count, random_numbers(seed, "clips"))))
+    return tuple(sorted(draw_evenly(film_of, count, random_numbers(seed, "clips"))))
 
 
 def control_partners(

@@ -16,8 +16,7 @@ from ossl_builder.label_studio.client import Server
 from ossl_builder.label_studio.clip_urls import ClipUrls
 from ossl_builder.label_studio.project import ProjectOptions
 from ossl_builder.tables import Clip
-from ossl_train.data.source import SplitClip, read_source
-from ossl_train.evaluation.eval_set import named_clips
+from ossl_train.data.source import SplitClip, named_clips, read_source
 from ossl_train.generation.requests import PromptOptions, split_requests
 from ossl_train.listening_test import design
 from ossl_train.listening_test.codec_music import (

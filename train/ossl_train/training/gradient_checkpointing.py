@@ -34,8 +34,8 @@ def checkpoint_layers(backbone: Backbone, adapter: VideoAdapter) -> None:
 def needs_checkpointing(parts: Parts, settings: FitSettings, processes: Processes) -> bool:
     """Return whether the layers are to be computed again: as set, or as a trial on a GPU shows.
 
-    The trial is the forward and backward pass of the largest batch of the run's first pass. Without
-    a GPU the system ends a process whose memory is full, so there is nothing to try.
+    The trial is the forward and backward pass of a batch of the longest windows. Without a GPU the
+    system ends a process whose memory is full, so there is nothing to try.
 
     Raises:
         OsslError: see `Dataset.sample`.

@@ -26,7 +26,6 @@ from ossl_train.adapter.adapter import VideoAdapter
 from ossl_train.data.dataset import Batch, Dataset, n_batches
 from ossl_train.data.windows import Window
 from ossl_train.musicgen import Backbone
-from ossl_train.training.averaging import AveragedWeights
 from ossl_train.training.checkpoint import TrainerState
 from ossl_train.training.distributed import Prefetcher, Processes, dropout_masks, endless_batches
 from ossl_train.training.memory import memory_explained
@@ -36,6 +35,7 @@ from ossl_train.training.run_folder import CheckpointWriter
 from ossl_train.training.settings import FitSettings
 from ossl_train.training.train_module import TrainModule
 from ossl_train.training.validation import Validation, validate
+from ossl_train.training.weight_average import AveragedWeights
 
 if TYPE_CHECKING:
     from ossl_train.training.samples import Samples
@@ -107,7 +107,7 @@ def fit(
         with memory_explained(settings, processes.device), average.in_place():
             validation = validate(plain, parts.validation, settings, processes)
             if validation.loss is not None and not math.isfinite(validation.loss):
-                raise _not_measurable(state.step, validation.films)
+                raise _not_measurable(state.step, validation.own_video)
             state = after_validation(state, validation, settings)
             if state.best_step == state.step:
                 writer.keep_best(state)
@@ -121,7 +121,7 @@ def fit(
     def with_reason(state: TrainerState) -> TrainerState:
         return dataclasses.replace(state, ended=reason_to_end(state, settings, steps_per_pass))
 
-    # At the start this is the base model's own loss, since alpha begins at 0.
+    # The losses before the first step: those of the base model where every alpha is 0.
     state = with_reason(resumed) if resumed else validated(TrainerState(world=processes.world))
     if samples is not None:
         with average.in_place():

@@ -22,10 +22,10 @@ from ossl_train.adapter.adapter import VideoAdapter
 from ossl_train.adapter.adapter_file import save_adapter
 from ossl_train.recipe import TrainRecipe
 from ossl_train.training import checkpoint
-from ossl_train.training.averaging import AveragedWeights
 from ossl_train.training.checkpoint import TrainerState
 from ossl_train.training.distributed import Processes
 from ossl_train.training.optimiser import optimiser_state, restore_optimiser
+from ossl_train.training.weight_average import AveragedWeights
 
 LAST, BEST = "last", "best"
 RECIPE, DATA = "recipe.yaml", "data.json"

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ossl_builder import files
 from ossl_builder.files import inside
@@ -62,17 +63,13 @@ def loudness_of(folder: Path) -> dict[str, float | None]:
     }
 
 
-def write_sample_page(
-    out: Path, source: Source, windows: Sequence[SampleWindow], alpha_init: float
-) -> None:
+def write_sample_page(out: Path, source: Source, windows: Sequence[SampleWindow]) -> None:
     """Write the page of the samples of a run, and the videos that it plays.
 
     Args:
         out: the folder of the run.
         source: the clips.
         windows: the windows, in the order of the page.
-        alpha_init: first value of the adapter's gates. With 0 the validation loss before the first
-            step is that of the base model.
 
     Raises:
         OsslError: `disk_full`, `path_outside`.
@@ -81,12 +78,8 @@ def write_sample_page(
     names = {FILM: FILM, BASE: BASE}
     names |= {step_folder(step): f"step {step}" for step in _steps(folder)}
     found = {system: loudness for system in names if (loudness := loudness_of(folder / system))}
-    losses = {
-        event["step"]: event["validation_loss"]
-        for event in read_metrics(out)
-        if "validation_loss" in event
-    }
-    systems = [System(names[system], _note(system, losses, alpha_init)) for system in found]
+    measured = {event["step"]: event for event in read_metrics(out) if "validation_loss" in event}
+    systems = [System(names[system], _note(system, measured)) for system in found]
     titles = film_titles(source.root)
     clips = []
     for chosen in windows:
@@ -110,16 +103,24 @@ def write_sample_page(
     write_page(folder / PAGE, f"Samples of {out.name}", systems, clips, embeds=False)
 
 
-def _note(system: str, losses: Mapping[int, float], alpha_init: float) -> str:
-    """Return the validation loss of a step, or the last one before it."""
-    if system == FILM or (system == BASE and alpha_init != 0):
+def _note(system: str, measured: Mapping[int, Mapping[str, Any]]) -> str:
+    """Return the validation loss of a step, or the last one before it.
+
+    Args:
+        system: the film, the base model, or the folder of a step.
+        measured: what was recorded at each validation, by step.
+    """
+    if system == FILM:
         return ""
     step = 0 if system == BASE else int(system.removeprefix(STEP))
-    measured = max((other for other in losses if other <= step), default=None)
-    if measured is None:
+    last = max((other for other in measured if other <= step), default=None)
+    if last is None:
         return ""
-    when = "" if measured == step else f" after step {measured}"
-    return f"validation loss {losses[measured]:.4f}{when}"
+    # A run that starts with another adapter's weights does not measure the base model.
+    if system == BASE and any(measured[last].get("alpha", {"": 1}).values()):
+        return ""
+    when = "" if last == step else f" after step {last}"
+    return f"validation loss {measured[last]['validation_loss']:.4f}{when}"
 
 
 def _copied_video(folder: Path, root: Path, chosen: SampleWindow) -> Path:

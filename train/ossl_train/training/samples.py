@@ -114,9 +114,7 @@ class Samples:
             made = [self._keep(*system) for system in wanted]
             self._has_base = True
             if any(made) or not self.page.exists():
-                write_sample_page(
-                    self._out, self._source, self._windows, self._parts.adapter.config.alpha_init
-                )
+                write_sample_page(self._out, self._source, self._windows)
 
     def _keep(self, system: str, step: int, sounds: Callable[[], Iterator[StimulusAudio]]) -> bool:
         """Write the files of one system unless they exist; return whether they were written."""
@@ -215,10 +213,8 @@ def open_samples(
 def choose_windows(dataset: Dataset, source: Source, count: int, seed: int) -> list[SampleWindow]:
     """Choose windows at random, from different films where possible, in the dataset's order."""
     clips = {(row.clip.film_id, row.clip.clip_id): row.clip for row in source.clips}
-    by_film: dict[str, list[int]] = {}
-    for index, window in enumerate(dataset.windows):
-        by_film.setdefault(window.film_id, []).append(index)
-    drawn = draw_evenly(by_film, count, random_numbers(seed, SAMPLES))
+    film_of = {index: window.film_id for index, window in enumerate(dataset.windows)}
+    drawn = draw_evenly(film_of, count, random_numbers(seed, SAMPLES))
     return [
         SampleWindow(index, window, dataset.prompts[index], clips[window.film_id, window.clip_id])
         for index in sorted(drawn)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ import torch
 from ossl_builder import __version__
 from ossl_builder.errors import OsslError
 from ossl_builder.files import sha256_file, sha256_json
-from ossl_train.adapter.adapter import VideoAdapter, adapter_for
-from ossl_train.adapter.adapter_file import load_adapter, read_metadata
+from ossl_train.adapter.adapter import adapter_for
 from ossl_train.data.consistency import check_backbone
 from ossl_train.data.dataset import Dataset, open_dataset
 from ossl_train.data.source import Source, read_source
-from ossl_train.musicgen import Backbone, load_backbone
+from ossl_train.musicgen import load_backbone
 from ossl_train.pretrained import shown_name, with_models
 from ossl_train.recipe import TrainRecipe
 from ossl_train.training import run_folder
@@ -32,6 +30,7 @@ from ossl_train.training.monitor import open_monitor
 from ossl_train.training.run_folder import shaping_settings
 from ossl_train.training.samples import open_samples
 from ossl_train.training.validation import gain_sentence
+from ossl_train.training.warm_start import start_from
 
 Say = Callable[[str], None]
 
@@ -197,45 +196,6 @@ def set_up(
         "written_by": f"ossl-builder {__version__}",
     }
     return Parts(backbone, adapter, train_windows, validation_windows, metadata), facts
-
-
-def start_from(adapter: VideoAdapter, path: Path, backbone: Backbone) -> None:
-    """Copy the weights of an adapter file into a new adapter of the same configuration.
-
-    Tokens for "no video" and the FiLM of curves are new where the file has none.
-
-    Raises:
-        OsslError: `adapter_unreadable`; `adapter_other_model`, for another base model;
-            `init_differs`, with the settings that differ.
-    """
-    before = load_adapter(path)
-    digest = read_metadata(path).get("digest")
-    if digest not in (None, backbone.digest):
-        raise OsslError(
-            "adapter_other_model",
-            f"{path} was trained on another model than {backbone.source}.",
-            "Set model.source to the model of that adapter.",
-        )
-    wanted, found = asdict(adapter.config), asdict(before.config)
-    differing = [
-        name
-        for name in wanted
-        if name not in ("alpha_init", "null_tokens", "dialogue", "events")
-        and wanted[name] != found[name]
-    ]
-    weights, stored = adapter.state_dict(), before.state_dict()
-    differing += [
-        name
-        for name, weight in stored.items()
-        if name not in weights or weights[name].shape != weight.shape
-    ]
-    if differing:
-        raise OsslError(
-            "init_differs",
-            f"{path} does not fit the adapter of this recipe: {', '.join(differing[:4])}.",
-            "Set section `model` of the recipe as in the run of that adapter.",
-        )
-    adapter.load_state_dict(weights | stored)
 
 
 def _validation(source: Source, recipe: TrainRecipe) -> Dataset | None:

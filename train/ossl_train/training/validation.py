@@ -31,19 +31,19 @@ class Validation:
     """The losses of a validation split, in nats per token, by film.
 
     Attributes:
-        films: with the own video.
+        own_video: with the window's own video.
         other_video: with the video of a window of another film; empty with fewer than two films.
         no_video: without a video: the learned tokens for it, or else the base model.
     """
 
-    films: Mapping[str, float]
+    own_video: Mapping[str, float]
     other_video: Mapping[str, float] = field(default_factory=dict)
     no_video: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def loss(self) -> float | None:
         """The mean over films; None without films."""
-        return _mean(self.films)
+        return _mean(self.own_video)
 
     @property
     def video_gain(self) -> float | None:
@@ -66,7 +66,7 @@ class Validation:
             "video_gain": self.video_gain,
             "video_gain_low": interval and interval[0],
             "video_gain_high": interval and interval[1],
-            "film": dict(self.films),
+            "film": dict(self.own_video),
             "film_video_gain": _gains(self),
         }
         return {name: value for name, value in values.items() if value not in (None, {})}
@@ -77,7 +77,8 @@ def _mean(losses: Mapping[str, float]) -> float | None:
 
 
 def _gains(validation: Validation) -> dict[str, float]:
-    return {film: loss - validation.films[film] for film, loss in validation.other_video.items()}
+    own = validation.own_video
+    return {film: loss - own[film] for film, loss in validation.other_video.items()}
 
 
 def gain_sentence(gain: float | None, low: float | None, high: float | None) -> str:
@@ -130,16 +131,14 @@ def validate(
         {film: loss / n for film, loss, n in zip(films, losses, tokens, strict=True) if n}
         for losses, tokens in processes.add_up(sums).tolist()
     ]
-    return Validation(films=rows[0], no_video=rows[1], other_video=rows[2])
+    return Validation(own_video=rows[0], no_video=rows[1], other_video=rows[2])
 
 
 def chosen_windows(windows: Sequence[Window], settings: FitSettings) -> list[int]:
     """Return the windows that are measured: as many of each film as possible, by the run's seed."""
     count = settings.validation_windows or len(windows)
-    by_film: dict[str, list[int]] = {}
-    for index, window in enumerate(windows):
-        by_film.setdefault(window.film_id, []).append(index)
-    return sorted(draw_evenly(by_film, count, np.random.default_rng(settings.seed)))
+    film_of = {index: window.film_id for index, window in enumerate(windows)}
+    return sorted(draw_evenly(film_of, count, np.random.default_rng(settings.seed)))
 
 
 def partners_in_other_films(windows: Sequence[Window]) -> list[int]:
