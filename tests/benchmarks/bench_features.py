@@ -66,8 +66,8 @@ def spent(read: Callable[[], Frames]) -> tuple[float, Frames]:
 
 def make_clip(work: Path) -> Path:
     """A clip of 720p, from the shared media if they are here, else from ffmpeg's patterns."""
-    clip = work / "features-clip.mp4"
     shared = Path(os.environ.get("OSSL_TEST_MEDIA", "")) / "mixfilm" / "dev.mp4"
+    clip = work / f"features-{shared.stem if shared.exists() else 'patterns'}.mp4"
     film = ["-i", str(shared)]
     if not shared.exists():
         film = ["-f", "lavfi", "-i", "testsrc2=s=1280x720:r=24,noise=alls=12:allf=t"]
