@@ -14,7 +14,7 @@ ifneq ($(wildcard ../shared/media),)
 export OSSL_TEST_MEDIA ?= $(abspath ../shared/media)
 endif
 
-.PHONY: help setup demo test test-all lint bench clean
+.PHONY: help setup prepare demo test test-all lint bench clean
 
 help:
 	@echo "make demo      build a corpus from three bundled film excerpts in demo-corpus/"
@@ -23,6 +23,9 @@ help:
 	@echo "make bench     measure speed and memory against other tools, as ratios"
 
 setup: $(READY)
+
+# Both environments; with -j2, side by side.
+prepare: $(READY) $(SERVER)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
