@@ -102,6 +102,7 @@ def fitted(
         video_dim=WIDTH,
         positions="time",
         dialogue=option.dialogue,
+        events=option.events,
         null_tokens=8 if option.video_dropout else 0,
     )
     dice, drops = (torch.Generator().manual_seed(1000 * which + seed) for which in (1, 2))
