@@ -199,7 +199,7 @@ def test_only_one_of_two_processes_writes_samples(corpus: Path, tmp_path: Path) 
     ]  # fmt: skip
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("listen: ") == 1
+    assert done.stderr.count("Listen to it: ") == 1
     found = audio_files(tmp_path / "run")
     assert {name.split("/")[0] for name in found} == {"film", "base", "step-000002"}
     assert len(found) == 6
