@@ -15,7 +15,7 @@ import pytest
 
 from ossl_builder.engine.stage import Item, Stage
 from tests.command_result import CommandResult, RunCommand
-from tests.e2e.corpora import Ossl, add_film, linked
+from tests.e2e.corpora import Ossl, add_film, built_once, linked
 from tests.report.report_corpus import DESKTOP, Opened
 
 # One Label Studio server for all tests of a session, in any folder.
@@ -158,19 +158,23 @@ def demo_corpus(ossl: Ossl, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     OSSL_TEST_DEMO may name an existing demo corpus; it is copied and updated.
     """
-    folder = tmp_path_factory.mktemp("demo") / "corpus"
-    made_before = os.environ.get("OSSL_TEST_DEMO", "")
-    if made_before:
-        linked(Path(made_before), folder)
-    ossl("demo", "--out", folder, "--no-training")
-    return folder
+
+    def build(folder: Path) -> None:
+        made_before = os.environ.get("OSSL_TEST_DEMO", "")
+        if made_before:
+            linked(Path(made_before), folder)
+        ossl("demo", "--out", folder, "--no-training")
+
+    return built_once(tmp_path_factory, "demo", build)
 
 
 @pytest.fixture(scope="session")
 def dev_corpus(ossl: Ossl, shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of the shared film with ground truth, by the bundled separator. Read only."""
-    folder = tmp_path_factory.mktemp("dev") / "corpus"
-    ossl("init", folder)
-    add_film(ossl, folder, shared_media / "mixfilm" / "dev.mp4", "dev")
-    ossl("-C", folder, "build", "--set", "stems.model=bundled")
-    return folder
+
+    def build(folder: Path) -> None:
+        ossl("init", folder)
+        add_film(ossl, folder, shared_media / "mixfilm" / "dev.mp4", "dev")
+        ossl("-C", folder, "build", "--set", "stems.model=bundled")
+
+    return built_once(tmp_path_factory, "dev", build)

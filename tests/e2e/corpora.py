@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import filelock
+import pytest
+
 from ossl_builder.engine import records
 
 Ossl = Callable[..., subprocess.CompletedProcess[str]]
@@ -30,6 +33,21 @@ def add_film(ossl: Ossl, corpus: Path, film: Path, film_id: str) -> None:
         "-C", corpus, "films", "add", film, "--id", film_id, "--title", film_id, "--year", 2020,
         "--basis", "licensed", "--evidence", "for tests",
     )  # fmt: skip
+
+
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+    """A corpus that one of the test processes builds, and the others wait for. Read only."""
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of the process has this folder for all
+    corpus, done = folder / "shared" / name, folder / "shared" / f"{name}.done"
+    corpus.parent.mkdir(exist_ok=True)
+    with filelock.FileLock(corpus.with_name(f"{name}.lock")):
+        if not done.exists():
+            shutil.rmtree(corpus, ignore_errors=True)
+            build(corpus)
+            done.touch()
+    return corpus
 
 
 MEDIA = (".flac", ".jpg", ".mp4", ".npy", ".safetensors", ".webm")

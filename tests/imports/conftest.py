@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from tests.command_result import RunCommand
-from tests.e2e.corpora import Ossl, linked, rows
+from tests.e2e.corpora import Ossl, built_once, linked, rows
 from tests.train.conftest import tiny_models  # noqa: F401 - a fixture
 
 
@@ -25,9 +25,12 @@ def run(ossl_here: RunCommand) -> RunCommand:
 @pytest.fixture(scope="session")
 def short_clips(ossl: Ossl, demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo corpus, cut into shorter clips, so that there are eight."""
-    corpus = linked(demo_corpus, tmp_path_factory.mktemp("short") / "corpus")
-    ossl("-C", corpus, "build", "--set", "clips.min_s=4", "--set", "clips.max_s=9")
-    return corpus
+
+    def build(corpus: Path) -> None:
+        linked(demo_corpus, corpus)
+        ossl("-C", corpus, "build", "--set", "clips.min_s=4", "--set", "clips.max_s=9")
+
+    return built_once(tmp_path_factory, "short", build)
 
 
 @pytest.fixture(scope="session")

@@ -23,15 +23,18 @@ def train_corpus(
     demo_corpus: Path, tiny_models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The demo corpus with labels, splits, features and codes. Read only."""
+    from tests.e2e.corpora import built_once
     from tests.train.labelled_corpus import SPLIT_OF, assign_splits, copied, put_labels, store_all
 
-    root = copied(demo_corpus, tmp_path_factory.mktemp("train") / "corpus")
-    copied(tiny_models, root / "train/models")
-    (root / "train/models/written").touch()
-    assign_splits(root, dict(SPLIT_OF))
-    put_labels(root)
-    store_all(root)
-    return root
+    def build(root: Path) -> None:
+        copied(demo_corpus, root)
+        copied(tiny_models, root / "train/models")
+        (root / "train/models/written").touch()
+        assign_splits(root, dict(SPLIT_OF))
+        put_labels(root)
+        store_all(root)
+
+    return built_once(tmp_path_factory, "train", build)
 
 
 @pytest.fixture
