@@ -40,9 +40,11 @@ def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path
     folder = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # that of the process has this folder for all
-    corpus, done = folder / "shared" / name, folder / "shared" / f"{name}.done"
-    corpus.parent.mkdir(exist_ok=True)
-    with filelock.FileLock(corpus.with_name(f"{name}.lock")):
+    shared = folder / "shared" / name
+    shared.mkdir(parents=True, exist_ok=True)
+    # Pages show the name of the corpus' folder, so it is the same for all.
+    corpus, done = shared / "corpus", shared / "done"
+    with filelock.FileLock(shared / "lock"):
         if not done.exists():
             shutil.rmtree(corpus, ignore_errors=True)
             build(corpus)
