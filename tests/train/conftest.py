@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.corpora import built_once
+
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -23,7 +25,6 @@ def train_corpus(
     demo_corpus: Path, tiny_models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The demo corpus with labels, splits, features and codes. Read only."""
-    from tests.e2e.corpora import built_once
     from tests.train.labelled_corpus import SPLIT_OF, assign_splits, copied, put_labels, store_all
 
     def build(root: Path) -> None:

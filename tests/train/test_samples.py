@@ -296,9 +296,11 @@ def test_a_run_from_another_adapter_gives_the_base_model_no_loss(fit: Fit, tmp_p
     """Its first validation is of that adapter, not of the base model."""
     first = fit(tmp_path / "first", *HEARD)
     second = fit(tmp_path / "second", *HEARD, "--init", first / "last/adapter.safetensors")
-    pages = [(out / "samples/index.html").read_text() for out in (first, second)]
-    assert ["2 base, validation loss" in " ".join(page.split()) for page in pages] == [True, False]
-    assert all("step 4, validation loss" in " ".join(page.split()) for page in pages)
+    for out, is_measured in ((first, True), (second, False)):
+        page = " ".join((out / "samples/index.html").read_text().split())
+        assert "2 base" in page
+        assert ("2 base, validation loss" in page) == is_measured
+        assert "step 4, validation loss" in page
 
 
 def test_without_a_validation_split_there_are_no_samples(

@@ -36,7 +36,7 @@ TAIL = 12_000
 RMS = 0.1
 LEVELS_DB = (-13.0, 11.0)
 """Speech over music; speech under loud music, the hardest case, is more frequent."""
-EFFECTS_DB = (-18.0, 6.0)
+EFFECTS_DB = (-18.0, 10.0)
 """Effects over music."""
 NOISE_DB = (-45.0, -3.0)
 """Noise over music."""
@@ -44,7 +44,7 @@ NOISE_DB = (-45.0, -3.0)
 WEIGHTS = {
     "acted": 1.5,
     "rec": 1.5,
-    "whistle": 2.0,
+    "whistle": 8.0,
     "asterisk": 1.0,
     "ktuberling": 1.3,
     "tuxpaint": 1.0,
@@ -118,14 +118,14 @@ class Mixer:
             if rng.random() < 0.15:
                 stem *= self._edge()
         effects = np.zeros(self.samples, np.float32)
-        if rng.random() < (0.45 if has_music or has_speech else 0.7):
+        if rng.random() < (0.3 if has_music or has_speech else 0.6):
             effects = self._effects(band) * np.float32(10 ** (rng.uniform(*EFFECTS_DB) / 20))
         rest = np.zeros(self.samples, np.float32)
         if rng.random() < 0.65 or not (has_music or has_speech):
             level = RMS * 10 ** (rng.uniform(*NOISE_DB) / 20)
             rest += noise(rng, self.samples, level)
-        if rng.random() < 0.18:
-            level = RMS * 10 ** (rng.uniform(-25, 3) / 20)
+        if rng.random() < 0.35:
+            level = RMS * 10 ** (rng.uniform(-25, 10) / 20)
             effects += noises_on_set(rng, self.samples, level)
         gain = np.float32(10 ** (rng.uniform(-18, 6) / 20))
         aged = worn(rng, np.stack([speech, music, effects, rest]) * gain)
@@ -151,7 +151,7 @@ class Mixer:
             detuned = speed * rng.uniform(0.997, 1.003)
             sound = sound + self._crop(twin, detuned, start) * np.float32(rng.uniform(0.3, 1))
         is_whistle = self.music.names[index].startswith("whistle")
-        if rng.random() < (0.5 if is_whistle else 0.25):  # people whistle to an orchestra
+        if rng.random() < (0.7 if is_whistle else 0.25):  # people whistle to an orchestra
             other = self.music.sounds[self.music.draw(rng)]
             layer = self._crop(other, self._speed(1.0, -0.3, 0.3), rng.random())
             sound = sound + layer * np.float32(rng.uniform(0.2, 1))

@@ -116,8 +116,8 @@ def _note(system: str, measured: Mapping[int, Mapping[str, Any]]) -> str:
     last = max((other for other in measured if other <= step), default=None)
     if last is None:
         return ""
-    # A run that starts with another adapter's weights does not measure the base model.
-    if system == BASE and any(measured[last].get("alpha", {"": 1}).values()):
+    # With `fit --init`, alpha is not 0 at the start: that loss is not the base model's.
+    if system == BASE and any(measured[last].get("alpha", {}).values()):
         return ""
     when = "" if last == step else f" after step {last}"
     return f"validation loss {measured[last]['validation_loss']:.4f}{when}"
