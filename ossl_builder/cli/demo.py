@@ -18,11 +18,6 @@ from ossl_builder.pipeline.build import build
 from ossl_builder.pipeline.derived_tables import end_of
 from ossl_builder.stages.registry import STAGES
 
-STEAMBOAT_NOTE = """\
-Note on Steamboat Willie: the bundled separator puts most of its music into the dialogue stem.
-With the default settings it has no cue and no clip. The demo's recipe sets `cues.on_share` to 0.01
-(default: 0.08), so that the music that is left makes a clip. Its music stem is faint: listen to
-the mix."""
 TRAIN_RECIPE = "tiny_cpu"
 TRAIN_PACKAGES = ("ossl_train", "torch", "transformers", "safetensors", "audiocraft")
 
@@ -106,7 +101,6 @@ def _print_results(out: Path, corpus: Corpus) -> None:
             for clip in clips
         ],
     )
-    output.line(f"\n{STEAMBOAT_NOTE}")
     output.line(f"\nState of each film:  ossl -C {out} status")
     output.line(f"Pages to browse:     ossl -C {out} report")
 

@@ -17,10 +17,6 @@ RECIPE_TEXT = """\
 version: 1
 stems:
   model: bundled    # needs no download
-cues:
-  # The bundled separator puts most of the music of Steamboat Willie into the dialogue stem:
-  # by default (0.08) the film has no cue. A lower share makes a cue of what is left.
-  on_share: 0.01
 clips:
   # The excerpts are short. Shorter clips give more of them.
   min_s: 6.0

@@ -24,7 +24,7 @@ CLASSES = (
     "demucs.hdemucs.HDemucs",
     "demucs.htdemucs.HTDemucs",
     "ossl_builder.models.spleeter.Spleeter",
-    "ossl_builder.separator.model.FilmDemucs",
+    "ossl_builder.separator.model.FilmUNet",
 )
 """The classes that a file may name."""
 MAX_NUMBER = 1_000_000

@@ -9,7 +9,6 @@ Deezer's (MIT); `convert` reads them from the checkpoints of the package `torchs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,48 +16,16 @@ from demucs.demucs import capture_init
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ossl_builder.separator.unet import DEPTH, UNet
+
 NFFT = 4_096
 HOP = NFFT // 4
 BINS = 1_024
 """Frequency bins that the network sees: 0 to 11 kHz."""
 FRAMES = 512
 """Frames that the network sees at a time, 11.9 s."""
-CHANNELS = (2, 16, 32, 64, 128, 256, 512)
-DEPTH = len(CHANNELS) - 1
 FLOOR = 1e-10
 """Added to the squared estimates, as Spleeter does: where both are zero, each gets half."""
-
-
-class UNet(nn.Module):  # type: ignore[misc]
-    """Estimate the magnitude of one source, [batch, 2, 512 frames, 1024 bins] from the mix's."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 5, stride=2) for a, b in pairwise(CHANNELS))
-        self.down_norm = nn.ModuleList(nn.BatchNorm2d(n, eps=1e-3) for n in CHANNELS[1:])
-        # Each layer but the first also sees the output of the encoder's layer of its size.
-        outputs = (*CHANNELS[-2:0:-1], 1)
-        inputs = (CHANNELS[-1], *(2 * n for n in outputs[:-1]))
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(a, b, 5, stride=2) for a, b in zip(inputs, outputs, strict=True)
-        )
-        self.up_norm = nn.ModuleList(nn.BatchNorm2d(n, eps=1e-3) for n in outputs)
-        self.mask = nn.Conv2d(1, 2, 4, padding=3, dilation=2)
-
-    def forward(self, magnitude: Tensor) -> Tensor:
-        """Return the estimate; it has the shape of the input."""
-        hidden, skipped = magnitude, []
-        for convolution, norm in zip(self.down, self.down_norm, strict=True):
-            # TensorFlow's "same" padding: one more on the right.
-            hidden = convolution(functional.pad(hidden, (1, 2, 1, 2)))
-            skipped.append(hidden)
-            hidden = functional.leaky_relu(norm(hidden), 0.2)
-        hidden = skipped.pop()
-        for convolution, norm in zip(self.up, self.up_norm, strict=True):
-            hidden = norm(functional.relu(convolution(hidden)[:, :, 1:-2, 1:-2]))
-            if skipped:
-                hidden = torch.cat([skipped.pop(), hidden], dim=1)
-        return torch.sigmoid(self.mask(hidden)) * magnitude
 
 
 class Spleeter(nn.Module):  # type: ignore[misc]
@@ -76,7 +43,7 @@ class Spleeter(nn.Module):  # type: ignore[misc]
         self.samplerate = samplerate
         self.audio_channels = 2
         self.segment = segment
-        self.networks = nn.ModuleList(UNet() for _ in sources)
+        self.networks = nn.ModuleList(UNet(channels=2) for _ in sources)
 
     def forward(self, mix: Tensor) -> Tensor:
         """Separate a mix."""
@@ -88,7 +55,9 @@ class Spleeter(nn.Module):  # type: ignore[misc]
         )  # fmt: skip
         spectrum = flat.view(batch, channels, *flat.shape[1:])
         magnitude = _in_chunks(spectrum[:, :, :BINS].abs())
-        powers = [network(magnitude).square() for network in self.networks]
+        powers = [
+            (torch.sigmoid(network(magnitude)) * magnitude).square() for network in self.networks
+        ]
         total = torch.stack(powers).sum(0) + FLOOR
         stems = []
         for power in powers:

@@ -20,7 +20,7 @@ def test_statistics_agree_with_the_tables(ossl: Ossl, corpus: Path) -> None:
     assert found["clips"]["hours"] == round(clips["duration_s"].sum() / 3600, 4)
     assert found["clips"]["length_s"]["most"] == round(clips["duration_s"].max(), 3)
     assert found["films"]["count"] == 3
-    assert found["labels"]["by_quadrant"] == {"Q1": 2, "Q2": 2, "Q3": 1, "Q4": 1}
+    assert found["labels"]["by_quadrant"] == {"Q1": 3, "Q2": 2, "Q3": 1, "Q4": 1}
     assert found["labels"]["captions"] == 3
     for split in ("train", "validation", "test"):
         assert found["splits"][split]["films"] == 1

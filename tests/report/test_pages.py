@@ -127,7 +127,7 @@ def test_clips_play_with_every_audio_track_by_keyboard(labelled: Path, opened: O
         head = page.locator("#head").bounding_box()
         clip = page.locator(".clips i.on").bounding_box()
         assert clip["x"] <= head["x"] <= clip["x"] + clip["width"]
-        assert page.locator("tbody[aria-current]").get_attribute("id") == "demo-sintel_17583-35375"
+        assert page.locator("tbody[aria-current]").get_attribute("id") == "demo-sintel_21875-35375"
         page.locator("[name=audio]:checked").focus()
         for audio in ("music", "dialogue"):
             page.keyboard.press("ArrowRight")

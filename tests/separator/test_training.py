@@ -23,10 +23,10 @@ from separator.mixing import Batches, Mixer, fixed_batches, load_all, remix
 from separator.spoiling import RATE, worn
 from torch.utils.data import DataLoader
 
-from ossl_builder.separator.model import TRAINING_NFFT, FilmDemucs
+from ossl_builder.separator.model import TRAINING_NFFT, FilmUNet
 from tests.films.pieces import played
 
-TINY = {"channels": 4, "depth": 5, "segment": 1.0}
+TINY = {"rank": 4, "segment": 1.0}
 
 
 def knocks(seed: int, seconds: float, rate: int) -> np.ndarray:
@@ -97,19 +97,25 @@ def test_processes_that_load_draw_different_windows(data: Path) -> None:
     assert torch.equal(again[0], first[0]), "the seed decides"
 
 
+@pytest.mark.parametrize("n_sources", [2, 3])
 def test_a_tiny_model_is_trained_exported_and_loaded_by_demucs(
-    mixer: Mixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mixer: Mixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_sources: int
 ) -> None:
     torch.set_num_threads(1)
-    tiny = FilmDemucs(SOURCES, samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT, **TINY)
-    monkeypatch.setattr(fit, "build", lambda channels: tiny)
-    plan = fit.Plan(data=tmp_path, run=tmp_path / "run", warm_up_steps=1, averaging=0.5)
+    sources = SOURCES[:n_sources]
+    tiny = FilmUNet(sources, samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT, **TINY)
+    monkeypatch.setattr(fit, "build", lambda rank, sources: tiny)
+    plan = fit.Plan(
+        data=tmp_path, run=tmp_path / "run", warm_up_steps=1, averaging=0.5, sources=n_sources
+    )
     plan.run.mkdir()
     trainer = fit.Trainer(plan, rank=0)
     mixes, stems = mixer.batch(4)
     losses = [float(trainer.learn(trainer.model, mixes, stems)) for _ in range(8)]
     assert min(losses[-3:]) < losses[0] - 0.1, losses
-    held_out = fixed_batches(mixer, batches=1, size=2)
+    held_out = [
+        (mix, stems[:, :n_sources]) for mix, stems in fixed_batches(mixer, batches=1, size=2)
+    ]
     fit.report(trainer, held_out, losses[-1])
     assert (plan.run / "metrics.jsonl").read_text().count("\n") == 1
     assert np.isfinite(list(validate(trainer.average, held_out).values())).all()
@@ -118,24 +124,24 @@ def test_a_tiny_model_is_trained_exported_and_loaded_by_demucs(
     assert fit.Trainer(plan, rank=0).step == 8
 
     weights = tmp_path / "tiny.safetensors"
-    arguments = {**export.ARGUMENTS, **TINY}
+    arguments = {**export.ARGUMENTS, **TINY, "sources": sources}
     digest = export.save(trainer.average.state_dict(), arguments, weights)
     assert len(digest) == 64
     model = load_safetensors_model(weights).eval()
-    assert (model.sources, model.samplerate) == (list(SOURCES), 44_100)
+    assert (model.sources, model.samplerate) == (list(sources), 44_100)
     with torch.no_grad():
         separated = apply_model(model, torch.randn(1, 2, 44_100), shifts=0, split=True)
-    assert separated.shape == (1, 3, 2, 44_100)
+    assert separated.shape == (1, n_sources, 2, 44_100)
     assert torch.isfinite(separated).all()
 
 
 def test_a_run_can_start_from_weights_with_fewer_sources(tmp_path: Path) -> None:
     torch.manual_seed(1)
     options = {"samplerate": RATE, "audio_channels": 1, "nfft": TRAINING_NFFT, **TINY}
-    before = FilmDemucs(["dialogue", "music"], **options).eval()
+    before = FilmUNet(["dialogue", "music"], **options).eval()
     path = tmp_path / "before.safetensors"
     save_file({name: value.contiguous() for name, value in before.state_dict().items()}, path)
-    after = FilmDemucs(SOURCES, **options).eval()
+    after = FilmUNet(SOURCES, **options).eval()
     fit.start_from(after, path)
     audio = 0.1 * torch.randn(1, 1, RATE)
     with torch.no_grad():

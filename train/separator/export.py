@@ -2,6 +2,10 @@
 
     python -m separator.export --run DIR --output bundled.safetensors
 
+With `--start FILE`, the file has a share of the weights that the training started from. What they
+know of other music is then not forgotten: Wortsman et al., "Robust fine-tuning of zero-shot models"
+(2022). The share was chosen by the validation data.
+
 The metadata name the class and its arguments, as `demucs.hf.load_safetensors_model` expects. With
 `--package DIR/bundled.th` the file's model is also written as Demucs' own kind of package, for its
 command line (`demucs --repo DIR -n bundled --shifts 0 FILE`); without `--run`, only that.
@@ -18,26 +22,25 @@ from pathlib import Path
 
 import torch
 from demucs.hf import load_safetensors_model
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ossl_builder.separator.model import FilmDemucs
+from ossl_builder.separator.model import NFFT, FilmUNet
+from separator.loss import SOURCES
 
 ARGUMENTS = {
-    "sources": ["dialogue", "music", "effects"],
     "samplerate": 44_100,
     "audio_channels": 2,
-    "nfft": 2_816,
-    "segment": 8.0,
+    "nfft": NFFT,
 }
 log = logging.getLogger("export")
 
 
 def save(state: Mapping[str, Tensor], arguments: Mapping[str, object], output: Path) -> str:
-    """Write weights and the arguments of `FilmDemucs`; returns the file's SHA-256."""
+    """Write weights and the arguments of `FilmUNet`; returns the file's SHA-256."""
     tensors = {name: value.detach().half().contiguous() for name, value in state.items()}
     metadata = {
-        "klass": f"{FilmDemucs.__module__}.{FilmDemucs.__qualname__}",
+        "klass": f"{FilmUNet.__module__}.{FilmUNet.__qualname__}",
         "args": json.dumps([]),
         "kwargs": json.dumps(dict(arguments)),
     }
@@ -49,12 +52,18 @@ def save(state: Mapping[str, Tensor], arguments: Mapping[str, object], output: P
     return digest
 
 
+def blended(state: Mapping[str, Tensor], start: Path, share: float) -> dict[str, Tensor]:
+    """Return the weights with this share of those of a file."""
+    before = load_file(start)
+    return {name: torch.lerp(value, before[name], share) for name, value in state.items()}
+
+
 def package(weights: Path, output: Path) -> None:
     """Write the model of a safetensors file as the pickled package that `demucs --repo` reads."""
     model = load_safetensors_model(weights)
     state = {name: value.half() for name, value in model.state_dict().items()}
     kwargs = model._init_args_kwargs[1]
-    torch.save({"klass": FilmDemucs, "args": (), "kwargs": kwargs, "state": state}, output)
+    torch.save({"klass": FilmUNet, "args": (), "kwargs": kwargs, "state": state}, output)
 
 
 def main() -> None:
@@ -62,14 +71,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", type=Path, help="folder of a run of `fit`")
     parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
+    parser.add_argument("--start", type=Path, help="the weights that the run started from")
+    parser.add_argument("--share", type=float, default=0.3, help="their share, with --start")
     parser.add_argument("--package", type=Path, help="a .th file to write too")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.run:
         state = torch.load(options.run / "checkpoint.pt", map_location="cpu", weights_only=True)
-        arguments = {**ARGUMENTS, "channels": state["channels"]}
-        FilmDemucs(**arguments).load_state_dict(state["average"])  # fails if they do not fit
-        digest = save(state["average"], arguments, options.output)
+        sources = SOURCES[: state["sources"]]
+        arguments = {**ARGUMENTS, "sources": sources, "rank": state["rank"]}
+        weights = state["average"]
+        if options.start:
+            weights = blended(weights, options.start, options.share)
+        FilmUNet(**arguments).load_state_dict(weights)  # fails if they do not fit
+        digest = save(weights, arguments, options.output)
         log.info("step %d, %.1f min, sha256 %s", state["step"], state["spent"] / 60, digest)
     if options.package:
         package(options.output, options.package)

@@ -1,7 +1,7 @@
 """Fit the separator: one job, a wall-clock budget, a checkpoint every few minutes.
 
-    python -m separator.fit --data DIR --run DIR --minutes 90 --processes 2
-    python -m separator.fit --data DIR --run DIR --minutes 8 --batch 64 --workers 15 --remixes 1
+    python -m separator.fit --init FILE --data DIR --run DIR --minutes 62 --processes 2
+    python -m separator.fit --init FILE --data DIR --run DIR --batch 64 --workers 15 --remixes 1
 
 Run again with the same options, it goes on from the last checkpoint until the budget is spent. The
 learning rate falls to nothing by cosine over that budget, so a run that ends early is not finished.
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from ossl_builder.separator.model import TRAINING_NFFT, FilmDemucs
+from ossl_builder.separator.model import RANK, TRAINING_NFFT, FilmUNet
 from separator.loss import SOURCES, loss, validate
 from separator.mixing import Batches, Mixer, fixed_batches, load_all, remix
 from separator.spoiling import RATE
@@ -49,8 +49,8 @@ class Plan:
     """That train; on a CPU, of one thread each."""
     batch: int = 4
     """Windows per process and step."""
-    window: float = 4.0
-    rate: float = 3e-3
+    window: float = 4.4
+    rate: float = 8e-4
     warm_up_steps: int = 100
     clip: float = 5.0
     averaging: float = 0.998
@@ -65,8 +65,10 @@ class Plan:
     """Processes that mix windows, for each process that trains."""
     remixes: int = 0
     """Further steps with the stems of the same windows, combined anew."""
-    channels: int = 16
-    """Width of the network's first layer."""
+    rank: int = RANK
+    """Rank of the network's factorised layers."""
+    sources: int = 2
+    """How many of `SOURCES` the network gives; the others are in no stem."""
 
     def torch_device(self) -> torch.device:
         """The device to train on."""
@@ -75,10 +77,10 @@ class Plan:
         return torch.device(self.device)
 
 
-def build(channels: int = 16) -> FilmDemucs:
+def build(rank: int = RANK, sources: int = 2) -> FilmUNet:
     """The network on the training grid: 16 kHz, mono."""
-    model: FilmDemucs = FilmDemucs(
-        sources=SOURCES, samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT, channels=channels
+    model: FilmUNet = FilmUNet(
+        SOURCES[:sources], samplerate=RATE, audio_channels=1, nfft=TRAINING_NFFT, rank=rank
     )
     return model
 
@@ -90,18 +92,9 @@ def has_bf16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def start_from(model: FilmDemucs, path: Path) -> None:
-    """Copy the weights of a file; of the last layer, those of the sources that it has."""
-    state = load_file(path)
-    for name, weight in model.state_dict().items():
-        before = state[name].float()
-        if before.shape == weight.shape:
-            weight.copy_(before)
-            continue
-        # Only the last layer depends on the number of sources: [inputs, sources, …] and [sources].
-        axis = next(n for n, (a, b) in enumerate(zip(before.shape, weight.shape, strict=True))
-                    if a != b)  # fmt: skip
-        weight.narrow(axis, 0, before.shape[axis]).copy_(before)
+def start_from(model: FilmUNet, path: Path) -> None:
+    """Copy the weights of a file; a source that it does not have keeps its random weights."""
+    model.load_state_dict({**model.state_dict(), **load_file(path)})
 
 
 class Trainer:
@@ -111,7 +104,7 @@ class Trainer:
         """Fresh, or as the last checkpoint of the run left it."""
         torch.manual_seed(plan.seed)
         self.plan, self.rank, self.device = plan, rank, plan.torch_device()
-        self.model = build(plan.channels)
+        self.model = build(plan.rank, plan.sources)
         if plan.init is not None:
             start_from(self.model, plan.init)
         self.model.to(self.device)
@@ -150,7 +143,7 @@ class Trainer:
             group["lr"] = self.rate()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bf16):
             estimate = network(mix)
-        value = loss(estimate.float(), stems, mix)
+        value = loss(estimate.float(), stems[:, : self.plan.sources], mix)
         self.optimizer.zero_grad()
         value.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
@@ -171,7 +164,8 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "spent": self.spent,
-            "channels": self.plan.channels,
+            "rank": self.plan.rank,
+            "sources": self.plan.sources,
         }
         part = self.checkpoint.with_suffix(".part")
         torch.save(state, part)
@@ -210,7 +204,7 @@ def work(rank: int, plan: Plan) -> None:
         network = DistributedDataParallel(trainer.model)
     unseen = Mixer(*load_all(plan.data, "-val"), seconds=6.0, seed=99)
     held_out = [
-        (mix.to(trainer.device), stems.to(trainer.device))
+        (mix.to(trainer.device), stems[:, : plan.sources].to(trainer.device))
         for mix, stems in fixed_batches(unseen, batches=10, size=5)
     ]
     source = windows(plan, seed=plan.seed + 1000 * trainer.step + rank, device=trainer.device)
@@ -282,7 +276,10 @@ def main() -> None:
     parser.add_argument(
         "--remixes", type=int, default=Plan.remixes, help="further steps with the same stems"
     )
-    parser.add_argument("--channels", type=int, default=Plan.channels, help="of the first layer")
+    parser.add_argument("--rank", type=int, default=Plan.rank, help="of the factorised layers")
+    parser.add_argument(
+        "--sources", type=int, choices=(2, 3), default=Plan.sources, help="3: effects too"
+    )
     parser.add_argument("--init", type=Path, help="a .safetensors file to start from")
     parser.add_argument("--seed", type=int, default=Plan.seed, help="of weights and windows")
     plan = Plan(**vars(parser.parse_args()))

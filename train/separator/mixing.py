@@ -44,7 +44,7 @@ NOISE_DB = (-45.0, -3.0)
 WEIGHTS = {
     "acted": 1.5,
     "rec": 1.5,
-    "whistle": 8.0,
+    "whistle": 2.0,
     "asterisk": 1.0,
     "ktuberling": 1.3,
     "tuxpaint": 1.0,
@@ -118,13 +118,13 @@ class Mixer:
             if rng.random() < 0.15:
                 stem *= self._edge()
         effects = np.zeros(self.samples, np.float32)
-        if rng.random() < (0.3 if has_music or has_speech else 0.6):
+        if rng.random() < (0.2 if has_music or has_speech else 0.6):
             effects = self._effects(band) * np.float32(10 ** (rng.uniform(*EFFECTS_DB) / 20))
         rest = np.zeros(self.samples, np.float32)
-        if rng.random() < 0.65 or not (has_music or has_speech):
+        if rng.random() < 0.55 or not (has_music or has_speech):
             level = RMS * 10 ** (rng.uniform(*NOISE_DB) / 20)
             rest += noise(rng, self.samples, level)
-        if rng.random() < 0.35:
+        if rng.random() < 0.2:
             level = RMS * 10 ** (rng.uniform(-25, 10) / 20)
             effects += noises_on_set(rng, self.samples, level)
         gain = np.float32(10 ** (rng.uniform(-18, 6) / 20))

@@ -28,10 +28,10 @@ def room(rng: np.random.Generator) -> Sound:
 def band_limit(rng: np.random.Generator, frequencies: Sound) -> Sound:
     """Gain of a narrow sound track: optical sound ends at 3 to 8 kHz, and begins late too.
 
-    One in five is a track of the first years of sound film, of about two and a half octaves.
+    One in four is a track of the first years of sound film, of about three octaves.
     """
     gain = np.ones_like(frequencies)
-    if rng.random() < 0.45:
+    if rng.random() < 0.25:
         low, high = rng.uniform(120, 400), rng.uniform(2000, 4500)
         ratio = (np.maximum(frequencies, 1) / low) ** 4
         gain = np.sqrt(ratio / (1 + ratio)) / np.sqrt(1 + (frequencies / high) ** 12)
@@ -121,13 +121,13 @@ def worn(rng: np.random.Generator, stems: Sound) -> Sound:
     Wow and flutter move all stems alike. Compression is the gain of their sum, and clipping keeps
     each stem's part of what is left of the sum, so that the aged stems still add up to the mix.
     """
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         stems = _wow(rng, stems)
     mix = stems.sum(0)
-    if rng.random() < 0.45:
+    if rng.random() < 0.3:
         stems = stems * _compression(rng, mix)
         mix = stems.sum(0)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         limit = np.float32(np.abs(mix).max() * rng.uniform(0.25, 0.8) + 1e-6)
         soft = np.tanh(mix / limit) * limit
         gain = np.where(np.abs(mix) > 1e-6, soft / np.where(mix == 0, 1, mix), 1)
