@@ -115,7 +115,7 @@ def _torch() -> Check:
     cores = os.cpu_count()
     return Check(
         "torch", "note", f"{torch.__version__}, no GPU, {cores} cores",
-        "Large models take about the film's length per two cores; `bundled` is 30 times faster.",
+        "Large models take about the film's length per two cores; `bundled` is many times faster.",
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def test_the_readme_workflow(
     assert len(ran) == 15
 
     clips = {row["clip_id"]: row for row in rows(corpus, "clips")}
-    assert len(clips) == 6
+    assert len(clips) == 7
     assert {row["film_id"] for row in clips.values()} == set(commands()[1][5:])
     labels = rows(corpus, "labels")
     assert {row["clip_id"] for row in labels} == clips.keys()

@@ -37,7 +37,7 @@ def test_datasets_loads_media_and_columns(
     assert {split: len(loaded[split]) for split in loaded} == {
         "train": 2,
         "validation": 3,
-        "test": 1,
+        "test": 2,
     }
     for split, rows in loaded.items():
         for row in rows:

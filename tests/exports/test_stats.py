@@ -16,11 +16,11 @@ from tests.exports.rights_corpus import rights_corpus
 def test_statistics_agree_with_the_tables(ossl: Ossl, corpus: Path) -> None:
     found = json.loads(ossl("-C", corpus, "stats", "--json").stdout)
     clips = pandas.read_parquet(corpus / "manifests" / "clips.parquet")
-    assert found["clips"]["count"] == len(clips) == 6
+    assert found["clips"]["count"] == len(clips) == 7
     assert found["clips"]["hours"] == round(clips["duration_s"].sum() / 3600, 4)
     assert found["clips"]["length_s"]["most"] == round(clips["duration_s"].max(), 3)
     assert found["films"]["count"] == 3
-    assert found["labels"]["by_quadrant"] == {"Q1": 3, "Q2": 2, "Q3": 1, "Q4": 1}
+    assert found["labels"]["by_quadrant"] == {"Q1": 2, "Q2": 2, "Q3": 2, "Q4": 1}
     assert found["labels"]["captions"] == 3
     for split in ("train", "validation", "test"):
         assert found["splits"][split]["films"] == 1
@@ -41,11 +41,11 @@ def test_a_query_returns_rows(ossl: Ossl, corpus: Path) -> None:
     )
     rows = json.loads(ossl("-C", corpus, "query", question, "--json").stdout)
     assert [(row["split"], row["n"]) for row in rows] == [
-        ("test", 1),
+        ("test", 2),
         ("train", 2),
         ("validation", 3),
     ]
-    assert rows[0]["s"] == pytest.approx(9.216, abs=0.001)
+    assert rows[0]["s"] == pytest.approx(28.023, abs=0.001)
     assert rows[0]["nothing"] is None
     lines = ossl("-C", corpus, "query", "SELECT split FROM splits ORDER BY 1").stdout.split()
     assert lines == ["split", "test", "train", "validation"]

@@ -121,9 +121,9 @@ def test_clips_play_with_every_audio_track_by_keyboard(labelled: Path, opened: O
         button.focus()
         page.keyboard.press("Enter")
         page.wait_for_function(ADVANCED, arg="video")
-        assert button.get_attribute("aria-label") == "Pause 0:17 to 0:35"
+        assert button.get_attribute("aria-label") == "Pause 0:21 to 0:35"
         now = float(page.locator("#track").get_attribute("aria-valuenow"))
-        assert 17.8 < now < 35.4
+        assert 21.8 < now < 35.4
         head = page.locator("#head").bounding_box()
         clip = page.locator(".clips i.on").bounding_box()
         assert clip["x"] <= head["x"] <= clip["x"] + clip["width"]

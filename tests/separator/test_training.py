@@ -138,10 +138,10 @@ def test_a_tiny_model_is_trained_exported_and_loaded_by_demucs(
 def test_a_run_can_start_from_weights_with_fewer_sources(tmp_path: Path) -> None:
     torch.manual_seed(1)
     options = {"samplerate": RATE, "audio_channels": 1, "nfft": TRAINING_NFFT, **TINY}
-    before = FilmUNet(["dialogue", "music"], **options).eval()
+    before = FilmUNet(["dialogue", "music"], **options)
     path = tmp_path / "before.safetensors"
     save_file({name: value.contiguous() for name, value in before.state_dict().items()}, path)
-    after = FilmUNet(SOURCES, **options).eval()
+    after = FilmUNet(SOURCES, **options)
     fit.start_from(after, path)
     audio = 0.1 * torch.randn(1, 1, RATE)
     with torch.no_grad():
