@@ -102,13 +102,13 @@ def convert(checkpoints: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
             names[f"down.{layer}"] = (f"down{layer + 1}_conv.1", parameters)
             names[f"up.{layer}"] = (f"up{layer + 1}.0", parameters)
             names[f"up_norm.{layer}"] = (f"up{layer + 1}.3", norm)
-            names[f"down_norm.{layer}"] = (f"down{layer + 1}_act.0", norm)
+            if layer < DEPTH - 1:  # the network does not use the norm of the innermost layer
+                names[f"down_norm.{layer}"] = (f"down{layer + 1}_act.0", norm)
         for ours, (theirs, fields) in names.items():
             for field in fields:
                 value = torch.as_tensor(checkpoint[f"{theirs}.{field}"], dtype=torch.float32)
                 state[f"networks.{index}.{ours}.{field}"] = value.contiguous()
-        for layer in range(DEPTH):
-            for kind in ("down_norm", "up_norm"):
-                name = f"networks.{index}.{kind}.{layer}.num_batches_tracked"
-                state[name] = torch.tensor(0)
+        for name in names:
+            if "norm" in name:
+                state[f"networks.{index}.{name}.num_batches_tracked"] = torch.tensor(0)
     return state

@@ -14,7 +14,7 @@ from ossl_builder.models import published
 
 NAME = "spleeter"
 FILE = "spleeter.safetensors"
-VERSION = 1
+VERSION = 2
 """Raised when the conversion gives other weights."""
 
 

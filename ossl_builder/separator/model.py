@@ -86,7 +86,7 @@ class FilmUNet(nn.Module):  # type: ignore[misc] # torch has no types
         padded = functional.pad(magnitude, (0, -bins % MULTIPLE, 0, -frames % MULTIPLE))
         logits = torch.cat([network(padded) for network in self.networks], dim=1)
         mask = torch.sigmoid(logits[:, :, :frames, :bins]).transpose(2, 3).float()
-        if not self.training:
+        if not self.training:  # the network is not to learn to make up for it
             mask = _raised(mask)
         mask = torch.cat((mask, _upper_mask(spectrum, mask)), dim=2)
         masked = spectrum[:, None] * mask[:, :, None]
@@ -105,10 +105,10 @@ def _magnitude(spectrum: Tensor) -> Tensor:
 
 
 def _raised(mask: Tensor) -> Tensor:
-    """Raise masks [batch, sources, …] whose sum is below 1, so that the sum becomes its root.
+    """Raise masks [batch, sources, …] whose sum is below 1: the sum becomes its square root.
 
-    The network doubts loud orchestras, and passes too little of them. What is noise, of which both
-    masks pass next to nothing, stays out.
+    The network passes too little of loud orchestras. The price is noise: what both masks together
+    would pass at -40 dB is passed at -20 dB.
     """
     total = mask.sum(1, keepdim=True)
     return mask * total.clamp(SILENCE, 1).rsqrt()

@@ -2,7 +2,7 @@
 
 Hennequin, Khlif, Voituret and Moussallam, "Spleeter: a fast and efficient music source separation
 tool with pre-trained models" (2020). `models.spleeter` has the published network, `model` the
-bundled one, which is narrower.
+bundled one, whose largest layers are factorised.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch.nn import functional
 WIDTHS = (16, 32, 64, 128, 256, 512)
 """Channels of the encoder's layers."""
 DEPTH = len(WIDTHS)
+NORM_EPSILON = 1e-3
 WIDE = 128
 """Fewest output channels of a decoder's layer that a rank applies to."""
 
@@ -44,14 +45,14 @@ class UNet(nn.Module):  # type: ignore[misc]
 
         Args:
             channels: audio channels.
-            rank: rank of the three largest layers, each two convolutions then, and without batch
-                normalisation; None: the published network.
+            rank: rank of the three largest layers, each of which is then two convolutions; fixed
+                scales and shifts replace batch normalisation. None: the published network.
         """
         super().__init__()
         ends = (channels, *WIDTHS)
-        norm = (lambda n: nn.BatchNorm2d(n, eps=1e-3)) if rank is None else Affine
+        norm = (lambda n: nn.BatchNorm2d(n, eps=NORM_EPSILON)) if rank is None else Affine
         self.down = nn.ModuleList(nn.Conv2d(a, b, 5, stride=2) for a, b in pairwise(ends))
-        self.down_norm = nn.ModuleList(norm(n) for n in WIDTHS)
+        self.down_norm = nn.ModuleList(norm(n) for n in WIDTHS[:-1])
         # Each layer but the first also sees the output of the encoder's layer of its size.
         outputs = (*WIDTHS[-2::-1], 1)
         inputs = (WIDTHS[-1], *(2 * n for n in outputs[:-1]))
@@ -68,7 +69,6 @@ class UNet(nn.Module):  # type: ignore[misc]
         self.down[-1] = nn.Sequential(
             nn.Conv2d(a, rank, 5, stride=2, bias=False), nn.Conv2d(rank, b, 1)
         )
-        self.down_norm.pop(-1)  # the innermost output is not normalised
         for number, layer in enumerate(self.up):
             if layer.out_channels >= WIDE:
                 self.up[number] = nn.Sequential(

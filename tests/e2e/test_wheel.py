@@ -37,6 +37,7 @@ def test_the_wheel_works_without_the_checkout(tmp_path: Path) -> None:
     assert "steamboat-willie-1928" in run(ossl, "films", "list")
     files = run(python, "-m", "zipfile", "-l", wheel)
     assert "ossl_builder/separator/bundled.safetensors" in files
+    assert "ossl_builder/separator/LICENSE-spleeter.txt" in files
     assert "ossl_builder/bundled/manifests/films.csv" in files
     assert "ossl_builder/bundled/manifests/recipes/ossl-v2.yaml" in files
     assert "ossl_builder/models/audioset_classes.csv" in files

@@ -82,6 +82,7 @@ def test_a_click_on_the_timeline_shows_the_right_scene_and_frame(
         for time_s in (20.0, 80.0, 160.0):
             click(page, time_s, length, ".clips")
             page.evaluate("document.getElementById('video').pause()")
+            page.wait_for_timeout(300)  # until the page shows where the video was stopped
             now = float(page.locator("#track").get_attribute("aria-valuenow"))
             assert now == pytest.approx(time_s, abs=0.5)
             # The scene at that time begins and ends with the true shot.

@@ -1,5 +1,6 @@
 """The bundled separator: from a mix, it makes two finite stems of the same shape."""
 
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from demucs.apply import apply_model
 from demucs.hf import load_safetensors_model
 
 import ossl_builder.separator
-from ossl_builder.separator.model import BINS, TRAINING_NFFT, FilmUNet
+from ossl_builder.models import separators
+from ossl_builder.separator.model import BINS, TRAINING_NFFT, FilmUNet, _raised
+from ossl_builder.stages.cues.settings import CuesSettings
 
 pytest.importorskip("torch")
 pytest.importorskip("demucs")
@@ -124,6 +127,24 @@ def test_a_chord_is_music_and_hiss_is_neither(model, chord):
     hiss = torch.randn(1, 2, 4 * RATE, generator=torch.Generator().manual_seed(2)) * 0.01
     for stem in separate(model, hiss)[0]:
         assert rms(stem) < 0.1 * rms(hiss)
+
+
+def test_masks_that_pass_less_than_all_are_raised_to_the_root_of_their_sum():
+    masks = torch.tensor([[0.16, 0.09], [0.7, 0.9], [0.0, 0.0], [1.0, 0.0]])  # [bins, sources]
+    raised = _raised(masks)
+    assert torch.allclose(raised.sum(1), torch.tensor([0.5, 1.6, 0.0, 1.0]))
+    assert torch.allclose(raised[0], torch.tensor([0.32, 0.18])), "the ratio stays"
+
+
+@pytest.mark.parametrize("film", ["steamboat", "sintel", "caminandes"])
+def test_cues_of_real_soundtracks(film):
+    """With the default settings of the stages, against marks of every second."""
+    from separator import soundtracks
+
+    marks = json.loads(soundtracks.MARKS.read_text())["films"]
+    mark = next(mark for mark in marks if mark["id"] == film)
+    model = separators.load("bundled", {}, {}, "cpu")
+    assert soundtracks.film_scores(mark, model, CuesSettings())["cue_f1"] >= 0.89
 
 
 @pytest.mark.skipif(

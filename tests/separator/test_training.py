@@ -71,7 +71,7 @@ def test_a_mix_is_its_stems_and_noise(mixer: Mixer) -> None:
     assert (noise.square().mean((-1, -2)) < 1e-12).any(), "some windows have no noise"
 
 
-def test_stems_combined_anew_add_up_and_differ(mixer: Mixer) -> None:
+def test_remixed_stems_add_up_and_differ(mixer: Mixer) -> None:
     torch.manual_seed(0)
     mixes, stems = mixer.batch(8)
     noise = mixes - stems.sum(1)
@@ -109,7 +109,7 @@ def test_a_tiny_model_is_trained_exported_and_loaded_by_demucs(
         data=tmp_path, run=tmp_path / "run", warm_up_steps=1, averaging=0.5, sources=n_sources
     )
     plan.run.mkdir()
-    trainer = fit.Trainer(plan, rank=0)
+    trainer = fit.Trainer(plan)
     mixes, stems = mixer.batch(4)
     losses = [float(trainer.learn(trainer.model, mixes, stems)) for _ in range(8)]
     assert min(losses[-3:]) < losses[0] - 0.1, losses
@@ -121,7 +121,7 @@ def test_a_tiny_model_is_trained_exported_and_loaded_by_demucs(
     assert np.isfinite(list(validate(trainer.average, held_out).values())).all()
 
     # A run that was interrupted resumes at its checkpoint.
-    assert fit.Trainer(plan, rank=0).step == 8
+    assert fit.Trainer(plan).step == 8
 
     weights = tmp_path / "tiny.safetensors"
     arguments = {**export.ARGUMENTS, **TINY, "sources": sources}
@@ -146,6 +146,13 @@ def test_a_run_can_start_from_weights_with_fewer_sources(tmp_path: Path) -> None
     audio = 0.1 * torch.randn(1, 1, RATE)
     with torch.no_grad():
         assert torch.allclose(after(audio)[:, :2], before(audio), atol=1e-6)
+
+
+def test_the_exported_weights_have_a_share_of_those_at_the_start(tmp_path: Path) -> None:
+    start = tmp_path / "start.safetensors"
+    save_file({"weight": torch.tensor([0.0, 10.0])}, start)
+    blended = export.blended({"weight": torch.tensor([1.0, 20.0])}, start, 0.3)
+    assert torch.allclose(blended["weight"], torch.tensor([0.7, 17.0]))
 
 
 def test_aged_stems_add_up_to_the_aged_mix() -> None:

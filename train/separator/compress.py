@@ -21,11 +21,9 @@ from torch import Tensor
 
 from ossl_builder.models import spleeter_weights
 from ossl_builder.separator.model import RANK, FilmUNet
-from ossl_builder.separator.unet import DEPTH, WIDE
+from ossl_builder.separator.unet import DEPTH, NORM_EPSILON, WIDE
 
 log = logging.getLogger("compress")
-EPSILON = 1e-3
-"""Of Spleeter's batch normalisation."""
 
 
 def compress(spleeter: Mapping[str, Tensor], rank: int = RANK) -> FilmUNet:
@@ -79,7 +77,7 @@ def _network(before: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
 
 def _affine(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """What a batch normalisation does once its statistics are fixed."""
-    scale = state[f"{name}.weight"] / (state[f"{name}.running_var"] + EPSILON).sqrt()
+    scale = state[f"{name}.weight"] / (state[f"{name}.running_var"] + NORM_EPSILON).sqrt()
     shift = state[f"{name}.bias"] - state[f"{name}.running_mean"] * scale
     return {f"{name}.scale": scale[:, None, None], f"{name}.shift": shift[:, None, None]}
 

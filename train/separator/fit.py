@@ -1,13 +1,13 @@
 """Fit the separator: one job, a wall-clock budget, a checkpoint every few minutes.
 
-    python -m separator.fit --init FILE --data DIR --run DIR --minutes 62 --processes 2
+    python -m separator.fit --init FILE --data DIR --run DIR --minutes 66 --processes 2
     python -m separator.fit --init FILE --data DIR --run DIR --batch 64 --workers 15 --remixes 1
 
 Run again with the same options, it goes on from the last checkpoint until the budget is spent. The
 learning rate falls to nothing by cosine over that budget, so a run that ends early is not finished.
 On a CPU, two processes of one thread each are several times faster than two threads. The second
 command is for a machine with one GPU, which is used if there is one; there the windows are mixed by
-many processes, and each batch is used several times, with its stems combined anew.
+many processes, and `--remixes` uses each batch again, with its stems in other combinations.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Plan:
     workers: int = 1
     """Processes that mix windows, for each process that trains."""
     remixes: int = 0
-    """Further steps with the stems of the same windows, combined anew."""
+    """Further steps with the stems of the same windows in other combinations."""
     rank: int = RANK
     """Rank of the network's factorised layers."""
     sources: int = 2
@@ -100,10 +100,10 @@ def start_from(model: FilmUNet, path: Path) -> None:
 class Trainer:
     """The state of a run: model, moving average, optimiser, time spent."""
 
-    def __init__(self, plan: Plan, rank: int) -> None:
+    def __init__(self, plan: Plan) -> None:
         """Fresh, or as the last checkpoint of the run left it."""
         torch.manual_seed(plan.seed)
-        self.plan, self.rank, self.device = plan, rank, plan.torch_device()
+        self.plan, self.device = plan, plan.torch_device()
         self.model = build(plan.rank, plan.sources)
         if plan.init is not None:
             start_from(self.model, plan.init)
@@ -191,14 +191,14 @@ def ticks(trainer: Trainer) -> Iterator[bool]:
         trainer.spent = float(spent)
 
 
-def work(rank: int, plan: Plan) -> None:
+def work(process: int, plan: Plan) -> None:
     """One process of the run."""
     torch.set_num_threads(1)
     torch.backends.cudnn.benchmark = True
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     store = f"file://{plan.run.resolve() / 'rendezvous'}"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=plan.processes)
-    trainer = Trainer(plan, rank)
+    dist.init_process_group("gloo", init_method=store, rank=process, world_size=plan.processes)
+    trainer = Trainer(plan)
     network: nn.Module = trainer.model
     if plan.processes > 1:
         network = DistributedDataParallel(trainer.model)
@@ -207,17 +207,17 @@ def work(rank: int, plan: Plan) -> None:
         (mix.to(trainer.device), stems[:, : plan.sources].to(trainer.device))
         for mix, stems in fixed_batches(unseen, batches=10, size=5)
     ]
-    source = windows(plan, seed=plan.seed + 1000 * trainer.step + rank, device=trainer.device)
+    source = windows(plan, seed=plan.seed + 1000 * trainer.step + process, device=trainer.device)
     recent: list[Tensor] = []
     begun = trainer.step
     for due in ticks(trainer):
         recent.append(trainer.learn(network, *next(source)))
-        if rank == 0 and (due or trainer.step - begun in (10, 100)):
+        if process == 0 and (due or trainer.step - begun in (10, 100)):
             log.info("step %d, %.1f min, loss %.3f", trainer.step, trainer.spent / 60, mean(recent))
-        if rank == 0 and due:
+        if process == 0 and due:
             report(trainer, held_out, mean(recent))
             recent.clear()
-    if rank == 0:
+    if process == 0:
         report(trainer, held_out, mean(recent))
     dist.barrier()
     dist.destroy_process_group()

@@ -234,7 +234,7 @@ def load_all(data: Path, suffix: str = "") -> list[Sounds]:
 
 
 def remix(mixes: Tensor, stems: Tensor) -> tuple[Tensor, Tensor]:
-    """Combine the stems and the noise of a batch anew, each up to 5 dB louder or softer.
+    """Combine the stems and the noise of a batch differently, each up to 5 dB louder or softer.
 
     On a GPU a step is faster than the mixing of its windows; this gives several steps per batch.
     Shapes are those of `Mixer.batch`.
